@@ -1,0 +1,107 @@
+# The developer interface. On a machine with Python 3.11+ and make, from a fresh clone:
+#   make serve    serves on http://localhost:8000 with the bundled model
+#   make test     runs the tests
+# Overridable: PYTHON (interpreter for the environment), VENV, PORT, ARGS and
+# the other names below.
+
+VENV   ?= .venv
+PORT   ?= $(or $(CHROMASERVE_PORT),8000)
+CONFIG ?= training/configs/default.toml
+IMAGE  ?= chromaserve
+BENCH  ?= colour
+PHOTOS ?= photos
+RUNS   ?= runs/default
+ARGS   ?=
+
+# TensorFlow has wheels for these versions of Python only.
+MIN_PYTHON := 11
+MAX_PYTHON := 13
+SUPPORTED  := import sys; sys.exit(not ((3, $(MIN_PYTHON)) <= sys.version_info[:2] <= (3, $(MAX_PYTHON))))
+
+# The first interpreter of a supported version; recursive on purpose, so that it is looked for
+# only when an environment has to be made.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c "$(SUPPORTED)" >/dev/null 2>&1 && echo $$p && break; done)
+
+BIN   := $(VENV)/bin
+PIP   := $(BIN)/python -m pip --disable-pip-version-check
+RUN   := $(VENV)/.serve-installed
+DEV   := $(VENV)/.test-installed
+TRAIN := $(BIN)/python -m training
+FIT    = --config $(CONFIG) --photos $(PHOTOS) --run $(RUNS)
+CODE  := app model_store training tests benchmarks
+UV    := build/lock/bin/uv
+LOCK  := $(UV) pip compile pyproject.toml --universal --python-version 3.$(MIN_PYTHON) \
+	--generate-hashes --no-emit-index-url --no-annotate --quiet \
+	--custom-compile-command "make lock"
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test lint format lock train evaluate bench image clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+serve: $(RUN) ## install what is missing and serve the bundled model on PORT (8000)
+	@echo "A sample:  curl -F file=@samples/grey/picos-de-europa.jpg" \
+		"http://localhost:$(PORT)/colorize -o colour.png"
+	@CHROMASERVE_PORT=$(PORT) exec $(BIN)/python -m app
+
+test: $(DEV) ## install what is missing and run the tests (ARGS="-k name")
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DEV) ## check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(DEV) ## rewrite the code in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(UV) ## write requirements/*.lock from pyproject.toml (ARGS=--upgrade for newer versions)
+	@mkdir -p requirements
+	$(LOCK) $(ARGS) -o requirements/runtime.lock
+	$(LOCK) $(ARGS) -c requirements/runtime.lock --extra gpu -o requirements/gpu.lock
+	$(LOCK) $(ARGS) -c requirements/runtime.lock --extra train --extra dev -o requirements/dev.lock
+
+train: $(DEV) ## make a model from PHOTOS by CONFIG, its work in RUNS (see docs/training.md)
+	$(TRAIN) scan $(FIT) && $(TRAIN) cache $(FIT) && $(TRAIN) fit $(FIT) $(ARGS)
+
+evaluate: $(DEV) ## measure the bundled model on PHOTOS, or another (ARGS="--store FOLDER")
+	$(TRAIN) evaluate $(PHOTOS) $(ARGS)
+
+bench: $(DEV) ## run a benchmark: make bench BENCH=soak ARGS="samples/grey/cat.jpg --seconds 10"
+	$(BIN)/python -m benchmarks.$(BENCH) $(ARGS)
+
+image: ## build the container image IMAGE (ARGS="--build-arg EXTRAS=gpu" for the GPU variant)
+	docker build -t $(IMAGE) $(ARGS) .
+
+clean: ## remove the environment, builds and caches (never runs/ or cache/)
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find $(CODE) -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# A stamp says what its environment was installed from; a changed lock or pyproject renews it.
+$(RUN): requirements/runtime.lock pyproject.toml | $(BIN)/pip
+	$(PIP) install --require-hashes -r requirements/runtime.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): requirements/dev.lock pyproject.toml | $(BIN)/pip
+	$(PIP) install --require-hashes -r requirements/dev.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The last file that venv writes: a half-made environment is made anew.
+$(BIN)/pip:
+	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c "$(SUPPORTED)" 2>/dev/null; then \
+		echo "chromaserve needs Python 3.$(MIN_PYTHON) to 3.$(MAX_PYTHON); found: $$("$(or $(PYTHON),python3)" -V 2>&1)" >&2; \
+		echo "Install one, or name it: make $(or $(MAKECMDGOALS),serve) PYTHON=/path/to/python3.12" >&2; exit 1; fi
+	@"$(PYTHON)" -c "import venv, ensurepip" 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments: its venv or ensurepip module is missing." >&2; \
+		echo "Debian and Ubuntu: apt install python3-venv; then run make again." >&2; exit 1; }
+	"$(PYTHON)" -m venv --clear $(VENV)
+
+$(UV):
+	@$(MAKE) --no-print-directory $(BIN)/pip
+	$(BIN)/python -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.5"

@@ -1,0 +1,227 @@
+"""The service's errors, and the one table that maps each to an HTTP status and problem title."""
+
+# ruff: noqa: N818 - they read as facts, in code and in tracebacks
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from model_store.errors import ModelNotFound, ModelStoreError
+
+PROBLEM_JSON = "application/problem+json"
+
+
+class ServiceError(Exception):
+    """An error with a sentence (`detail`) that tells the client what to do."""
+
+    headers: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, detail: str, **extra: Any) -> None:  # noqa: ANN401 - any JSON value
+        super().__init__(detail)
+        self.detail = detail
+        self.extra = extra
+
+
+class MalformedBody(ServiceError):
+    """The request body is not what its Content-Type says."""
+
+
+class NotAcceptable(ServiceError):
+    """None of the representations on offer fits the Accept header."""
+
+
+class UploadStalled(ServiceError):
+    """The client stopped sending its body."""
+
+
+class BodyTooLarge(ServiceError):
+    """The request body exceeds the byte limit."""
+
+
+class TooManyPhotos(ServiceError):
+    """The request holds more photos than one request may."""
+
+
+class TooManyPixels(ServiceError):
+    """The photo's header announces more pixels than the limit."""
+
+
+class UnsupportedBody(ServiceError):
+    """The Content-Type of the request is not one that carries photos."""
+
+
+class UnsupportedFormat(ServiceError):
+    """The bytes are not in one of the accepted image formats."""
+
+
+class UnsupportedSamples(ServiceError):
+    """The format is accepted, but not this kind of pixel (floating point, 32 bits…)."""
+
+
+class DamagedPhoto(ServiceError):
+    """The photo is truncated, corrupt or empty."""
+
+
+class NoPhoto(ServiceError):
+    """The request holds no photo."""
+
+
+class InvalidOptions(ServiceError):
+    """An option is unknown, out of range or contradicts another."""
+
+
+class AllPhotosFailed(ServiceError):
+    """Every photo of the request failed; `errors` has each one's problem."""
+
+
+class NotReady(ServiceError):
+    """The model is still loading, or the service is shutting down."""
+
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
+
+
+class Busy(ServiceError):
+    """The queue or the memory bound is full."""
+
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "2"}
+
+
+class EngineFailed(ServiceError):
+    """The model raised an error on this photo's batch."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a type of error is told to clients."""
+
+    status: int
+    slug: str
+    title: str
+
+
+KINDS: dict[type[Exception], Kind] = {
+    MalformedBody: Kind(400, "malformed-body", "Malformed request body"),
+    ModelNotFound: Kind(404, "model-not-found", "No such model version"),
+    NotAcceptable: Kind(406, "not-acceptable", "Nothing acceptable to send"),
+    UploadStalled: Kind(408, "upload-stalled", "Upload stalled"),
+    BodyTooLarge: Kind(413, "body-too-large", "Request body too large"),
+    TooManyPhotos: Kind(413, "too-many-photos", "Too many photos"),
+    TooManyPixels: Kind(413, "too-many-pixels", "Photo has too many pixels"),
+    UnsupportedBody: Kind(415, "unsupported-body", "Unsupported request body"),
+    UnsupportedFormat: Kind(415, "unsupported-format", "Unsupported image format"),
+    UnsupportedSamples: Kind(415, "unsupported-samples", "Unsupported kind of pixels"),
+    DamagedPhoto: Kind(422, "damaged-photo", "Damaged photo"),
+    NoPhoto: Kind(422, "no-photo", "No photo in the request"),
+    InvalidOptions: Kind(422, "invalid-options", "Invalid options"),
+    AllPhotosFailed: Kind(422, "all-photos-failed", "Every photo failed"),
+    NotReady: Kind(503, "not-ready", "Not ready"),
+    Busy: Kind(503, "busy", "Too busy"),
+    EngineFailed: Kind(500, "engine-failed", "The model failed"),
+    ModelStoreError: Kind(500, "model-unusable", "Model version unusable"),
+    Exception: Kind(500, "internal-error", "Internal error"),
+}
+HTTP_KINDS = {
+    404: Kind(404, "not-found", "Not found"),
+    405: Kind(405, "method-not-allowed", "Method not allowed"),
+}
+
+
+class Problem(BaseModel):
+    """Problem details (RFC 9457)."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "example": {
+                "type": "/problems/too-many-pixels",
+                "title": "Photo has too many pixels",
+                "status": 413,
+                "detail": "The photo has 400,000,000 pixels (20000 × 20000); at most 50,000,000"
+                " are accepted. Shrink it and send it again.",
+                "instance": "/colorize",
+            }
+        },
+    )
+
+    type: str = Field(description="Stable reference of the kind of problem.")
+    title: str
+    status: int
+    detail: str = Field(description="What happened and what to do about it.")
+    instance: str | None = Field(default=None, description="Path of the request.")
+
+
+def kind_of(error: Exception) -> Kind:
+    """The entry of `KINDS` for the error's most specific type."""
+    return next(KINDS[t] for t in type(error).__mro__ if t in KINDS)
+
+
+def problem(error: Exception, instance: str | None = None) -> Problem:
+    """The error as problem details; errors that are not ours do not leak their text."""
+    kind = kind_of(error)
+    known = isinstance(error, ServiceError | ModelStoreError)
+    detail = str(error) if known else "The service failed on this request. Please report it."
+    extra = error.extra if isinstance(error, ServiceError) else {}
+    return _problem(kind, detail, instance, extra)
+
+
+def _problem(kind: Kind, detail: str, instance: str | None, extra: dict[str, Any]) -> Problem:
+    return Problem(
+        type=f"/problems/{kind.slug}",
+        title=kind.title,
+        status=kind.status,
+        detail=detail,
+        instance=instance,
+        **extra,
+    )
+
+
+def _respond(body: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse(
+        body.model_dump(exclude_none=True), body.status, headers, media_type=PROBLEM_JSON
+    )
+
+
+def error_response(error: Exception, instance: str | None = None) -> JSONResponse:
+    """The response that tells a client of the error."""
+    headers = error.headers if isinstance(error, ServiceError) else None
+    return _respond(problem(error, instance), headers)
+
+
+def install(app: FastAPI) -> None:
+    """Make every error that leaves a route, the framework's too, a problem response."""
+
+    def on_error(request: Request, error: Exception) -> JSONResponse:
+        return error_response(error, request.url.path)
+
+    def on_http_error(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        kind = HTTP_KINDS.get(error.status_code) or Kind(error.status_code, "http", "Error")
+        detail = {
+            404: f"There is nothing at {request.url.path}. See /docs for what there is.",
+            405: f"{request.url.path} does not take {request.method}. See /docs for what it takes.",
+        }.get(error.status_code, str(error.detail))
+        headers = dict(error.headers) if error.headers else None
+        return _respond(_problem(kind, detail, request.url.path, {}), headers)
+
+    def on_invalid(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        return error_response(invalid_options(error.errors()), request.url.path)
+
+    for known in (ServiceError, ModelStoreError, Exception):
+        app.add_exception_handler(known, on_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+
+
+def invalid_options(errors: Any) -> InvalidOptions:  # noqa: ANN401 - pydantic's error dicts
+    """Pydantic's validation errors as one error of ours, a sentence for each option."""
+    faults = [
+        {"option": str(e["loc"][-1] if e["loc"] else ""), "message": str(e["msg"])} for e in errors
+    ]
+    said = "; ".join(f"{f['option']}: {f['message']}" for f in faults)
+    return InvalidOptions(f"{said}. Correct this and send the request again.", errors=faults)

@@ -1,0 +1,1 @@
+"""Photos in and out: untrusted bytes to lightness, colours to encoded bytes."""

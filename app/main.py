@@ -1,0 +1,84 @@
+"""The application: routes, and a lifespan that loads, warms up, serves and drains."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import RedirectResponse
+from starlette.requests import ClientDisconnect
+
+from app import errors
+from app.middleware import Connections
+from app.routes import colorize, health, models, openapi, problems
+from app.service import Service
+from app.settings import Settings
+
+log = logging.getLogger("app")
+
+_CLIENT_CLOSED = 499  # nobody reads it; the access log does
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Build the service; its model is loaded when it starts, while /healthz answers already.
+
+    Args:
+        settings: by default those of the environment.
+    """
+    settings = settings or Settings()
+    service = Service(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        loading = asyncio.create_task(_load_or_end(service))
+        yield
+        loading.cancel()
+        await asyncio.gather(loading, return_exceptions=True)
+        # Requests are answered by now: the server calls this when the last connection is closed.
+        await asyncio.to_thread(service.pipeline.close)
+        log.info("drained")
+
+    app = FastAPI(
+        title="chromaserve",
+        summary="Grey photos in, colour photos out, luminance untouched.",
+        version=_version(),
+        lifespan=lifespan,
+        openapi_tags=[{"name": "colorize"}, {"name": "models"}, {"name": "health"}],
+    )
+    app.state.service = service
+    for module in (colorize, models, health, problems):
+        app.include_router(module.router)
+    app.add_api_route("/", _to_docs, include_in_schema=False)
+    app.add_middleware(Connections, service=service)
+    errors.install(app)
+    openapi.describe(app)
+    app.add_exception_handler(ClientDisconnect, _client_gone)
+    return app
+
+
+async def _load_or_end(service: Service) -> None:
+    """Load the model; a service that cannot colorize ends, by the signal that ends it anyway."""
+    try:
+        await service.load()
+    except Exception as error:
+        log.critical("cannot serve: %s", " ".join(str(error).split()))
+        log.debug("loading failed", exc_info=True)
+        signal.raise_signal(signal.SIGTERM)
+
+
+async def _to_docs() -> RedirectResponse:
+    return RedirectResponse("/docs")
+
+
+def _client_gone(request: Request, error: Exception) -> Response:  # noqa: ARG001 - a handler
+    return Response(status_code=_CLIENT_CLOSED)
+
+
+def _version() -> str:
+    try:
+        return version("chromaserve")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,110 @@
+"""The model versions in memory: one loaded at the start, others on demand."""
+
+import logging
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from app.engines.savedmodel import SavedModelEngine
+from app.settings import Settings
+from model_store.contract import ModelDescription
+from model_store.errors import ModelNotFound, ModelStoreError
+from model_store.store import BUNDLED_ROOT, ModelStore
+
+log = logging.getLogger("app.models")
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A version that is ready to colorize."""
+
+    version: int
+    description: ModelDescription
+    engine: SavedModelEngine
+
+
+class Models:
+    """Loads versions, checked and warmed up, and keeps the ones used last."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is loaded yet; `load_default` is."""
+        self.store = ModelStore(settings.model_root or BUNDLED_ROOT)
+        self.default: LoadedModel | None = None
+        self._settings = settings
+        self._loaded: OrderedDict[int, LoadedModel] = OrderedDict()
+        self._loading = threading.Lock()
+
+    @property
+    def loaded(self) -> list[LoadedModel]:
+        """The versions in memory, least recently used first."""
+        return list(self._loaded.values())
+
+    def load_default(self) -> LoadedModel:
+        """Load the version that the settings name; blocks for seconds.
+
+        Raises:
+            ModelStoreError: it is missing, damaged, or speaks another contract.
+            NoGpu: a GPU was asked for and there is none.
+        """
+        self.default = self._load(self._settings.model_version)
+        return self.default
+
+    def get(self, selector: str | None) -> LoadedModel:
+        """The version that a request names; blocks while one is loaded that is not in memory.
+
+        Args:
+            selector: a number, "latest" for the newest on disk, or None for the default.
+
+        Raises:
+            ModelNotFound: there is no such version, or the settings allow no second one.
+            ModelStoreError: it is damaged or speaks another contract.
+        """
+        if selector is None and self.default:
+            return self.default
+        return self._load(selector or "latest")
+
+    def listing(self) -> list[tuple[int, ModelDescription | None, str | None]]:
+        """Every version on disk: number, description, and what is wrong with it if something is."""
+        rows: list[tuple[int, ModelDescription | None, str | None]] = []
+        for version in self.store.versions():
+            try:
+                rows.append((version, self.store.resolve(version).description, None))
+            except ModelStoreError as error:
+                rows.append((version, None, str(error)))
+        return rows
+
+    def _load(self, selector: str) -> LoadedModel:
+        with self._loading:
+            if selector.isdecimal() and int(selector) in self._loaded:
+                return self._use(int(selector))
+            model = self.store.resolve(selector)
+            if model.version in self._loaded:
+                return self._use(model.version)
+            limit = self._settings.max_loaded_models
+            if self.default and limit == 1:
+                raise ModelNotFound(
+                    f"This service serves version {self.default.version} alone: leave `model` out."
+                )
+            self.store.verify(model)
+            engine = SavedModelEngine(
+                model,
+                device=self._settings.device,
+                threads=self._settings.tf_threads,
+                max_batch=self._settings.max_batch,
+            )
+            engine.warm_up()
+            self._make_room(limit)
+            self._loaded[model.version] = LoadedModel(model.version, model.description, engine)
+            log.info("loaded model %d on %s", model.version, engine.device)
+            return self._loaded[model.version]
+
+    def _use(self, version: int) -> LoadedModel:
+        self._loaded.move_to_end(version)
+        return self._loaded[version]
+
+    def _make_room(self, limit: int) -> None:
+        kept = self.default.version if self.default else None
+        while len(self._loaded) >= limit:
+            oldest = next(version for version in self._loaded if version != kept)
+            del self._loaded[oldest]
+            log.info("unloaded model %d", oldest)

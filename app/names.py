@@ -1,0 +1,41 @@
+"""File names for results, derived from what clients call their photos."""
+
+import re
+from urllib.parse import quote
+
+_MAX_STEM = 100
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
+
+
+def safe_stem(name: str | None) -> str:
+    """The name without folders, extension, control or reserved characters; "photo" if none is left.
+
+    Letters of every script are kept.
+    """
+    base = re.split(r"[/\\]", name or "")[-1]
+    stem = base.rpartition(".")[0] or base
+    kept = "".join(c if c.isprintable() and c not in '<>:"|?*;%' else "_" for c in stem)
+    kept = kept.encode("utf-8", "ignore").decode("utf-8")[:_MAX_STEM].strip(" .")
+    if _RESERVED.fullmatch(kept.split(".")[0]):
+        kept = f"_{kept}"
+    return kept or "photo"
+
+
+def unique_names(names: list[str | None], extension: str) -> list[str]:
+    """Safe names with the extension, told apart by -2, -3… whatever the case of letters."""
+    taken: set[str] = set()
+    unique = []
+    for name in names:
+        stem, candidate, count = safe_stem(name), "", 1
+        while not candidate or candidate.lower() in taken:
+            candidate = f"{stem}{'' if count == 1 else f'-{count}'}{extension}"
+            count += 1
+        taken.add(candidate.lower())
+        unique.append(candidate)
+    return unique
+
+
+def content_disposition(filename: str) -> str:
+    """An `inline` Content-Disposition with the name in ASCII and in UTF-8 (RFC 6266)."""
+    plain = re.sub(r"[^ !#-\[\]-~]", "_", filename)
+    return f"inline; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"

@@ -1,0 +1,77 @@
+"""What a client may choose about the colours, as query parameters or form fields."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from app.errors import InvalidOptions, invalid_options
+from app.images.encode import Format
+
+Head = Literal["regression", "distribution"]
+_VIVIDNESS: dict[Head, float] = {"regression": 0.0, "distribution": 1.0}
+
+
+class Options(BaseModel):
+    """Options of one request; what is left out has the model's or the service's default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    vividness: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="0: the safest colours; 1: the liveliest. Default: the model's own.",
+        examples=[0.4],
+    )
+    head: Head | None = Field(
+        default=None, description="Short for vividness 0 (regression) or 1 (distribution)."
+    )
+    model: str | None = Field(
+        default=None,
+        pattern=r"^(latest|[1-9][0-9]{0,8})$",
+        description='Model version: a number or "latest". Default: the one that the service has.',
+        examples=["latest"],
+    )
+    format: Format | None = Field(
+        default=None, description="Encoding of the result: png (the default), jpeg or webp."
+    )
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if None not in (self.head, self.vividness) and self.vividness != self.asked_vividness:
+            raise ValueError(
+                f"head={self.head} is vividness={self.asked_vividness:g}, but"
+                f" vividness={self.vividness:g} was asked for too. Leave one of them out"
+            )
+        return self
+
+    @property
+    def asked_vividness(self) -> float | None:
+        """Vividness by either option, None where neither is given."""
+        return self.vividness if self.head is None else _VIVIDNESS[self.head]
+
+
+def merge(query: list[tuple[str, str]], form: list[tuple[str, str]]) -> Options:
+    """Options from the query string and the form together.
+
+    Raises:
+        InvalidOptions: an unknown name, a value out of range, or two values for one option.
+    """
+    given: dict[str, str] = {}
+    for name, value in (*query, *form):
+        if given.setdefault(name, value) != value:
+            raise InvalidOptions(
+                f"{name[:50]} is given as {given[name][:50]!r} and as {value[:50]!r}."
+                " Send one of them."
+            )
+    unknown = [name for name in given if name not in Options.model_fields]
+    if unknown:
+        raise InvalidOptions(
+            f"There is no option {unknown[0][:50]!r}. Options are"
+            f" {', '.join(Options.model_fields)}; photos go into the field `file`."
+        )
+    try:
+        return Options.model_validate(given)
+    except ValidationError as error:
+        raise invalid_options(error.errors()) from error

@@ -1,0 +1,169 @@
+"""The way of one photo through the service: admit, decode, infer, encode."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+
+from app.admission import Budget, Share
+from app.batching import Batcher, Inference
+from app.colorizer import prepare, recolor
+from app.errors import Busy
+from app.images.decode import decode
+from app.images.encode import Format, check_format, encode
+from app.images.limits import inspect
+from app.images.photo import Float, Header, Photo
+from app.models import LoadedModel
+from app.settings import Settings, usable_cores
+from app.telemetry import Timings
+from app.uploads import Body, Upload
+from model_store.contract import ModelDescription
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Peaks of decoding and encoding, rounded up; tests/app/test_memory.py measures them.
+BYTES_PER_PIXEL = {8: 26, 16: 40}
+WEBP_BYTES_PER_PIXEL = 22
+"""More, where the result is encoded as WebP."""
+BYTES_PER_PHOTO = 4 * 2**20
+"""For the network's input and output, and the fixed costs of decoders."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is wanted for every photo of a request."""
+
+    model: LoadedModel
+    vividness: float
+    format: Format
+
+
+@dataclass(frozen=True)
+class Colored:
+    """An encoded result; its `share` of the memory bound is given back once it is sent."""
+
+    data: bytes
+    width: int
+    height: int
+    timings: Timings
+    share: Share
+
+
+class Pipeline:
+    """Decoding and encoding in a pool of threads, the model on the batcher's own."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Start the threads; `close` ends them."""
+        self.batcher = Batcher(settings.max_queue)
+        self.memory = Budget(
+            settings.photo_memory_bytes,
+            max_waiting=settings.max_queue,
+            timeout_s=settings.queue_timeout_s,
+        )
+        self._settings = settings
+        self._pool = ThreadPoolExecutor(settings.photo_threads or usable_cores(), "photos")
+
+    def close(self) -> None:
+        """Finish what was accepted and end the threads."""
+        self.batcher.close()
+        self._pool.shutdown()
+
+    async def colorize(
+        self, body: Body, upload: Upload, order: Order, turn: asyncio.Lock
+    ) -> Colored:
+        """Colorize one photo of a request.
+
+        Args:
+            body: the request's body, which gives the photo's bytes back once it is decoded.
+            upload: the photo.
+            order: what is wanted.
+            turn: shared by a request's photos: they are admitted in order, so that a photo never
+                waits for memory that holds finished ones behind it.
+
+        Raises:
+            ServiceError: whatever is wrong with this photo or the service.
+        """
+        start = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._settings.photo_timeout_s):
+                return await self._colorize(body, upload, order, turn, start)
+        except TimeoutError as error:
+            raise Busy(
+                "The photo took too long. Try again when the service is less busy."
+            ) from error
+        finally:
+            body.release(upload)
+
+    async def _colorize(
+        self, body: Body, upload: Upload, order: Order, turn: asyncio.Lock, start: float
+    ) -> Colored:
+        async with turn:
+            header = await self._in_pool(self._inspect, upload.data)
+            share = await self.memory.take(memory_needed(header, order.format))
+        try:
+            admitted = time.perf_counter()
+            photo, L = await self._in_pool(_decode, upload.data, header, order.format)
+            body.release(upload)
+            decoded = time.perf_counter()
+            result = await self.batcher.submit(order.model.engine, L, order.vividness)
+            inferred = time.perf_counter()
+            description = order.model.description
+            data = await self._in_pool(_finish, photo, result.ab, description, order.format)
+            share.shrink(len(data))
+            done = time.perf_counter()
+            timings = _timings(start, admitted, decoded, result, inferred, done)
+            return Colored(data, *photo.size, timings, share)
+        except BaseException:
+            share.shrink(0)
+            raise
+
+    def _inspect(self, data: bytes) -> Header:
+        limits = self._settings
+        return inspect(data, max_pixels=limits.max_pixels, max_side=limits.max_side)
+
+    async def _in_pool(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run in the pool; a cancelled caller waits until the thread is done with its memory."""
+        running = self._pool.submit(work, *args, **kwargs)
+        future = asyncio.wrap_future(running)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            if not running.cancel():
+                await asyncio.wait({future})
+                future.exception()  # seen: nobody else will ask
+            raise
+
+
+def memory_needed(header: Header, output: Format) -> int:
+    """Bytes that a photo takes at most, from decoding to the end of encoding."""
+    each = BYTES_PER_PIXEL[header.bits] + (WEBP_BYTES_PER_PIXEL if output == "webp" else 0)
+    return BYTES_PER_PHOTO + header.pixels * each
+
+
+def _decode(data: bytes, header: Header, output: Format) -> tuple[Photo, Float]:
+    photo = decode(data, header)
+    check_format(photo, output)
+    return photo, prepare(photo)
+
+
+def _finish(photo: Photo, ab: Float, description: ModelDescription, output: Format) -> bytes:
+    return encode(recolor(photo, ab.astype(np.float32, copy=False), description), output)
+
+
+def _timings(
+    start: float, admitted: float, decoded: float, result: Inference, inferred: float, done: float
+) -> Timings:
+    return Timings(
+        admission_s=admitted - start,
+        decode_s=decoded - admitted,
+        queue_s=result.queue_s,
+        inference_s=result.inference_s,
+        batch=result.batch,
+        encode_s=done - inferred,
+        total_s=done - start,
+    )

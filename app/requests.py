@@ -1,0 +1,112 @@
+"""One request's photos on their way: several at a time, results in order, gone clients noticed."""
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine
+from typing import Any, Self, TypeVar
+
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from app.pipeline import Colored, Order, Pipeline
+from app.uploads import Body, Upload
+
+T = TypeVar("T")
+Outcome = Colored | Exception
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Await the work, and cancel it if the client closes the connection.
+
+    Raises:
+        ClientDisconnect: it has; nobody is there to read a response.
+    """
+    task = asyncio.create_task(work)
+    gone = asyncio.create_task(_gone(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        await _cancel(gone)
+        await _cancel(task)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _cancel(task: "asyncio.Task[Any]") -> None:
+    task.cancel()
+    await asyncio.wait({task})
+
+
+class PhotoRun:
+    """Colorizes a request's photos, at most `window` at once; iterates over outcomes in order.
+
+    An outcome is a result or the error that the photo met. A result's memory share is the
+    receiver's to give back; `close` gives back what was not received and stops what runs.
+    """
+
+    def __init__(self, pipeline: Pipeline, body: Body, order: Order, window: int) -> None:
+        """Nothing runs until the first outcome is asked for."""
+        self._pipeline = pipeline
+        self._body = body
+        self._order = order
+        self._window = window
+        self._turn = asyncio.Lock()
+        self._waiting = deque(body.uploads)
+        self._running: deque[asyncio.Task[Outcome]] = deque()
+        self._ready: deque[Outcome] = deque()
+
+    async def first_success(self) -> Colored | None:
+        """The first result, which stays to be iterated over; None if every photo fails."""
+        while (outcome := await self._next()) is not None:
+            self._ready.append(outcome)
+            if isinstance(outcome, Colored):
+                return outcome
+        return None
+
+    @property
+    def errors(self) -> list[Exception]:
+        """Errors met on the way to the first success."""
+        return [outcome for outcome in self._ready if isinstance(outcome, Exception)]
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Outcome:
+        outcome = self._ready.popleft() if self._ready else await self._next()
+        if outcome is None:
+            raise StopAsyncIteration
+        return outcome
+
+    async def _next(self) -> Outcome | None:
+        while self._waiting and len(self._running) < self._window:
+            self._running.append(asyncio.create_task(self._outcome(self._waiting.popleft())))
+        if not self._running:
+            return None
+        await asyncio.wait({self._running[0]})
+        return self._running.popleft().result()
+
+    async def _outcome(self, upload: Upload) -> Outcome:
+        try:
+            return await self._pipeline.colorize(self._body, upload, self._order, self._turn)
+        except Exception as error:
+            return error
+
+    async def close(self) -> None:
+        """Stop, and give back all memory; harmless when everything was received."""
+        for task in self._running:
+            task.cancel()
+        stopped = await asyncio.gather(*self._running, return_exceptions=True)
+        for outcome in (*self._ready, *stopped):
+            if isinstance(outcome, Colored):
+                outcome.share.shrink(0)
+        for upload in self._waiting:
+            self._body.release(upload)
+        self._running.clear()
+        self._ready.clear()
+        self._waiting.clear()

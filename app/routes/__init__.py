@@ -1,0 +1,1 @@
+"""HTTP alone: parse, call, respond."""

@@ -1,0 +1,102 @@
+"""GET /models: the versions there are, and what the service is doing with them."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.service import Service
+
+router = APIRouter(tags=["models"])
+
+
+class Version(BaseModel):
+    """One version on disk."""
+
+    version: int
+    loaded: bool
+    default: Annotated[bool, Field(description="Used where a request names none.")]
+    created: str | None = None
+    licence: str | None = None
+    attribution: str | None = None
+    default_vividness: float | None = None
+    metrics: dict[str, Any] | None = None
+    problem: Annotated[str | None, Field(description="Why it cannot be used.")] = None
+
+
+class Load(BaseModel):
+    """Counts since the start, and what is in memory now."""
+
+    photos: Annotated[int, Field(description="Photos that went through the model.")]
+    batches: int
+    largest_batch: int
+    failed_batches: int
+    waiting: Annotated[int, Field(description="Photos that wait for the model.")]
+    accepted: Annotated[int, Field(description="Photos accepted and not yet answered.")]
+    memory_mb: Annotated[float, Field(description="Accounted to photos in work, in MiB.")]
+    memory_peak_mb: float
+    memory_bound_mb: float
+    uploads_mb: Annotated[float, Field(description="Accounted to request bodies, in MiB.")]
+    uploads_peak_mb: float
+    uploads_bound_mb: float
+
+
+class Models(BaseModel):
+    """Models, device and load."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    device: Annotated[str | None, Field(description="null while the model loads.")]
+    max_batch: int | None
+    models: list[Version]
+    load: Load
+
+
+@router.get("/models", summary="Model versions, device and load")
+async def models(request: Request) -> Models:
+    """List the versions on disk, which are loaded, where they run, and how busy the service is."""
+    service: Service = request.app.state.service
+    default = service.models.default
+    loaded = {model.version for model in service.models.loaded}
+    listing = await run_in_threadpool(service.models.listing)
+    versions = []
+    for number, description, problem in listing:
+        row = Version(
+            version=number,
+            loaded=number in loaded,
+            default=default is not None and number == default.version,
+            problem=problem,
+        )
+        if description:
+            row.created = description.created.isoformat()
+            row.licence = description.licence
+            row.attribution = description.attribution
+            row.default_vividness = description.default_vividness
+            row.metrics = description.metrics
+        versions.append(row)
+    return Models(
+        device=default.engine.device if default else None,
+        max_batch=default.engine.max_batch if default else None,
+        models=versions,
+        load=_load(service),
+    )
+
+
+def _load(service: Service) -> Load:
+    batcher, memory, uploads = service.pipeline.batcher, service.pipeline.memory, service.uploads
+    done = batcher.statistics
+    return Load(
+        photos=done.photos,
+        batches=done.batches,
+        largest_batch=done.largest_batch,
+        failed_batches=done.failed_batches,
+        waiting=batcher.waiting,
+        accepted=service.places.used,
+        memory_mb=round(memory.used / 2**20, 1),
+        memory_peak_mb=round(memory.peak / 2**20, 1),
+        memory_bound_mb=round(memory.total / 2**20, 1),
+        uploads_mb=round(uploads.used / 2**20, 1),
+        uploads_peak_mb=round(uploads.peak / 2**20, 1),
+        uploads_bound_mb=round(uploads.total / 2**20, 1),
+    )

@@ -1,0 +1,85 @@
+"""What the OpenAPI document says of request bodies and problems."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from app.errors import HTTP_KINDS, KINDS, PROBLEM_JSON, Problem
+from app.manifest import Manifest
+from app.options import Options
+from app.uploads import FIELD
+
+_REFERENCE = "#/components/schemas/{model}"
+_FILE = {"type": "string", "format": "binary"}
+_OPTIONS: dict[str, Any] = Options.model_json_schema()["properties"]
+
+REQUEST_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": [FIELD],
+                "properties": {
+                    FIELD: {
+                        "type": "array",
+                        "items": _FILE,
+                        "minItems": 1,
+                        "description": "One photo, or several.",
+                    },
+                    **_OPTIONS,
+                },
+            },
+            "encoding": {FIELD: {"contentType": "image/*"}},
+        },
+        "image/*": {"schema": _FILE},
+        "application/octet-stream": {"schema": _FILE},
+    },
+}
+
+
+def reference(model: type[BaseModel]) -> dict[str, str]:
+    """A reference to one of the schemas that `describe` adds."""
+    return {"$ref": _REFERENCE.format(model=model.__name__)}
+
+
+def describe(app: FastAPI) -> None:
+    """Add to the document the schemas that no route returns in FastAPI's own way."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        _, schemas = models_json_schema(
+            [(Problem, "serialization"), (Manifest, "serialization")], ref_template=_REFERENCE
+        )
+        document["components"]["schemas"] |= schemas["$defs"]
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Documentation of problem responses: for each status the kinds that it may be."""
+    kinds = [*KINDS.values(), *HTTP_KINDS.values()]
+    documented: dict[int | str, dict[str, Any]] = {}
+    for status in statuses:
+        titles = sorted({kind.title for kind in kinds if kind.status == status})
+        example = next(kind for kind in kinds if kind.status == status)
+        documented[status] = {
+            "description": " / ".join(titles),
+            "content": {
+                PROBLEM_JSON: {
+                    "schema": reference(Problem),
+                    "example": {
+                        "type": f"/problems/{example.slug}",
+                        "title": example.title,
+                        "status": status,
+                        "detail": "A sentence that says what happened and what to do.",
+                        "instance": "/colorize",
+                    },
+                }
+            },
+        }
+    return documented

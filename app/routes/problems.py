@@ -1,0 +1,35 @@
+"""GET /problems/{slug}: what the `type` of a problem refers to."""
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from app.errors import HTTP_KINDS, KINDS
+
+router = APIRouter(tags=["problems"])
+
+
+class Kind(BaseModel):
+    """A kind of problem."""
+
+    type: str
+    title: str
+    status: int
+    meaning: str
+
+
+_KINDS = {
+    **{kind.slug: (kind, kind.title) for kind in HTTP_KINDS.values()},
+    **{kind.slug: (kind, (error.__doc__ or kind.title)) for error, kind in KINDS.items()},
+}
+
+
+@router.get("/problems/{slug}", summary="What a problem's type means")
+async def kind(slug: str) -> Kind:
+    """Explain one kind of problem."""
+    if slug not in _KINDS:
+        raise HTTPException(404)
+    found, meaning = _KINDS[slug]
+    return Kind(
+        type=f"/problems/{slug}", title=found.title, status=found.status, meaning=meaning.strip()
+    )

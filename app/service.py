@@ -1,0 +1,66 @@
+"""The running service: its settings, models, pipeline and state."""
+
+import asyncio
+import logging
+import time
+
+from app.admission import Budget, Places
+from app.errors import NotReady
+from app.models import LoadedModel, Models
+from app.pipeline import Pipeline
+from app.settings import Settings
+
+log = logging.getLogger("app")
+
+
+class Service:
+    """What routes work with; made once, started and closed by the application's lifespan."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing runs yet; `load` brings the model."""
+        self.settings = settings
+        self.models = Models(settings)
+        self.pipeline = Pipeline(settings)
+        self.places = Places(settings.max_queue)
+        self.uploads = Budget(
+            settings.upload_memory_bytes,
+            max_waiting=settings.max_queue,
+            timeout_s=settings.queue_timeout_s,
+        )
+        self.draining = False
+        self.failure: Exception | None = None
+
+    @property
+    def ready(self) -> LoadedModel:
+        """The default model.
+
+        Raises:
+            NotReady: it is still loading, could not be loaded, or the service is shutting down.
+        """
+        if self.draining:
+            raise NotReady("The service is shutting down. Send the request again shortly.")
+        if self.failure:
+            raise NotReady("The model could not be loaded; the service is ending. See its log.")
+        if self.models.default is None:
+            raise NotReady("The model is still loading. Try again in a few seconds.")
+        return self.models.default
+
+    async def load(self) -> None:
+        """Load and warm up the default model in a thread; a failure is kept in `failure`."""
+        start = time.perf_counter()
+        try:
+            model = await asyncio.to_thread(self.models.load_default)
+        except Exception as error:
+            self.failure = error
+            raise
+        log.info(
+            "ready: model %d on %s after %.1f s",
+            *(model.version, model.engine.device, time.perf_counter() - start),
+        )
+
+    def upload_charge(self, announced: int | None) -> int:
+        """Bytes to account for while a body is read and taken apart: it is then there twice."""
+        settings = self.settings
+        length = settings.max_upload_bytes if announced is None else announced
+        # The least charge bounds how many bodies are read at once.
+        return max(2 * length, settings.upload_memory_bytes // settings.max_uploads)

@@ -1,0 +1,131 @@
+"""Linear sRGB of Lab colours, chroma reduced at constant lightness and hue where they lie outside.
+
+Sources: CIE 15:2004 §8.2.1 (Lab), IEC 61966-2-1 (sRGB's primaries).
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float32]
+
+# Linear sRGB → XYZ, the primaries' matrix to six digits, as scikit-image has it. Dividing each row
+# by its sum takes the matrix's own white as the white point: within 7e-5 of (0.95047, 1, 1.08883),
+# and every grey is exactly neutral.
+_PRIMARIES = np.array(
+    [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
+)
+XYZ_FROM_RGB: Final = _PRIMARIES / _PRIMARIES.sum(axis=1, keepdims=True)
+_RGB_FROM_XYZ = np.linalg.inv(XYZ_FROM_RGB)
+# Rows sum to 1, so a channel is Y + α (X − Y) + β (Z − Y): with a = b = 0, exactly Y in all three.
+_ALPHA = _RGB_FROM_XYZ[:, 0].astype(np.float32)
+_BETA = _RGB_FROM_XYZ[:, 2].astype(np.float32)
+
+DELTA: Final = 6 / 29  # where CIE's cube root meets its tangent
+
+# sRGB's encoding is that much flatter at white than at black: (1.055 / 2.4) / 12.92.
+_WHITE_SLOPE = np.float32(1.055 / 2.4 / 12.92)
+
+_STEPS = 32  # at most, of the search for the gamut's surface; most colours take two to five
+
+
+def linear_rgb(fy: Float, x: Float, z: Float, close: float) -> list[Float]:
+    """Linear light of Lab colours, brought inside the gamut.
+
+    Args:
+        fy: float32 [N], (L + 16) / 116 for L in [0, 100].
+        x: float32 [N], a / 500.
+        z: float32 [N], -b / 200.
+        close: tolerance in linear light near 0, and near 1, where sRGB's curve is flatter, as
+            much in codes: how near to its limit the worst channel of a reduced colour comes, and,
+            fading to nothing at black and white, how far beyond it may be.
+
+    Returns:
+        Red, green and blue, float32 [N] each: those of (s·x, s·z), with s the largest scale in
+        [0, 1] that fits. x = z = 0 gives three equal channels.
+    """
+    y = _f_inverse(fy)
+    channels = _linear(fy, y, x, z)
+    margin = _margin(channels, y, close)
+    out = np.flatnonzero(margin < 0)
+    if out.size:
+        fy, y, x, z = fy[out], y[out], x[out], z[out]
+        s = _largest_scale(fy, y, x, z, margin[out], close)
+        for channel, reduced in zip(channels, _linear(fy, y, x * s, z * s), strict=True):
+            channel[out] = reduced
+    return channels
+
+
+def _largest_scale(fy: Float, y: Float, x: Float, z: Float, margin: Float, close: float) -> Float:
+    """Scale of chroma that reaches the gamut's surface from inside, by regula falsi (Illinois)."""
+    scale = np.zeros_like(y)
+    room = _margin([y, y, y], y, close)
+    index = np.flatnonzero(room > close)  # black and white have room for no chroma
+    fy, y, x, z = fy[index], y[index], x[index], z[index]
+    half, one = np.float32(0.5), np.float32(1)
+    inside, m_inside = np.zeros_like(y), room[index]
+    outside, m_outside = np.ones_like(y), margin[index]
+    moved = np.zeros(y.size, np.int8)  # the end that the last step moved: 1 inside, -1 outside
+    for _ in range(_STEPS):
+        s = outside - m_outside * (outside - inside) / (m_outside - m_inside)
+        m = _margin(_linear(fy, y, x * s, z * s), y, close)
+        fits = m >= 0
+        inside = np.where(fits, s, inside)
+        scale[index] = inside
+        go = np.flatnonzero((m < 0) | (m > close))
+        if not go.size:
+            break
+        # Only what is not there yet goes on.
+        index, moved, fits = index[go], moved[go], fits[go]
+        fy, y, x, z, s, m = (v[go] for v in (fy, y, x, z, s, m))
+        inside, m_inside = inside[go], m_inside[go]
+        outside, m_outside = outside[go], m_outside[go]
+        # An end that stays twice in a row counts half, so that it moves as well.
+        m_outside *= np.where(fits & (moved == 1), half, one)
+        m_inside *= np.where(fits | (moved != -1), one, half)
+        moved = np.where(fits, np.int8(1), np.int8(-1))
+        outside = np.where(fits, outside, s)
+        m_inside, m_outside = np.where(fits, m, m_inside), np.where(fits, m_outside, m)
+    return scale
+
+
+def _margin(channels: list[Float], y: Float, close: float) -> Float:
+    """Room of the worst channel before its limit, in linear light near 0; negative outside."""
+    r, g, b = channels
+    low, high = np.minimum(r, g), np.maximum(r, g)
+    np.minimum(low, b, out=low)
+    np.maximum(high, b, out=high)
+    np.subtract(1, high, out=high)
+    high *= _WHITE_SLOPE
+    # Without a tolerance, noise of 1e-7 would grey yellows: their rays run along the surface.
+    slack = y * np.float32(close)
+    low += slack
+    high -= slack
+    high += np.float32(close)
+    return np.minimum(low, high, out=low)
+
+
+def _linear(fy: Float, y: Float, x: Float, z: Float) -> list[Float]:
+    """Linear R, G, B of f(Y) = fy, f(X) = fy + x, f(Z) = fy + z."""
+    dx, dz = _f_inverse(fy + x), _f_inverse(fy + z)
+    dx -= y
+    dz -= y
+    channels = []
+    for alpha, beta in zip(_ALPHA, _BETA, strict=True):
+        channel = dx * alpha
+        channel += dz * beta
+        channel += y
+        channels.append(channel)
+    return channels
+
+
+def _f_inverse(f: Float) -> Float:
+    """Inverse of f: cube above δ, below it the tangent there."""
+    u = np.maximum(f, np.float32(DELTA))
+    t = f - u
+    t *= np.float32(3 * DELTA**2)
+    cube = u * u
+    cube *= u
+    t += cube
+    return t

@@ -1,0 +1,163 @@
+"""Starting, being ready, failing to start, and ending."""
+
+import asyncio
+import http.client
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+from app.settings import Settings
+from tests.app.photos import decoded, encoded, raw
+from tests.conftest import START_S, STOP_S, Server, Start
+
+
+def test_alive_at_once_and_ready_when_warm(start_server: Start) -> None:
+    server = start_server()
+    server.wait_for("/healthz")
+    with server.client() as http_:
+        early = http_.get("/readyz")
+        photo = http_.post("/colorize", files={"file": raw("camera.png")})
+        if early.status_code != 200:  # it is while TensorFlow is imported, for seconds
+            assert early.status_code == 503
+            assert early.headers["content-type"] == "application/problem+json"
+            assert int(early.headers["retry-after"]) > 0
+        assert photo.status_code in (200, 503)
+        server.wait_ready()
+        ready = http_.get("/readyz").json()
+        assert ready["status"] == "ready"
+        assert ready["device"].startswith(("CPU", "GPU"))
+        assert ready["device"] in server.log.read_text()
+        listed = http_.get("/models").json()
+        assert listed["device"] == ready["device"]
+        [default] = [model for model in listed["models"] if model["default"]]
+        assert default["loaded"]
+        assert default["version"] == ready["model_version"]
+        assert "metrics" in default
+    assert server.stop() == 0
+
+
+def test_sigterm_finishes_what_was_accepted(start_server: Start) -> None:
+    server = start_server()
+    server.wait_ready()
+    large, small = encoded(Image.new("L", (3000, 2000), 120), "PNG"), raw("camera.png")
+    # A request whose body is half sent when the signal comes.
+    line = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=60)
+    line.putrequest("POST", "/colorize")
+    line.putheader("Content-Type", "image/png")
+    line.putheader("Content-Length", str(len(small)))
+    line.endheaders()
+    line.send(small[:1000])
+
+    async def scenario() -> list[httpx.Response]:
+        async with httpx.AsyncClient(base_url=server.url, timeout=120) as client:
+            work = [
+                asyncio.create_task(client.post("/colorize", files={"file": large}))
+                for _ in range(6)
+            ]
+            while (await client.get("/models")).json()["load"]["accepted"] < 6:
+                pass
+            server.process.send_signal(signal.SIGTERM)
+            return await asyncio.gather(*work)
+
+    answers = asyncio.run(scenario())
+    assert [response.status_code for response in answers] == [200] * 6
+    assert all(decoded(response.content).shape == (2000, 3000, 3) for response in answers)
+    line.send(small[1000:])
+    late = line.getresponse()
+    assert late.status == 200
+    assert late.getheader("connection") == "close"
+    assert decoded(late.read()).shape == (512, 512, 3)
+    assert server.process.wait(STOP_S) == 0
+
+
+def broken(tmp_path: Path, model_root: Path) -> Path:
+    """A copy of the store whose newest version has one byte changed."""
+    root = tmp_path / "store"
+    shutil.copytree(model_root, root)
+    newest = max((p for p in (root / "colorizer").iterdir() if p.name.isdecimal()),
+                 key=lambda p: int(p.name))  # fmt: skip
+    data = next((newest / "variables").glob("*.data-*"))
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1
+    data.write_bytes(content)
+    return root
+
+
+def ends_with(server: Server) -> tuple[int, str]:
+    status = server.process.wait(START_S)
+    return status, server.log.read_text().strip().splitlines()[-1]
+
+
+def test_a_damaged_model_is_not_served(
+    start_server: Start, tmp_path: Path, model_root: Path
+) -> None:
+    status, last = ends_with(start_server(model_root=broken(tmp_path, model_root)))
+    assert status == 1
+    assert last.startswith("chromaserve: cannot serve: ")
+    assert "has changed" in last
+
+
+def test_a_missing_version_ends_the_start(start_server: Start) -> None:
+    status, last = ends_with(start_server(model_version="4711"))
+    assert status == 1
+    assert "4711" in last
+
+
+def test_a_setting_that_makes_no_sense_is_named(start_server: Start) -> None:
+    status, last = ends_with(start_server(max_batch="0"))
+    assert status == 2
+    assert "CHROMASERVE_MAX_BATCH" in last
+
+
+def test_other_versions_are_loaded_on_request(
+    start_server: Start, tmp_path: Path, model_root: Path
+) -> None:
+    root = tmp_path / "store"
+    shutil.copytree(model_root, root)
+    versions = sorted(int(p.name) for p in (root / "colorizer").iterdir() if p.name.isdecimal())
+    newest = versions[-1] + 1
+    shutil.copytree(root / "colorizer" / str(versions[-1]), root / "colorizer" / str(newest))
+    description = root / "colorizer" / str(newest) / "model.json"
+    fields = json.loads(description.read_text())
+    description.write_text(json.dumps(fields | {"version": newest}))
+    server = start_server(model_root=root, model_version=versions[-1])
+    server.wait_ready()
+    photo = {"file": raw("camera.png")}
+    with server.client() as client:
+        default = client.post("/colorize", files=photo)
+        assert default.headers["x-model-version"] == str(versions[-1])
+        for asked in (str(newest), "latest"):
+            other = client.post("/colorize", files=photo, data={"model": asked})
+            assert other.headers["x-model-version"] == str(newest)
+        missing = client.post("/colorize", files=photo, data={"model": str(newest + 1)})
+        assert missing.status_code == 404
+        assert str(newest) in missing.json()["detail"]
+        loaded = {m["version"]: m["loaded"] for m in client.get("/models").json()["models"]}
+        assert loaded[newest]
+        assert loaded[versions[-1]]
+
+
+def test_the_documentation_describes_uploads_and_problems(http: httpx.Client) -> None:
+    assert http.get("/docs").status_code == 200
+    document = http.get("/openapi.json").json()
+    operation = document["paths"]["/colorize"]["post"]
+    form = operation["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
+    assert form["file"]["items"] == {"type": "string", "format": "binary"}
+    assert {"vividness", "head", "model", "format"} <= form.keys()
+    assert {p["name"] for p in operation["parameters"]} == {"vividness", "head", "model", "format"}
+    for status in ("400", "404", "406", "413", "415", "422", "500", "503"):
+        content = operation["responses"][status]["content"]
+        assert list(content) == ["application/problem+json"]
+    assert "Problem" in document["components"]["schemas"]
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHROMASERVE_MAX_PIXELS", "1000")
+    monkeypatch.setenv("CHROMASERVE_DEVICE", "cpu")
+    settings = Settings()
+    assert (settings.max_pixels, settings.device) == (1000, "cpu")

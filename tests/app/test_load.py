@@ -1,0 +1,133 @@
+"""Many clients at once."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.settings import Settings
+from tests.app.photos import NAMES, decoded, encoded, load
+from tests.conftest import Server, Start
+
+COLORIZE = "/colorize"
+
+
+def photos(count: int) -> list[bytes]:
+    """Different photos, all of them small."""
+    sources = [Image.fromarray(load(name)).convert("L") for name in NAMES]
+    return [encoded(sources[i % len(sources)].resize((200 + i, 150)), "JPEG") for i in range(count)]
+
+
+async def all_at_once(
+    server: Server, given: list[bytes], path: str = COLORIZE
+) -> list[httpx.Response]:
+    limits = httpx.Limits(max_connections=len(given))
+    async with httpx.AsyncClient(base_url=server.url, timeout=300, limits=limits) as client:
+        return await asyncio.gather(
+            *(client.post(path, files={"file": ("p.jpg", each)}) for each in given)
+        )
+
+
+def batch_of(response: httpx.Response) -> int:
+    found = re.search(r'inference;desc="batch=(\d+)"', response.headers["server-timing"])
+    assert found
+    return int(found[1])
+
+
+def test_64_at_once_are_all_answered_in_batches_as_if_each_were_alone(
+    server: Server, http: httpx.Client
+) -> None:
+    given = photos(64)
+    alone = [http.post(COLORIZE, files={"file": ("p.jpg", each)}) for each in given]
+    together = asyncio.run(all_at_once(server, given))
+    assert [response.status_code for response in together] == [200] * 64
+    batches = [batch_of(response) for response in together]
+    assert max(batches) > 1
+    limit = http.get("/models").json()["max_batch"]
+    assert max(batches) <= limit
+    for one, other in zip(alone, together, strict=True):
+        # A photo's colours do not depend on its company, to a rounding.
+        difference = decoded(one.content).astype(int) - decoded(other.content)
+        assert np.abs(difference).max() <= 1
+
+
+def test_health_answers_while_photos_are_worked_on(server: Server) -> None:
+    async def scenario() -> None:
+        work = asyncio.create_task(all_at_once(server, photos(24)))
+        answers = 0
+        async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+            while not work.done():
+                assert (await client.get("/healthz")).status_code == 200
+                assert (await client.get("/readyz")).status_code == 200
+                answers += 1
+        assert {response.status_code for response in await work} == {200}
+        assert answers > 1
+
+    asyncio.run(scenario())
+
+
+def test_a_client_that_leaves_harms_nobody(server: Server, http: httpx.Client) -> None:
+    async def scenario() -> None:
+        async with httpx.AsyncClient(base_url=server.url, timeout=120) as client:
+            leaving = [
+                asyncio.create_task(client.post(COLORIZE, files={"file": each}))
+                for each in photos(12)
+            ]
+            staying = asyncio.create_task(all_at_once(server, photos(4)))
+            await asyncio.wait(leaving, return_when=asyncio.FIRST_COMPLETED)
+            for task in leaving:
+                task.cancel()
+            await asyncio.gather(*leaving, return_exceptions=True)
+            assert {response.status_code for response in await staying} == {200}
+
+    asyncio.run(scenario())
+    while (now := http.get("/models").json()["load"])["accepted"]:
+        pass
+    assert (now["memory_mb"], now["uploads_mb"], now["waiting"]) == (0, 0, 0)
+
+
+@pytest.fixture
+def narrow(start_server: Start) -> Server:
+    """A service with room for four photos, and for two of six megapixels."""
+    server = start_server(max_queue=4, max_photos=4, max_memory_mb=448, max_upload_mb=8)
+    server.wait_ready()
+    return server
+
+
+def high_water_mb(server: Server) -> float:
+    """The most resident memory that the process ever had (Linux)."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert found
+    return int(found[1]) / 1024
+
+
+def test_memory_stays_bounded_and_the_rest_is_told_to_come_back(narrow: Server) -> None:
+    with narrow.client() as http:
+        http.post(COLORIZE, files={"file": ("warm.jpg", photos(1)[0])}).raise_for_status()
+        before = high_water_mb(narrow)
+        six_megapixels = encoded(Image.new("L", (3000, 2000), 90), "JPEG")
+        # 20 of them would take 3 GB.
+        answers = asyncio.run(all_at_once(narrow, [six_megapixels] * 20))
+        statuses = {response.status_code for response in answers}
+        assert statuses == {200, 503}
+        for response in answers:
+            if response.status_code == 503:
+                assert int(response.headers["retry-after"]) > 0
+                assert response.headers["content-type"] == "application/problem+json"
+        now = http.get("/models").json()["load"]
+        assert 150 < now["memory_peak_mb"] <= now["memory_bound_mb"]
+        assert now["memory_mb"] == now["uploads_mb"] == now["accepted"] == 0
+        # Accounting is not wishing: the process grew by no more than the bound.
+        assert high_water_mb(narrow) - before <= 448
+        http.post(COLORIZE, files={"file": ("again.jpg", photos(1)[0])}).raise_for_status()
+
+
+def test_the_default_bounds_fit_together() -> None:
+    settings = Settings()
+    assert 2 * settings.max_upload_bytes <= settings.upload_memory_bytes
+    assert settings.max_photos <= settings.max_queue

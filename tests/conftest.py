@@ -1,0 +1,126 @@
+"""Real servers for the tests: `python -m app` in a process of its own, on a free port."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from model_store.store import BUNDLED_ROOT
+
+START_S = 120.0
+STOP_S = 60.0
+
+
+@dataclass
+class Server:
+    """A running service."""
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=120)
+
+    def wait_ready(self) -> None:
+        self.wait_for("/readyz")
+
+    def wait_for(self, path: str) -> None:
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, f"the server ended:\n{self.log.read_text()}"
+            try:
+                if httpx.get(self.url + path, timeout=5).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.05)
+        raise AssertionError(f"{path} was not 200 in time:\n{self.log.read_text()}")
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_S)
+
+
+Start = Callable[..., Server]
+
+
+@contextmanager
+def running(folder: Path, **settings: object) -> Iterator[Start]:
+    """Starts servers, and ends them all when the block does."""
+    servers: list[Server] = []
+
+    def start(**more: object) -> Server:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        chosen = {
+            "host": "127.0.0.1",
+            "port": port,
+            "model_root": model_root_path(),
+            **settings,
+            **more,
+        }
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("CHROMASERVE_")}
+        environment |= {f"CHROMASERVE_{k.upper()}": str(v) for k, v in chosen.items()}
+        log = folder / f"server-{port}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "app"],
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=Path(__file__).parent.parent,
+            )
+        servers.append(Server(f"http://127.0.0.1:{port}", process, log))
+        return servers[-1]
+
+    try:
+        yield start
+    finally:
+        for server in servers:
+            if server.process.poll() is None:
+                server.process.kill()
+                server.process.wait(STOP_S)
+
+
+def model_root_path() -> Path:
+    return Path(os.environ.get("CHROMASERVE_MODEL_ROOT", BUNDLED_ROOT))
+
+
+@pytest.fixture(scope="session")
+def model_root() -> Path:
+    """The store that the tests' servers serve from."""
+    return model_root_path()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all tests that do not harm it; its upload limit is small on purpose."""
+    with running(tmp_path_factory.mktemp("server")) as start:
+        started = start(max_upload_mb=8, max_photos=8, shutdown_timeout_s=60)
+        started.wait_ready()
+        yield started
+
+
+@pytest.fixture(scope="session")
+def http(server: Server) -> Iterator[httpx.Client]:
+    """A client of `server`."""
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[Start]:
+    """Starts servers with settings of a test's own; they end with the test."""
+    with running(tmp_path) as start:
+        yield start

@@ -1,0 +1,214 @@
+"""The project's own rules: style, types, walls between packages, licences, locks."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.color import rgb2lab
+
+from app.errors import KINDS
+from app.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PACKAGES = ("app", "model_store", "training")
+# What a package may not import: the service runs without training, and both rest on the store.
+WALLS = {"app": {"training"}, "model_store": {"app", "training"}, "training": {"app"}}
+SOURCES = ROOT / "samples" / "SOURCES.md"
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",)],
+    ids=["lint", "format", "types"],
+)
+def test_code_passes_the_checker(arguments: tuple[str, ...]) -> None:
+    done = run(*arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def modules(package: str) -> list[Path]:
+    found = sorted((ROOT / package).rglob("*.py"))
+    assert found
+    return found
+
+
+def imports(path: Path) -> set[str]:
+    """Top-level names that a module imports, wherever in it the import stands."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute here"
+            names.add(node.module or "")
+    return {name.split(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_keep_their_walls(package: str) -> None:
+    for path in modules(package):
+        assert not imports(path) & WALLS[package], path
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_module_says_what_it_is_for_and_stays_small(package: str) -> None:
+    for path in modules(package):
+        assert ast.get_docstring(ast.parse(path.read_text())), f"{path} has no docstring"
+        assert len(path.read_text().splitlines()) <= 300, f"{path} has more than 300 lines"
+
+
+def declared(section: str | None) -> list[str]:
+    project = PYPROJECT["project"]
+    found = project["optional-dependencies"][section] if section else project["dependencies"]
+    return [re.split(r"[<>=~!;\[ ]", requirement)[0] for requirement in found]
+
+
+# The distribution that gives a module, where their names differ.
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "cv2": "opencv-python-headless",
+    "keras": "tensorflow",
+    "pydantic_settings": "pydantic-settings",
+    "skimage": "scikit-image",
+    "starlette": "fastapi",
+}
+
+
+@pytest.mark.parametrize(
+    ("package", "extras"),
+    [
+        ("app", []),
+        ("model_store", []),
+        ("training", ["train"]),
+        ("tests", ["train", "dev"]),
+        ("benchmarks", ["train", "dev"]),
+    ],
+)
+def test_imports_are_declared_as_dependencies(package: str, extras: list[str]) -> None:
+    allowed = {name for section in (None, *extras) for name in declared(section)}
+    ours = {*PACKAGES, "tests", "benchmarks"}
+    foreign = set().union(*map(imports, modules(package))) - sys.stdlib_module_names - ours
+    assert {DISTRIBUTIONS.get(name, name) for name in foreign} <= allowed
+
+
+def test_every_dependency_says_why_it_is_there() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    for section in (None, "gpu", "train", "dev"):
+        for name in declared(section):
+            assert re.search(rf'^ +"{re.escape(name)}\b.*", +# \w.+$', text, re.MULTILINE), name
+
+
+@pytest.mark.parametrize(
+    ("lock", "sections"),
+    [("runtime", [None]), ("gpu", [None, "gpu"]), ("dev", [None, "train", "dev"])],
+)
+def test_locks_pin_every_dependency_by_hash(lock: str, sections: list[str | None]) -> None:
+    text = (ROOT / "requirements" / f"{lock}.lock").read_text()
+    pins = re.findall(r"^([a-z0-9-]+)==\S+(?: ; .+?)? \\\n +--hash=sha256:[0-9a-f]{64}", text, re.M)
+    assert {name for section in sections for name in declared(section)} <= set(pins)
+    requirements = [line for line in text.splitlines() if re.match(r"[A-Za-z0-9]", line)]
+    assert len(requirements) == len(pins)
+    assert "://" not in text, "a lock file names no host"
+
+
+def test_locks_agree_on_versions() -> None:
+    def pins(lock: str) -> set[str]:
+        text = (ROOT / "requirements" / f"{lock}.lock").read_text()
+        return set(re.findall(r"^(\S+==[^\\\n]+?) \\$", text, re.MULTILINE))
+
+    assert pins("runtime") <= pins("dev")
+    assert pins("runtime") <= pins("gpu")
+
+
+def test_licence_and_attribution_of_the_weights() -> None:
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+    notice = (ROOT / "NOTICE").read_text()
+    for words in ("Visual Geometry Group", "Simonyan", "CC BY 4.0", "licenses/by/4.0"):
+        assert words in notice
+
+
+def test_continuous_integration_runs_the_command_of_the_readme() -> None:
+    commands = [
+        line
+        for line in (ROOT / ".ci" / "run").read_text().splitlines()
+        if line and not line.startswith(("#", "set ", "cd "))
+    ]
+    assert commands == ["make test"]
+    assert "\nmake test\n" in (ROOT / "README.md").read_text()
+
+
+def rows() -> dict[str, list[str]]:
+    """The table of SOURCES.md: file name → what it shows, author, source, licence, changes."""
+    cells = [
+        [cell.strip() for cell in line.strip().strip("|").split("|")]
+        for line in SOURCES.read_text().splitlines()
+        if line.startswith("| `")
+    ]
+    return {file.strip("`"): rest for file, *rest in cells}
+
+
+def test_every_sample_photo_has_a_source_and_a_free_licence() -> None:
+    photos = {path.name for path in (ROOT / "samples").rglob("*") if path.suffix != ".md"} - {
+        "colour",
+        "grey",
+    }
+    table = rows()
+    assert photos == set(table)
+    for file, (shows, author, source, licence, _) in table.items():
+        assert shows, file
+        assert author, file
+        assert source, file
+        assert re.match(r"(CC0 1\.0|CC BY [24]\.0|public domain)", licence), file
+
+
+def test_sample_pairs_have_the_same_luminance() -> None:
+    pairs = sorted((ROOT / "samples" / "colour").iterdir())
+    assert len(pairs) >= 12
+    for path in pairs:
+        with (
+            Image.open(path) as colour,
+            Image.open(path.parent.parent / "grey" / path.name) as grey,
+        ):
+            assert grey.mode == "L"
+            assert grey.size == colour.size
+            of_colour = rgb2lab(np.asarray(colour))[..., 0]
+            of_grey = rgb2lab(np.asarray(grey.convert("RGB")))[..., 0]
+        assert np.abs(of_colour - of_grey).mean() < 1, path  # JPEG's own error
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
+    documented = dict(re.findall(r"^\| `(CHROMASERVE_[A-Z_]+)` \| `?([^`|]+?)`? \|", page, re.M))
+    fields = {f"CHROMASERVE_{name.upper()}": f.default for name, f in Settings.model_fields.items()}
+    assert documented.keys() == fields.keys()
+    for name, default in fields.items():
+        said = documented[name]
+        assert said == ("none" if default is None else str(default)), name
+
+
+def test_every_kind_of_problem_is_documented_with_its_status() -> None:
+    page = (ROOT / "docs" / "api.md").read_text()
+    documented = re.findall(r"^\| (\d{3}) \| `([a-z-]+)` \|", page, re.M)
+    assert sorted(documented) == sorted((str(k.status), k.slug) for k in KINDS.values())
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", *(f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md")))]
+)
+def test_links_between_pages_lead_somewhere(page: str) -> None:
+    path = ROOT / page
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text()):
+        assert (path.parent / target).exists(), target

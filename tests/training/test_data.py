@@ -1,0 +1,102 @@
+"""Which photos count, how they are split, and what is asked of the network."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import color
+
+from model_store.lab import srgb_to_lab
+from training.config import Data
+from training.data import (
+    DataError,
+    Entry,
+    lab_target,
+    read_index,
+    scan,
+    split_of,
+    write_index,
+)
+from training.features import encode
+
+SAMPLES = Path(__file__).parents[2] / "samples" / "colour"
+
+
+def photo(path: Path, seed: int, size: tuple[int, int] = (80, 90)) -> None:
+    values = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
+    Image.fromarray(values).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    train = tmp_path / "train"
+    train.mkdir()
+    for i in range(4):
+        photo(train / f"{i}.png", i)
+    photo(train / "again.png", 0)
+    photo(train / "small.png", 9, (20, 200))
+    Image.fromarray(np.full((80, 80, 3), 77, np.uint8)).save(train / "grey.png")
+    (train / "broken.jpg").write_bytes(b"not a photo")
+    (train / "empty.jpg").write_bytes(b"")
+    whole = (train / "1.png").read_bytes()
+    (train / "notes.txt").write_bytes(whole)
+    return tmp_path
+
+
+def test_scan_keeps_usable_photos_and_counts_the_rest_by_reason(folder: Path) -> None:
+    index = folder / "index.csv"
+    counts = write_index(index, scan(folder, Data(val_fraction=0.0)))
+    assert counts == {
+        "train": 4,
+        "skipped: repeated": 1,
+        "skipped: too small": 1,
+        "skipped: grey": 1,
+        "skipped: not a readable image": 2,
+    }
+    with index.open() as f:
+        assert len(list(csv.DictReader(f))) == 4
+    assert all(isinstance(e, Entry) and e.split == "train" for e in read_index(index))
+
+
+def test_split_depends_on_the_file_alone(folder: Path) -> None:
+    data = Data(val_fraction=0.5)
+    before = {e.sha256: e.split for e in scan(folder, data) if isinstance(e, Entry)}
+    photo(folder / "train" / "new.png", 77)
+    (folder / "train" / "0.png").rename(folder / "train" / "renamed.png")
+    after = {e.sha256: e.split for e in scan(folder, data) if isinstance(e, Entry)}
+    assert before.items() <= after.items()
+
+
+def test_split_shares_are_as_asked() -> None:
+    random = np.random.default_rng(0)
+    splits = [split_of(random.bytes(32).hex(), 0.1) for _ in range(5000)]
+    assert 0.08 < splits.count("val") / 5000 < 0.12
+
+
+def test_missing_folder_and_missing_index_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no folder"):
+        list(scan(tmp_path, Data()))
+    with pytest.raises(DataError, match="scan"):
+        read_index(tmp_path / "index.csv")
+
+
+def test_target_is_the_photos_ab_averaged_over_the_whole_frame() -> None:
+    rgb = np.asarray(Image.open(SAMPLES / sorted(p.name for p in SAMPLES.iterdir())[0]))
+    L, ab = lab_target(*srgb_to_lab(rgb))
+    assert L.shape == (224, 224, 1)
+    assert ab.shape == (56, 56, 2)
+    reference = color.rgb2lab(rgb).mean(axis=(0, 1))
+    assert ab.mean(axis=(0, 1)) == pytest.approx(reference[1:], abs=0.5)
+    assert L.mean() == pytest.approx(reference[0], abs=0.5)
+
+
+def test_eight_bit_taps_are_within_half_a_step_of_their_root() -> None:
+    random = np.random.default_rng(0)
+    scale = np.array([1.0, 50.0, 3000.0], np.float32)
+    tap = (random.random((14, 14, 3)) ** 3 * scale).astype(np.float32)
+    code = encode(tap, scale)
+    assert code.dtype == np.uint8
+    error = np.abs(np.sqrt(tap / scale) - code / 255.0)
+    assert error.max() <= 0.5 / 255 + 1e-5

@@ -1,0 +1,160 @@
+"""From folders of photos to an index of usable ones, and from a photo to L and its ab target."""
+
+import csv
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from model_store.contract import network_input
+from model_store.lab import srgb_to_lab
+from training.config import Data
+
+TARGET_SIZE = 56
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+
+
+class DataError(Exception):
+    """The photos asked for aren't there, or none of them can be used."""
+
+
+class UnusablePhotoError(Exception):
+    """One photo can't be used; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A usable photo: path below the root, its folder of the configuration, kind, split, hash."""
+
+    file: str
+    folder: str
+    kind: str
+    split: str
+    sha256: str
+    mean_chroma: float
+
+
+def read_photo(path: Path) -> NDArray[np.uint8]:
+    """Read a colour photo as uint8 RGB [H, W, 3], EXIF orientation applied.
+
+    Raises UnusablePhotoError when it can't be decoded.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+    except (OSError, cv2.error):
+        image = None
+    if image is None:
+        raise UnusablePhotoError("not a readable image")
+    return np.asarray(image, np.uint8)
+
+
+def lab_target(
+    L: NDArray[np.float32], ab: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Squeeze a photo to what the network sees and what it is to answer.
+
+    L [H, W] in [0, 100] and ab [H, W, 2] in Lab units, at the photo's size.
+    Returns L [224, 224, 1] by the contract's own resizing, and ab [56, 56, 2], area-averaged.
+    """
+    target = cv2.resize(ab, (TARGET_SIZE, TARGET_SIZE), interpolation=cv2.INTER_AREA)
+    return network_input(L), np.asarray(target, np.float32)
+
+
+def split_of(sha256: str, val_fraction: float) -> str:
+    """Assign a photo to "train" or "val" by its hash: stable whatever else is in the folder."""
+    return "val" if int(sha256[:8], 16) / 2**32 < val_fraction else "train"
+
+
+def _photos_below(root: Path, folder: str) -> list[Path]:
+    base = root / folder
+    if not base.is_dir():
+        raise DataError(f"no folder {base}: check --photos and the [data] section")
+    return sorted(p for p in base.rglob("*") if p.suffix.lower() in SUFFIXES)
+
+
+def read_kinds(root: Path, manifest: str | None) -> dict[str, str]:
+    """Read each photo's kind from the manifest below the root; none where there is no manifest."""
+    if manifest is None:
+        return {}
+    with (root / manifest).open(newline="") as f:
+        return {row["file"]: row["kind"] for row in csv.DictReader(f)}
+
+
+def scan(root: Path, data: Data) -> Iterator[Entry | tuple[str, str]]:
+    """Look at every photo: yields an Entry for a usable one, else (file, reason).
+
+    Broken, too small, grey and repeated files are not usable. Raises DataError for a missing
+    folder.
+    """
+    kinds = read_kinds(root, data.manifest)
+    jobs = [(p, f, "train") for f in data.train for p in _photos_below(root, f)]
+    jobs += [(p, f, "val") for f in data.val for p in _photos_below(root, f)]
+    seen: set[str] = set()
+
+    def look(job: tuple[Path, str, str]) -> Entry | tuple[str, str]:
+        path, folder, split = job
+        name = path.relative_to(root).as_posix()
+        try:
+            rgb = read_photo(path)
+            if min(rgb.shape[:2]) < data.min_side:
+                raise UnusablePhotoError("too small")
+            _, ab = srgb_to_lab(rgb)
+            chroma = float(np.hypot(ab[..., 0], ab[..., 1]).mean())
+            if chroma < data.min_chroma:
+                raise UnusablePhotoError("grey")
+        except UnusablePhotoError as e:
+            return name, str(e)
+        sha = hashlib.sha256(path.read_bytes()).hexdigest()
+        if not data.val:
+            split = split_of(sha, data.val_fraction)
+        return Entry(name, folder, kinds.get(name, ""), split, sha, round(chroma, 2))
+
+    with ThreadPoolExecutor(2) as pool:
+        for found in pool.map(look, jobs):
+            if isinstance(found, Entry):
+                if found.sha256 in seen:
+                    yield found.file, "repeated"
+                    continue
+                seen.add(found.sha256)
+            yield found
+
+
+def write_index(path: Path, found: Iterable[Entry | tuple[str, str]]) -> Counter[str]:
+    """Write the usable photos as CSV; returns counts: usable ones by split, others by reason.
+
+    Raises DataError when no training photo is left.
+    """
+    counts: Counter[str] = Counter()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".part")
+    with partial.open("w", newline="") as f:
+        writer = csv.DictWriter(f, [x.name for x in fields(Entry)])
+        writer.writeheader()
+        for item in found:
+            if isinstance(item, Entry):
+                writer.writerow(asdict(item))
+                counts[item.split] += 1
+            else:
+                counts["skipped: " + item[1]] += 1
+    if not counts["train"]:
+        raise DataError(f"no usable training photo: {dict(counts)}")
+    partial.replace(path)
+    return counts
+
+
+def read_index(path: Path) -> list[Entry]:
+    """Read what write_index wrote. Raises DataError when it isn't there."""
+    if not path.is_file():
+        raise DataError(f"no index at {path}: run the `scan` stage first")
+    with path.open(newline="") as f:
+        return [
+            Entry(**(row | {"mean_chroma": float(row["mean_chroma"])}))  # type: ignore[arg-type]
+            for row in csv.DictReader(f)
+        ]

@@ -1,0 +1,115 @@
+"""From a fitted network to a SavedModel of the contract, its kernels in half precision."""
+
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from model_store.contract import NETWORK_SIZE
+from training.colorizer import Colorizer
+from training.config import Publish
+
+_PLANE = tf.TensorSpec([None, NETWORK_SIZE, NETWORK_SIZE, 1], tf.float32, "L")
+_VIVIDNESS = tf.TensorSpec([None], tf.float32, "vividness")
+
+
+class _HalfPrecision(tf.Module):  # type: ignore[misc]
+    """A Keras model's weights, kernels in float16, and the model applied to them as float32.
+
+    Vectors (biases, normalisation) stay float32: they are small, and a variance may leave
+    float16's range.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        super().__init__(name=model.name)
+
+        # A closure: as an attribute, the model would be stored too, its float32 weights with it.
+        def forward(
+            trained: list[tf.Tensor], fixed: list[tf.Tensor], x: tf.Tensor | dict[str, tf.Tensor]
+        ) -> tf.Tensor:
+            return model.stateless_call(trained, fixed, x, training=False)[0]
+
+        self._forward = forward
+
+        def store(variables: list[keras.Variable]) -> list[tf.Variable]:
+            return [
+                tf.Variable(
+                    tf.cast(v.value, tf.float16 if len(v.shape) > 1 else tf.float32),
+                    trainable=False,
+                )
+                for v in variables
+            ]
+
+        self.trained = store(model.trainable_variables)
+        self.fixed = store(model.non_trainable_variables)
+
+    def __call__(self, x: tf.Tensor | dict[str, tf.Tensor]) -> tf.Tensor:
+        trained = [tf.cast(v, tf.float32) for v in self.trained]
+        fixed = [tf.cast(v, tf.float32) for v in self.fixed]
+        return self._forward(trained, fixed, x)
+
+
+class ServingModel(tf.Module):  # type: ignore[misc]
+    """The network as the contract has it: L -> ab at 224x224, with and without vividness.
+
+    ab = (1 - v) * regression + v * annealed mean at T, T = high^(1 - v) * low^v for vividness v:
+    0 is the regression head (least squared error), 1 the sharpened distribution.
+    """
+
+    def __init__(self, network: Colorizer, settings: Publish) -> None:
+        super().__init__(name="colorizer")
+        if network.encoder is None:
+            raise ValueError("a serving model needs the encoder")
+        self._settings = settings
+        self._parts = {m.name: _HalfPrecision(m) for m in network.trainable_parts}
+        # The same forward pass as in training, over the stored weights.
+        self._network = Colorizer(
+            encoder=_Applied(self._parts[network.encoder.name]),
+            decoder=_Applied(self._parts[network.decoder.name], network.decoder.input),
+            regression=_Applied(self._parts[network.regression.name]),
+            distribution=_Applied(self._parts[network.distribution.name]),
+            bins=network.bins,
+        )
+
+    @tf.function(input_signature=[_PLANE])  # type: ignore[untyped-decorator]
+    def serving_default(self, L: tf.Tensor) -> dict[str, tf.Tensor]:
+        """L float32 [N, 224, 224, 1] in [0, 100] -> ab float32 [N, 224, 224, 2], the safest."""
+        features = self._network.features(self._network.taps(L))
+        return {"ab": _enlarge(self._network.ab(features))}
+
+    @tf.function(input_signature=[_PLANE, _VIVIDNESS])  # type: ignore[untyped-decorator]
+    def vivid(self, L: tf.Tensor, vividness: tf.Tensor) -> dict[str, tf.Tensor]:
+        """L as above, vividness float32 [N] in [0, 1] -> ab float32 [N, 224, 224, 2]."""
+        features = self._network.features(self._network.taps(L))
+        v = tf.clip_by_value(vividness, 0.0, 1.0)
+        low, high = self._settings.temperature_low, self._settings.temperature_high
+        temperature = tf.exp((1 - v) * tf.math.log(high) + v * tf.math.log(low))
+        v = v[:, None, None, None]
+        vivid = self._network.vivid_ab(features, temperature)
+        return {"ab": _enlarge((1 - v) * self._network.ab(features) + v * vivid)}
+
+
+class _Applied:
+    """A stored model under a Keras model's calling convention."""
+
+    def __init__(self, stored: _HalfPrecision, inputs: object = None) -> None:
+        self._stored = stored
+        self.input = inputs
+
+    def __call__(self, x: tf.Tensor | dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        if training:
+            raise ValueError("a stored model is for inference only")
+        return self._stored(x)
+
+
+def _enlarge(ab: tf.Tensor) -> tf.Tensor:
+    return tf.image.resize(ab, (NETWORK_SIZE, NETWORK_SIZE), "bilinear")
+
+
+def export(network: Colorizer, settings: Publish, folder: Path) -> None:
+    """Write the SavedModel with the signatures `serving_default` and `vivid` into a folder."""
+    model = ServingModel(network, settings)
+    tf.saved_model.save(
+        model, str(folder),
+        signatures={"serving_default": model.serving_default, "vivid": model.vivid},
+    )  # fmt: skip

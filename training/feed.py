@@ -1,0 +1,99 @@
+"""Batches for fit: cached taps, or photos read and squeezed on the way, as tf.data."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from model_store.contract import NETWORK_SIZE
+from training.data import TARGET_SIZE, Entry
+from training.features import Row, open_arrays, prepare, read_rows, read_scales
+from training.network import TAP_SHAPES
+
+Batch = dict[str, tf.Tensor]
+
+
+class CachedFeed:
+    """Batches of cached taps; while the cache still grows, its new rows are seen an epoch later.
+
+    A batch holds each tap float32 [N, side, side, C] and "ab" float32 [N, 56, 56, 2].
+    """
+
+    def __init__(self, folder: Path, batch: int) -> None:
+        self.rows = read_rows(folder)
+        self.batch = batch
+        self._folder = folder
+        self._arrays = open_arrays(folder, "r")
+        self._scales = {n: tf.constant(s) for n, s in read_scales(folder).items()}
+
+    def select(self, split: str) -> tuple[list[int], list[str]]:
+        """Row numbers of a split that are computed, and the folder of each."""
+        done = np.asarray(open_arrays(self._folder, "r")["done"])
+        keep = [i for i, r in enumerate(self.rows) if r.split == split and done[i]]
+        return keep, [self.rows[i].folder for i in keep]
+
+    def batches(self, order: NDArray[np.int64]) -> tf.data.Dataset:
+        """Batches of the rows in this order."""
+        names = [*TAP_SHAPES, "ab"]
+
+        def load(index: NDArray[np.int64]) -> list[NDArray[np.generic]]:
+            return [np.stack([self._arrays[n][i] for i in index]) for n in names]
+
+        def decode(index: tf.Tensor) -> Batch:
+            types = [tf.uint8] * len(TAP_SHAPES) + [tf.float16]
+            loaded = dict(zip(names, tf.numpy_function(load, [index], types), strict=True))
+            batch = {}
+            for name, (side, channels) in TAP_SHAPES.items():
+                code = tf.ensure_shape(loaded[name], (None, side, side, channels))
+                root = tf.cast(code, tf.float32) * (1 / 255)
+                batch[name] = root * root * self._scales[name]
+            ab = tf.ensure_shape(loaded["ab"], (None, TARGET_SIZE, TARGET_SIZE, 2))
+            return batch | {"ab": tf.cast(ab, tf.float32)}
+
+        return (
+            tf.data.Dataset.from_tensor_slices(order)
+            .batch(self.batch)
+            .map(decode, num_parallel_calls=2)
+            .prefetch(2)
+        )
+
+
+class PhotoFeed:
+    """Batches of photos for end-to-end fitting; training photos are mirrored at random.
+
+    A batch holds "L" float32 [N, 224, 224, 1] and "ab" float32 [N, 56, 56, 2].
+    """
+
+    def __init__(self, root: Path, entries: list[Entry], batch: int, seed: int) -> None:
+        self.rows = [Row(e.file, e.folder, e.kind, e.split, False) for e in entries]
+        self.batch = batch
+        self._root = root
+        self._random = np.random.default_rng(seed)
+
+    def select(self, split: str) -> tuple[list[int], list[str]]:
+        """Row numbers of a split, and the folder of each."""
+        keep = [i for i, r in enumerate(self.rows) if r.split == split]
+        return keep, [self.rows[i].folder for i in keep]
+
+    def batches(self, order: NDArray[np.int64]) -> tf.data.Dataset:
+        """Batches of the photos in this order."""
+
+        def load(i: int, mirrored: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            return prepare(self._root / self.rows[i].file, bool(mirrored))
+
+        def read(i: tf.Tensor, mirrored: tf.Tensor) -> Batch:
+            L, ab = tf.numpy_function(load, [i, mirrored], [tf.float32, tf.float32])
+            return {
+                "L": tf.ensure_shape(L, (NETWORK_SIZE, NETWORK_SIZE, 1)),
+                "ab": tf.ensure_shape(ab, (TARGET_SIZE, TARGET_SIZE, 2)),
+            }
+
+        train = np.array([self.rows[i].split == "train" for i in order], bool)
+        mirrored = (self._random.random(len(order)) < 0.5) & train
+        return (
+            tf.data.Dataset.from_tensor_slices((order, mirrored))
+            .map(read, num_parallel_calls=tf.data.AUTOTUNE)
+            .batch(self.batch)
+            .prefetch(tf.data.AUTOTUNE)
+        )

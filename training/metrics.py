@@ -1,0 +1,66 @@
+"""Measures of a colorization: gain over grey, ab error, colourfulness, the thesis's accuracy."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def psnr(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
+    """Peak signal-to-noise ratio in dB of two uint8 sRGB images [H, W, 3]; 100 when equal."""
+    error = np.mean((image.astype(np.float32) - truth.astype(np.float32)) ** 2)
+    return float(10 * np.log10(255.0**2 / max(float(error), 255.0**2 * 1e-10)))
+
+
+def mean_gain_db(predicted: NDArray[np.float32], ab: NDArray[np.float32]) -> list[float]:
+    """How many dB each photo's ab error is below that of grey (ab = 0); both [N, h, w, 2]."""
+    error = np.mean((predicted - ab) ** 2, axis=(1, 2, 3)) + 1e-6
+    grey = np.mean(ab**2, axis=(1, 2, 3)) + 1e-6
+    return [float(g) for g in 10 * np.log10(grey / error)]
+
+
+def ab_error(predicted: NDArray[np.float32], ab: NDArray[np.float32]) -> float:
+    """Mean Euclidean distance in the ab plane, Lab units; both [H, W, 2]."""
+    return float(np.hypot(*np.moveaxis(predicted - ab, -1, 0)).mean())
+
+
+def colourfulness(rgb: NDArray[np.uint8]) -> float:
+    """Colourfulness M3 of an sRGB image [H, W, 3] (Hasler & Suesstrunk 2003, section 7).
+
+    0 is grey; 15 slightly, 33 moderately, 59 quite, 109 extremely colourful.
+    """
+    r, g, b = np.moveaxis(rgb.astype(np.float32), -1, 0)
+    rg, yb = r - g, 0.5 * (r + g) - b
+    spread = np.hypot(rg.std(), yb.std())
+    centre = np.hypot(rg.mean(), yb.mean())
+    return float(spread + 0.3 * centre)
+
+
+@dataclass
+class Accuracy:
+    """The thesis's accuracy, summed over photos: how often argmax(a, b) agrees, a pixel.
+
+    Keras's "accuracy" on a two-channel output. Its baseline is the better of the two constant
+    answers. As argmax does, a tie counts as a.
+    """
+
+    pixels: int = 0
+    right: int = 0
+    b_larger: int = 0
+
+    def add(self, predicted: NDArray[np.float32], ab: NDArray[np.float32]) -> None:
+        """Count the pixels of a photo or a batch: arrays [..., 2]."""
+        truth = ab[..., 1] > ab[..., 0]
+        self.pixels += truth.size
+        self.right += int(((predicted[..., 1] > predicted[..., 0]) == truth).sum())
+        self.b_larger += int(truth.sum())
+
+    @property
+    def value(self) -> float:
+        """Share of pixels that agree."""
+        return self.right / max(1, self.pixels)
+
+    @property
+    def baseline(self) -> float:
+        """Share of pixels that the best constant answer gets right."""
+        return max(self.b_larger, self.pixels - self.b_larger) / max(1, self.pixels)

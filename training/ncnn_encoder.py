@@ -1,0 +1,90 @@
+"""The frozen encoder on ncnn: the same taps, by Winograd convolution, for CPUs.
+
+ncnn is an optional package; TensorFlow computes the same taps where it isn't installed.
+"""
+
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from training.network import BGR_MEAN, BLOCKS, TAP_SHAPES
+
+
+class NcnnEncoder:
+    """VGG16's convolutions with the pooled taps of `TAP_SHAPES` as outputs, one thread."""
+
+    def __init__(self, weights: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]) -> None:
+        """weights: layer name -> kernel [3, 3, in, out], bias [out]."""
+        import ncnn
+
+        self._ncnn = ncnn
+        self._net = ncnn.Net()
+        self._net.opt.num_threads = 1
+        for half in ("fp16_storage", "fp16_arithmetic", "fp16_packed", "bf16_storage"):
+            setattr(self._net.opt, f"use_{half}", False)
+        lines, blob = _network(weights)
+        with tempfile.TemporaryDirectory() as folder:
+            param, binary = Path(folder, "vgg.param"), Path(folder, "vgg.bin")
+            param.write_text(lines)
+            binary.write_bytes(blob)
+            self._net.load_param(str(param))
+            self._net.load_model(str(binary))
+
+    def __call__(self, L: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """L float32 [224, 224, 1] in [0, 100] -> pooled taps, each float32 [side, side, C]."""
+        mean = np.asarray(BGR_MEAN, np.float32)[:, None, None]
+        pixels = np.ascontiguousarray(2.55 * L[None, :, :, 0] - mean)
+        extractor = self._net.create_extractor()
+        extractor.input("pixels", self._ncnn.Mat(pixels).clone())
+        taps = {}
+        for name in TAP_SHAPES:
+            code, out = extractor.extract(f"{name}_out")
+            if code != 0:
+                raise RuntimeError(f"ncnn could not compute {name}: code {code}")
+            taps[name] = np.asarray(out, np.float32).transpose(1, 2, 0)
+        return taps
+
+
+def encoder_weights(
+    encoder: keras.Model,
+) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Take the convolutions' kernels and biases out of a Keras encoder."""
+    return {layer.name: tuple(layer.get_weights()) for layer in encoder.layers if layer.weights}
+
+
+def _network(
+    weights: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]],
+) -> tuple[str, bytes]:
+    """Write the network in ncnn's own text format, and its weights in the order of the layers."""
+    lines = ["Input pixels 0 1 pixels"]
+    binary: list[bytes] = []
+    previous, blobs = "pixels", 1
+    side = 224
+    for b, (convolutions, width) in enumerate(BLOCKS, 1):
+        for c in range(1, convolutions + 1):
+            name = f"block{b}_conv{c}"
+            kernel, bias = weights[name]
+            lines.append(
+                f"Convolution {name} 1 1 {previous} {name} "
+                f"0={width} 1=3 4=1 5=1 6={kernel.size} 9=1"
+            )
+            binary += [
+                np.uint32(0).tobytes(),  # flag: float32 weights follow
+                np.ascontiguousarray(kernel.transpose(3, 2, 0, 1), np.float32).tobytes(),
+                bias.astype(np.float32).tobytes(),
+            ]
+            previous, blobs = name, blobs + 1
+        factor = side // TAP_SHAPES[previous][0]
+        lines.append(f"Split split{b} 1 2 {previous} {previous}_tap {previous}_next")
+        # Pooling 0=1 is the average, 0=0 the maximum; a 1x1 average passes the tap through.
+        lines.append(
+            f"Pooling pool{b}_tap 1 1 {previous}_tap {previous}_out 0=1 1={factor} 2={factor}"
+        )
+        blobs += 3
+        if b < len(BLOCKS):
+            lines.append(f"Pooling block{b}_pool 1 1 {previous}_next block{b}_pool 0=0 1=2 2=2")
+            previous, blobs, side = f"block{b}_pool", blobs + 1, side // 2
+    return f"7767517\n{len(lines)} {blobs}\n" + "\n".join(lines) + "\n", b"".join(binary)

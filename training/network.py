@@ -1,0 +1,215 @@
+"""The network: VGG16's first 18 layers as encoder, a decoder with residual connections, two heads.
+
+Architecture after T. Zaman 2020 ("Image Colorization with Deep CNNs": VGG16 encoder, upsampling
+and deconvolution with residual connections, mean squared error on ab/128), with the distribution
+head of Zhang, Isola & Efros 2016 and the global feature of Iizuka et al. 2016.
+"""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from training.config import TAP_NAMES, Decoder
+
+BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
+BGR_MEAN = (103.939, 116.779, 123.68)
+# Tap -> (side, channels) as the decoder takes it: the two finest are average-pooled to 56x56.
+TAP_SHAPES = {
+    "block1_conv2": (56, 64),
+    "block2_conv2": (56, 128),
+    "block3_conv3": (56, 256),
+    "block4_conv3": (28, 512),
+    "block5_conv3": (14, 512),
+}
+AB_SCALE = 128.0
+
+
+class WeightsError(Exception):
+    """The encoder's weights file is missing a layer or has other shapes."""
+
+
+def build_encoder(weights: str) -> keras.Model:
+    """Build VGG16's first 18 layers (13 convolutions, 5 max-poolings; 14,714,688 parameters).
+
+    weights: "imagenet" (keras.applications downloads and caches them), the path of an .npz with
+    keys "block1_conv1/kernel" [3, 3, in, out] and "block1_conv1/bias" [out], or "none" (random).
+    Input "pixels": float32 [N, 224, 224, 3], BGR in [0, 255] less the ImageNet mean.
+    Outputs: the five taps (last convolution of each block, after ReLU) by name, and "block5_pool"
+    [N, 7, 7, 512]. Raises WeightsError, OSError.
+    """
+    if weights == "imagenet":
+        vgg = keras.applications.VGG16(weights="imagenet", include_top=False)
+        source = {layer.name: layer.get_weights() for layer in vgg.layers if layer.get_weights()}
+    elif weights != "none":
+        source = _read_npz(Path(weights))
+    x = pixels = keras.Input((224, 224, 3), name="pixels")
+    outputs = {}
+    for b, (convolutions, width) in enumerate(BLOCKS, 1):
+        for c in range(1, convolutions + 1):
+            name = f"block{b}_conv{c}"
+            x = layers.Conv2D(width, 3, padding="same", activation="relu", name=name)(x)
+            if name in TAP_NAMES:
+                outputs[name] = x
+        x = layers.MaxPooling2D(name=f"block{b}_pool")(x)
+    outputs["block5_pool"] = x
+    encoder = keras.Model(pixels, outputs, name="vgg16")
+    if weights != "none":
+        for layer in encoder.layers:
+            if layer.weights:
+                _set_weights(layer, source.get(layer.name))
+    return encoder
+
+
+def _read_npz(path: Path) -> dict[str, list[np.ndarray]]:
+    with np.load(path) as arrays:
+        names = {key.split("/")[0] for key in arrays.files}
+        return {
+            n: [arrays[f"{n}/{part}"].astype(np.float32) for part in ("kernel", "bias")]
+            for n in names
+        }
+
+
+def _set_weights(layer: keras.Layer, values: list[np.ndarray] | None) -> None:
+    expected = [tuple(w.shape) for w in layer.weights]
+    found = None if values is None else [v.shape for v in values]
+    if values is None or found != expected:
+        raise WeightsError(f"layer {layer.name}: expected shapes {expected}, found {found}")
+    layer.set_weights(values)
+
+
+def freeze_below(encoder: keras.Model, trainable_from: str | None) -> None:
+    """Leave only the layers from the named block on trainable ("block4"); None freezes all."""
+    for layer in encoder.layers:
+        layer.trainable = trainable_from is not None and layer.name >= trainable_from
+
+
+def pixels_from_L(L: tf.Tensor) -> tf.Tensor:  # noqa: N802
+    """L float32 [N, 224, 224, 1] in [0, 100] -> VGG16's input: grey in BGR, mean subtracted."""
+    return 2.55 * L - tf.constant(BGR_MEAN, tf.float32)
+
+
+def pool_taps(taps: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Average-pool the encoder's finer taps to the sizes the decoder takes (TAP_SHAPES)."""
+    pooled = {}
+    for name, (side, _) in TAP_SHAPES.items():
+        k = int(taps[name].shape[1]) // side
+        pooled[name] = tf.nn.avg_pool2d(taps[name], k, k, "VALID") if k > 1 else taps[name]
+    return pooled
+
+
+@keras.saving.register_keras_serializable("chromaserve")
+class TapScale(layers.Layer):  # type: ignore[misc]
+    """Divide a tap by a fixed scale a channel, so that every channel enters with unit size."""
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the scale, a weight that is stored but not trained."""
+        self.scale = self.add_weight(
+            name="scale", shape=(input_shape[-1],), initializer="ones", trainable=False
+        )
+
+    def call(self, tap: tf.Tensor) -> tf.Tensor:
+        """[N, h, w, C] -> the same, divided by scale [C]."""
+        return tap / self.scale
+
+
+class _Conv:
+    """The settings that all convolutions of the decoder share."""
+
+    def __init__(self, settings: Decoder) -> None:
+        self.l1, self.l2 = settings.l1, settings.l2
+
+    def __call__(self, width: int, size: int, name: str, bias: bool = False) -> layers.Layer:
+        return layers.Conv2D(
+            width, size, padding="same", use_bias=bias, name=name,
+            kernel_initializer="he_normal", kernel_regularizer=self.regularizer(),
+        )  # fmt: skip
+
+    def up(self, width: int, name: str) -> layers.Layer:
+        return layers.Conv2DTranspose(
+            width, 2, strides=2, use_bias=False, name=name,
+            kernel_initializer="he_normal", kernel_regularizer=self.regularizer(),
+        )  # fmt: skip
+
+    def regularizer(self) -> keras.Regularizer | None:
+        if not (self.l1 or self.l2):
+            return None
+        return keras.regularizers.L1L2(self.l1, self.l2)
+
+
+def build_decoder(settings: Decoder) -> keras.Model:
+    """Build the decoder's trunk: pooled taps -> features float32 [N, 56, 56, width_56].
+
+    Starts from block5_pool (pooled here from block5_conv3), doubles the side three times by
+    transposed convolution, and at each size adds a projection of the encoder's tap of that size
+    (the residual connections) and, at 28x28, a global feature of the photo.
+    """
+    conv = _Conv(settings)
+    inputs = {
+        name: keras.Input((side, side, channels), name=name)
+        for name, (side, channels) in TAP_SHAPES.items()
+        if name in settings.taps
+    }
+    scaled = {name: TapScale(name=f"{name}_scale")(tap) for name, tap in inputs.items()}
+
+    def norm_relu(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+        return layers.ReLU(name=f"{name}_relu")(
+            layers.BatchNormalization(momentum=0.98, epsilon=1e-3, name=f"{name}_norm")(x)
+        )
+
+    def residual_block(x: keras.KerasTensor, width: int, name: str) -> keras.KerasTensor:
+        y = norm_relu(conv(width, 3, f"{name}_a")(x), f"{name}_a")
+        y = conv(width, 3, f"{name}_b")(y)
+        return norm_relu(layers.Add(name=f"{name}_add")([x, y]), f"{name}_b")
+
+    def join(
+        x: keras.KerasTensor, side: int, width: int, extra: list[keras.KerasTensor]
+    ) -> keras.KerasTensor:
+        parts = [conv.up(width, f"up_{side}")(x), *extra]
+        for name, (tap_side, _) in TAP_SHAPES.items():
+            if tap_side == side and name in scaled:
+                parts.append(conv(width, 1, f"project_{name}")(scaled[name]))
+        return norm_relu(layers.Add(name=f"join_{side}")(parts), f"join_{side}")
+
+    x = layers.MaxPooling2D(name="block5_pool")(scaled["block5_conv3"])
+    x = norm_relu(conv(settings.width_7, 3, "conv_7")(x), "conv_7")
+    if settings.dropout:
+        x = layers.SpatialDropout2D(settings.dropout, name="dropout_7")(x)
+    pooled = layers.GlobalAveragePooling2D(name="global_pool")(x)
+    everywhere = layers.Dense(settings.width_7, activation="relu", name="global_dense")(pooled)
+    everywhere = layers.Dense(settings.width_28, name="global_feature")(everywhere)
+    everywhere = layers.Reshape((1, 1, settings.width_28), name="global_reshape")(everywhere)
+
+    x = join(x, 14, settings.width_14, [])
+    for i in range(settings.blocks):
+        x = residual_block(x, settings.width_14, f"block_14_{i + 1}")
+    x = join(x, 28, settings.width_28, [everywhere])
+    for i in range(settings.blocks):
+        x = residual_block(x, settings.width_28, f"block_28_{i + 1}")
+    x = join(x, 56, settings.width_56, [])
+    x = norm_relu(conv(settings.width_56, 3, "conv_56")(x), "conv_56")
+    return keras.Model(inputs, x, name="decoder")
+
+
+def build_heads(settings: Decoder, bins: int) -> tuple[keras.Model, keras.Model]:
+    """Build the two heads on the trunk's features [N, h, w, width_56].
+
+    Returns (regression -> ab/128 [N, h, w, 2], distribution -> logits [N, h, w, bins]).
+    """
+    regularizer = _Conv(settings).regularizer()
+
+    def head(width: int, name: str, scale: float) -> keras.Model:
+        features = keras.Input((None, None, settings.width_56))
+        out = layers.Conv2D(
+            width,
+            1,
+            name=name,
+            kernel_initializer="glorot_uniform",
+            kernel_regularizer=regularizer,
+        )(features)
+        return keras.Model(features, layers.Rescaling(scale)(out), name=f"{name}_head")
+
+    # ab/128 is of the order of 0.1: scaled, a step of the optimiser moves both heads alike.
+    return head(2, "regression", 0.1), head(bins, "distribution", 1.0)

@@ -1,0 +1,219 @@
+"""Publish a fitted run: export, compare with the Keras model, measure, describe, put in place."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from model_store.contract import MODEL_NAME, GuidedFilter, ModelDescription, network_input
+from model_store.lab import srgb_to_L, srgb_to_lab
+from model_store.store import ModelStore, ModelVersion
+from training.colorizer import Colorizer, build_colorizer
+from training.config import Config, Publish
+from training.data import Entry, read_photo
+from training.evaluate import Outcome, evaluate, load_predict, summarise
+from training.export import export
+from training.losses import ab_bins
+from training.run import Run, load_weights
+
+LICENCE = "Apache-2.0; encoder weights CC BY 4.0"
+ATTRIBUTION = (
+    "Encoder: VGG16 weights by the Visual Geometry Group, University of Oxford "
+    "(Simonyan & Zisserman 2014), CC BY 4.0, stored in half precision."
+)
+MAX_DIFFERENCE = 0.05  # Lab units, stored model to Keras model of the same rounded weights
+CHECKED_PHOTOS = 16
+MEAN_COLOUR_PHOTOS = 1000
+
+
+class PublishError(Exception):
+    """The exported model doesn't answer as the Keras model does."""
+
+
+def load_run(config: Config, run: Run) -> Colorizer:
+    """Build the network with the best weights of a run, encoder included."""
+    if not run.best.is_file():
+        raise PublishError(f"no weights at {run.best}: run the `fit` stage first")
+    network = build_colorizer(config, with_encoder=True)
+    load_weights(run.best, network)
+    return network
+
+
+def round_to_half(network: Colorizer) -> None:
+    """Round the kernels to float16's values, as they are stored; the network is changed."""
+    for part in network.trainable_parts:
+        part.set_weights(
+            [w.astype(np.float16).astype(w.dtype) if w.ndim > 1 else w for w in part.get_weights()]
+        )
+
+
+def both_heads(network: Colorizer, settings: Publish, L: NDArray[np.float32]) -> tf.Tensor:
+    """The Keras model's ab at vividness 0 and 1: [2, N, 224, 224, 2], Lab units."""
+    features = network.features(network.taps(tf.constant(L)))
+    temperature = tf.fill([len(L)], settings.temperature_low)
+    heads = (network.ab(features), network.vivid_ab(features, temperature))
+    return tf.stack([tf.image.resize(ab, L.shape[1:3], "bilinear") for ab in heads])
+
+
+def both_signatures(folder: Path, L: NDArray[np.float32]) -> tf.Tensor:
+    """The SavedModel's ab by `serving_default`, and by `vivid` at 1: [2, N, 224, 224, 2]."""
+    model = tf.saved_model.load(str(folder))
+    safe = model.signatures["serving_default"](L=tf.constant(L))["ab"]
+    vivid = model.signatures["vivid"](L=tf.constant(L), vividness=tf.ones([len(L)]))["ab"]
+    return tf.stack([safe, vivid])
+
+
+def _largest(difference: tf.Tensor) -> float:
+    return round(float(tf.reduce_max(tf.abs(difference))), 4)
+
+
+def _weights_name(config: Config) -> str:
+    """Where the encoder's weights came from, without this machine's folders."""
+    return Path(config.encoder.weights).name
+
+
+def mean_colour(root: Path, entries: list[Entry]) -> tuple[float, float]:
+    """Mean (a, b) of the training photos, Lab units, over at most MEAN_COLOUR_PHOTOS of them."""
+    train = sorted((e for e in entries if e.split == "train"), key=lambda e: e.sha256)
+    train = train[:MEAN_COLOUR_PHOTOS]
+    means = [srgb_to_lab(read_photo(root / e.file))[1].mean(axis=(0, 1)) for e in train]
+    a, b = np.mean(means, axis=0)
+    return round(float(a), 3), round(float(b), 3)
+
+
+def publish(
+    config: Config,
+    run: Run,
+    root: Path,
+    entries: list[Entry],
+    store: ModelStore,
+    on_outcome: Callable[[Outcome], None] = lambda _: None,
+) -> ModelVersion:
+    """Export the run's best weights and publish them as the store's next version.
+
+    Measures the exported model on the validation photos at vividness 0, the default and 1.
+    Raises PublishError when the export differs from the Keras model by more than 0.05 Lab units.
+    """
+    network = load_run(config, run)
+    val = [e for e in entries if e.split == "val"]
+    photos = [(root / e.file, e.kind) for e in val]
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, "saved_model")
+        L = np.stack([network_input(srgb_to_L(read_photo(p))) for p, _ in photos[:CHECKED_PHOTOS]])
+        full = both_heads(network, config.publish, L)
+        round_to_half(network)
+        half = both_heads(network, config.publish, L)
+        export(network, config.publish, folder)
+        difference = _largest(both_signatures(folder, L) - half)
+        if not difference <= MAX_DIFFERENCE:
+            raise PublishError(
+                f"the export differs from the Keras model by {difference:.2f} Lab units"
+            )
+        settings = config.publish
+        guided = GuidedFilter(radius=settings.guided_radius, eps=settings.guided_eps)
+        mean_ab = mean_colour(root, entries)
+        metrics: dict[str, object] = {
+            "export_max_difference_ab": difference,
+            "half_precision_max_difference_ab": _largest(half - full),
+            "half_precision_mean_difference_ab": round(float(tf.reduce_mean(abs(half - full))), 4),
+        }
+        predict = load_predict(folder)
+        for vividness in sorted({0.0, settings.default_vividness, 1.0}):
+            results = []
+            for outcome in evaluate(predict, photos, guided, vividness, mean_ab):
+                results.append(outcome.result)
+                on_outcome(outcome)
+            metrics[f"vividness {vividness:g}"] = summarise(results)
+        counts = Counter(f"{e.split}/{e.folder}" for e in entries)
+        description = ModelDescription(
+            name=MODEL_NAME,
+            created=datetime.now(UTC).replace(microsecond=0),
+            licence=LICENCE,
+            attribution=ATTRIBUTION,
+            default_vividness=settings.default_vividness,
+            guided_filter=guided,
+            training=config.model_dump(mode="json")
+            | {"encoder": config.encoder.model_dump() | {"weights": _weights_name(config)}},
+            data={"photos": dict(sorted(counts.items())), "mean_ab": list(mean_ab)},
+            metrics=metrics,
+        )
+        version = (store.versions() or [0])[-1] + 1
+        (folder / "MODEL_CARD.md").write_text(model_card(description, version, len(ab_bins())))
+        if not any((folder / "assets").iterdir()):
+            (folder / "assets").rmdir()
+        return store.publish(folder, description)
+
+
+def table(summary: dict[str, dict[str, float]]) -> str:
+    """A summary as a Markdown table: a line overall and one a kind."""
+    lines = [
+        "| photos | n | PSNR, dB | grey | mean colour | gain over grey, dB | ab error | grey "
+        "| colourfulness / truth | accuracy | best constant |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, x in summary.items():
+        lines.append(
+            f"| {name} | {x['photos']:.0f} | {x['psnr']:.2f} | {x['psnr_grey']:.2f} "
+            f"| {x['psnr_mean_colour']:.2f} | {x['gain']:+.2f} | {x['ab_error']:.2f} "
+            f"| {x['ab_error_grey']:.2f} | {x['colourfulness_ratio']:.2f} "
+            f"| {x['accuracy']:.3f} | {x['accuracy_constant']:.3f} |"
+        )
+    return "\n".join(lines)
+
+
+def model_card(description: ModelDescription, version: int, bins: int) -> str:
+    """The version's MODEL_CARD.md."""
+    counts = "\n".join(f"- {name}: {n}" for name, n in description.data["photos"].items())
+    tables = "\n\n".join(
+        f"### {name.capitalize()}\n\n{table(value)}"
+        for name, value in description.metrics.items()
+        if isinstance(value, dict)
+    )
+    return f"""# Model card: {description.name} {version}
+
+Predicts the ab planes (CIE Lab, D65) of a photo from its L plane. VGG16's first 18 layers as
+encoder, a decoder with residual connections to five of its layers, a regression head and a
+distribution head over {bins} ab bins. Made {description.created:%Y-%m-%d}.
+
+## Use
+
+Colour for grey photographs, to look at. The colours are plausible guesses from shapes and
+textures, not a record of what was there. It must not be used as evidence, to identify people or
+goods by colour, or in medical diagnosis.
+
+Vividness 0 gives the regression head: least error, muted. Vividness 1 gives the annealed mean of
+the distribution head: punchier, oftener wrong. The default is {description.default_vividness:g}.
+
+## Data
+
+Photos by split and folder:
+
+{counts}
+
+Research data, which is not redistributed with the model.
+
+## Measured
+
+On the validation photos at their own size, after edge-aware upsampling (guided filter, radius
+{description.guided_filter.radius} at 224 x 224, eps {description.guided_filter.eps:g}). Beside
+each figure stands what a grey photo, or the training photos' mean colour, or the better constant
+answer would get. Accuracy is the share of pixels where argmax(a, b) agrees. Colourfulness is that
+of Hasler & Suesstrunk 2003.
+
+{tables}
+
+## Limits
+
+Indoor walls, clothes, goods and lettering have no colour that their shape tells: expect brown,
+blue or grey there, and blobs at high vividness. Photos unlike the training data (drawings, maps,
+medical or aerial images) get arbitrary colours. Skin is learned from few thousand photos.
+
+## Licence and attribution
+
+{description.licence}. {description.attribution}
+"""
