@@ -46,7 +46,7 @@ class Row:
 
 
 def plan_rows(entries: list[Entry], settings: Cache) -> list[Row]:
-    """Order the rows: validation first, then training folders, then mirror images.
+    """Order the rows: validation first, then every training photo, then mirror images.
 
     A fit that starts before the cache is whole then has what it needs most.
     """
@@ -60,11 +60,10 @@ def plan_rows(entries: list[Entry], settings: Cache) -> list[Row]:
     train.sort(key=lambda e: e.sha256)
     folders = list(dict.fromkeys(e.folder for e in entries if e.split == "train"))
     rows = val
-    for folder in folders:
-        own = [e for e in train if e.folder == folder]
-        rows = rows + [row(e, False) for e in own]
-        if folder in settings.mirror:
-            rows += [row(e, True) for e in own]
+    for mirrored in (False, True):
+        for folder in folders:
+            if not mirrored or folder in settings.mirror:
+                rows = rows + [row(e, mirrored) for e in train if e.folder == folder]
     return rows
 
 
