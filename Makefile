@@ -36,7 +36,7 @@ LOCK  := $(UV) pip compile pyproject.toml --universal --python-version 3.$(MIN_P
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format lock train evaluate bench image clean
+.PHONY: help serve test lint format lock train evaluate picture bench image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,10 @@ train: $(DEV) ## make a model from PHOTOS by CONFIG, its work in RUNS (see docs/
 
 evaluate: $(DEV) ## measure the bundled model on PHOTOS, or another (ARGS="--store FOLDER")
 	$(TRAIN) evaluate $(PHOTOS) $(ARGS)
+
+picture: $(DEV) ## draw the results picture of the README from the sample photos
+	$(TRAIN) evaluate samples/colour --out runs/picture --sheet-photos 8
+	mkdir -p docs/images && cp runs/picture/contact_sheet.png docs/images/results.png
 
 bench: $(DEV) ## run a benchmark: make bench BENCH=soak ARGS="samples/grey/cat.jpg --seconds 10"
 	$(BIN)/python -m benchmarks.$(BENCH) $(ARGS)

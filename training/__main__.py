@@ -155,19 +155,28 @@ def _every(count: int, wanted: int) -> list[int]:
 
 
 def _print_summary(summary: dict[str, dict[str, float]], title: str) -> None:
+    """A line a measure, each baseline below what it belongs to; a column a kind of photo."""
+    measures = {
+        "photos": "photos",
+        "psnr": "PSNR, dB",
+        "psnr_grey": "  of grey",
+        "psnr_mean_colour": "  of the mean colour",
+        "gain": "gain over grey, dB",
+        "ab_error": "mean ab error",
+        "ab_error_grey": "  of grey",
+        "colourfulness": "colourfulness",
+        "colourfulness_truth": "  of the truth",
+        "colourfulness_ratio": "  ratio",
+        "accuracy": "accuracy, argmax(a, b)",
+        "accuracy_constant": "  of the best constant",
+    }
     out = Table(title=title)
-    columns = {
-        "photos": "photos", "psnr": "PSNR dB", "psnr_grey": "grey", "psnr_mean_colour":
-        "mean colour", "gain": "gain dB", "ab_error": "ab error", "ab_error_grey": "grey",
-        "colourfulness": "colourfulness", "colourfulness_truth": "truth",
-        "colourfulness_ratio": "ratio", "accuracy": "accuracy", "accuracy_constant": "constant",
-    }  # fmt: skip
     out.add_column("")
-    for heading in columns.values():
-        out.add_column(heading, justify="right")
-    for name, line in summary.items():
-        out.add_row(name, *(f"{line[c]:.0f}" if c == "photos" else f"{line[c]:.3f}"
-                            for c in columns))  # fmt: skip
+    for name in summary:
+        out.add_column(name, justify="right")
+    for key, label in measures.items():
+        digits = 0 if key == "photos" else 3
+        out.add_row(label, *(f"{column[key]:.{digits}f}" for column in summary.values()))
     console.print(out)
 
 
