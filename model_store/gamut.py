@@ -27,6 +27,9 @@ DELTA: Final = 6 / 29  # where CIE's cube root meets its tangent
 # sRGB's encoding is that much flatter at white than at black: (1.055 / 2.4) / 12.92.
 _WHITE_SLOPE = np.float32(1.055 / 2.4 / 12.92)
 
+# Float32 arithmetic is this good in linear light near black, on every CPU: a tenth of a 16-bit code.
+_NOISE = np.float32(1e-7)
+
 _STEPS = 32  # at most, of the search for the gamut's surface; most colours take two to five
 
 
@@ -39,7 +42,7 @@ def linear_rgb(fy: Float, x: Float, z: Float, close: float) -> list[Float]:
         z: float32 [N], -b / 200.
         close: tolerance in linear light near 0, and near 1, where sRGB's curve is flatter, as
             much in codes: how near to its limit the worst channel of a reduced colour comes, and,
-            fading to nothing at black and white, how far beyond it may be.
+            fading to next to nothing at black and white, how far beyond it may be.
 
     Returns:
         Red, green and blue, float32 [N] each: those of (s·x, s·z), with s the largest scale in
@@ -98,11 +101,13 @@ def _margin(channels: list[Float], y: Float, close: float) -> Float:
     np.maximum(high, b, out=high)
     np.subtract(1, high, out=high)
     high *= _WHITE_SLOPE
-    # Without a tolerance, noise of 1e-7 would grey yellows: their rays run along the surface.
+    # Without a tolerance, noise would grey yellows, whose rays run along the surface, and the
+    # darkest blues, whose red and green are zero but for noise.
     slack = y * np.float32(close)
     low += slack
+    low += _NOISE
     high -= slack
-    high += np.float32(close)
+    high += np.float32(close) + _NOISE
     return np.minimum(low, high, out=low)
 
 
