@@ -113,7 +113,9 @@ def evaluate_command(args: argparse.Namespace) -> None:
     import cv2
 
     from training.data import SUFFIXES, read_kinds
-    from training.evaluate import Outcome, contact_sheet, evaluate, load_predict, summarise
+    from training.evaluate import Outcome, contact_sheet, evaluate, load_predict
+    from training.report import summary_table
+    from training.summary import summarise
 
     model = ModelStore(args.store).resolve(args.model)
     description = model.description
@@ -138,7 +140,7 @@ def evaluate_command(args: argparse.Namespace) -> None:
             if outcome.result.file in shown:
                 pictures.append(outcome)
     summary = summarise(results)
-    _print_summary(summary, f"version {model.version}, vividness {vividness:g}")
+    console.print(summary_table(summary, f"version {model.version}, vividness {vividness:g}"))
     (args.out / "summary.json").write_text(json.dumps(summary, indent=2))
     with (args.out / "photos.csv").open("w", newline="") as f:
         writer = csv.DictWriter(f, list(asdict(results[0])))
@@ -152,32 +154,6 @@ def evaluate_command(args: argparse.Namespace) -> None:
 def _every(count: int, wanted: int) -> list[int]:
     """Evenly spaced indices: pictures are shown by position, not picked by how they came out."""
     return [i * count // min(wanted, count) for i in range(min(wanted, count))]
-
-
-def _print_summary(summary: dict[str, dict[str, float]], title: str) -> None:
-    """A line a measure, each baseline below what it belongs to; a column a kind of photo."""
-    measures = {
-        "photos": "photos",
-        "psnr": "PSNR, dB",
-        "psnr_grey": "  of grey",
-        "psnr_mean_colour": "  of the mean colour",
-        "gain": "gain over grey, dB",
-        "ab_error": "mean ab error",
-        "ab_error_grey": "  of grey",
-        "colourfulness": "colourfulness",
-        "colourfulness_truth": "  of the truth",
-        "colourfulness_ratio": "  ratio",
-        "accuracy": "accuracy, argmax(a, b)",
-        "accuracy_constant": "  of the best constant",
-    }
-    out = Table(title=title)
-    out.add_column("")
-    for name in summary:
-        out.add_column(name, justify="right")
-    for key, label in measures.items():
-        digits = 0 if key == "photos" else 3
-        out.add_row(label, *(f"{column[key]:.{digits}f}" for column in summary.values()))
-    console.print(out)
 
 
 def sweep_command(args: argparse.Namespace) -> None:
@@ -201,10 +177,21 @@ def sweep_command(args: argparse.Namespace) -> None:
     console.print(out)
 
 
+def compare_command(args: argparse.Namespace) -> None:
+    """Compare two evaluations of the same photos: mean differences, second less first."""
+    from training.summary import compare
+
+    out = Table("second less first", "mean", "95% from", "to")
+    for name, values in compare(*(folder / "photos.csv" for folder in args.evaluations)).items():
+        out.add_row(name, *(f"{v:+.4f}" for v in values))
+    console.print(out)
+
+
 def publish_command(args: argparse.Namespace) -> None:
     """Export the best weights, check and measure them, and publish the next version."""
     from training.data import read_index
     from training.publish import publish
+    from training.report import summary_table
     from training.run import Run
 
     entries = read_index(_index(args))
@@ -216,7 +203,7 @@ def publish_command(args: argparse.Namespace) -> None:
         )  # fmt: skip
     for name, summary in model.description.metrics.items():
         if isinstance(summary, dict):
-            _print_summary(summary, name)
+            console.print(summary_table(summary, name))
     console.print(f"published {model.path}")
 
 
@@ -260,6 +247,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--guided-radius", type=int, help="0: plain bilinear upsampling")
     sub.add_argument("--out", type=Path, default=Path("runs/evaluation"))
     sub.add_argument("--sheet-photos", type=int, default=36)
+    sub = stage("compare", compare_command)
+    sub.add_argument("evaluations", type=Path, nargs=2, metavar="FOLDER",
+                     help="what `evaluate --out` named")  # fmt: skip
     return top
 
 

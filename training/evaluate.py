@@ -1,7 +1,7 @@
 """Measure a SavedModel on photos: as users get it, at each photo's own size."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -13,7 +13,7 @@ from model_store.chroma import upsample_ab
 from model_store.contract import GuidedFilter, network_input
 from model_store.lab import lab_to_srgb, srgb_to_lab
 from training.data import read_photo
-from training.metrics import Accuracy, ab_error, colourfulness, psnr
+from training.metrics import Accuracy, ab_error, colourfulness, hue_error, psnr, ssim
 
 Predict = Callable[[NDArray[np.float32], float], NDArray[np.float32]]
 BATCH = 8
@@ -31,6 +31,10 @@ class Result:
     ab_error: float
     ab_error_grey: float
     ab_error_mean_colour: float
+    ssim: float
+    ssim_grey: float
+    hue_error: float  # degrees
+    hue_error_mean_colour: float
     colourfulness: float
     colourfulness_truth: float
     accuracy: float
@@ -110,6 +114,10 @@ def _measure(
                 ab_error=ab_error(ab, ab_truth),
                 ab_error_grey=ab_error(nothing, ab_truth),
                 ab_error_mean_colour=ab_error(constant, ab_truth),
+                ssim=ssim(output, truth),
+                ssim_grey=ssim(grey, truth),
+                hue_error=hue_error(ab, ab_truth),
+                hue_error_mean_colour=hue_error(constant, ab_truth),
                 colourfulness=colourfulness(output),
                 colourfulness_truth=colourfulness(truth),
                 accuracy=accuracy.value,
@@ -123,28 +131,6 @@ def _measure(
 
 def _photo(L: NDArray[np.float32], ab: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.asarray(lab_to_srgb(L, ab), np.uint8)
-
-
-def summarise(results: list[Result]) -> dict[str, dict[str, float]]:
-    """Average over all photos ("all") and over each kind; every measure with its baselines."""
-    groups = {"all": results}
-    for kind in sorted({r.kind for r in results if r.kind}):
-        groups[kind] = [r for r in results if r.kind == kind]
-    return {name: _averages(group) for name, group in groups.items()}
-
-
-def _averages(results: list[Result]) -> dict[str, float]:
-    columns = [c for c in asdict(results[0]) if c not in ("file", "kind", "b_larger")]
-    line = {c: float(np.mean([getattr(r, c) for r in results])) for c in columns}
-    b_larger = float(np.mean([r.b_larger for r in results]))
-    line |= {
-        "photos": len(results),
-        "gain": line["psnr"] - line["psnr_grey"],
-        "gain_mean_colour": line["psnr_mean_colour"] - line["psnr_grey"],
-        "colourfulness_ratio": line["colourfulness"] / line["colourfulness_truth"],
-        "accuracy_constant": max(b_larger, 1 - b_larger),
-    }
-    return {name: round(value, 4) for name, value in line.items()}
 
 
 def contact_sheet(outcomes: list[Outcome], height: int = 160, pairs: int = 2) -> NDArray[np.uint8]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from skimage.metrics import structural_similarity
 
 
 def psnr(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
@@ -22,6 +23,30 @@ def mean_gain_db(predicted: NDArray[np.float32], ab: NDArray[np.float32]) -> lis
 def ab_error(predicted: NDArray[np.float32], ab: NDArray[np.float32]) -> float:
     """Mean Euclidean distance in the ab plane, Lab units; both [H, W, 2]."""
     return float(np.hypot(*np.moveaxis(predicted - ab, -1, 0)).mean())
+
+
+def ssim(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
+    """Structural similarity of two uint8 sRGB images [H, W, 3], a mean over channels.
+
+    Wang et al. 2004 with scikit-image's uniform 7x7 window; 1 when equal. As luminance is that of
+    the truth, it starts high: read it beside the grey photo's.
+    """
+    similarity = structural_similarity(image, truth, channel_axis=-1)  # type: ignore[no-untyped-call]
+    return float(similarity)
+
+
+def hue_error(predicted: NDArray[np.float32], ab: NDArray[np.float32]) -> float:
+    """Mean absolute difference of hue in degrees, each pixel weighing as its chroma in the truth.
+
+    Both [H, W, 2]. A predicted pixel without chroma has no hue and counts 90, as chance would.
+    """
+    chroma = np.hypot(ab[..., 0], ab[..., 1])
+    # The angle between two vectors, from their products.
+    dot = (predicted * ab).sum(-1)
+    cross = predicted[..., 0] * ab[..., 1] - predicted[..., 1] * ab[..., 0]
+    angle = np.degrees(np.arctan2(np.abs(cross), dot))
+    angle = np.where(np.hypot(predicted[..., 0], predicted[..., 1]) < 1e-3, 90, angle)
+    return float((angle * chroma).sum() / max(float(chroma.sum()), 1e-6))
 
 
 def colourfulness(rgb: NDArray[np.uint8]) -> float:

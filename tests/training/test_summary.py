@@ -1,0 +1,99 @@
+"""Averages over photos, their intervals, and comparisons, against results made up by hand."""
+
+import csv
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.data import DataError
+from training.evaluate import Result
+from training.metrics import hue_error
+from training.summary import compare, summarise
+
+
+def result(number: int, kind: str, gain: float, b_larger: float = 0.5) -> Result:
+    return Result(
+        file=f"{number}.jpg",
+        kind=kind,
+        psnr=20 + gain,
+        psnr_grey=20,
+        psnr_mean_colour=20.5,
+        ab_error=10 - gain,
+        ab_error_grey=12,
+        ab_error_mean_colour=11,
+        ssim=0.95,
+        ssim_grey=0.9,
+        hue_error=50,
+        hue_error_mean_colour=80,
+        colourfulness=15,
+        colourfulness_truth=30,
+        accuracy=0.7,
+        b_larger=b_larger,
+    )
+
+
+def many(count: int, shift: float = 0) -> list[Result]:
+    gains = np.random.default_rng(5).normal(2, 1.5, count) + shift
+    return [result(i, "people" if i % 2 else "animals", g) for i, g in enumerate(gains)]
+
+
+def test_gain_is_a_mean_over_photos_by_kind_with_the_better_constant_answer() -> None:
+    summary = summarise([result(1, "people", 1, 0.2), result(2, "people", 2, 0.3),
+                         result(3, "animals", 6, 1.0)])  # fmt: skip
+    assert list(summary) == ["all", "animals", "people"]
+    assert summary["all"]["gain"] == pytest.approx(3)
+    assert summary["people"]["gain"] == pytest.approx(1.5)
+    assert summary["people"]["accuracy_constant"] == pytest.approx(0.75)
+    assert summary["all"]["accuracy_constant"] == pytest.approx(0.5)
+    assert summary["all"]["colourfulness_ratio"] == pytest.approx(0.5)
+
+
+def test_interval_is_that_of_a_t_test_where_that_holds() -> None:
+    results = many(400)
+    all_ = summarise(results)["all"]
+    gains = [r.psnr - r.psnr_grey for r in results]
+    # Student's t at 399 degrees of freedom: 1.966 standard errors of the mean.
+    half = 1.966 * np.std(gains, ddof=1) / np.sqrt(400)
+    assert all_["gain_low"] == pytest.approx(np.mean(gains) - half, abs=0.03)
+    assert all_["gain_high"] == pytest.approx(np.mean(gains) + half, abs=0.03)
+    assert summarise(results) == summarise(results)
+
+
+def write(folder: Path, results: list[Result]) -> Path:
+    with folder.open("w", newline="") as f:
+        writer = csv.DictWriter(f, list(asdict(results[0])))
+        writer.writeheader()
+        writer.writerows(asdict(r) for r in results)
+    return folder
+
+
+def test_paired_comparison_sees_a_small_difference_that_intervals_apart_would_not(
+    tmp_path: Path,
+) -> None:
+    first = write(tmp_path / "first.csv", many(50))
+    second = write(tmp_path / "second.csv", many(50, shift=0.1)[::-1])
+    differences = compare(first, second)
+    mean, low, high = differences["psnr"]
+    assert mean == pytest.approx(0.1)
+    assert 0.09 < low <= high < 0.11
+    assert differences["ab_error"][0] == pytest.approx(-0.1)
+    assert compare(first, first)["psnr"] == (0, 0, 0)
+
+
+def test_evaluations_of_different_photos_are_not_compared(tmp_path: Path) -> None:
+    first = write(tmp_path / "first.csv", many(5))
+    second = write(tmp_path / "second.csv", many(6))
+    with pytest.raises(DataError, match="not of the same photos"):
+        compare(first, second)
+
+
+def test_hue_error_is_an_angle_weighted_by_true_chroma() -> None:
+    truth = np.array([[[30, 0], [0, 10], [0, 0]]], np.float32)
+    quarter_turn = np.array([[[0, 5], [0, 80], [-3, 3]]], np.float32)
+    # 90 degrees off at chroma 30, right at chroma 10; a grey truth does not count.
+    assert hue_error(quarter_turn, truth) == pytest.approx(90 * 30 / 40)
+    assert hue_error(truth * 7, truth) == pytest.approx(0, abs=1e-4)
+    assert hue_error(-truth, truth) == pytest.approx(180, abs=1e-3)
+    assert hue_error(np.zeros_like(truth), truth) == pytest.approx(90)
