@@ -35,6 +35,7 @@ def main() -> int:
             host=settings.host,
             port=settings.port,
             log_config=None,
+            access_log=False,  # ours has request ids and times
             log_level=settings.log_level,
             timeout_keep_alive=settings.keep_alive_s,
             timeout_graceful_shutdown=settings.shutdown_timeout_s,

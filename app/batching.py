@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -56,10 +57,11 @@ class BatchStatistics:
 class Batcher:
     """A bounded queue and the one thread that runs engines."""
 
-    def __init__(self, max_waiting: int) -> None:
-        """Start the thread; `close` ends it."""
+    def __init__(self, max_waiting: int, on_batch: Callable[[int], None] = lambda _: None) -> None:
+        """Start the thread; `close` ends it. `on_batch` is told each batch's size, on it."""
         self.statistics = BatchStatistics()
         self._max_waiting = max_waiting
+        self._on_batch = on_batch
         self._waiting: deque[_Waiting] = deque()
         self._changed = threading.Condition()
         self._closing = False
@@ -146,6 +148,7 @@ class Batcher:
         took = time.perf_counter() - start
         self.statistics.photos += len(batch)
         self.statistics.batches += 1
+        self._on_batch(len(batch))
         self.statistics.largest_batch = max(self.statistics.largest_batch, len(batch))
         for w, one in zip(batch, ab, strict=True):
             # A copy: a photo must not keep its whole batch's result alive.

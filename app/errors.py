@@ -10,10 +10,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
+from app.telemetry import REQUEST_ID_HEADER, request_id
 from model_store.errors import ModelNotFound, ModelStoreError
 
 PROBLEM_JSON = "application/problem+json"
+CLIENT_CLOSED = 499
+"""Status of a request whose client has left: nobody reads it, but logs and metrics."""
+PROBLEM_KEY = "chromaserve.problem"
+"""Where in its ASGI scope a request's problem is noted, by slug, for whoever counts them."""
 
 
 class ServiceError(Exception):
@@ -160,11 +166,14 @@ def kind_of(error: Exception) -> Kind:
     return next(KINDS[t] for t in type(error).__mro__ if t in KINDS)
 
 
+_UNKNOWN = "The service failed on this request. Please report it with the answer's X-Request-ID."
+
+
 def problem(error: Exception, instance: str | None = None) -> Problem:
     """The error as problem details; errors that are not ours do not leak their text."""
     kind = kind_of(error)
     known = isinstance(error, ServiceError | ModelStoreError)
-    detail = str(error) if known else "The service failed on this request. Please report it."
+    detail = str(error) if known else _UNKNOWN
     extra = error.extra if isinstance(error, ServiceError) else {}
     return _problem(kind, detail, instance, extra)
 
@@ -180,16 +189,25 @@ def _problem(kind: Kind, detail: str, instance: str | None, extra: dict[str, Any
     )
 
 
-def _respond(body: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse(
-        body.model_dump(exclude_none=True), body.status, headers, media_type=PROBLEM_JSON
-    )
+class ProblemResponse(JSONResponse):
+    """Problem details as a response, which notes in the scope what the problem was."""
+
+    media_type = PROBLEM_JSON
+
+    def __init__(self, body: Problem, headers: dict[str, str] | None = None) -> None:
+        super().__init__(body.model_dump(exclude_none=True), body.status, headers)
+        self._slug = body.type.rpartition("/")[2]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response."""
+        scope[PROBLEM_KEY] = self._slug
+        await super().__call__(scope, receive, send)
 
 
-def error_response(error: Exception, instance: str | None = None) -> JSONResponse:
+def error_response(error: Exception, instance: str | None = None) -> ProblemResponse:
     """The response that tells a client of the error."""
     headers = error.headers if isinstance(error, ServiceError) else None
-    return _respond(problem(error, instance), headers)
+    return ProblemResponse(problem(error, instance), headers)
 
 
 def install(app: FastAPI) -> None:
@@ -197,6 +215,12 @@ def install(app: FastAPI) -> None:
 
     def on_error(request: Request, error: Exception) -> JSONResponse:
         return error_response(error, request.url.path)
+
+    def on_unknown_error(request: Request, error: Exception) -> JSONResponse:
+        response = error_response(error, request.url.path)
+        # This one is sent from outside all middleware.
+        response.headers[REQUEST_ID_HEADER] = request_id.get()
+        return response
 
     def on_http_error(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
@@ -206,14 +230,15 @@ def install(app: FastAPI) -> None:
             405: f"{request.url.path} does not take {request.method}. See /docs for what it takes.",
         }.get(error.status_code, str(error.detail))
         headers = dict(error.headers) if error.headers else None
-        return _respond(_problem(kind, detail, request.url.path, {}), headers)
+        return ProblemResponse(_problem(kind, detail, request.url.path, {}), headers)
 
     def on_invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
         return error_response(invalid_options(error.errors()), request.url.path)
 
-    for known in (ServiceError, ModelStoreError, Exception):
+    for known in (ServiceError, ModelStoreError):
         app.add_exception_handler(known, on_error)
+    app.add_exception_handler(Exception, on_unknown_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_invalid)
 

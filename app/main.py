@@ -12,14 +12,12 @@ from fastapi.responses import RedirectResponse
 from starlette.requests import ClientDisconnect
 
 from app import errors
-from app.middleware import Connections
-from app.routes import colorize, health, models, openapi, problems
+from app.middleware import Connections, Observation
+from app.routes import colorize, health, metrics, models, openapi, problems
 from app.service import Service
 from app.settings import Settings
 
 log = logging.getLogger("app")
-
-_CLIENT_CLOSED = 499  # nobody reads it; the access log does
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -49,10 +47,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         openapi_tags=[{"name": "colorize"}, {"name": "models"}, {"name": "health"}],
     )
     app.state.service = service
-    for module in (colorize, models, health, problems):
+    for module in (colorize, models, health, metrics, problems):
         app.include_router(module.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
     app.add_middleware(Connections, service=service)
+    app.add_middleware(Observation, metrics=service.metrics)  # the outermost
     errors.install(app)
     openapi.describe(app)
     app.add_exception_handler(ClientDisconnect, _client_gone)
@@ -74,7 +73,7 @@ async def _to_docs() -> RedirectResponse:
 
 
 def _client_gone(request: Request, error: Exception) -> Response:  # noqa: ARG001 - a handler
-    return Response(status_code=_CLIENT_CLOSED)
+    return Response(status_code=errors.CLIENT_CLOSED)
 
 
 def _version() -> str:

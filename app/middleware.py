@@ -1,18 +1,86 @@
-"""ASGI layer around the application: slow and unread clients, and shutting down."""
+"""ASGI layers around the application: what is told of requests; slow clients, shutting down."""
 
 import asyncio
 import contextlib
 import logging
+import re
+import time
+import uuid
+from urllib.parse import quote
 
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import NotReady, error_response
+from app.errors import CLIENT_CLOSED, PROBLEM_KEY, NotReady, error_response
+from app.metrics import Metrics
 from app.service import Service
+from app.telemetry import REQUEST_ID_HEADER, request_id
 
 log = logging.getLogger("app.http")
+access_log = logging.getLogger("app.access")
 
 _LINGER_S = 10.0
 _OPEN_WHILE_DRAINING = ("/healthz", "/readyz")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+_WATCHED = ("/healthz", "/readyz", "/metrics")  # every few seconds: not worth a line each
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+
+
+class Observation:
+    """Gives every request an id, and tells of it in the log and the metrics when it is over.
+
+    A client's own X-Request-ID is kept where it is plain ASCII of at most 128 characters; the
+    answer carries the id in any case.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start = time.perf_counter()
+        own = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        identity = own if _REQUEST_ID.fullmatch(own) else uuid.uuid4().hex
+        # Never reset: what handles an unknown error runs after this, in the same context.
+        request_id.set(identity)
+        status = 0
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = identity
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception:
+            scope[PROBLEM_KEY] = "internal-error"
+            status = status or 500
+            raise
+        finally:
+            self._tell(scope, status or CLIENT_CLOSED, time.perf_counter() - start)
+
+    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        problem = scope.get(PROBLEM_KEY)
+        self._metrics.request(route, method, status, seconds)
+        if problem:
+            self._metrics.refusal(problem)
+        said = f" {problem}" if problem else ""
+        watched = route in _WATCHED
+        access_log.log(
+            logging.DEBUG if watched else logging.INFO,
+            "%s %s %d%s in %.1f ms",
+            *(method, quote(scope["path"]), status, said, 1000 * seconds),
+            extra={"route": route, "status": status, "seconds": round(seconds, 4)},
+        )
 
 
 class Connections:

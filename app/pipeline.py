@@ -12,11 +12,12 @@ import numpy as np
 from app.admission import Budget, Share
 from app.batching import Batcher, Inference
 from app.colorizer import prepare, recolor
-from app.errors import Busy
+from app.errors import Busy, kind_of
 from app.images.decode import decode
 from app.images.encode import Format, check_format, encode
 from app.images.limits import inspect
 from app.images.photo import Float, Header, Photo
+from app.metrics import Metrics
 from app.models import LoadedModel
 from app.settings import Settings, usable_cores
 from app.telemetry import Timings
@@ -57,15 +58,16 @@ class Colored:
 class Pipeline:
     """Decoding and encoding in a pool of threads, the model on the batcher's own."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
         """Start the threads; `close` ends them."""
-        self.batcher = Batcher(settings.max_queue)
+        self.batcher = Batcher(settings.max_queue, metrics.batch)
         self.memory = Budget(
             settings.photo_memory_bytes,
             max_waiting=settings.max_queue,
             timeout_s=settings.queue_timeout_s,
         )
         self._settings = settings
+        self._metrics = metrics
         self._pool = ThreadPoolExecutor(settings.photo_threads or usable_cores(), "photos")
 
     def close(self) -> None:
@@ -88,6 +90,22 @@ class Pipeline:
         Raises:
             ServiceError: whatever is wrong with this photo or the service.
         """
+        try:
+            colored = await self._in_time(body, upload, order, turn)
+        except asyncio.CancelledError:
+            self._metrics.not_colorized("cancelled")
+            raise
+        except Exception as error:
+            self._metrics.not_colorized(kind_of(error).slug)
+            raise
+        finally:
+            body.release(upload)
+        self._metrics.colorized(colored.timings)
+        return colored
+
+    async def _in_time(
+        self, body: Body, upload: Upload, order: Order, turn: asyncio.Lock
+    ) -> Colored:
         start = time.perf_counter()
         try:
             async with asyncio.timeout(self._settings.photo_timeout_s):
@@ -96,8 +114,6 @@ class Pipeline:
             raise Busy(
                 "The photo took too long. Try again when the service is less busy."
             ) from error
-        finally:
-            body.release(upload)
 
     async def _colorize(
         self, body: Body, upload: Upload, order: Order, turn: asyncio.Lock, start: float

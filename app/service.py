@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import time
+from collections.abc import Iterator
 
 from app.admission import Budget, Places
 from app.errors import NotReady
+from app.metrics import Metrics
 from app.models import LoadedModel, Models
 from app.pipeline import Pipeline
 from app.settings import Settings
@@ -20,7 +22,8 @@ class Service:
         """Nothing runs yet; `load` brings the model."""
         self.settings = settings
         self.models = Models(settings)
-        self.pipeline = Pipeline(settings)
+        self.metrics = Metrics(self._gauges)
+        self.pipeline = Pipeline(settings, self.metrics)
         self.places = Places(settings.max_queue)
         self.uploads = Budget(
             settings.upload_memory_bytes,
@@ -57,6 +60,25 @@ class Service:
             "ready: model %d on %s after %.1f s",
             *(model.version, model.engine.device, time.perf_counter() - start),
         )
+
+    def _gauges(self) -> Iterator[tuple[str, str, dict[str, str], float]]:
+        """What `Metrics` tells of the present."""
+        ready = self.models.default is not None and not self.draining
+        yield "ready", "1 while photos are taken.", {}, float(ready)
+        yield "queue_photos", "Photos that wait for the model.", {}, self.pipeline.batcher.waiting
+        yield "accepted_photos", "Photos accepted and not yet answered.", {}, self.places.used
+        for use, budget in (("photos", self.pipeline.memory), ("uploads", self.uploads)):
+            labels = {"use": use}
+            yield "memory_bytes", "Bytes accounted for, by use.", labels, budget.used
+            yield "memory_bound_bytes", "Bytes that there are, by use.", labels, budget.total
+        for model in self.models.loaded:
+            told = {"version": str(model.version), "device": model.engine.device}
+            yield (
+                "model_loaded",
+                "Versions in memory; 1 is the default.",
+                told,
+                float(model is self.models.default),
+            )
 
     def upload_charge(self, announced: int | None) -> int:
         """Bytes to account for while a body is read and taken apart: it is then there twice."""

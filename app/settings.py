@@ -27,6 +27,9 @@ class Settings(BaseSettings):
         default=8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info")
+    log_format: Literal["line", "json"] = Field(
+        default="line", description="One line, or one JSON object, a record."
+    )
 
     model_root: Path | None = Field(
         default=None, description="Model store; the bundled one by default."

@@ -1,8 +1,10 @@
-"""Logs, and the Server-Timing header (W3C Server Timing) that tells where the time went."""
+"""Logs, request ids, and the Server-Timing header (W3C Server Timing): where the time went."""
 
 import logging
 import logging.config
+from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 from app.settings import Settings
 
@@ -23,16 +25,20 @@ class Timings:
     """Upsampling, recombination and encoding."""
     total_s: float
 
+    def seconds(self) -> dict[str, float]:
+        """The stages by name."""
+        return {
+            "admission": self.admission_s,
+            "decode": self.decode_s,
+            "queue": self.queue_s,
+            "inference": self.inference_s,
+            "encode": self.encode_s,
+            "total": self.total_s,
+        }
+
     def milliseconds(self) -> dict[str, float]:
         """The stages in milliseconds, for people and manifests."""
-        return {
-            "admission": round(1000 * self.admission_s, 1),
-            "decode": round(1000 * self.decode_s, 1),
-            "queue": round(1000 * self.queue_s, 1),
-            "inference": round(1000 * self.inference_s, 1),
-            "encode": round(1000 * self.encode_s, 1),
-            "total": round(1000 * self.total_s, 1),
-        }
+        return {stage: round(1000 * each, 1) for stage, each in self.seconds().items()}
 
     def header(self) -> str:
         """The value of a Server-Timing header; inference's description is the batch size."""
@@ -43,6 +49,30 @@ class Timings:
         return ", ".join(parts)
 
 
+REQUEST_ID_HEADER = "X-Request-ID"
+
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+"""Id of the request that the running code works for; "-" outside of one."""
+
+
+class _RequestId(logging.Filter):
+    """Gives each record the id of its request."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = request_id.get()
+        return True
+
+
+_FORMATTERS: dict[str, dict[str, Any]] = {
+    "line": {"format": "%(asctime)s %(levelname)-7s %(name)s [%(request_id)s]: %(message)s"},
+    "json": {
+        "()": "pythonjsonlogger.json.JsonFormatter",
+        "fmt": "%(asctime)s %(levelname)s %(name)s %(request_id)s %(message)s",
+        "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+    },
+}
+
+
 def configure_logging(settings: Settings) -> None:
     """One line a record on standard error, uvicorn's records too."""
     level = settings.log_level.upper()
@@ -50,10 +80,15 @@ def configure_logging(settings: Settings) -> None:
         {
             "version": 1,
             "disable_existing_loggers": False,
-            "formatters": {
-                "line": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"},
+            "formatters": _FORMATTERS,
+            "filters": {"request_id": {"()": _RequestId}},
+            "handlers": {
+                "stderr": {
+                    "class": "logging.StreamHandler",
+                    "formatter": settings.log_format,
+                    "filters": ["request_id"],
+                }
             },
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
             "loggers": {
                 name: {"handlers": ["stderr"], "level": level, "propagate": False}
                 for name in ("app", "model_store", "uvicorn")

@@ -27,7 +27,7 @@ DELTA: Final = 6 / 29  # where CIE's cube root meets its tangent
 # sRGB's encoding is that much flatter at white than at black: (1.055 / 2.4) / 12.92.
 _WHITE_SLOPE = np.float32(1.055 / 2.4 / 12.92)
 
-# Float32 arithmetic is this good in linear light near black, on every CPU: a tenth of a 16-bit code.
+# Float32 is this good in linear light near black, on every CPU: a tenth of a 16-bit code.
 _NOISE = np.float32(1e-7)
 
 _STEPS = 32  # at most, of the search for the gamut's surface; most colours take two to five

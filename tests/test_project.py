@@ -81,6 +81,7 @@ DISTRIBUTIONS = {
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
     "keras": "tensorflow",
+    "prometheus_client": "prometheus-client",
     "pydantic_settings": "pydantic-settings",
     "skimage": "scikit-image",
     "starlette": "fastapi",

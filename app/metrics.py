@@ -1,0 +1,101 @@
+"""Prometheus metrics: what the service did, by stage and reason, and how full it is now."""
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from app.telemetry import Timings
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
+
+Gauges = Callable[[], Iterator[tuple[str, str, dict[str, str], float]]]
+"""What is true now: (name, meaning, labels, value), names without the prefix."""
+
+
+class Metrics:
+    """One service's metrics, in a registry of their own; times are in seconds."""
+
+    def __init__(self, gauges: Gauges) -> None:
+        """Count from zero; `gauges` is asked at every scrape."""
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.registry.register(_Now(gauges))
+        self._requests = Counter(
+            "chromaserve_requests",
+            "Requests answered, by route, method and status.",
+            ["route", "method", "status"],
+            registry=self.registry,
+        )
+        self._request_seconds = Histogram(
+            "chromaserve_request_seconds",
+            "From the request's first byte to the answer's last.",
+            ["route"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._refusals = Counter(
+            "chromaserve_refusals",
+            "Requests answered with a problem, by its type.",
+            ["problem"],
+            registry=self.registry,
+        )
+        self._photos = Counter(
+            "chromaserve_photos",
+            "Photos of accepted requests: colorized, cancelled, or the type of their problem.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._stage_seconds = Histogram(
+            "chromaserve_stage_seconds",
+            "Time that a colorized photo spent in each stage.",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._batch_photos = Histogram(
+            "chromaserve_batch_photos",
+            "Photos that went through the model together.",
+            buckets=_BATCHES,
+            registry=self.registry,
+        )
+
+    def request(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count an answered request; `route` is a template, never a client's own path."""
+        self._requests.labels(route, method, str(status)).inc()
+        self._request_seconds.labels(route).observe(seconds)
+
+    def refusal(self, problem: str) -> None:
+        """Count a problem response."""
+        self._refusals.labels(problem).inc()
+
+    def colorized(self, timings: Timings) -> None:
+        """Count a colorized photo and its stages."""
+        self._photos.labels("colorized").inc()
+        for stage, seconds in timings.seconds().items():
+            self._stage_seconds.labels(stage).observe(seconds)
+
+    def not_colorized(self, outcome: str) -> None:
+        """Count a photo that came to nothing."""
+        self._photos.labels(outcome).inc()
+
+    def batch(self, photos: int) -> None:
+        """Count a batch that went through the model; called on the model's thread."""
+        self._batch_photos.observe(photos)
+
+
+class _Now(Collector):
+    def __init__(self, gauges: Gauges) -> None:
+        self._gauges = gauges
+
+    def collect(self) -> Iterator[Metric]:
+        """One family a name, its samples in order."""
+        families: dict[str, GaugeMetricFamily] = {}
+        for name, meaning, labels, value in self._gauges():
+            family = families.setdefault(
+                name, GaugeMetricFamily(f"chromaserve_{name}", meaning, labels=list(labels))
+            )
+            family.add_metric(list(labels.values()), value)
+        yield from families.values()

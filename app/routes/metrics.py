@@ -1,0 +1,24 @@
+"""GET /metrics: for Prometheus."""
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client.exposition import choose_encoder
+
+from app.service import Service
+
+router = APIRouter(tags=["health"])
+
+
+@router.get(
+    "/metrics",
+    summary="Prometheus metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+async def metrics(request: Request) -> Response:
+    """Tell requests, photos, stages, batches, refusals, memory and models, as Prometheus reads it.
+
+    OpenMetrics where the Accept header prefers it.
+    """
+    service: Service = request.app.state.service
+    encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    return Response(encode(service.metrics.registry), headers={"Content-Type": content_type})

@@ -1,0 +1,138 @@
+"""What operators see: metrics, request ids, logs."""
+
+import asyncio
+import json
+import re
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from PIL import Image
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.main import create_app
+from app.settings import Settings
+from tests.app.photos import encoded, small
+from tests.conftest import Server, Start
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def photo() -> bytes:
+    return encoded(small("L"), "PNG")
+
+
+def colorize(http: httpx.Client, *photos: bytes, **more: dict[str, str]) -> httpx.Response:
+    return http.post("/colorize", files=[("file", each) for each in photos], **more)  # type: ignore[arg-type]
+
+
+def scrape(http: httpx.Client) -> Samples:
+    answer = http.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def value(samples: Samples, name: str, **labels: str) -> float:
+    return samples.get((f"chromaserve_{name}", frozenset(labels.items())), 0)
+
+
+def test_metrics_count_requests_photos_stages_and_refusals(http: httpx.Client) -> None:
+    before = scrape(http)
+    assert colorize(http, photo(), photo(), b"no photo").status_code == 200
+    assert colorize(http, photo()[:100]).status_code == 422
+    assert http.get("/nothing/here").status_code == 404
+    after = scrape(http)
+
+    def grew(name: str, **labels: str) -> float:
+        return value(after, name, **labels) - value(before, name, **labels)
+
+    assert grew("requests_total", route="/colorize", method="POST", status="200") == 1
+    assert grew("requests_total", route="/colorize", method="POST", status="422") == 1
+    assert grew("requests_total", route="unmatched", method="GET", status="404") == 1
+    assert grew("request_seconds_count", route="/colorize") == 2
+    assert grew("photos_total", outcome="colorized") == 2
+    assert grew("photos_total", outcome="unsupported-format") == 1
+    assert grew("photos_total", outcome="damaged-photo") == 1
+    assert grew("refusals_total", problem="damaged-photo") == 1
+    assert grew("refusals_total", problem="not-found") == 1
+    assert grew("batch_photos_sum") == 2
+    for stage in ("admission", "decode", "queue", "inference", "encode", "total"):
+        assert grew("stage_seconds_count", stage=stage) == 2
+    stages = sum(grew("stage_seconds_sum", stage=s) for s in ("decode", "inference", "encode"))
+    assert 0 < stages <= grew("stage_seconds_sum", stage="total")
+
+
+def test_metrics_tell_how_full_the_service_is_and_what_it_serves(http: httpx.Client) -> None:
+    samples = scrape(http)
+    models = http.get("/models").json()
+    assert value(samples, "ready") == 1
+    version = next(str(m["version"]) for m in models["models"] if m["default"])
+    assert value(samples, "model_loaded", version=version, device=models["device"]) == 1
+    bound = value(samples, "memory_bound_bytes", use="photos")
+    assert bound / 2**20 == pytest.approx(models["load"]["memory_bound_mb"], abs=0.1)
+    assert value(samples, "queue_photos") == value(samples, "accepted_photos") == 0
+    assert samples["process_resident_memory_bytes", frozenset()] > 1e8
+
+
+def test_openmetrics_where_it_is_asked_for(http: httpx.Client) -> None:
+    answer = http.get("/metrics", headers={"accept": "application/openmetrics-text"})
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    assert answer.text.endswith("# EOF\n")
+
+
+def test_a_request_keeps_its_id_and_gets_one_otherwise(http: httpx.Client) -> None:
+    mine = colorize(http, photo(), headers={"x-request-id": "order-66/a.b"})
+    assert mine.headers["x-request-id"] == "order-66/a.b"
+    refused = colorize(http, b"", headers={"x-request-id": "order-67"})
+    assert (refused.status_code, refused.headers["x-request-id"]) == (422, "order-67")
+    ids = {http.get("/healthz").headers["x-request-id"] for _ in range(3)}
+    assert len(ids) == 3
+    for odd in ("two words", 'say "x"', "a" * 129):
+        given = http.get("/healthz", headers={"x-request-id": odd}).headers["x-request-id"]
+        assert re.fullmatch("[0-9a-f]{32}", given)
+
+
+def test_an_unknown_failure_has_an_id_too_and_tells_nothing_else() -> None:
+    app: FastAPI = create_app(Settings())
+
+    @app.get("/fault")
+    def fault() -> None:
+        raise RuntimeError("a secret")
+
+    async def ask() -> tuple[httpx.Response, str]:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            answer = await client.get("/fault", headers={"x-request-id": "it-was-me"})
+            return answer, (await client.get("/metrics")).text
+
+    answer, metrics = asyncio.run(ask())
+    app.state.service.pipeline.close()
+    assert answer.status_code == 500
+    assert answer.headers["x-request-id"] == "it-was-me"
+    assert answer.json()["type"] == "/problems/internal-error"
+    assert "secret" not in answer.text
+    assert 'chromaserve_refusals_total{problem="internal-error"} 1.0' in metrics
+
+
+def records(server: Server) -> list[dict[str, object]]:
+    return [json.loads(x) for x in server.log.read_text().splitlines() if x.startswith("{")]
+
+
+def test_json_logs_tell_of_each_request_with_its_id(start_server: Start) -> None:
+    server = start_server(log_format="json")
+    server.wait_ready()
+    with server.client() as http:
+        colorize(http, encoded(Image.new("L", (40, 30), 90), "PNG"), headers={"x-request-id": "a"})
+        colorize(http, b"x", headers={"x-request-id": "b"})
+        http.get("/a%0Afalse%20line", headers={"x-request-id": "c"})
+    assert server.stop() == 0
+    told = {str(r["request_id"]): r for r in records(server) if r["logger"] == "app.access"}
+    assert set(told) == {"a", "b", "c"}  # probes are left out
+    assert (told["a"]["route"], told["a"]["status"]) == ("/colorize", 200)
+    assert re.search(r"POST /colorize 415 unsupported-format in", str(told["b"]["message"]))
+    assert "GET /a%0Afalse%20line 404" in str(told["c"]["message"])
+    assert all({"time", "level", "logger", "message"} <= r.keys() for r in records(server))
