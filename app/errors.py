@@ -2,6 +2,7 @@
 
 # ruff: noqa: N818 - they read as facts, in code and in tracebacks
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -94,7 +95,9 @@ class NotReady(ServiceError):
 class Busy(ServiceError):
     """The queue or the memory bound is full."""
 
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "2"}
+
+class PhotoTimeout(ServiceError):
+    """The work on one photo took longer than it may."""
 
 
 class EngineFailed(ServiceError):
@@ -127,6 +130,7 @@ KINDS: dict[type[Exception], Kind] = {
     AllPhotosFailed: Kind(422, "all-photos-failed", "Every photo failed"),
     NotReady: Kind(503, "not-ready", "Not ready"),
     Busy: Kind(503, "busy", "Too busy"),
+    PhotoTimeout: Kind(504, "photo-timeout", "Photo took too long"),
     EngineFailed: Kind(500, "engine-failed", "The model failed"),
     ModelStoreError: Kind(500, "model-unusable", "Model version unusable"),
     Exception: Kind(500, "internal-error", "Internal error"),
@@ -210,11 +214,17 @@ def error_response(error: Exception, instance: str | None = None) -> ProblemResp
     return ProblemResponse(problem(error, instance), headers)
 
 
-def install(app: FastAPI) -> None:
-    """Make every error that leaves a route, the framework's too, a problem response."""
+def install(app: FastAPI, retry_after_s: Callable[[], int]) -> None:
+    """Make every error that leaves a route, the framework's too, a problem response.
+
+    retry_after_s is asked what to tell a client for whom there is no room now.
+    """
 
     def on_error(request: Request, error: Exception) -> JSONResponse:
-        return error_response(error, request.url.path)
+        response = error_response(error, request.url.path)
+        if isinstance(error, Busy):
+            response.headers["Retry-After"] = str(retry_after_s())
+        return response
 
     def on_unknown_error(request: Request, error: Exception) -> JSONResponse:
         response = error_response(error, request.url.path)

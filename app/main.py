@@ -52,7 +52,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_api_route("/", _to_docs, include_in_schema=False)
     app.add_middleware(Connections, service=service)
     app.add_middleware(Observation, metrics=service.metrics)  # the outermost
-    errors.install(app)
+    errors.install(app, lambda: service.retry_after_s)
     openapi.describe(app)
     app.add_exception_handler(ClientDisconnect, _client_gone)
     return app

@@ -12,13 +12,14 @@ import numpy as np
 from app.admission import Budget, Share
 from app.batching import Batcher, Inference
 from app.colorizer import prepare, recolor
-from app.errors import Busy, kind_of
+from app.errors import PhotoTimeout, kind_of
 from app.images.decode import decode
 from app.images.encode import Format, check_format, encode
 from app.images.limits import inspect
 from app.images.photo import Float, Header, Photo
 from app.metrics import Metrics
 from app.models import LoadedModel
+from app.pace import Pace
 from app.settings import Settings, usable_cores
 from app.telemetry import Timings
 from app.uploads import Body, Upload
@@ -68,7 +69,9 @@ class Pipeline:
         )
         self._settings = settings
         self._metrics = metrics
-        self._pool = ThreadPoolExecutor(settings.photo_threads or usable_cores(), "photos")
+        threads = settings.photo_threads or usable_cores()
+        self.pace = Pace(threads)
+        self._pool = ThreadPoolExecutor(threads, "photos")
 
     def close(self) -> None:
         """Finish what was accepted and end the threads."""
@@ -101,6 +104,7 @@ class Pipeline:
         finally:
             body.release(upload)
         self._metrics.colorized(colored.timings)
+        self.pace.note(colored.timings)
         return colored
 
     async def _in_time(
@@ -111,8 +115,9 @@ class Pipeline:
             async with asyncio.timeout(self._settings.photo_timeout_s):
                 return await self._colorize(body, upload, order, turn, start)
         except TimeoutError as error:
-            raise Busy(
-                "The photo took too long. Try again when the service is less busy."
+            raise PhotoTimeout(
+                f"The photo was not done in {self._settings.photo_timeout_s:g} s."
+                " Try again when the service is less busy, or shrink the photo."
             ) from error
 
     async def _colorize(

@@ -80,6 +80,11 @@ class Service:
                 float(model is self.models.default),
             )
 
+    @property
+    def retry_after_s(self) -> int:
+        """When a client should come again: about when what is accepted now is done."""
+        return self.pipeline.pace.seconds_for(self.places.used)
+
     def upload_charge(self, announced: int | None) -> int:
         """Bytes to account for while a body is read and taken apart: it is then there twice."""
         settings = self.settings

@@ -63,7 +63,7 @@ class Settings(BaseSettings):
 
     queue_timeout_s: Seconds = Field(default=30, description="Longest wait for room; then 503.")
     photo_timeout_s: Seconds = Field(
-        default=120, description="Longest work on one photo; then 503."
+        default=120, description="Longest work on one photo; then 504."
     )
     upload_timeout_s: Seconds = Field(
         default=30, description="Longest silence of an uploading client."

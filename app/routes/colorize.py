@@ -4,9 +4,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse
 
-from app.errors import AllPhotosFailed, error_response, problem
+from app.errors import AllPhotosFailed, problem
 from app.manifest import Manifest
 from app.negotiation import negotiate
 from app.options import Options, merge
@@ -41,7 +40,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
             "X-Model-Version": {"schema": {"type": "integer"}, "example": "1"},
         },
     },
-    **problems(400, 404, 406, 408, 413, 415, 422, 500, 503),
+    **problems(400, 404, 406, 408, 413, 415, 422, 500, 503, 504),
 }
 
 
@@ -96,9 +95,7 @@ async def colorize(
     try:
         first = await unless_gone(request, run.first_success())
         if first is None:
-            response = _all_failed(request, body, run.errors)
-            await release()
-            return response
+            raise _all_failed(body, run.errors)
         if wanted.container == "image":
             return image_response(body.uploads[0], first, order, release)
         respond = zip_response if wanted.container == "zip" else json_response
@@ -108,10 +105,10 @@ async def colorize(
         raise
 
 
-def _all_failed(request: Request, body: Body, errors: list[Exception]) -> JSONResponse:
+def _all_failed(body: Body, errors: list[Exception]) -> Exception:
     """A lone photo's own problem, or one that has each photo's."""
     if len(errors) == 1:
-        return error_response(errors[0], request.url.path)
+        return errors[0]
     told = [
         {"index": i, "input": upload.name, **problem(error).model_dump(exclude_none=True)}
         for i, (upload, error) in enumerate(zip(body.uploads, errors, strict=True))
@@ -119,6 +116,6 @@ def _all_failed(request: Request, body: Body, errors: list[Exception]) -> JSONRe
     # Trying again helps as soon as one of the photos was not to blame.
     worst = max(errors, key=lambda error: problem(error).status)
     if problem(worst).status >= 500:
-        return error_response(worst, request.url.path)
+        return worst
     detail = f"None of the {len(errors)} photos could be colorized; see `errors` for each one."
-    return error_response(AllPhotosFailed(detail, errors=told), request.url.path)
+    return AllPhotosFailed(detail, errors=told)

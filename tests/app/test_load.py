@@ -127,6 +127,18 @@ def test_memory_stays_bounded_and_the_rest_is_told_to_come_back(narrow: Server) 
         http.post(COLORIZE, files={"file": ("again.jpg", photos(1)[0])}).raise_for_status()
 
 
+def test_a_photo_that_takes_too_long_is_given_up_with_all_it_held(start_server: Start) -> None:
+    server = start_server(photo_timeout_s=0.05)
+    server.wait_ready()
+    with server.client() as http:
+        large = encoded(Image.new("L", (4000, 3000), 90), "JPEG")
+        late = http.post(COLORIZE, files={"file": large})
+        assert late.status_code == 504
+        assert late.json()["type"] == "/problems/photo-timeout"
+        load = http.get("/models").json()["load"]
+        assert (load["memory_mb"], load["uploads_mb"], load["accepted"]) == (0, 0, 0)
+
+
 def test_the_default_bounds_fit_together() -> None:
     settings = Settings()
     assert 2 * settings.max_upload_bytes <= settings.upload_memory_bytes
