@@ -62,6 +62,8 @@ async def _load_or_end(service: Service) -> None:
     """Load the model; a service that cannot colorize ends, by the signal that ends it anyway."""
     try:
         await service.load()
+        if service.settings.reload_s:
+            await service.follow_store()
     except Exception as error:
         log.critical("cannot serve: %s", " ".join(str(error).split()))
         log.debug("loading failed", exc_info=True)

@@ -9,7 +9,7 @@ from app.engines.savedmodel import SavedModelEngine
 from app.settings import Settings
 from model_store.contract import ModelDescription
 from model_store.errors import ModelNotFound, ModelStoreError
-from model_store.store import BUNDLED_ROOT, ModelStore
+from model_store.store import BUNDLED_ROOT, ModelStore, ModelVersion
 
 log = logging.getLogger("app.models")
 
@@ -63,6 +63,28 @@ class Models:
             return self.default
         return self._load(selector or "latest")
 
+    def reload(self) -> LoadedModel:
+        """Make the version that the settings name now the default.
+
+        That is another one where they say "latest" and a newer one was published. Blocks for
+        seconds, while the old one serves.
+
+        Requests that began with the old version end with it. It stays in memory, as any other
+        version, until its place is needed.
+
+        Raises:
+            ModelStoreError: the new version cannot be used; the old one stays the default.
+        """
+        with self._loading:
+            found = self.store.resolve(self._settings.model_version)
+            model = self._loaded.get(found.version) or self._fresh(found)
+            if self.default and model is not self.default:
+                log.info("model %d follows %d", model.version, self.default.version)
+            self.default = model
+            self._loaded[model.version] = model
+            self._make_room(self._settings.max_loaded_models)
+            return model
+
     def listing(self) -> list[tuple[int, ModelDescription | None, str | None]]:
         """Every version on disk: number, description, and what is wrong with it if something is."""
         rows: list[tuple[int, ModelDescription | None, str | None]] = []
@@ -85,26 +107,32 @@ class Models:
                 raise ModelNotFound(
                     f"This service serves version {self.default.version} alone: leave `model` out."
                 )
-            self.store.verify(model)
-            engine = SavedModelEngine(
-                model,
-                device=self._settings.device,
-                threads=self._settings.tf_threads,
-                max_batch=self._settings.max_batch,
-            )
-            engine.warm_up()
-            self._make_room(limit)
-            self._loaded[model.version] = LoadedModel(model.version, model.description, engine)
-            log.info("loaded model %d on %s", model.version, engine.device)
-            return self._loaded[model.version]
+            fresh = self._fresh(model)
+            self._make_room(limit - 1)
+            self._loaded[fresh.version] = fresh
+            return fresh
+
+    def _fresh(self, model: ModelVersion) -> LoadedModel:
+        """A version from disk, checked and warmed up."""
+        self.store.verify(model)
+        engine = SavedModelEngine(
+            model,
+            device=self._settings.device,
+            threads=self._settings.tf_threads,
+            max_batch=self._settings.max_batch,
+        )
+        engine.warm_up()
+        log.info("loaded model %d on %s", model.version, engine.device)
+        return LoadedModel(model.version, model.description, engine)
 
     def _use(self, version: int) -> LoadedModel:
         self._loaded.move_to_end(version)
         return self._loaded[version]
 
     def _make_room(self, limit: int) -> None:
+        """Forget what was not used for longest until `limit` versions are left."""
         kept = self.default.version if self.default else None
-        while len(self._loaded) >= limit:
+        while len(self._loaded) > limit:
             oldest = next(version for version in self._loaded if version != kept)
             del self._loaded[oldest]
             log.info("unloaded model %d", oldest)

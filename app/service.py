@@ -11,6 +11,7 @@ from app.metrics import Metrics
 from app.models import LoadedModel, Models
 from app.pipeline import Pipeline
 from app.settings import Settings
+from model_store.errors import ModelStoreError
 
 log = logging.getLogger("app")
 
@@ -79,6 +80,23 @@ class Service:
                 told,
                 float(model is self.models.default),
             )
+
+    async def reload(self) -> LoadedModel:
+        """Serve what was published since; see `Models.reload`, whose errors pass."""
+        return await asyncio.to_thread(self.models.reload)
+
+    async def follow_store(self) -> None:
+        """Reload every `reload_s` seconds, for ever; a version that cannot be used is told once."""
+        told = ""
+        while True:
+            await asyncio.sleep(self.settings.reload_s)
+            try:
+                await self.reload()
+                told = ""
+            except ModelStoreError as error:
+                if str(error) != told:
+                    log.error("the newest model cannot be served: %s", error)
+                told = str(error)
 
     @property
     def retry_after_s(self) -> int:

@@ -36,6 +36,11 @@ class Settings(BaseSettings):
     )
     model_version: str = Field(default="latest", pattern=r"^(latest|[0-9]{1,9})$")
     max_loaded_models: Positive = Field(default=2, description="Versions held in memory at once.")
+    reload_s: float = Field(
+        default=0,
+        ge=0,
+        description="Seconds between looks for a newer version on disk; 0: only when asked.",
+    )
     device: Literal["auto", "cpu", "gpu"] = Field(
         default="auto", description="gpu fails without one."
     )

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.routes.openapi import problems
 from app.service import Service
 
 router = APIRouter(tags=["models"])
@@ -51,6 +52,30 @@ class Models(BaseModel):
     max_batch: int | None
     models: list[Version]
     load: Load
+
+
+class Reloaded(BaseModel):
+    """Which version requests get that name none."""
+
+    version: int
+    changed: Annotated[bool, Field(description="Another one than before.")]
+
+
+@router.post(
+    "/models/reload",
+    summary="Serve a newly published version",
+    responses=problems(404, 500, 503),
+)
+async def reload(request: Request) -> Reloaded:
+    """Load the version that the settings name, if another one is served, and switch to it.
+
+    Where they say `latest` that is the newest on disk. It is checked and warmed up first; requests
+    in work end with the version that they began with. One that cannot be used changes nothing.
+    """
+    service: Service = request.app.state.service
+    before = service.ready
+    model = await service.reload()
+    return Reloaded(version=model.version, changed=model.version != before.version)
 
 
 @router.get("/models", summary="Model versions, device and load")

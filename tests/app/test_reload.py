@@ -1,0 +1,106 @@
+"""New versions take over while requests run."""
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+
+import httpx
+import pytest
+
+from model_store.store import ModelStore
+from tests.app.photos import encoded, raw, small
+from tests.conftest import Server, Start
+
+PHOTO = {"file": encoded(small("L"), "PNG")}
+
+
+@pytest.fixture
+def store(tmp_path: Path, model_root: Path) -> ModelStore:
+    """A copy of the store under test, to publish in."""
+    root = tmp_path / "store"
+    shutil.copytree(model_root, root)
+    return ModelStore(root)
+
+
+def publish(store: ModelStore) -> int:
+    """The same model again, as the next version."""
+    latest = store.resolve("latest")
+    return store.publish(latest.path, latest.description).version
+
+
+def version_of(answer: httpx.Response) -> int:
+    return int(answer.headers["x-model-version"])
+
+
+def test_a_new_version_takes_over_and_no_request_is_dropped(
+    start_server: Start, store: ModelStore
+) -> None:
+    server = start_server(model_root=store.root, max_loaded_models=1)
+    server.wait_ready()
+    before = store.versions()[-1]
+    new = publish(store)
+
+    async def scenario() -> tuple[list[httpx.Response], httpx.Response]:
+        async with httpx.AsyncClient(base_url=server.url, timeout=120) as client:
+            switch = asyncio.create_task(client.post("/models/reload"))
+            answers: list[httpx.Response] = []
+            while not switch.done():
+                answers += await asyncio.gather(
+                    *(client.post("/colorize", files=PHOTO) for _ in range(4))
+                )
+            return answers, await switch
+
+    answers, switched = asyncio.run(scenario())
+    assert switched.json() == {"version": new, "changed": True}
+    assert {answer.status_code for answer in answers} == {200}
+    assert before in map(version_of, answers)
+    with server.client() as http:
+        assert version_of(http.post("/colorize", files=PHOTO)) == new
+        loaded = [m["version"] for m in http.get("/models").json()["models"] if m["loaded"]]
+        assert loaded == [new]
+        again = http.post("/models/reload")
+        assert again.json() == {"version": new, "changed": False}
+
+
+def test_a_damaged_version_changes_nothing(start_server: Start, store: ModelStore) -> None:
+    server = start_server(model_root=store.root)
+    server.wait_ready()
+    before = store.versions()[-1]
+    broken = store.folder / str(publish(store))
+    with (broken / "saved_model.pb").open("r+b") as file:
+        file.write(b"not a graph")
+    with server.client() as http:
+        refused = http.post("/models/reload")
+        assert refused.status_code == 500
+        assert refused.json()["type"] == "/problems/model-unusable"
+        assert "saved_model.pb has changed" in refused.json()["detail"]
+        assert version_of(http.post("/colorize", files=PHOTO)) == before
+        assert http.get("/readyz").json()["model_version"] == before
+
+
+def wait_for_version(server: Server, version: int) -> None:
+    for _ in range(3000):
+        if httpx.get(server.url + "/readyz", timeout=30).json()["model_version"] == version:
+            return
+    raise AssertionError(server.log.read_text())
+
+
+def test_the_service_follows_the_store_by_itself(start_server: Start, store: ModelStore) -> None:
+    server = start_server(model_root=store.root, reload_s=0.2)
+    server.wait_ready()
+    wait_for_version(server, publish(store))
+    with server.client() as http:
+        assert http.post("/colorize", files={"file": raw("camera.png")}).status_code == 200
+    assert server.stop() == 0
+
+
+def test_a_pinned_version_stays(start_server: Start, store: ModelStore) -> None:
+    pinned = store.versions()[-1]
+    server = start_server(model_root=store.root, model_version=pinned)
+    server.wait_ready()
+    publish(store)
+    with server.client() as http:
+        assert http.post("/models/reload").json() == {"version": pinned, "changed": False}
+        card = json.loads((store.folder / str(pinned) / "model.json").read_text())
+        assert http.get("/models").json()["models"][0]["created"][:19] == card["created"][:19]
