@@ -66,6 +66,15 @@ def load_weights(path: Path, network: Colorizer) -> None:
                 part.set_weights([arrays[f"{part.name}/{i}"] for i in range(count)])
 
 
+def average_with(path: Path, network: Colorizer) -> None:
+    """Replace the network's weights by their mean with those stored, part by part."""
+    with np.load(path) as arrays:
+        for part in network.trainable_parts:
+            part.set_weights(
+                [(w + arrays[f"{part.name}/{i}"]) / 2 for i, w in enumerate(part.get_weights())]
+            )
+
+
 def append_history(path: Path, line: dict[str, float]) -> None:
     """Add an epoch's line to history.csv."""
     new = not path.exists()

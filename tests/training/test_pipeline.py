@@ -112,6 +112,10 @@ def test_killed_fit_resumes_then_publishes_and_evaluates(cached: Trainer) -> Non
     resumed = cached.run("fit")
     assert resumed.returncode == 0, resumed.stderr
     assert "resumed after epoch" in resumed.stdout
+    assert "mean of best and last weights" in resumed.stdout
+    done_already = cached.run("fit")
+    assert done_already.returncode == 0
+    assert "mean of best" not in done_already.stdout
     epochs = [int(x.split(",")[0]) for x in history.read_text().splitlines()[1:]]
     assert epochs == list(range(1, seen + 3))
     assert Image.open(cached.folder / "run" / "loss.png").size[0] > 100
