@@ -90,9 +90,8 @@ def test_a_full_queue_turns_photos_away() -> None:
     async def scenario() -> None:
         async with held(8, max_waiting=2) as (batcher, engine):
             tasks = await submitted(batcher, engine, 10, 20)
-            with pytest.raises(Busy) as refusal:
+            with pytest.raises(Busy, match="2 photos are waiting already"):
                 await batcher.submit(engine, photo(30), 0)
-            assert "Retry-After" in refusal.value.headers
             engine.release()
             await asyncio.gather(*tasks)
             await batcher.submit(engine, photo(30), 0)
