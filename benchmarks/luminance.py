@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from skimage.color import rgb2lab
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+from training.data import SUFFIXES, evenly_spaced
 
 
 def luminance(photo: Image.Image) -> NDArray[np.float64]:
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--vividness", type=float, nargs="+", default=[0.0, 1.0])
     arguments = parser.parse_args()
     files = sorted(f for f in arguments.folder.rglob("*") if f.suffix.lower() in SUFFIXES)
-    chosen = [files[i * len(files) // arguments.photos] for i in range(arguments.photos)]
+    chosen = [files[i] for i in evenly_spaced(len(files), arguments.photos)]
     for vividness in arguments.vividness:
         with httpx.Client(
             base_url=arguments.url, timeout=120, params={"vividness": vividness}

@@ -1,12 +1,10 @@
 """The command line of training: scan, cache, fit, sweep, evaluate, publish."""
 
 import argparse
-import csv
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -112,10 +110,10 @@ def evaluate_command(args: argparse.Namespace) -> None:
     """Measure a published version on a folder: tables, a CSV a photo, a contact sheet."""
     import cv2
 
-    from training.data import SUFFIXES, read_kinds
+    from training.data import SUFFIXES, evenly_spaced, read_kinds
     from training.evaluate import Outcome, contact_sheet, evaluate, load_predict
     from training.report import summary_table
-    from training.summary import summarise
+    from training.summary import summarise, write_results
 
     model = ModelStore(args.store).resolve(args.model)
     description = model.description
@@ -129,7 +127,7 @@ def evaluate_command(args: argparse.Namespace) -> None:
     photos = [(p, kinds.get(p.relative_to(root).as_posix(), "")) for p in files]
     if not photos:
         raise SystemExit(f"no photos below {args.folder}")
-    shown = {photos[i][0].name for i in _every(len(photos), args.sheet_photos)}
+    shown = {photos[i][0].name for i in evenly_spaced(len(photos), args.sheet_photos)}
     args.out.mkdir(parents=True, exist_ok=True)
     results, pictures = [], list[Outcome]()
     mean_ab = tuple(description.data.get("mean_ab", (0.0, 0.0)))
@@ -142,18 +140,10 @@ def evaluate_command(args: argparse.Namespace) -> None:
     summary = summarise(results)
     console.print(summary_table(summary, f"version {model.version}, vividness {vividness:g}"))
     (args.out / "summary.json").write_text(json.dumps(summary, indent=2))
-    with (args.out / "photos.csv").open("w", newline="") as f:
-        writer = csv.DictWriter(f, list(asdict(results[0])))
-        writer.writeheader()
-        writer.writerows(asdict(r) for r in results)
+    write_results(args.out / "photos.csv", results)
     sheet = args.out / "contact_sheet.png"
     cv2.imwrite(str(sheet), cv2.cvtColor(contact_sheet(pictures), cv2.COLOR_RGB2BGR))
     console.print(f"{sheet}, {args.out / 'photos.csv'}, {args.out / 'summary.json'}")
-
-
-def _every(count: int, wanted: int) -> list[int]:
-    """Evenly spaced indices: pictures are shown by position, not picked by how they came out."""
-    return [i * count // min(wanted, count) for i in range(min(wanted, count))]
 
 
 def sweep_command(args: argparse.Namespace) -> None:

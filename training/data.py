@@ -55,6 +55,12 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
     return np.asarray(image, np.uint8)
 
 
+def evenly_spaced(count: int, wanted: int) -> list[int]:
+    """Indices below `count`, `wanted` at most: photos chosen by position, not by their looks."""
+    wanted = min(wanted, count)
+    return [i * count // wanted for i in range(wanted)]
+
+
 def lab_target(
     L: NDArray[np.float32], ab: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

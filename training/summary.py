@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +58,11 @@ def _ratio(columns: Columns) -> float:
     return float(columns["colourfulness"].mean()) / max(truth, 1e-6)
 
 
+def _mean(column: Columns) -> float:
+    (values,) = column.values()
+    return float(values.mean())
+
+
 def interval(columns: Columns, statistic: Callable[[Columns], float]) -> tuple[float, float]:
     """95% interval of a statistic, by the bootstrap's percentiles over photos (Efron 1979).
 
@@ -73,13 +78,21 @@ def interval(columns: Columns, statistic: Callable[[Columns], float]) -> tuple[f
     return float(low), float(high)
 
 
+def write_results(path: Path, results: list[Result]) -> None:
+    """Write a CSV, a line a photo, as `compare` reads it."""
+    with path.open("w", newline="") as f:
+        writer = csv.DictWriter(f, [field.name for field in fields(Result)])
+        writer.writeheader()
+        writer.writerows(asdict(r) for r in results)
+
+
 COMPARED = ("psnr", "ab_error", "ssim", "hue_error", "colourfulness", "accuracy")
 
 
 def compare(first: Path, second: Path) -> dict[str, tuple[float, float, float]]:
     """Second evaluation less first, photo by photo: {measure: (mean, low, high)}, 95%.
 
-    Both are the photos.csv that `evaluate` writes. Raises DataError when they aren't of the same
+    Both are of `write_results`. Raises DataError when they aren't of the same
     photos.
     """
     lines = []
@@ -92,9 +105,5 @@ def compare(first: Path, second: Path) -> dict[str, tuple[float, float, float]]:
     differences = {}
     for name in COMPARED:
         column = {name: other[name] - one[name]}
-
-        def mean(drawn: Columns, name: str = name) -> float:
-            return float(drawn[name].mean())
-
-        differences[name] = (mean(column), *interval(column, mean))
+        differences[name] = (_mean(column), *interval(column, _mean))
     return differences

@@ -12,7 +12,7 @@ from model_store.chroma import upsample_ab
 from model_store.lab import lab_to_srgb, srgb_to_lab
 from training.colorizer import Colorizer
 from training.config import Publish
-from training.data import read_photo
+from training.data import evenly_spaced, read_photo
 from training.feed import CachedFeed
 from training.metrics import colourfulness, psnr
 
@@ -43,8 +43,7 @@ def sweep(
     over mean colourfulness of truth.
     """
     rows, _ = feed.select("val")
-    count = min(photos, len(rows))
-    rows = [rows[i * len(rows) // count] for i in range(count)]
+    rows = [rows[i] for i in evenly_spaced(len(rows), photos)]
     points = list(product(vividness, guided))
     gains = np.zeros((len(points), len(rows)))
     vivid = np.zeros((len(points), len(rows)))

@@ -1,7 +1,5 @@
 """Averages over photos, their intervals, and comparisons, against results made up by hand."""
 
-import csv
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +8,7 @@ import pytest
 from training.data import DataError
 from training.evaluate import Result
 from training.metrics import hue_error
-from training.summary import compare, summarise
+from training.summary import compare, summarise, write_results
 
 
 def result(number: int, kind: str, gain: float, b_larger: float = 0.5) -> Result:
@@ -61,12 +59,9 @@ def test_interval_is_that_of_a_t_test_where_that_holds() -> None:
     assert summarise(results) == summarise(results)
 
 
-def write(folder: Path, results: list[Result]) -> Path:
-    with folder.open("w", newline="") as f:
-        writer = csv.DictWriter(f, list(asdict(results[0])))
-        writer.writeheader()
-        writer.writerows(asdict(r) for r in results)
-    return folder
+def write(path: Path, results: list[Result]) -> Path:
+    write_results(path, results)
+    return path
 
 
 def test_paired_comparison_sees_a_small_difference_that_intervals_apart_would_not(
