@@ -11,7 +11,6 @@ from app.metrics import Metrics
 from app.models import LoadedModel, Models
 from app.pipeline import Pipeline
 from app.settings import Settings
-from model_store.errors import ModelStoreError
 
 log = logging.getLogger("app")
 
@@ -86,14 +85,17 @@ class Service:
         return await asyncio.to_thread(self.models.reload)
 
     async def follow_store(self) -> None:
-        """Reload every `reload_s` seconds, for ever; a version that cannot be used is told once."""
+        """Reload every `reload_s` seconds, for ever; what stands in the way is told once.
+
+        Whatever it is, the version that serves goes on serving.
+        """
         told = ""
         while True:
             await asyncio.sleep(self.settings.reload_s)
             try:
                 await self.reload()
                 told = ""
-            except ModelStoreError as error:
+            except Exception as error:
                 if str(error) != told:
                     log.error("the newest model cannot be served: %s", error)
                 told = str(error)

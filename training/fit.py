@@ -192,6 +192,10 @@ def fit(
     manager = tf.train.CheckpointManager(tf.train.Checkpoint(**tracked), str(run.state), 2)
     if manager.restore_or_initialize():
         report(f"resumed after epoch {int(progress[0])}")
+    summary = run.folder / "summary.json"
+    earlier = json.loads(summary.read_text()) if summary.exists() else None
+    if earlier and earlier["best_val_gain_db"] > float(best):
+        best.assign(earlier["best_val_gain_db"])  # the mean that an earlier call ended with
     trim_history(run.history, int(progress[0]))
     writer = tf.summary.create_file_writer(str(run.folder / "tensorboard"))
 
@@ -235,8 +239,7 @@ def fit(
             f"gain over grey in ab {line['val_gain_db']:+.2f} dB, "
             f"accuracy {line['val_accuracy']:.3f}, {seconds:.0f} s"
         )
-    summary = run.folder / "summary.json"
-    if summary.exists() and json.loads(summary.read_text())["images_seen"] == int(progress[2]):
+    if earlier and earlier["images_seen"] == int(progress[2]):
         return
     average_with(run.best, network)
     gain = trainer.validate(feed.batches(np.asarray(val, np.int64)))["val_gain_db"]
@@ -244,6 +247,6 @@ def fit(
     if gain > float(best):
         save_weights(run.best, network)
     summary.write_text(
-        json.dumps({"best_epoch": int(progress[1]), "best_val_gain_db": float(best),
-                    "average_val_gain_db": gain, "images_seen": int(progress[2])})
+        json.dumps({"best_epoch": int(progress[1]), "best_val_gain_db": max(gain, float(best)),
+                    "images_seen": int(progress[2])})
     )  # fmt: skip

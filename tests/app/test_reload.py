@@ -8,6 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.models import LoadedModel
+from app.service import Service
+from app.settings import Settings
 from model_store.store import ModelStore
 from tests.app.photos import encoded, raw, small
 from tests.conftest import Server, Start
@@ -104,3 +107,27 @@ def test_a_pinned_version_stays(start_server: Start, store: ModelStore) -> None:
         assert http.post("/models/reload").json() == {"version": pinned, "changed": False}
         card = json.loads((store.folder / str(pinned) / "model.json").read_text())
         assert http.get("/models").json()["models"][0]["created"][:19] == card["created"][:19]
+
+
+def test_trouble_with_the_disk_does_not_end_the_service(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(Settings(reload_s=0.001))
+    looked = 0
+
+    async def fails() -> LoadedModel:
+        nonlocal looked
+        looked += 1
+        raise OSError("the disk is gone")
+
+    async def scenario() -> None:
+        following = asyncio.create_task(service.follow_store())
+        while looked < 3:
+            assert not following.done()
+            await asyncio.sleep(0)
+        following.cancel()
+
+    monkeypatch.setattr(service, "reload", fails)
+    asyncio.run(scenario())
+    service.pipeline.close()
+    assert caplog.text.count("the disk is gone") == 1

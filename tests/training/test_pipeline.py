@@ -116,6 +116,9 @@ def test_killed_fit_resumes_then_publishes_and_evaluates(cached: Trainer) -> Non
     done_already = cached.run("fit")
     assert done_already.returncode == 0
     assert "mean of best" not in done_already.stdout
+    best = json.loads((cached.folder / "run" / "summary.json").read_text())["best_val_gain_db"]
+    gains = [float(x.split(",")[8]) for x in history.read_text().splitlines()[1:]]
+    assert best >= max(gains) - 1e-4
     epochs = [int(x.split(",")[0]) for x in history.read_text().splitlines()[1:]]
     assert epochs == list(range(1, seen + 3))
     assert Image.open(cached.folder / "run" / "loss.png").size[0] > 100
