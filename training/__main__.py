@@ -4,8 +4,11 @@ import argparse
 import json
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -20,7 +23,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from model_store.contract import GuidedFilter
+from model_store.contract import GuidedFilter, Postprocess
 from model_store.errors import ModelStoreError
 from model_store.store import BUNDLED_ROOT, ModelStore
 from training.config import Config, read_config
@@ -51,6 +54,20 @@ def _cache(args: argparse.Namespace) -> Path:
     return Path(args.cache) if args.cache else Path(args.run) / "cache"
 
 
+def datasets_command(args: argparse.Namespace) -> None:
+    """List the data sets that [data] may name, and what is found of them."""
+    from training.datasets import PREFIX, inspect, registry
+
+    for name, entry in registry().items():
+        found = inspect(args.photos, entry).verdict(entry)
+        console.print(f"[bold]{PREFIX}{name}[/bold]  {entry.title} ({entry.kind}): {found}")
+        for label, text in (("photos", entry.expected), ("place", args.photos / entry.folder),
+                            ("named", ", ".join(entry.layout)), ("source", entry.source),
+                            ("terms", entry.terms), ("note", entry.note)):  # fmt: skip
+            if text:
+                console.print(f"    {label}: {text}", highlight=False, soft_wrap=True)
+
+
 def scan_command(args: argparse.Namespace) -> None:
     """Look at every photo and write the index of usable ones."""
     from training.data import Entry, scan, write_index
@@ -79,6 +96,17 @@ def cache_command(args: argparse.Namespace) -> None:
             pass
 
 
+def fusion_command(args: argparse.Namespace) -> None:
+    """Train the network apart whose features join the decoder by `[decoder] fusion`."""
+    from training.feed import CachedFeed
+    from training.fusion import fit_fusion
+    from training.run import Run
+
+    config = _config(args)
+    feed = CachedFeed(_cache(args), config.fusion.batch)
+    fit_fusion(config, feed, Run(Path(args.run)).fusion, console.print)
+
+
 def fit_command(args: argparse.Namespace) -> None:
     """Fit the network, resuming where a killed call stopped."""
     from training.curves import plot_history
@@ -90,8 +118,9 @@ def fit_command(args: argparse.Namespace) -> None:
     config = _config(args)
     run = Run(Path(args.run))
     feed: CachedFeed | PhotoFeed
-    if args.end_to_end or config.encoder.trainable_from:
-        feed = PhotoFeed(args.photos, read_index(_index(args)), config.fit.batch, config.seed)
+    if args.end_to_end:
+        entries = read_index(_index(args))
+        feed = PhotoFeed(args.photos, entries, config.fit.batch, config.seed, config.augment)
     else:
         feed = CachedFeed(_cache(args), config.fit.batch)
     with _progress() as progress:
@@ -106,18 +135,62 @@ def fit_command(args: argparse.Namespace) -> None:
     console.print(f"best weights: {run.best}")
 
 
+def thesis_command(args: argparse.Namespace) -> None:
+    """Train the thesis's four models, measure them, and write docs/thesis.md."""
+    from training.data import SUFFIXES
+    from training.run import Run
+    from training.thesis import build_cache, open_feed, train, variants
+    from training.thesis_document import document
+    from training.thesis_measures import measure_experiment, write_figures
+    from training.thesis_pictures import draw
+
+    config = _config(args)
+    cache = _cache(args)
+    if not args.cache:
+        left, says, work = build_cache(cache, args.photos, _index(args), config)
+        console.print(says)
+        with _progress() as progress:
+            for _ in progress.track(work, total=left, description="cache"):
+                pass
+    feed = open_feed(cache, config)
+    configs = variants(config, args.epochs)
+    runs = {name: Run(args.run / name) for name in configs}
+    for name, each in configs.items():
+        with _progress() as progress:
+            task = progress.add_task(name, total=None)
+
+            def on_images(done: int, of: int) -> None:
+                progress.update(task, completed=done, total=of)  # noqa: B023
+
+            if not train(each, runs[name], feed, progress.console.print, on_images):
+                console.print(f"{name}: done before")
+    command = "python -m training thesis --photos PHOTOS"
+    command += f" --epochs {args.epochs}" if args.epochs else ""
+    with _progress() as progress:
+        task = progress.add_task("measure", total=None)
+        figures, photos = measure_experiment(
+            configs, runs, feed, cache, command, config.fit.epochs, lambda: progress.advance(task)
+        )
+    write_figures(args.run, figures, photos)
+    shown = sorted(p for p in args.pictures.rglob("*") if p.suffix.lower() in SUFFIXES)
+    draw(args.document.parent / "images", figures, photos[figures.chosen], shown, configs, runs)
+    args.document.write_text(document(figures))
+    console.print(f"{args.document}; figures: {args.run / 'figures.json'}")
+
+
 def evaluate_command(args: argparse.Namespace) -> None:
     """Measure a published version on a folder: tables, a CSV a photo, a contact sheet."""
     import cv2
 
+    from training.contact_sheet import contact_sheet
     from training.data import SUFFIXES, evenly_spaced, read_kinds
-    from training.evaluate import Outcome, contact_sheet, evaluate, load_predict
+    from training.evaluate import Outcome, Plan, evaluate
     from training.report import summary_table
+    from training.saved_model import load_network, mirrored
     from training.summary import summarise, write_results
 
     model = ModelStore(args.store).resolve(args.model)
     description = model.description
-    vividness = description.default_vividness if args.vividness is None else args.vividness
     guided = description.guided_filter
     if args.guided_radius is not None:
         guided = GuidedFilter(radius=args.guided_radius, eps=guided.eps)
@@ -127,23 +200,35 @@ def evaluate_command(args: argparse.Namespace) -> None:
     photos = [(p, kinds.get(p.relative_to(root).as_posix(), "")) for p in files]
     if not photos:
         raise SystemExit(f"no photos below {args.folder}")
+    network = load_network(model.path)
+    if args.mirror:
+        network = replace(network, predict=mirrored(network.predict))
+    plan = Plan(
+        vividness=tuple(dict.fromkeys(args.vividness or [description.default_vividness])),
+        guided=guided,
+        postprocess=args.postprocess or description.postprocess,
+        mean_ab=tuple(description.data.get("mean_ab", (0.0, 0.0))),
+    )
     shown = {photos[i][0].name for i in evenly_spaced(len(photos), args.sheet_photos)}
-    args.out.mkdir(parents=True, exist_ok=True)
-    results, pictures = [], list[Outcome]()
-    mean_ab = tuple(description.data.get("mean_ab", (0.0, 0.0)))
+    results, pictures = defaultdict(list), defaultdict[float, list[Outcome]](list)
     with _progress() as progress:
-        outcomes = evaluate(load_predict(model.path), photos, guided, vividness, mean_ab)
-        for outcome in progress.track(outcomes, total=len(photos), description="evaluate"):
-            results.append(outcome.result)
-            if outcome.result.file in shown:
-                pictures.append(outcome)
-    summary = summarise(results)
-    console.print(summary_table(summary, f"version {model.version}, vividness {vividness:g}"))
-    (args.out / "summary.json").write_text(json.dumps(summary, indent=2))
-    write_results(args.out / "photos.csv", results)
-    sheet = args.out / "contact_sheet.png"
-    cv2.imwrite(str(sheet), cv2.cvtColor(contact_sheet(pictures), cv2.COLOR_RGB2BGR))
-    console.print(f"{sheet}, {args.out / 'photos.csv'}, {args.out / 'summary.json'}")
+        measured = evaluate(network, photos, plan)
+        for outcomes in progress.track(measured, total=len(photos), description="evaluate"):
+            for vividness, outcome in outcomes.items():
+                results[vividness].append(outcome.result)
+                if outcome.result.file in shown:
+                    pictures[vividness].append(outcome)
+    for vividness in plan.vividness:
+        several = len(plan.vividness) > 1
+        out = args.out / f"vividness-{vividness:g}" if several else args.out
+        out.mkdir(parents=True, exist_ok=True)
+        summary = summarise(results[vividness])
+        console.print(summary_table(summary, f"version {model.version}, vividness {vividness:g}"))
+        (out / "summary.json").write_text(json.dumps(summary, indent=2))
+        write_results(out / "photos.csv", results[vividness])
+        sheet = cv2.cvtColor(contact_sheet(pictures[vividness]), cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(out / "contact_sheet.png"), sheet)
+        console.print(f"{out}: photos.csv, summary.json, contact_sheet.png")
 
 
 def sweep_command(args: argparse.Namespace) -> None:
@@ -155,7 +240,7 @@ def sweep_command(args: argparse.Namespace) -> None:
 
     config = _config(args)
     network = build_colorizer(config, with_encoder=False)
-    load_weights(Run(args.run).best, network)
+    load_weights(Run(args.run).best, network.trainable_parts)
     guided = [(int(r), float(e)) for r, e in (x.split(":") for x in args.guided)]
     out = Table("vividness", "radius", "eps", "gain dB", "colourfulness / truth")
     for x in sweep(
@@ -168,19 +253,17 @@ def sweep_command(args: argparse.Namespace) -> None:
 
 
 def compare_command(args: argparse.Namespace) -> None:
-    """Compare two evaluations of the same photos: mean differences, second less first."""
+    """Compare two evaluations of the same photos: mean differences, second less first, by kind."""
+    from training.report import comparison_table
     from training.summary import compare
 
-    out = Table("second less first", "mean", "95% from", "to")
-    for name, values in compare(*(folder / "photos.csv" for folder in args.evaluations)).items():
-        out.add_row(name, *(f"{v:+.4f}" for v in values))
-    console.print(out)
+    console.print(comparison_table(compare(*(x / "photos.csv" for x in args.evaluations))))
 
 
 def publish_command(args: argparse.Namespace) -> None:
     """Export the best weights, check and measure them, and publish the next version."""
     from training.data import read_index
-    from training.publish import publish
+    from training.publish import publish, summaries
     from training.report import summary_table
     from training.run import Run
 
@@ -189,11 +272,10 @@ def publish_command(args: argparse.Namespace) -> None:
         task = progress.add_task("measure", total=None)
         model = publish(
             _config(args), Run(Path(args.run)), args.photos, entries, ModelStore(args.store),
-            lambda _: progress.advance(task),
+            lambda: progress.advance(task),
         )  # fmt: skip
-    for name, summary in model.description.metrics.items():
-        if isinstance(summary, dict):
-            console.print(summary_table(summary, name))
+    for name, summary in summaries(model.description).items():
+        console.print(summary_table(summary, name))
     console.print(f"published {model.path}")
 
 
@@ -208,7 +290,8 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     for name, command in (("scan", scan_command), ("cache", cache_command),
-                          ("fit", fit_command), ("sweep", sweep_command),
+                          ("fusion", fusion_command), ("fit", fit_command),
+                          ("sweep", sweep_command),
                           ("publish", publish_command)):  # fmt: skip
         sub = stage(name, command)
         sub.add_argument("--config", type=Path, default=Path("training/configs/default.toml"))
@@ -228,13 +311,33 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument("--val-photos", type=int, default=200)
         if name == "publish":
             sub.add_argument("--store", type=Path, default=BUNDLED_ROOT)
+    sub = stage("datasets", datasets_command)
+    sub.add_argument("--photos", type=Path, default=Path("photos"),
+                     help="folder that the data sets lie below")  # fmt: skip
+    sub = stage("thesis", thesis_command)
+    sub.add_argument("--config", type=Path, default=Path("training/configs/thesis.toml"))
+    sub.add_argument("--photos", type=Path, default=Path("photos"),
+                     help="folder that the configuration's folders lie in")  # fmt: skip
+    sub.add_argument("--run", type=Path, default=Path("runs/thesis"),
+                     help="the four runs, the index, the figures")  # fmt: skip
+    sub.add_argument("--cache", type=Path, help="cached taps (default: its own, in RUN/cache)")
+    sub.add_argument("--weights", help='encoder: "imagenet", the path of an .npz, or "none"')
+    sub.add_argument("--epochs", type=int, help="in place of the configuration's [thesis] epochs")
+    sub.add_argument("--pictures", type=Path, default=Path("samples/colour"),
+                     help="photos that the document may show")  # fmt: skip
+    sub.add_argument("--document", type=Path, default=Path("docs/thesis.md"))
     sub = stage("evaluate", evaluate_command)
     sub.add_argument("folder", type=Path, help="photos, in colour")
     sub.add_argument("--manifest", type=Path, help="CSV with columns file, kind")
     sub.add_argument("--store", type=Path, default=BUNDLED_ROOT)
     sub.add_argument("--model", default="latest", help="version")
-    sub.add_argument("--vividness", type=float, help="0 to 1 (default: the model's)")
-    sub.add_argument("--guided-radius", type=int, help="0: plain bilinear upsampling")
+    sub.add_argument("--vividness", type=float, nargs="+",
+                     help="0 to 1 (default: the model's); several: each in a folder")  # fmt: skip
+    sub.add_argument("--postprocess", choices=get_args(Postprocess),
+                     help="from the network's chroma to the photo's (default: the model's)")  # fmt: skip
+    sub.add_argument("--guided-radius", type=int, help="of the guided filter, at 224 x 224")
+    sub.add_argument("--mirror", action="store_true",
+                     help="mean with the answer to the mirrored photo; twice the time")  # fmt: skip
     sub.add_argument("--out", type=Path, default=Path("runs/evaluation"))
     sub.add_argument("--sheet-photos", type=int, default=36)
     sub = stage("compare", compare_command)

@@ -1,44 +1,51 @@
-"""Measure a SavedModel on photos: as users get it, at each photo's own size."""
+"""Measure a model on photos: as users get it, at each photo's own size, baselines beside it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-import cv2
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
-from model_store.chroma import upsample_ab
-from model_store.contract import GuidedFilter, network_input
+from model_store.contract import GuidedFilter, Postprocess, network_input
 from model_store.lab import lab_to_srgb, srgb_to_lab
+from model_store.postprocess import enlarge_ab
 from training.data import read_photo
 from training.metrics import Accuracy, ab_error, colourfulness, hue_error, psnr, ssim
+from training.saved_model import Network
+from training.skin import KIND, MIN_SHARE, skin_measures, skin_pixels
 
-Predict = Callable[[NDArray[np.float32], float], NDArray[np.float32]]
+Float = NDArray[np.float32]
+Image = NDArray[np.uint8]
 BATCH = 8
+WORKERS = 2  # threads: NumPy and OpenCV compute outside the interpreter's lock
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How photos are colorized and what they are measured by."""
+
+    vividness: tuple[float, ...]
+    guided: GuidedFilter
+    postprocess: Postprocess
+    mean_ab: tuple[float, float]  # the training photos' mean colour in Lab units
 
 
 @dataclass(frozen=True)
 class Result:
-    """The measures of one photo; baselines beside each. PSNR and gain in dB, ab in Lab units."""
+    """The measures of one photo by name, its baselines' beside them.
+
+    psnr (dB), ab_error (Lab units), hue_error (degrees), ssim, colourfulness and accuracy, and
+    the same of each baseline with "_grey", "_mean_colour" behind (ssim: grey's only);
+    colourfulness_truth; b_larger, the share of pixels with b > a in the truth, which is what the
+    constant answers reach; for people with enough skin the measures of `training.skin`.
+    """
 
     file: str
     kind: str
-    psnr: float
-    psnr_grey: float
-    psnr_mean_colour: float
-    ab_error: float
-    ab_error_grey: float
-    ab_error_mean_colour: float
-    ssim: float
-    ssim_grey: float
-    hue_error: float  # degrees
-    hue_error_mean_colour: float
-    colourfulness: float
-    colourfulness_truth: float
-    accuracy: float
-    b_larger: float  # share of pixels with b > a in the truth: the constant answers' accuracy
+    measures: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -46,110 +53,96 @@ class Outcome:
     """A photo's result with its pictures: grey, output and truth, each uint8 RGB [H, W, 3]."""
 
     result: Result
-    grey: NDArray[np.uint8]
-    output: NDArray[np.uint8]
-    truth: NDArray[np.uint8]
+    grey: Image
+    output: Image
+    truth: Image
 
 
-def load_predict(folder: Path) -> Predict:
-    """Load a SavedModel of the contract: (L [N, 224, 224, 1], vividness) -> ab [N, 224, 224, 2]."""
-    model = tf.saved_model.load(str(folder))
-    vivid = model.signatures["vivid"]
-
-    def predict(L: NDArray[np.float32], vividness: float) -> NDArray[np.float32]:
-        v = tf.fill([len(L)], tf.constant(vividness, tf.float32))
-        return np.asarray(vivid(L=tf.constant(L), vividness=v)["ab"].numpy(), np.float32)
-
-    # The signature function holds its model only weakly.
-    predict.model = model  # type: ignore[attr-defined]
-    return predict
+@dataclass(frozen=True)
+class _Photo:
+    file: str
+    kind: str
+    truth: Image
+    L: Float
+    ab: Float
+    skin: NDArray[np.bool_] | None  # where it counts
 
 
 def evaluate(
-    predict: Predict,
-    photos: Iterable[tuple[Path, str]],
-    guided: GuidedFilter,
-    vividness: float,
-    mean_ab: tuple[float, float],
-) -> Iterator[Outcome]:
+    network: Network, photos: Iterable[tuple[Path, str]], plan: Plan
+) -> Iterator[dict[float, Outcome]]:
     """Colorize the photos (path, kind) from their own L and measure; yields in order.
 
-    mean_ab is the training photos' mean colour in Lab units, for the mean-colour baseline.
+    Yields an outcome a vividness. A photo is read, and its baselines are measured, once.
     Raises UnusablePhotoError for a file that can't be read.
     """
-    waiting: list[tuple[Path, str, NDArray[np.uint8]]] = []
-    for path, kind in photos:
-        waiting.append((path, kind, read_photo(path)))
-        if len(waiting) == BATCH:
-            yield from _measure(predict, waiting, guided, vividness, mean_ab)
-            waiting = []
-    if waiting:
-        yield from _measure(predict, waiting, guided, vividness, mean_ab)
+    remaining = iter(photos)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        while batch := list(pool.map(_read, islice(remaining, BATCH))):
+            inputs = np.stack([network_input(photo.L) for photo in batch])
+            answers = {v: network.predict(inputs, v) for v in plan.vividness}
+
+            def measure(
+                i: int, photo: _Photo, answers: dict[float, Float] = answers
+            ) -> dict[float, Outcome]:
+                return _measure(photo, {v: ab[i] for v, ab in answers.items()}, plan)
+
+            yield from pool.map(measure, range(len(batch)), batch)
 
 
-def _measure(
-    predict: Predict,
-    photos: list[tuple[Path, str, NDArray[np.uint8]]],
-    guided: GuidedFilter,
-    vividness: float,
-    mean_ab: tuple[float, float],
-) -> Iterator[Outcome]:
-    labs = [srgb_to_lab(rgb) for _, _, rgb in photos]
-    answers = predict(np.stack([network_input(L) for L, _ in labs]), vividness)
-    for (path, kind, truth), (L, ab_truth), answer in zip(photos, labs, answers, strict=True):
-        ab = upsample_ab(answer, L, radius=guided.radius, eps=guided.eps)
-        output = _photo(L, ab)
-        nothing = np.zeros_like(ab)
-        constant = np.tile(np.array(mean_ab, np.float32), (*L.shape, 1))
-        grey = _photo(L, nothing)
-        accuracy = Accuracy()
-        accuracy.add(ab, ab_truth)
-        yield Outcome(
-            Result(
-                file=path.name,
-                kind=kind,
-                psnr=psnr(output, truth),
-                psnr_grey=psnr(grey, truth),
-                psnr_mean_colour=psnr(_photo(L, constant), truth),
-                ab_error=ab_error(ab, ab_truth),
-                ab_error_grey=ab_error(nothing, ab_truth),
-                ab_error_mean_colour=ab_error(constant, ab_truth),
-                ssim=ssim(output, truth),
-                ssim_grey=ssim(grey, truth),
-                hue_error=hue_error(ab, ab_truth),
-                hue_error_mean_colour=hue_error(constant, ab_truth),
-                colourfulness=colourfulness(output),
-                colourfulness_truth=colourfulness(truth),
-                accuracy=accuracy.value,
-                b_larger=accuracy.b_larger / accuracy.pixels,
-            ),
-            grey,
-            output,
-            truth,
-        )
+def _read(photo: tuple[Path, str]) -> _Photo:
+    path, kind = photo
+    truth = read_photo(path)
+    L, ab = srgb_to_lab(truth)
+    skin = skin_pixels(truth) if kind == KIND else None
+    if skin is not None and skin.mean() < MIN_SHARE:
+        skin = None
+    return _Photo(path.name, kind, truth, L, ab, skin)
 
 
-def _photo(L: NDArray[np.float32], ab: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _measure(photo: _Photo, answers: dict[float, Float], plan: Plan) -> dict[float, Outcome]:
+    """Outcomes by vividness, from the network's answers [224, 224, 2]."""
+
+    def enlarge(ab: Float) -> Float:
+        return enlarge_ab(ab, photo.L, method=plan.postprocess, guided=plan.guided)
+
+    baselines = {
+        "grey": np.zeros_like(photo.ab),
+        "mean_colour": np.tile(np.array(plan.mean_ab, np.float32), (*photo.L.shape, 1)),
+    }
+    pictures = {name: _picture(photo.L, ab) for name, ab in baselines.items()}
+    known = {
+        "colourfulness_truth": colourfulness(photo.truth),
+        "b_larger": float((photo.ab[..., 1] > photo.ab[..., 0]).mean()),
+        "ssim_grey": ssim(pictures["grey"], photo.truth),
+    }
+    for name, ab in baselines.items():
+        measures = _measures(photo, ab, pictures[name])
+        known |= {f"{measure}_{name}": value for measure, value in measures.items()}
+    outcomes = {}
+    for vividness, answer in answers.items():
+        ab = enlarge(answer)
+        output = _picture(photo.L, ab)
+        measures = _measures(photo, ab, output) | {"ssim": ssim(output, photo.truth)}
+        result = Result(photo.file, photo.kind, measures | known)
+        outcomes[vividness] = Outcome(result, pictures["grey"], output, photo.truth)
+    return outcomes
+
+
+def _measures(photo: _Photo, ab: Float, picture: Image) -> dict[str, float]:
+    accuracy = Accuracy()
+    accuracy.add(ab, photo.ab)
+    measures = {
+        "psnr": psnr(picture, photo.truth),
+        "ab_error": ab_error(ab, photo.ab),
+        "hue_error": hue_error(ab, photo.ab),
+        "colourfulness": colourfulness(picture),
+        "accuracy": accuracy.value,
+    }
+    if photo.skin is not None:
+        measures |= skin_measures(ab, photo.ab, photo.skin)
+    return measures
+
+
+def _picture(L: Float, ab: Float) -> Image:
     return np.asarray(lab_to_srgb(L, ab), np.uint8)
-
-
-def contact_sheet(outcomes: list[Outcome], height: int = 160, pairs: int = 2) -> NDArray[np.uint8]:
-    """Lay out grey | output | truth, `pairs` photos a row, each `height` pixels high; RGB."""
-
-    def fit(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        tile = np.full((height, height * 4 // 3, 3), 255, np.uint8)
-        h, w = image.shape[:2]
-        scale = min(tile.shape[0] / h, tile.shape[1] / w)
-        small = cv2.resize(
-            image, (max(1, int(w * scale)), max(1, int(h * scale))), interpolation=cv2.INTER_AREA
-        )
-        top, left = ((tile.shape[i] - small.shape[i]) // 2 for i in (0, 1))
-        tile[top : top + small.shape[0], left : left + small.shape[1]] = small
-        return tile
-
-    gap = np.full((height, 12, 3), 255, np.uint8)
-    cells = [np.hstack([fit(o.grey), fit(o.output), fit(o.truth), gap]) for o in outcomes]
-    while len(cells) % pairs:
-        cells.append(np.full_like(cells[0], 255))
-    lines = [np.hstack(cells[i : i + pairs]) for i in range(0, len(cells), pairs)]
-    return np.vstack([np.pad(x, ((0, 6), (0, 0), (0, 0)), constant_values=255) for x in lines])

@@ -1,7 +1,7 @@
 """Publish a fitted run: export, compare with the Keras model, measure, describe, put in place."""
 
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,12 +16,13 @@ from model_store.store import ModelStore, ModelVersion
 from training.colorizer import Colorizer, build_colorizer
 from training.config import Config, Publish
 from training.data import Entry, read_photo
-from training.evaluate import Outcome, evaluate, load_predict
+from training.evaluate import Plan, Result, evaluate
 from training.export import export
 from training.losses import ab_bins
-from training.report import markdown_table
+from training.report import markdown_tables
 from training.run import Run, load_weights
-from training.summary import summarise
+from training.saved_model import load_network
+from training.summary import Summary, summarise
 
 LICENCE = "Apache-2.0; encoder weights CC BY 4.0"
 ATTRIBUTION = (
@@ -42,7 +43,7 @@ def load_run(config: Config, run: Run) -> Colorizer:
     if not run.best.is_file():
         raise PublishError(f"no weights at {run.best}: run the `fit` stage first")
     network = build_colorizer(config, with_encoder=True)
-    load_weights(run.best, network)
+    load_weights(run.best, network.trainable_parts)
     return network
 
 
@@ -94,7 +95,7 @@ def publish(
     root: Path,
     entries: list[Entry],
     store: ModelStore,
-    on_outcome: Callable[[Outcome], None] = lambda _: None,
+    on_photo: Callable[[], None] = lambda: None,
 ) -> ModelVersion:
     """Export the run's best weights and publish them as the store's next version.
 
@@ -124,13 +125,18 @@ def publish(
             "half_precision_max_difference_ab": _largest(half - full),
             "half_precision_mean_difference_ab": round(float(tf.reduce_mean(abs(half - full))), 4),
         }
-        predict = load_predict(folder)
-        for vividness in sorted({0.0, settings.default_vividness, 1.0}):
-            results = []
-            for outcome in evaluate(predict, photos, guided, vividness, mean_ab):
-                results.append(outcome.result)
-                on_outcome(outcome)
-            metrics[f"vividness {vividness:g}"] = summarise(results)
+        plan = Plan(
+            vividness=tuple(sorted({0.0, settings.default_vividness, 1.0})),
+            guided=guided,
+            postprocess="guided",
+            mean_ab=mean_ab,
+        )
+        results = defaultdict[float, list[Result]](list)
+        for outcomes in evaluate(load_network(folder), photos, plan):
+            for vividness, outcome in outcomes.items():
+                results[vividness].append(outcome.result)
+            on_photo()
+        metrics |= {f"vividness {v:g}": summarise(results[v]) for v in plan.vividness}
         counts = Counter(f"{e.split}/{e.folder}" for e in entries)
         description = ModelDescription(
             name=MODEL_NAME,
@@ -139,6 +145,7 @@ def publish(
             attribution=ATTRIBUTION,
             default_vividness=settings.default_vividness,
             guided_filter=guided,
+            postprocess=plan.postprocess,
             training=config.model_dump(mode="json")
             | {"encoder": config.encoder.model_dump() | {"weights": _weights_name(config)}},
             data={"photos": dict(sorted(counts.items())), "mean_ab": list(mean_ab)},
@@ -151,13 +158,17 @@ def publish(
         return store.publish(folder, description)
 
 
+def summaries(description: ModelDescription) -> dict[str, Summary]:
+    """The measures of a description by the vividness they were made at: {"vividness 0": ...}."""
+    return {n: v for n, v in description.metrics.items() if n.startswith("vividness ")}
+
+
 def model_card(description: ModelDescription, version: int, bins: int) -> str:
     """The version's MODEL_CARD.md."""
     counts = "\n".join(f"- {name}: {n}" for name, n in description.data["photos"].items())
     tables = "\n\n".join(
-        f"### {name.capitalize()}\n\n{markdown_table(value)}"
-        for name, value in description.metrics.items()
-        if isinstance(value, dict)
+        f"### {name.capitalize()}\n\n{markdown_tables(summary)}"
+        for name, summary in summaries(description).items()
     )
     return f"""# Model card: {description.name} {version}
 

@@ -1,60 +1,133 @@
 """Summaries of an evaluation as tables: for the terminal, and in Markdown."""
 
+from dataclasses import dataclass
+
 from rich.table import Table
 
-from training.summary import Summary
+from training.summary import Difference, Summary
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A row of a table: what a summary calls the measure, and how it is written."""
+
+    key: str
+    label: str
+    digits: int
+    sign: str = ""  # "+": always with its sign
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table: its measures, and the number of photos that they are averaged over."""
+
+    measures: tuple[Measure, ...]
+    photos: str = "photos"
+
+
+ERRORS = Section((
+    Measure("gain", "PSNR gain over grey, dB", 2, "+"),
+    Measure("ab_error", "ab error, Lab units", 2),
+    Measure("hue_error", "hue error, degrees", 1),
+    Measure("ssim", "SSIM", 3),
+))  # fmt: skip
+LOOKS = Section((
+    Measure("colourfulness_ratio", "colourfulness / truth's", 2),
+    Measure("lpips", "LPIPS", 4),
+    Measure("accuracy", "accuracy, argmax(a, b)", 3),
+))  # fmt: skip
+SKIN = Section((
+    Measure("skin_ab_error", "ab error of skin", 2),
+    Measure("skin_hue_error", "hue error of skin, degrees", 1),
+    Measure("skin_chroma_ratio", "chroma of skin / truth's", 2),
+), "skin_photos")  # fmt: skip
+SECTIONS = (ERRORS, LOOKS, SKIN)
+BASELINES = {
+    "grey": "grey",
+    "mean_colour": "mean colour",
+    "nearest": "nearest photo",
+    "constant": "best constant",
+}
+# What grey answers by definition: left blank, or it would look like a result.
+_EMPTY = {"accuracy_grey", "accuracy_mean_colour"}
+
+
+def _cell(line: dict[str, float], measure: Measure, suffix: str = "") -> str:
+    """The value with its interval, or nothing where it wasn't measured."""
+    key = measure.key + suffix
+    if key not in line or key in _EMPTY:
+        return ""
+
+    def text(value: float) -> str:
+        return f"{value:{measure.sign}.{measure.digits}f}"
+
+    if f"{key}_low" not in line:
+        return text(line[key])
+    return f"{text(line[key])} [{text(line[f'{key}_low'])}, {text(line[f'{key}_high'])}]"
 
 
 def summary_table(summary: Summary, title: str) -> Table:
-    """For the terminal: a line a measure, each baseline below its own; a column a kind of photo."""
-    measures = {
-        "photos": "photos",
-        "psnr": "PSNR, dB",
-        "psnr_grey": "  of grey",
-        "psnr_mean_colour": "  of the mean colour",
-        "gain": "gain over grey, dB",
-        "gain_low": "  95% from",
-        "gain_high": "  to",
-        "ab_error": "mean ab error",
-        "ab_error_grey": "  of grey",
-        "ssim": "SSIM",
-        "ssim_grey": "  of grey",
-        "hue_error": "hue error, degrees",
-        "hue_error_mean_colour": "  of the mean colour",
-        "colourfulness": "colourfulness",
-        "colourfulness_truth": "  of the truth",
-        "colourfulness_ratio": "  ratio",
-        "accuracy": "accuracy, argmax(a, b)",
-        "accuracy_constant": "  of the best constant",
-    }
+    """For the terminal: a line a measure, each baseline below its own; a column a kind of photo.
+
+    In brackets: the 95% interval.
+    """
     out = Table(title=title)
     out.add_column("")
     for name in summary:
         out.add_column(name, justify="right")
-    for key, label in measures.items():
-        digits = 0 if key == "photos" else 3
-        out.add_row(label, *(f"{column[key]:.{digits}f}" for column in summary.values()))
+    for section in SECTIONS:
+        if not any(section.photos in line for line in summary.values()):
+            continue
+        counts = [f"{line[section.photos]:.0f}" if section.photos in line else "" for line in
+                  summary.values()]  # fmt: skip
+        out.add_section()
+        out.add_row("photos" if section.photos == "photos" else "photos with skin", *counts)
+        for measure in section.measures:
+            suffixes = {"": measure.label} | {
+                f"_{name}": f"  of {'the ' * (name != 'grey')}{label}"
+                for name, label in BASELINES.items()
+            }
+            for suffix, label in suffixes.items():
+                cells = [_cell(line, measure, suffix) for line in summary.values()]
+                if any(cells):
+                    out.add_row(label, *cells)
     return out
 
 
-def markdown_table(summary: Summary) -> str:
-    """For documents: a line overall and one a kind."""
-    lines = [
-        "| photos | n | PSNR, dB | grey | mean colour | gain over grey, dB [95%] | ab error | grey "
-        "| SSIM | grey | hue error | mean colour | colourfulness / truth [95%] | accuracy "
-        "| best constant |",
-        "| --- " + "| ---: " * 14 + "|",
-    ]
-    for name, x in summary.items():
-        lines.append(
-            f"| {name} | {x['photos']:.0f} | {x['psnr']:.2f} | {x['psnr_grey']:.2f} "
-            f"| {x['psnr_mean_colour']:.2f} "
-            f"| {x['gain']:+.2f} [{x['gain_low']:+.2f}, {x['gain_high']:+.2f}] "
-            f"| {x['ab_error']:.2f} | {x['ab_error_grey']:.2f} "
-            f"| {x['ssim']:.3f} | {x['ssim_grey']:.3f} "
-            f"| {x['hue_error']:.1f}° | {x['hue_error_mean_colour']:.1f}° "
-            f"| {x['colourfulness_ratio']:.2f} "
-            f"[{x['colourfulness_ratio_low']:.2f}, {x['colourfulness_ratio_high']:.2f}] "
-            f"| {x['accuracy']:.3f} | {x['accuracy_constant']:.3f} |"
-        )
-    return "\n".join(lines)
+def markdown_tables(summary: Summary) -> str:
+    """For documents: errors, then looks, then skin; a line a measure and kind, baselines beside."""
+    return "\n\n".join(t for t in (_markdown(summary, section) for section in SECTIONS) if t)
+
+
+def _markdown(summary: Summary, section: Section) -> str:
+    measured = {
+        name: label
+        for name, label in BASELINES.items()
+        if any(_cell(line, m, f"_{name}") for line in summary.values() for m in section.measures)
+    }
+    rows = []
+    for measure in section.measures:
+        for kind, line in summary.items():
+            if measure.key in line:
+                baselines = (_cell(line, measure, f"_{name}") for name in measured)
+                cells = [measure.label, kind, f"{line[section.photos]:.0f}",
+                         _cell(line, measure), *baselines]  # fmt: skip
+                rows.append("| " + " | ".join(cells) + " |")
+    if not rows:
+        return ""
+    head = ["", "photos", "n", "model [95%]", *measured.values()]
+    rule = "| --- | --- |" + " ---: |" * (len(head) - 2)
+    return "\n".join(["| " + " | ".join(head) + " |", rule, *rows])
+
+
+def comparison_table(differences: dict[str, dict[str, Difference]]) -> Table:
+    """For the terminal: paired differences, a line a measure and kind."""
+    out = Table("second less first", "photos", "n", "mean", "95% from", "to")
+    for name in differences["all"]:
+        out.add_section()
+        for kind, measures in differences.items():
+            if name in measures:
+                x = measures[name]
+                values = (f"{v:+.4f}" for v in (x.mean, x.low, x.high))
+                out.add_row(name if kind == "all" else "", kind, str(x.photos), *values)
+    return out

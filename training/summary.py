@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,98 +12,145 @@ from training.data import DataError
 from training.evaluate import Result
 
 Summary = dict[str, dict[str, float]]
-Columns = dict[str, NDArray[np.float64]]  # a measure's values, one a photo
+Values = NDArray[np.float64]  # a measure's values, one a photo along the last axis
 RESAMPLES = 2000
+COMPARED = ("psnr", "ab_error", "ssim", "hue_error", "colourfulness", "accuracy", "lpips",
+            "skin_ab_error", "skin_hue_error", "skin_chroma_ratio")  # fmt: skip
 
 
 def summarise(results: list[Result]) -> Summary:
     """Average over all photos ("all") and over each kind; every measure with its baselines.
 
-    Gain over grey and the ratio of colourfulness come with the ends of their 95% interval
-    ("gain_low", "gain_high"): the photos are one draw of many, bootstrapped over photos.
+    Each measure's mean is over the photos that have it, absent where none has. Beside them:
+    "photos", and "skin_photos" where skin was measured; "gain", PSNR over that of the grey photo,
+    and the same of each other baseline; "colourfulness_ratio", output to truth, and of each
+    other baseline; "accuracy_constant", the better constant answer's. Gain, ratio, LPIPS and
+    skin's ab error come with the ends of their 95% interval ("gain_low", "gain_high"): the photos
+    are one draw of many, bootstrapped over photos.
     """
+    return {name: _averages(group) for name, group in _groups(results).items()}
+
+
+def _groups(results: list[Result]) -> dict[str, list[Result]]:
     groups = {"all": results}
     for kind in sorted({r.kind for r in results if r.kind}):
         groups[kind] = [r for r in results if r.kind == kind]
-    return {name: _averages(group) for name, group in groups.items()}
+    return groups
+
+
+def _names(results: list[Result]) -> list[str]:
+    """Every measure that one of the results has, in the order of first appearance."""
+    return list(dict.fromkeys(name for r in results for name in r.measures))
 
 
 def _averages(results: list[Result]) -> dict[str, float]:
-    columns = _columns([asdict(r) for r in results])
-    line = {c: float(values.mean()) for c, values in columns.items()}
-    b_larger = line.pop("b_larger")
-    line |= {
-        "photos": len(results),
-        "gain": _gain(columns),
-        "gain_mean_colour": line["psnr_mean_colour"] - line["psnr_grey"],
-        "colourfulness_ratio": _ratio(columns),
-        "accuracy_constant": max(b_larger, 1 - b_larger),
+    columns = {
+        name: np.array([r.measures[name] for r in results if name in r.measures])
+        for name in _names(results)
     }
-    for name, statistic in (("gain", _gain), ("colourfulness_ratio", _ratio)):
-        line[f"{name}_low"], line[f"{name}_high"] = interval(columns, statistic)
+    line = {name: float(values.mean()) for name, values in columns.items()}
+    b_larger = line.pop("b_larger")
+    line["photos"] = len(results)
+    line["accuracy_constant"] = max(b_larger, 1 - b_larger)
+    for name in ("mean_colour", "nearest"):
+        if f"psnr_{name}" in columns:
+            line[f"gain_{name}"] = line[f"psnr_{name}"] - line["psnr_grey"]
+            line[f"colourfulness_ratio_{name}"] = float(
+                _ratio(columns[f"colourfulness_{name}"], columns["colourfulness_truth"])
+            )
+    if "skin_ab_error" in columns:
+        line["skin_photos"] = len(columns["skin_ab_error"])
+    statistics: dict[str, tuple[Callable[..., Values], tuple[Values, ...]]] = {
+        "gain": (_mean, (columns["psnr"] - columns["psnr_grey"],)),
+        "colourfulness_ratio": (
+            _ratio,
+            (columns["colourfulness"], columns["colourfulness_truth"]),
+        ),
+    }
+    for name in ("lpips", "skin_ab_error"):
+        if name in columns:
+            statistics[name] = (_mean, (columns[name],))
+    for name, (statistic, values) in statistics.items():
+        line[name] = float(statistic(*values))
+        line[f"{name}_low"], line[f"{name}_high"] = interval(statistic, *values)
     return {name: round(value, 4) for name, value in line.items()}
 
 
-def _columns(results: list[dict[str, str]]) -> Columns:
-    names = [c for c in results[0] if c not in ("file", "kind")]
-    return {c: np.array([float(r[c]) for r in results]) for c in names}
+def _mean(values: Values) -> Values:
+    return np.asarray(values.mean(-1))
 
 
-def _gain(columns: Columns) -> float:
-    return float((columns["psnr"] - columns["psnr_grey"]).mean())
+def _ratio(values: Values, truth: Values) -> Values:
+    return np.asarray(values.mean(-1) / np.maximum(truth.mean(-1), 1e-6))
 
 
-def _ratio(columns: Columns) -> float:
-    truth = float(columns["colourfulness_truth"].mean())
-    return float(columns["colourfulness"].mean()) / max(truth, 1e-6)
-
-
-def _mean(column: Columns) -> float:
-    (values,) = column.values()
-    return float(values.mean())
-
-
-def interval(columns: Columns, statistic: Callable[[Columns], float]) -> tuple[float, float]:
+def interval(statistic: Callable[..., Values], *values: Values) -> tuple[float, float]:
     """95% interval of a statistic, by the bootstrap's percentiles over photos (Efron 1979).
 
-    Seeded: the same results give the same interval.
+    The values are arrays [photos] of the same photos; the statistic takes them resampled, each
+    [resamples, photos], to its values [resamples]. Seeded: the same values give the same interval.
     """
-    random = np.random.default_rng(0)
-    count = len(next(iter(columns.values())))
-    draws = []
-    for _ in range(RESAMPLES):
-        chosen = random.integers(0, count, count)
-        draws.append(statistic({name: values[chosen] for name, values in columns.items()}))
-    low, high = np.percentile(draws, [2.5, 97.5])
+    count = len(values[0])
+    chosen = np.random.default_rng(0).integers(0, count, (RESAMPLES, count))
+    low, high = np.percentile(statistic(*(each[chosen] for each in values)), [2.5, 97.5])
     return float(low), float(high)
 
 
 def write_results(path: Path, results: list[Result]) -> None:
-    """Write a CSV, a line a photo, as `compare` reads it."""
+    """Write a CSV, a line a photo, as `read_results` reads it; a measure it lacks stays empty."""
     with path.open("w", newline="") as f:
-        writer = csv.DictWriter(f, [field.name for field in fields(Result)])
+        writer = csv.DictWriter(f, ["file", "kind", *_names(results)])
         writer.writeheader()
-        writer.writerows(asdict(r) for r in results)
+        writer.writerows({"file": r.file, "kind": r.kind} | r.measures for r in results)
 
 
-COMPARED = ("psnr", "ab_error", "ssim", "hue_error", "colourfulness", "accuracy")
+def read_results(path: Path) -> list[Result]:
+    """Read what `write_results` wrote."""
+    with path.open(newline="") as f:
+        return [
+            Result(row.pop("file"), row.pop("kind"), {n: float(v) for n, v in row.items() if v})
+            for row in csv.DictReader(f)
+        ]
 
 
-def compare(first: Path, second: Path) -> dict[str, tuple[float, float, float]]:
-    """Second evaluation less first, photo by photo: {measure: (mean, low, high)}, 95%.
+@dataclass(frozen=True)
+class Difference:
+    """Mean of a measure's paired differences, over that many photos, with its 95% interval."""
 
-    Both are of `write_results`. Raises DataError when they aren't of the same
-    photos.
+    mean: float
+    low: float
+    high: float
+    photos: int
+
+
+def compare(first: Path, second: Path) -> dict[str, dict[str, Difference]]:
+    """Second evaluation less first, photo by photo, over all photos ("all") and each kind.
+
+    Both are of `write_results`. {kind: {measure: difference}}, of the measures and the photos for
+    which both have a value. Raises DataError when they aren't of the same photos.
     """
-    lines = []
-    for path in (first, second):
-        with path.open(newline="") as f:
-            lines.append({r["file"]: r for r in csv.DictReader(f)})
-    if lines[0].keys() != lines[1].keys() or not lines[0]:
+    one, other = ({r.file: r for r in read_results(path)} for path in (first, second))
+    if one.keys() != other.keys() or not one:
         raise DataError(f"{first} and {second} are not of the same photos")
-    one, other = (_columns([each[file] for file in lines[0]]) for each in lines)
-    differences = {}
-    for name in COMPARED:
-        column = {name: other[name] - one[name]}
-        differences[name] = (_mean(column), *interval(column, _mean))
-    return differences
+    differences = [
+        Result(
+            r.file,
+            r.kind,
+            {
+                name: other[r.file].measures[name] - r.measures[name]
+                for name in COMPARED
+                if name in r.measures and name in other[r.file].measures
+            },
+        )
+        for r in one.values()
+    ]
+    return {name: _differences(group) for name, group in _groups(differences).items()}
+
+
+def _differences(results: list[Result]) -> dict[str, Difference]:
+    out = {}
+    for name in _names(results):
+        values = np.array([r.measures[name] for r in results if name in r.measures])
+        low, high = interval(_mean, values)
+        out[name] = Difference(float(values.mean()), low, high, len(values))
+    return out

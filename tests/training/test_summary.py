@@ -8,28 +8,25 @@ import pytest
 from training.data import DataError
 from training.evaluate import Result
 from training.metrics import hue_error
-from training.summary import compare, summarise, write_results
+from training.report import markdown_tables
+from training.summary import Difference, compare, read_results, summarise, write_results
 
 
-def result(number: int, kind: str, gain: float, b_larger: float = 0.5) -> Result:
-    return Result(
-        file=f"{number}.jpg",
-        kind=kind,
-        psnr=20 + gain,
-        psnr_grey=20,
-        psnr_mean_colour=20.5,
-        ab_error=10 - gain,
-        ab_error_grey=12,
-        ab_error_mean_colour=11,
-        ssim=0.95,
-        ssim_grey=0.9,
-        hue_error=50,
-        hue_error_mean_colour=80,
-        colourfulness=15,
-        colourfulness_truth=30,
-        accuracy=0.7,
-        b_larger=b_larger,
-    )
+def result(number: int, kind: str, gain: float, b_larger: float = 0.5, **more: float) -> Result:
+    measures = {
+        "psnr": 20 + gain,
+        "psnr_grey": 20,
+        "psnr_mean_colour": 20.5,
+        "ab_error": 10 - gain,
+        "ssim": 0.95,
+        "hue_error": 50,
+        "colourfulness": 15,
+        "colourfulness_truth": 30,
+        "colourfulness_mean_colour": 6,
+        "accuracy": 0.7,
+        "b_larger": b_larger,
+    }
+    return Result(f"{number}.jpg", kind, measures | more)
 
 
 def many(count: int, shift: float = 0) -> list[Result]:
@@ -46,12 +43,44 @@ def test_gain_is_a_mean_over_photos_by_kind_with_the_better_constant_answer() ->
     assert summary["people"]["accuracy_constant"] == pytest.approx(0.75)
     assert summary["all"]["accuracy_constant"] == pytest.approx(0.5)
     assert summary["all"]["colourfulness_ratio"] == pytest.approx(0.5)
+    assert summary["all"]["colourfulness_ratio_mean_colour"] == pytest.approx(0.2)
+    assert summary["all"]["gain_mean_colour"] == pytest.approx(0.5)
+
+
+def test_a_measure_counts_the_photos_that_have_it() -> None:
+    people = [result(1, "people", 1, skin_ab_error=4), result(2, "people", 1)]
+    people += [result(3, "people", 1, skin_ab_error=8)]
+    summary = summarise([*people, result(4, "animals", 1)])
+    assert summary["people"]["photos"] == 3
+    assert summary["people"]["skin_photos"] == 2
+    assert summary["people"]["skin_ab_error"] == pytest.approx(6)
+    assert (summary["people"]["skin_ab_error_low"], summary["people"]["skin_ab_error_high"]) == (
+        4,
+        8,
+    )
+    assert not [name for name in summary["animals"] if name.startswith("skin")]
+
+
+def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
+    results = [result(1, "people", 1, skin_ab_error=4.25), result(2, "", 1.1)]
+    write_results(tmp_path / "photos.csv", results)
+    assert read_results(tmp_path / "photos.csv") == results
+
+
+def test_tables_show_each_measure_beside_its_baselines_and_no_empty_column() -> None:
+    summary = summarise([result(i, "animals", 1 + i % 2, ab_error_grey=12) for i in range(10)])
+    errors, looks = markdown_tables(summary).split("\n\n")
+    assert errors.splitlines()[0] == "|  | photos | n | model [95%] | grey | mean colour |"
+    assert "| ab error, Lab units | animals | 10 | 8.50 | 12.00 |  |" in errors.splitlines()
+    assert "+0.50 |" in errors.splitlines()[2]
+    assert "| accuracy, argmax(a, b) | all | 10 | 0.700 |  | 0.500 |" in looks.splitlines()
+    assert "LPIPS" not in looks
 
 
 def test_interval_is_that_of_a_t_test_where_that_holds() -> None:
     results = many(400)
     all_ = summarise(results)["all"]
-    gains = [r.psnr - r.psnr_grey for r in results]
+    gains = [r.measures["psnr"] - r.measures["psnr_grey"] for r in results]
     # Student's t at 399 degrees of freedom: 1.966 standard errors of the mean.
     half = 1.966 * np.std(gains, ddof=1) / np.sqrt(400)
     assert all_["gain_low"] == pytest.approx(np.mean(gains) - half, abs=0.03)
@@ -70,11 +99,23 @@ def test_paired_comparison_sees_a_small_difference_that_intervals_apart_would_no
     first = write(tmp_path / "first.csv", many(50))
     second = write(tmp_path / "second.csv", many(50, shift=0.1)[::-1])
     differences = compare(first, second)
-    mean, low, high = differences["psnr"]
-    assert mean == pytest.approx(0.1)
-    assert 0.09 < low <= high < 0.11
-    assert differences["ab_error"][0] == pytest.approx(-0.1)
-    assert compare(first, first)["psnr"] == (0, 0, 0)
+    assert list(differences) == ["all", "animals", "people"]
+    gain = differences["all"]["psnr"]
+    assert gain.mean == pytest.approx(0.1)
+    assert 0.09 < gain.low <= gain.high < 0.11
+    assert differences["people"]["ab_error"].mean == pytest.approx(-0.1)
+    assert differences["people"]["ab_error"].photos == 25
+    assert compare(first, first)["all"]["psnr"].mean == 0
+
+
+def test_comparison_takes_what_both_evaluations_have(tmp_path: Path) -> None:
+    first = write(tmp_path / "first.csv", [result(1, "people", 1, lpips=0.25, skin_ab_error=5),
+                                           result(2, "people", 1, lpips=0.5)])  # fmt: skip
+    second = write(tmp_path / "second.csv", [result(1, "people", 1, skin_ab_error=4),
+                                             result(2, "people", 1)])  # fmt: skip
+    differences = compare(first, second)["people"]
+    assert "lpips" not in differences
+    assert differences["skin_ab_error"] == Difference(-1, -1, -1, photos=1)
 
 
 def test_evaluations_of_different_photos_are_not_compared(tmp_path: Path) -> None:
