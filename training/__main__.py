@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -27,6 +27,10 @@ from model_store.contract import GuidedFilter, Postprocess
 from model_store.errors import ModelStoreError
 from model_store.store import BUNDLED_ROOT, ModelStore
 from training.config import Config, read_config
+
+if TYPE_CHECKING:
+    from training.nearest import NearestPhoto
+    from training.perceptual import Perceptual
 
 console = Console()
 
@@ -178,14 +182,33 @@ def thesis_command(args: argparse.Namespace) -> None:
     console.print(f"{args.document}; figures: {args.run / 'figures.json'}")
 
 
+def _nearest(cache: Path | None, weights: str | None) -> "NearestPhoto | None":
+    """The baseline of the nearest training photo, where a cache is given."""
+    from training.nearest import load_nearest
+
+    return load_nearest(cache, weights) if cache else None
+
+
+def _perceptual(weights: Path | None) -> "Perceptual | None":
+    """LPIPS, or one line that says why it is left out."""
+    from training.perceptual import UnavailableError, load_perceptual
+
+    try:
+        return load_perceptual(weights)
+    except UnavailableError as e:
+        console.print(f"LPIPS left out: {e}")
+        return None
+
+
 def evaluate_command(args: argparse.Namespace) -> None:
     """Measure a published version on a folder: tables, a CSV a photo, a contact sheet."""
     import cv2
 
+    from training.calibration import Deviations, calibrate, plot_calibration
     from training.contact_sheet import contact_sheet
     from training.data import SUFFIXES, evenly_spaced, read_kinds
     from training.evaluate import Outcome, Plan, evaluate
-    from training.report import summary_table
+    from training.report import calibration_table, summary_table
     from training.saved_model import load_network, mirrored
     from training.summary import summarise, write_results
 
@@ -208,27 +231,40 @@ def evaluate_command(args: argparse.Namespace) -> None:
         guided=guided,
         postprocess=args.postprocess or description.postprocess,
         mean_ab=tuple(description.data.get("mean_ab", (0.0, 0.0))),
+        nearest=_nearest(args.nearest, args.weights),
+        perceptual=_perceptual(args.lpips_weights),
     )
     shown = {photos[i][0].name for i in evenly_spaced(len(photos), args.sheet_photos)}
     results, pictures = defaultdict(list), defaultdict[float, list[Outcome]](list)
+    deviations: list[Deviations] = []
     with _progress() as progress:
         measured = evaluate(network, photos, plan)
-        for outcomes in progress.track(measured, total=len(photos), description="evaluate"):
-            for vividness, outcome in outcomes.items():
+        for photo in progress.track(measured, total=len(photos), description="evaluate"):
+            for vividness, outcome in photo.outcomes.items():
                 results[vividness].append(outcome.result)
                 if outcome.result.file in shown:
                     pictures[vividness].append(outcome)
+            if photo.deviations:
+                deviations.append(photo.deviations)
+    calibration = calibrate(deviations) if deviations else None
     for vividness in plan.vividness:
         several = len(plan.vividness) > 1
         out = args.out / f"vividness-{vividness:g}" if several else args.out
         out.mkdir(parents=True, exist_ok=True)
         summary = summarise(results[vividness])
         console.print(summary_table(summary, f"version {model.version}, vividness {vividness:g}"))
-        (out / "summary.json").write_text(json.dumps(summary, indent=2))
+        extra = {"calibration": calibration} if calibration else {}
+        (out / "summary.json").write_text(json.dumps(summary | extra, indent=2))
         write_results(out / "photos.csv", results[vividness])
         sheet = cv2.cvtColor(contact_sheet(pictures[vividness]), cv2.COLOR_RGB2BGR)
         cv2.imwrite(str(out / "contact_sheet.png"), sheet)
         console.print(f"{out}: photos.csv, summary.json, contact_sheet.png")
+    if calibration is None:
+        console.print("calibration left out: the model has no signature `spread`")
+        return
+    console.print(calibration_table(calibration))
+    plot_calibration(calibration, args.out / "calibration.png")
+    console.print(args.out / "calibration.png")
 
 
 def sweep_command(args: argparse.Namespace) -> None:
@@ -267,12 +303,15 @@ def publish_command(args: argparse.Namespace) -> None:
     from training.report import summary_table
     from training.run import Run
 
-    entries = read_index(_index(args))
+    config, entries = _config(args), read_index(_index(args))
+    nearest = _nearest(args.nearest, args.weights)
+    perceptual = _perceptual(args.lpips_weights)
     with _progress() as progress:
         task = progress.add_task("measure", total=None)
         model = publish(
-            _config(args), Run(Path(args.run)), args.photos, entries, ModelStore(args.store),
+            config, Run(Path(args.run)), args.photos, entries, ModelStore(args.store),
             lambda: progress.advance(task),
+            nearest=nearest, perceptual=perceptual,
         )  # fmt: skip
     for name, summary in summaries(model.description).items():
         console.print(summary_table(summary, name))
@@ -311,6 +350,10 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument("--val-photos", type=int, default=200)
         if name == "publish":
             sub.add_argument("--store", type=Path, default=BUNDLED_ROOT)
+            sub.add_argument("--nearest", type=Path, metavar="CACHE",
+                             help="as in `evaluate`")  # fmt: skip
+            sub.add_argument("--lpips-weights", type=Path, metavar="FILE",
+                             help="as in `evaluate`")  # fmt: skip
     sub = stage("datasets", datasets_command)
     sub.add_argument("--photos", type=Path, default=Path("photos"),
                      help="folder that the data sets lie below")  # fmt: skip
@@ -334,10 +377,15 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--vividness", type=float, nargs="+",
                      help="0 to 1 (default: the model's); several: each in a folder")  # fmt: skip
     sub.add_argument("--postprocess", choices=get_args(Postprocess),
-                     help="from the network's chroma to the photo's (default: the model's)")  # fmt: skip
+                     help="how chroma becomes full-size (default: the model's)")  # fmt: skip
     sub.add_argument("--guided-radius", type=int, help="of the guided filter, at 224 x 224")
     sub.add_argument("--mirror", action="store_true",
                      help="mean with the answer to the mirrored photo; twice the time")  # fmt: skip
+    sub.add_argument("--nearest", type=Path, metavar="CACHE",
+                     help="baseline: colours of that cache's nearest photo")  # fmt: skip
+    sub.add_argument("--weights", help="the encoder of that cache (default: where it was then)")
+    sub.add_argument("--lpips-weights", type=Path, metavar="FILE",
+                     help="VGG16: the authors' as .npz, or torchvision's .pth")  # fmt: skip
     sub.add_argument("--out", type=Path, default=Path("runs/evaluation"))
     sub.add_argument("--sheet-photos", type=int, default=36)
     sub = stage("compare", compare_command)

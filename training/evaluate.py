@@ -1,9 +1,9 @@
 """Measure a model on photos: as users get it, at each photo's own size, baselines beside it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from model_store.contract import GuidedFilter, Postprocess, network_input
 from model_store.lab import lab_to_srgb, srgb_to_lab
 from model_store.postprocess import enlarge_ab
+from training.calibration import Deviations, deviations
 from training.data import read_photo
 from training.metrics import Accuracy, ab_error, colourfulness, hue_error, psnr, ssim
+from training.perceptual import Perceptual
 from training.saved_model import Network
 from training.skin import KIND, MIN_SHARE, skin_measures, skin_pixels
 
@@ -31,6 +33,8 @@ class Plan:
     guided: GuidedFilter
     postprocess: Postprocess
     mean_ab: tuple[float, float]  # the training photos' mean colour in Lab units
+    nearest: Callable[[Float], Float] | None = None  # see `training.nearest`
+    perceptual: Perceptual | None = None  # LPIPS
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,10 @@ class Result:
     """The measures of one photo by name, its baselines' beside them.
 
     psnr (dB), ab_error (Lab units), hue_error (degrees), ssim, colourfulness and accuracy, and
-    the same of each baseline with "_grey", "_mean_colour" behind (ssim: grey's only);
+    the same of each baseline with "_grey", "_mean_colour", "_nearest" behind (ssim: grey's only);
     colourfulness_truth; b_larger, the share of pixels with b > a in the truth, which is what the
-    constant answers reach; for people with enough skin the measures of `training.skin`.
+    constant answers reach; for people with enough skin the measures of `training.skin`; lpips,
+    where the plan has it.
     """
 
     file: str
@@ -59,6 +64,14 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """A photo's outcome at each vividness, and how sure the network was of it, if it says so."""
+
+    outcomes: dict[float, Outcome]
+    deviations: Deviations | None
+
+
+@dataclass(frozen=True)
 class _Photo:
     file: str
     kind: str
@@ -68,26 +81,43 @@ class _Photo:
     skin: NDArray[np.bool_] | None  # where it counts
 
 
+@dataclass(frozen=True)
+class _Answers:
+    """What there is for a photo, each [224, 224, 2] but the deviation [224, 224, 1]."""
+
+    by_vividness: dict[float, Float]
+    nearest: Float | None
+    spread: tuple[Float, Float] | None
+
+
 def evaluate(
     network: Network, photos: Iterable[tuple[Path, str]], plan: Plan
-) -> Iterator[dict[float, Outcome]]:
+) -> Iterator[Measured]:
     """Colorize the photos (path, kind) from their own L and measure; yields in order.
 
-    Yields an outcome a vividness. A photo is read, and its baselines are measured, once.
+    A photo is read, and its baselines are measured, once, whatever the number of vividness values.
     Raises UnusablePhotoError for a file that can't be read.
     """
     remaining = iter(photos)
     with ThreadPoolExecutor(WORKERS) as pool:
         while batch := list(pool.map(_read, islice(remaining, BATCH))):
             inputs = np.stack([network_input(photo.L) for photo in batch])
-            answers = {v: network.predict(inputs, v) for v in plan.vividness}
+            answers = _ask(network, inputs, plan)
+            yield from pool.map(_measure, batch, answers, repeat(plan))
 
-            def measure(
-                i: int, photo: _Photo, answers: dict[float, Float] = answers
-            ) -> dict[float, Outcome]:
-                return _measure(photo, {v: ab[i] for v, ab in answers.items()}, plan)
 
-            yield from pool.map(measure, range(len(batch)), batch)
+def _ask(network: Network, inputs: Float, plan: Plan) -> list[_Answers]:
+    """All answers to a batch of L [N, 224, 224, 1]."""
+    answers = {v: network.predict(inputs, v) for v in plan.vividness}
+    spread = network.spread(inputs) if network.spread else None
+    return [
+        _Answers(
+            by_vividness={v: ab[i] for v, ab in answers.items()},
+            nearest=plan.nearest(L) if plan.nearest else None,
+            spread=(spread[0][i], spread[1][i]) if spread else None,
+        )
+        for i, L in enumerate(inputs)
+    ]
 
 
 def _read(photo: tuple[Path, str]) -> _Photo:
@@ -100,9 +130,7 @@ def _read(photo: tuple[Path, str]) -> _Photo:
     return _Photo(path.name, kind, truth, L, ab, skin)
 
 
-def _measure(photo: _Photo, answers: dict[float, Float], plan: Plan) -> dict[float, Outcome]:
-    """Outcomes by vividness, from the network's answers [224, 224, 2]."""
-
+def _measure(photo: _Photo, answers: _Answers, plan: Plan) -> Measured:
     def enlarge(ab: Float) -> Float:
         return enlarge_ab(ab, photo.L, method=plan.postprocess, guided=plan.guided)
 
@@ -110,6 +138,8 @@ def _measure(photo: _Photo, answers: dict[float, Float], plan: Plan) -> dict[flo
         "grey": np.zeros_like(photo.ab),
         "mean_colour": np.tile(np.array(plan.mean_ab, np.float32), (*photo.L.shape, 1)),
     }
+    if answers.nearest is not None:
+        baselines["nearest"] = enlarge(answers.nearest)
     pictures = {name: _picture(photo.L, ab) for name, ab in baselines.items()}
     known = {
         "colourfulness_truth": colourfulness(photo.truth),
@@ -119,14 +149,27 @@ def _measure(photo: _Photo, answers: dict[float, Float], plan: Plan) -> dict[flo
     for name, ab in baselines.items():
         measures = _measures(photo, ab, pictures[name])
         known |= {f"{measure}_{name}": value for measure, value in measures.items()}
-    outcomes = {}
-    for vividness, answer in answers.items():
+    outputs, measured = {}, {}
+    for vividness, answer in answers.by_vividness.items():
         ab = enlarge(answer)
-        output = _picture(photo.L, ab)
-        measures = _measures(photo, ab, output) | {"ssim": ssim(output, photo.truth)}
-        result = Result(photo.file, photo.kind, measures | known)
-        outcomes[vividness] = Outcome(result, pictures["grey"], output, photo.truth)
-    return outcomes
+        output = outputs[vividness] = _picture(photo.L, ab)
+        measured[vividness] = _measures(photo, ab, output) | {"ssim": ssim(output, photo.truth)}
+    if plan.perceptual:
+        # One call, so that the truth's features are computed once.
+        distances = iter(plan.perceptual(photo.truth, [*pictures.values(), *outputs.values()]))
+        known |= {f"lpips_{name}": next(distances) for name in pictures}
+        for measures in measured.values():
+            measures["lpips"] = next(distances)
+    outcomes = {
+        v: Outcome(
+            Result(photo.file, photo.kind, measured[v] | known),
+            pictures["grey"],
+            outputs[v],
+            photo.truth,
+        )
+        for v in outputs
+    }
+    return Measured(outcomes, deviations(*answers.spread, photo.ab) if answers.spread else None)
 
 
 def _measures(photo: _Photo, ab: Float, picture: Image) -> dict[str, float]:

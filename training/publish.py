@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 from model_store.contract import MODEL_NAME, GuidedFilter, ModelDescription, network_input
 from model_store.lab import srgb_to_L, srgb_to_lab
 from model_store.store import ModelStore, ModelVersion
+from training.calibration import Deviations, calibrate
 from training.colorizer import Colorizer, build_colorizer
 from training.config import Config, Publish
 from training.data import Entry, read_photo
 from training.evaluate import Plan, Result, evaluate
 from training.export import export
 from training.losses import ab_bins
-from training.report import markdown_tables
+from training.nearest import NearestPhoto
+from training.perceptual import Perceptual
+from training.report import calibration_markdown, markdown_tables
 from training.run import Run, load_weights
 from training.saved_model import load_network
 from training.summary import Summary, summarise
@@ -96,6 +99,9 @@ def publish(
     entries: list[Entry],
     store: ModelStore,
     on_photo: Callable[[], None] = lambda: None,
+    *,
+    nearest: NearestPhoto | None = None,
+    perceptual: Perceptual | None = None,
 ) -> ModelVersion:
     """Export the run's best weights and publish them as the store's next version.
 
@@ -130,12 +136,19 @@ def publish(
             guided=guided,
             postprocess="guided",
             mean_ab=mean_ab,
+            nearest=nearest,
+            perceptual=perceptual,
         )
         results = defaultdict[float, list[Result]](list)
-        for outcomes in evaluate(load_network(folder), photos, plan):
-            for vividness, outcome in outcomes.items():
+        sureness: list[Deviations] = []
+        for photo in evaluate(load_network(folder), photos, plan):
+            for vividness, outcome in photo.outcomes.items():
                 results[vividness].append(outcome.result)
+            if photo.deviations:
+                sureness.append(photo.deviations)
             on_photo()
+        if sureness:
+            metrics["calibration"] = calibrate(sureness)
         metrics |= {f"vividness {v:g}": summarise(results[v]) for v in plan.vividness}
         counts = Counter(f"{e.split}/{e.folder}" for e in entries)
         description = ModelDescription(
@@ -170,6 +183,14 @@ def model_card(description: ModelDescription, version: int, bins: int) -> str:
         f"### {name.capitalize()}\n\n{markdown_tables(summary)}"
         for name, summary in summaries(description).items()
     )
+    calibration = ""
+    if "calibration" in description.metrics:
+        calibration = f"""
+### How sure the distribution is
+
+Its expected rms distance from its own mean, at 56 x 56, beside the mean's observed error.
+{calibration_markdown(description.metrics["calibration"])}
+"""
     return f"""# Model card: {description.name} {version}
 
 Predicts the ab planes (CIE Lab, D65) of a photo from its L plane. VGG16's first 18 layers as
@@ -195,15 +216,18 @@ Research data, which is not redistributed with the model.
 
 ## Measured
 
-On the validation photos at their own size, after edge-aware upsampling (guided filter, radius
-{description.guided_filter.radius} at 224 x 224, eps {description.guided_filter.eps:g}). Beside
-each figure stands what a grey photo, or the training photos' mean colour, or the better constant
-answer would get. Accuracy is the share of pixels where argmax(a, b) agrees. Colourfulness is that
-of Hasler & Suesstrunk 2003. The hue error weighs each pixel as its true chroma; chance is 90°. In
-brackets: 95% intervals, bootstrapped over photos.
+On the validation photos at their own size, after edge-aware upsampling ({description.postprocess};
+guided filter of radius {description.guided_filter.radius} at 224 x 224, eps
+{description.guided_filter.eps:g}). Beside each figure stands what baselines get: a grey photo; the
+training photos' mean colour; where measured, the colours of the training photo nearest in VGG16's
+block5_conv3; for accuracy, the share of pixels where argmax(a, b) agrees, the better constant
+answer. Colourfulness is that of Hasler & Suesstrunk 2003. The hue error weighs each pixel as its
+true chroma; chance is 90°. Skin is what has skin's chrominance in the truth (Chai & Ngan 1999), in
+photos of people with 2% of it or more; the rule takes wood and sand for skin too. In brackets: 95%
+intervals, bootstrapped over photos.
 
 {tables}
-
+{calibration}
 ## Limits
 
 Indoor walls, clothes, goods and lettering have no colour that their shape tells: expect brown,

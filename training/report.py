@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from training.calibration import Calibration
 from training.summary import Difference, Summary
 
 
@@ -131,3 +132,38 @@ def comparison_table(differences: dict[str, dict[str, Difference]]) -> Table:
                 values = (f"{v:+.4f}" for v in (x.mean, x.low, x.high))
                 out.add_row(name if kind == "all" else "", kind, str(x.photos), *values)
     return out
+
+
+def calibration_table(calibration: Calibration) -> Table:
+    """For the terminal: expected and observed error by tenths of the pixels, surest first."""
+    out = Table("pixels", "expected rms, Lab units", "observed", title=_verdict(calibration))
+    for name, expected, observed in _reliability(calibration):
+        out.add_row(name, expected, observed)
+    return out
+
+
+def calibration_markdown(calibration: Calibration) -> str:
+    """The same for documents."""
+    lines = ["| pixels, surest first | expected rms error, Lab units | observed |",
+             "| --- | ---: | ---: |"]  # fmt: skip
+    lines += ["| " + " | ".join(row) + " |" for row in _reliability(calibration)]
+    return "\n".join([f"{_verdict(calibration)}.", "", *lines])
+
+
+def _reliability(calibration: Calibration) -> list[tuple[str, str, str]]:
+    groups = calibration["groups"]
+    rows = [
+        (f"tenth {i}", f"{g['expected_rms']:.1f}", f"{g['observed_rms']:.1f}")
+        for i, g in enumerate(groups, 1)
+    ]
+    return [
+        *rows,
+        ("all", f"{calibration['expected_rms']:.1f}", f"{calibration['observed_rms']:.1f}"),
+    ]
+
+
+def _verdict(calibration: Calibration) -> str:
+    return (
+        f"observed / expected error {calibration['ratio']:.2f}, rank correlation over photos "
+        f"{calibration['spearman']:.2f}"
+    )

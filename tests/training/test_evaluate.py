@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
 from skimage.color import rgb2lab
 from skimage.metrics import peak_signal_noise_ratio
 
@@ -18,6 +18,7 @@ from training.saved_model import Network, load_network, mirrored
 COLOUR = Path(__file__).parents[2] / "samples" / "colour"
 PLAN = Plan((0.0,), GuidedFilter(radius=8, eps=1e-3), "none", mean_ab=(4.0, 8.0))
 Float = NDArray[np.float32]
+Image8 = NDArray[np.uint8]
 
 
 def constant(a: float, b: float) -> Network:
@@ -29,28 +30,28 @@ def test_several_settings_in_one_pass_measure_as_one_by_one() -> None:
     photos = [(COLOUR / "cat.jpg", "animals"), (COLOUR / "astronaut.jpg", "people")]
     plan = replace(PLAN, postprocess="guided")
     together = list(evaluate(network, photos, replace(plan, vividness=(0.25, 1.0))))
-    assert [list(outcomes) for outcomes in together] == [[0.25, 1.0]] * 2
+    assert [list(photo.outcomes) for photo in together] == [[0.25, 1.0]] * 2
     for v in (0.25, 1.0):
         alone = evaluate(network, photos, replace(plan, vividness=(v,)))
         for one, other in zip(together, alone, strict=True):
-            assert one[v].result == other[v].result
-            assert np.array_equal(one[v].output, other[v].output)
-    measures = [outcomes[v].result.measures for outcomes in together for v in outcomes]
+            assert one.outcomes[v].result == other.outcomes[v].result
+            assert np.array_equal(one.outcomes[v].output, other.outcomes[v].output)
+    measures = [outcome.result.measures for x in together for outcome in x.outcomes.values()]
     assert measures[0]["psnr"] != measures[1]["psnr"]
     assert measures[0]["psnr_grey"] == measures[1]["psnr_grey"]
 
 
 def test_baselines_are_those_of_an_independent_library() -> None:
     path = COLOUR / "astronaut.jpg"
-    (outcomes,) = evaluate(constant(4, 8), [(path, "people")], PLAN)
-    found = outcomes[0.0].result
-    truth = np.asarray(Image.open(path).convert("RGB"))
+    (photo,) = evaluate(constant(4, 8), [(path, "people")], PLAN)
+    found = photo.outcomes[0.0].result
+    truth = np.asarray(PIL.Image.open(path).convert("RGB"))
     ab = rgb2lab(truth)[..., 1:]
     distance = np.linalg.norm(ab, axis=-1)
     assert found.measures["ab_error_grey"] == pytest.approx(distance.mean(), abs=0.05)
     expected = np.linalg.norm(ab - [4, 8], axis=-1).mean()
     assert found.measures["ab_error_mean_colour"] == pytest.approx(expected, abs=0.05)
-    psnr_grey = peak_signal_noise_ratio(truth, outcomes[0.0].grey)  # type: ignore[no-untyped-call]
+    psnr_grey = peak_signal_noise_ratio(truth, photo.outcomes[0.0].grey)  # type: ignore[no-untyped-call]
     assert found.measures["psnr_grey"] == pytest.approx(psnr_grey, abs=0.01)
     # A model that answers the mean colour is measured as that baseline is.
     for name in ("psnr", "ab_error", "hue_error", "colourfulness", "accuracy", "skin_ab_error"):
@@ -62,8 +63,46 @@ def test_baselines_are_those_of_an_independent_library() -> None:
 def test_skin_is_looked_for_in_photos_of_people_that_show_enough() -> None:
     photos = [(COLOUR / "astronaut.jpg", "people"), (COLOUR / "astronaut.jpg", "animals"),
               (COLOUR / "raccoon.jpg", "people")]  # fmt: skip
-    found = [o[0.0].result.measures for o in evaluate(constant(0, 0), photos, PLAN)]
+    found = [x.outcomes[0.0].result.measures for x in evaluate(constant(0, 0), photos, PLAN)]
     assert ["skin_ab_error" in measures for measures in found] == [True, False, False]
+
+
+def test_nearest_photo_and_lpips_stand_beside_the_model() -> None:
+    def perceptual(truth: Image8, pictures: list[Image8]) -> list[float]:
+        return [float(np.abs(p.astype(float) - truth).mean()) for p in pictures]
+
+    plan = replace(
+        PLAN,
+        vividness=(0.0, 1.0),
+        nearest=lambda L: np.full((*L.shape[:2], 2), (5, 6), np.float32),
+        perceptual=perceptual,
+    )
+    photos = [(COLOUR / "astronaut.jpg", "people")]
+    (photo,) = evaluate(constant(5, 6), photos, plan)
+    measures = photo.outcomes[1.0].result.measures
+    # The neighbour's colours are measured as the same colours from the model are.
+    for name in ("psnr", "ab_error", "hue_error", "colourfulness", "accuracy", "lpips"):
+        assert measures[name] == pytest.approx(measures[f"{name}_nearest"])
+    truth, grey = photo.outcomes[1.0].truth, photo.outcomes[1.0].grey
+    assert measures["lpips_grey"] == perceptual(truth, [grey])[0]
+    assert measures["lpips_grey"] != measures["lpips"]
+    assert photo.deviations is None
+
+
+def test_deviations_are_measured_where_the_network_tells_them() -> None:
+    def spread(L: Float) -> tuple[Float, Float]:
+        return np.zeros((*L.shape[:3], 2), np.float32), np.full(L.shape, 3, np.float32)
+
+    network = replace(constant(0, 0), spread=spread)
+    path = COLOUR / "astronaut.jpg"
+    (photo,) = evaluate(network, [(path, "")], PLAN)
+    assert photo.deviations is not None
+    np.testing.assert_allclose(photo.deviations.expected, 9, rtol=1e-5)
+    ab = rgb2lab(np.asarray(PIL.Image.open(path).convert("RGB")))[..., 1:]
+    mean = ab.reshape(1, -1, 2).mean(axis=1)
+    # The mean square exceeds the square of the mean.
+    assert photo.deviations.observed.mean() > (mean**2).sum()
+    assert photo.deviations.observed.mean() < (ab**2).sum(-1).mean()
 
 
 def test_mirroring_takes_out_what_differs_between_left_and_right() -> None:
