@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 
 from app.images.photo import Float, Photo, Pixels
-from model_store.chroma import upsample_ab
-from model_store.contract import ModelDescription, network_input
+from model_store.contract import GuidedFilter, Postprocess, network_input
 from model_store.lab import lab_to_srgb
+from model_store.postprocess import enlarge_ab
 
 _STRIP = 1 << 20  # pixels converted at a time: temporaries stay small for any photo
 
@@ -16,20 +16,20 @@ def prepare(photo: Photo) -> Float:
     return network_input(photo.L)
 
 
-def recolor(photo: Photo, ab: Float, description: ModelDescription) -> Pixels:
+def recolor(photo: Photo, ab: Float, method: Postprocess, guided: GuidedFilter) -> Pixels:
     """Join a photo's lightness with the network's chroma at the photo's own size.
 
     Args:
         photo: the decoded photo, [H, W].
         ab: float32 [h, w, 2] in Lab units, the network's output for it.
-        description: of the model that made ab; its guided filter is applied.
+        method: how ab comes to the photo's size; see `enlarge_ab`.
+        guided: of the model that made ab.
 
     Returns:
         uint8 or uint16 [H, W, 3], or [H, W, 4] with the photo's alpha, in OpenCV's order
         blue, green, red(, alpha). L* is the photo's own to rounding.
     """
-    guided = description.guided_filter
-    chroma = upsample_ab(ab, photo.L, radius=guided.radius, eps=guided.eps)
+    chroma = enlarge_ab(ab, photo.L, method=method, guided=guided)
     rows, columns = photo.L.shape
     out: Pixels = np.empty((rows, columns, 3 if photo.alpha is None else 4), np.dtype(photo.dtype))
     step = max(1, _STRIP // columns)

@@ -8,6 +8,7 @@ from app.errors import Problem, problem
 from app.images.encode import MEDIA_TYPES
 from app.pipeline import Colored, Order
 from app.uploads import Upload
+from model_store.contract import Postprocess
 
 
 class PhotoResult(BaseModel):
@@ -29,6 +30,7 @@ class Manifest(BaseModel):
 
     model_version: int
     vividness: float
+    postprocess: Postprocess
     media_type: Annotated[str, Field(description="Encoding of the results.")]
     photos: list[PhotoResult]
 
@@ -54,6 +56,7 @@ def manifest(order: Order, results: list[PhotoResult]) -> Manifest:
     return Manifest(
         model_version=order.model.version,
         vividness=order.vividness,
+        postprocess=order.postprocess,
         media_type=MEDIA_TYPES[order.format],
         photos=results,
     )

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from app.errors import InvalidOptions, invalid_options
 from app.images.encode import Format
+from model_store.contract import Postprocess
 
 Head = Literal["regression", "distribution"]
 _VIVIDNESS: dict[Head, float] = {"regression": 0.0, "distribution": 1.0}
@@ -26,6 +27,13 @@ class Options(BaseModel):
     )
     head: Head | None = Field(
         default=None, description="Short for vividness 0 (regression) or 1 (distribution)."
+    )
+    postprocess: Postprocess | None = Field(
+        default=None,
+        description="How colours come to the photo's size. none: as they are, bilinearly; guided:"
+        " drawn to edges by a guided filter; tv: flattened by total variation first; crf: spread"
+        " among neighbours of like lightness first. Default: the model's own.",
+        examples=["tv"],
     )
     model: str | None = Field(
         default=None,

@@ -23,7 +23,7 @@ from app.pace import Pace
 from app.settings import Settings, usable_cores
 from app.telemetry import Timings
 from app.uploads import Body, Upload
-from model_store.contract import ModelDescription
+from model_store.contract import GuidedFilter, Postprocess
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,6 +34,13 @@ WEBP_BYTES_PER_PIXEL = 22
 """More, where the result is encoded as WebP."""
 BYTES_PER_PHOTO = 4 * 2**20
 """For the network's input and output, and the fixed costs of decoders."""
+POSTPROCESS_BYTES: dict[Postprocess, int] = {
+    "none": 0,
+    "guided": 0,
+    "tv": 8 * 2**20,
+    "crf": 16 * 2**20,
+}
+"""More for what a method holds at its working size, whatever the photo's."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,7 @@ class Order:
 
     model: LoadedModel
     vividness: float
+    postprocess: Postprocess
     format: Format
 
 
@@ -125,7 +133,7 @@ class Pipeline:
     ) -> Colored:
         async with turn:
             header = await self._in_pool(self._inspect, upload.data)
-            share = await self.memory.take(memory_needed(header, order.format))
+            share = await self.memory.take(memory_needed(header, order.format, order.postprocess))
         try:
             admitted = time.perf_counter()
             photo, L = await self._in_pool(_decode, upload.data, header, order.format)
@@ -133,8 +141,10 @@ class Pipeline:
             decoded = time.perf_counter()
             result = await self.batcher.submit(order.model.engine, L, order.vividness)
             inferred = time.perf_counter()
-            description = order.model.description
-            data = await self._in_pool(_finish, photo, result.ab, description, order.format)
+            guided = order.model.description.guided_filter
+            data = await self._in_pool(
+                _finish, photo, result.ab, order.postprocess, guided, order.format
+            )
             share.shrink(len(data))
             done = time.perf_counter()
             timings = _timings(start, admitted, decoded, result, inferred, done)
@@ -160,10 +170,10 @@ class Pipeline:
             raise
 
 
-def memory_needed(header: Header, output: Format) -> int:
+def memory_needed(header: Header, output: Format, method: Postprocess) -> int:
     """Bytes that a photo takes at most, from decoding to the end of encoding."""
     each = BYTES_PER_PIXEL[header.bits] + (WEBP_BYTES_PER_PIXEL if output == "webp" else 0)
-    return BYTES_PER_PHOTO + header.pixels * each
+    return BYTES_PER_PHOTO + POSTPROCESS_BYTES[method] + header.pixels * each
 
 
 def _decode(data: bytes, header: Header, output: Format) -> tuple[Photo, Float]:
@@ -172,8 +182,10 @@ def _decode(data: bytes, header: Header, output: Format) -> tuple[Photo, Float]:
     return photo, prepare(photo)
 
 
-def _finish(photo: Photo, ab: Float, description: ModelDescription, output: Format) -> bytes:
-    return encode(recolor(photo, ab.astype(np.float32, copy=False), description), output)
+def _finish(
+    photo: Photo, ab: Float, method: Postprocess, guided: GuidedFilter, output: Format
+) -> bytes:
+    return encode(recolor(photo, ab.astype(np.float32, copy=False), method, guided), output)
 
 
 def _timings(

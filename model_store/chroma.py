@@ -31,16 +31,21 @@ def upsample_ab(ab: Float, L: Float, *, radius: int, eps: float) -> Float:
     Raises:
         ValueError: for other shapes or dtypes, a negative radius, or eps that is not positive.
     """
-    if ab.ndim != 3 or ab.shape[2] != 2 or not ab.size or ab.dtype != np.float32:
-        raise ValueError(f"ab must be float32 [h, w, 2], not {ab.dtype} {list(ab.shape)}")
-    if L.ndim != 2 or not L.size or L.dtype != np.float32:
-        raise ValueError(f"L must be float32 [H, W], not {L.dtype} {list(L.shape)}")
+    check_planes(ab, L)
     if radius < 0 or not eps > 0:
         raise ValueError(f"radius must be >= 0 and eps > 0, not {radius} and {eps}")
     if radius == 0:
         return squeeze(ab, *L.shape)
     guide = squeeze(network_input(L)[:, :, 0], *ab.shape[:2]) / np.float32(100)
     return _apply(_coefficients(guide, ab, radius, eps), L)
+
+
+def check_planes(ab: Float, L: Float) -> None:
+    """Check that ab is float32 [h, w, 2] and L float32 [H, W], neither empty; else ValueError."""
+    if ab.ndim != 3 or ab.shape[2] != 2 or not ab.size or ab.dtype != np.float32:
+        raise ValueError(f"ab must be float32 [h, w, 2], not {ab.dtype} {list(ab.shape)}")
+    if L.ndim != 2 or not L.size or L.dtype != np.float32:
+        raise ValueError(f"L must be float32 [H, W], not {L.dtype} {list(L.shape)}")
 
 
 def _coefficients(guide: Float, ab: Float, radius: int, eps: float) -> Float:

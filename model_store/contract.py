@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import cv2
 import numpy as np
@@ -28,6 +28,10 @@ SIGNATURES: Final[dict[str, tuple[_Tensors, _Tensors]]] = {
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
+Postprocess = Literal["none", "guided", "tv", "crf"]
+"""How chroma comes to a photo's own size: see `model_store.postprocess.enlarge_ab`."""
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
@@ -50,6 +54,7 @@ class ModelDescription(_Record):
     attribution: str
     default_vividness: float = Field(ge=0, le=1)
     guided_filter: GuidedFilter
+    postprocess: Postprocess = "guided"  # where a request names none
     training: dict[str, Any]  # configuration
     data: dict[str, Any]  # summary of the photos
     metrics: dict[str, Any]  # with their baselines

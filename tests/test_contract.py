@@ -25,6 +25,7 @@ DESCRIPTION: dict[str, Any] = {
     "attribution": "VGG16 weights: Visual Geometry Group, CC BY 4.0",
     "default_vividness": 0.3,
     "guided_filter": {"radius": 8, "eps": 0.001},
+    "postprocess": "tv",
     "training": {"rate": 0.001},
     "data": {"photos": 10},
     "metrics": {"psnr": 24.0, "psnr_grey": 22.5},
@@ -145,6 +146,7 @@ def test_a_description_survives_json() -> None:
         {"created": "yesterday"},
         {"guided_filter": {"radius": 8.5, "eps": 0.001}},
         {"guided_filter": {"radius": 8, "eps": 0.0}},
+        {"postprocess": "blur"},
         {"version": "3"},
         {"surprise": 1},
         {"files": {"../outside": "0" * 64}},
@@ -159,6 +161,11 @@ def test_a_description_survives_json() -> None:
 def test_a_wrong_description_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(change))):
         ModelDescription.model_validate_json(json.dumps(DESCRIPTION | change))
+
+
+def test_a_description_from_before_post_processing_could_be_chosen() -> None:
+    fields = {key: value for key, value in DESCRIPTION.items() if key != "postprocess"}
+    assert ModelDescription.model_validate_json(json.dumps(fields)).postprocess == "guided"
 
 
 @pytest.mark.parametrize("field", ["name", "licence", "default_vividness", "guided_filter"])

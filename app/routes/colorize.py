@@ -80,7 +80,8 @@ async def colorize(
         vividness = merged.asked_vividness
         if vividness is None:
             vividness = model.description.default_vividness
-        order = Order(model, vividness, wanted.format)
+        postprocess = merged.postprocess or model.description.postprocess
+        order = Order(model, vividness, postprocess, wanted.format)
         service.places.take(photos)
     except BaseException:
         held.shrink(0)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.routes.openapi import problems
 from app.service import Service
+from model_store.contract import Postprocess
 
 router = APIRouter(tags=["models"])
 
@@ -22,6 +23,7 @@ class Version(BaseModel):
     licence: str | None = None
     attribution: str | None = None
     default_vividness: float | None = None
+    default_postprocess: Postprocess | None = None
     metrics: dict[str, Any] | None = None
     problem: Annotated[str | None, Field(description="Why it cannot be used.")] = None
 
@@ -98,6 +100,7 @@ async def models(request: Request) -> Models:
             row.licence = description.licence
             row.attribution = description.attribution
             row.default_vividness = description.default_vividness
+            row.default_postprocess = description.postprocess
             row.metrics = description.metrics
         versions.append(row)
     return Models(

@@ -12,32 +12,29 @@ from PIL import Image
 from tests.app.photos import encoded, load, png16
 
 MEASURE = """
-import datetime, re, sys
+import re, sys
 import numpy as np
 from app.images.limits import inspect
-from app.pipeline import BYTES_PER_PHOTO, _decode, _finish, memory_needed
-from model_store.contract import ModelDescription
+from app.pipeline import _decode, _finish, memory_needed
+from model_store.contract import GuidedFilter
 
-description = ModelDescription(
-    name="m", created=datetime.datetime.now(datetime.UTC), licence="none", attribution="",
-    default_vividness=0, guided_filter={"radius": 8, "eps": 1e-4}, training={}, data={}, metrics={},
-)
+guided = GuidedFilter(radius=8, eps=1e-4)
 ab = np.random.default_rng(1).normal(0, 30, (224, 224, 2)).astype(np.float32)
 
 def peak():
     return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
 
-def work(path, output):
+def work(path, output, method):
     data = open(path, "rb").read()
     header = inspect(data, max_pixels=10**8, max_side=10**5)
     photo, _ = _decode(data, header, output)
     del data
-    encoded = _finish(photo, ab, description, output)
-    return memory_needed(header, output)
+    encoded = _finish(photo, ab, method, guided, output)
+    return memory_needed(header, output, method)
 
-work(sys.argv[1], sys.argv[3])  # a small one: libraries' own memory
+work(sys.argv[1], *sys.argv[3:])  # a small one: libraries' own memory
 before = peak()
-needed = work(sys.argv[2], sys.argv[3])
+needed = work(sys.argv[2], *sys.argv[3:])
 print(peak() - before, needed)
 """
 
@@ -59,21 +56,22 @@ def kinds(rgb: NDArray[np.uint8]) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "output"),
+    ("kind", "output", "method"),
     [
-        ("rgb.jpg", "png"),
-        ("rgba.png", "png"),
-        ("rgba.webp", "webp"),
-        ("wide.png", "png"),
+        ("rgb.jpg", "png", "guided"),
+        ("rgba.png", "png", "none"),
+        ("rgba.webp", "webp", "guided"),
+        ("wide.png", "png", "tv"),
+        ("rgb.jpg", "png", "crf"),
     ],
 )
 def test_a_photo_takes_no_more_than_it_is_accounted_for(
-    tmp_path: Path, kind: str, output: str
+    tmp_path: Path, kind: str, output: str, method: str
 ) -> None:
     photo = large()
     (tmp_path / "large").write_bytes(kinds(photo)[kind])
     (tmp_path / "small").write_bytes(kinds(photo[:64, :64])[kind])
-    arguments = [str(tmp_path / "small"), str(tmp_path / "large"), output]
+    arguments = [str(tmp_path / "small"), str(tmp_path / "large"), output, method]
     measured = subprocess.run(
         [sys.executable, "-c", MEASURE, *arguments],
         capture_output=True,
