@@ -288,6 +288,36 @@ def sweep_command(args: argparse.Namespace) -> None:
     console.print(out)
 
 
+def postprocess_command(args: argparse.Namespace) -> None:
+    """Compare the ways of post-processing on a folder: a table, and a picture of crops."""
+    import cv2
+
+    from training.data import SUFFIXES, evenly_spaced
+    from training.postprocess import compare_methods, crops_picture, markdown_table
+    from training.saved_model import load_network
+
+    model = ModelStore(args.store).resolve(args.model)
+    description = model.description
+    vividness = description.default_vividness if args.vividness is None else args.vividness
+    photos = sorted(p for p in args.folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not photos:
+        raise SystemExit(f"no photos below {args.folder}")
+    photos = [photos[i] for i in evenly_spaced(len(photos), args.photos or len(photos))]
+    predict = load_network(model.path).predict
+    with _progress() as progress:
+        compared = compare_methods(predict, photos, description.guided_filter, vividness)
+        comparisons = list(progress.track(compared, total=len(photos), description="postprocess"))
+    table = markdown_table(comparisons)
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "postprocess.md").write_text(
+        f"Version {model.version}, vividness {vividness:g}, {len(photos)} photos\n\n{table}"
+    )
+    picture = cv2.cvtColor(crops_picture(comparisons), cv2.COLOR_RGB2BGR)
+    cv2.imwrite(str(args.out / "postprocess.png"), picture)
+    console.print(table, markup=False, soft_wrap=True)
+    console.print(f"{args.out}: postprocess.md, postprocess.png")
+
+
 def compare_command(args: argparse.Namespace) -> None:
     """Compare two evaluations of the same photos: mean differences, second less first, by kind."""
     from training.report import comparison_table
@@ -388,6 +418,13 @@ def parser() -> argparse.ArgumentParser:
                      help="VGG16: the authors' as .npz, or torchvision's .pth")  # fmt: skip
     sub.add_argument("--out", type=Path, default=Path("runs/evaluation"))
     sub.add_argument("--sheet-photos", type=int, default=36)
+    sub = stage("postprocess", postprocess_command)
+    sub.add_argument("folder", type=Path, help="photos, in colour")
+    sub.add_argument("--store", type=Path, default=BUNDLED_ROOT)
+    sub.add_argument("--model", default="latest", help="version")
+    sub.add_argument("--vividness", type=float, help="0 to 1 (default: the model's)")
+    sub.add_argument("--photos", type=int, help="at most, evenly spaced (default: all)")
+    sub.add_argument("--out", type=Path, default=Path("runs/postprocess"))
     sub = stage("compare", compare_command)
     sub.add_argument("evaluations", type=Path, nargs=2, metavar="FOLDER",
                      help="what `evaluate --out` named")  # fmt: skip
