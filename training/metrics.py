@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage.metrics import structural_similarity
+
+SSIM_WINDOW = 7
 
 
 def psnr(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
@@ -28,11 +30,28 @@ def ab_error(predicted: NDArray[np.float32], ab: NDArray[np.float32]) -> float:
 def ssim(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
     """Structural similarity of two uint8 sRGB images [H, W, 3], a mean over channels.
 
-    Wang et al. 2004 with scikit-image's uniform 7x7 window; 1 when equal. As luminance is that of
-    the truth, it starts high: read it beside the grey photo's.
+    Wang et al. 2004, eq. 13, in uniform 7 x 7 windows that lie inside the image, with sample
+    variances: scikit-image's default, several times faster. 1 when equal. As luminance is that of
+    the truth, it starts high: read it beside the grey photo's. Raises ValueError for a side under
+    7 pixels.
     """
-    similarity = structural_similarity(image, truth, channel_axis=-1)  # type: ignore[no-untyped-call]
-    return float(similarity)
+    if min(image.shape[:2]) < SSIM_WINDOW:
+        raise ValueError(f"no window of {SSIM_WINDOW} pixels fits an image of {image.shape[:2]}")
+    x, y = image.astype(np.float64), truth.astype(np.float64)
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    inside = slice(SSIM_WINDOW // 2, -(SSIM_WINDOW // 2))
+
+    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        blurred = cv2.blur(values, (SSIM_WINDOW, SSIM_WINDOW))
+        return np.asarray(blurred[inside, inside], np.float64)
+
+    mean_x, mean_y = mean(x), mean(y)
+    square, product = mean_x**2 + mean_y**2, mean_x * mean_y
+    sample = SSIM_WINDOW**2 / (SSIM_WINDOW**2 - 1)
+    variances = sample * (mean(x * x + y * y) - square)
+    covariance = sample * (mean(x * y) - product)
+    similarity = (2 * product + c1) * (2 * covariance + c2) / ((square + c1) * (variances + c2))
+    return float(similarity.mean())
 
 
 def hue_error(predicted: NDArray[np.float32], ab: NDArray[np.float32]) -> float:

@@ -45,8 +45,15 @@ def load_perceptual(weights: Path | None) -> Perceptual:
         import lpips
         import torch
     except ImportError as e:
+        name = e.name or "lpips"
         raise UnavailableError(
-            f"{e.name or e} can't be imported: pip install 'chromaserve[evaluate]'"
+            f"{name} can't be imported: pip install 'chromaserve[evaluate]'"
+        ) from None
+    except (RuntimeError, OSError) as e:
+        # What torchvision raises beside a torch that it wasn't built for.
+        raise UnavailableError(
+            f"lpips can't be imported ({e}): install torch and torchvision of one release, from "
+            "one index"
         ) from None
     original = weights.suffix == ".npz"
     # "Random" means that the package fetches no weights; its own are only the linear ones.
@@ -113,7 +120,8 @@ def _read_pth(path: Path) -> Weights:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as e:  # torch raises many types for a broken file
-        raise UnavailableError(f"{path} can't be read by torch: {e}") from None
+        reason = str(e).partition("\n")[0]
+        raise UnavailableError(f"{path} can't be read by torch: {reason}") from None
     kernels = [n for n in state if n.startswith("features.") and n.endswith(".weight")]
     return [
         (state[name].numpy(), state[name.removesuffix("weight") + "bias"].numpy())

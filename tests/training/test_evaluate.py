@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 from skimage.color import rgb2lab
-from skimage.metrics import peak_signal_noise_ratio
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from model_store.contract import GuidedFilter
 from model_store.store import BUNDLED_ROOT, ModelStore
@@ -53,6 +53,9 @@ def test_baselines_are_those_of_an_independent_library() -> None:
     assert found.measures["ab_error_mean_colour"] == pytest.approx(expected, abs=0.05)
     psnr_grey = peak_signal_noise_ratio(truth, photo.outcomes[0.0].grey)  # type: ignore[no-untyped-call]
     assert found.measures["psnr_grey"] == pytest.approx(psnr_grey, abs=0.01)
+    grey = photo.outcomes[0.0].grey
+    similarity = structural_similarity(truth, grey, channel_axis=-1)  # type: ignore[no-untyped-call]
+    assert found.measures["ssim_grey"] == pytest.approx(similarity, abs=1e-9)
     # A model that answers the mean colour is measured as that baseline is.
     for name in ("psnr", "ab_error", "hue_error", "colourfulness", "accuracy", "skin_ab_error"):
         assert found.measures[name] == pytest.approx(found.measures[f"{name}_mean_colour"])
