@@ -14,11 +14,12 @@ from model_store.contract import MODEL_NAME, GuidedFilter, ModelDescription, net
 from model_store.lab import srgb_to_L, srgb_to_lab
 from model_store.store import ModelStore, ModelVersion
 from training.calibration import Deviations, calibrate
-from training.colorizer import Colorizer, build_colorizer
+from training.colorizer import Colorizer, blend, build_colorizer
 from training.config import Config, Publish
 from training.data import Entry, read_photo
 from training.evaluate import Plan, Result, evaluate
 from training.export import export
+from training.feed import PhotoFeed
 from training.losses import ab_bins
 from training.nearest import NearestPhoto
 from training.perceptual import Perceptual
@@ -26,6 +27,7 @@ from training.report import calibration_markdown, markdown_tables
 from training.run import Run, load_weights
 from training.saved_model import load_network
 from training.summary import Summary, summarise
+from training.vividness import calibrate_vividness, collect
 
 LICENCE = "Apache-2.0; encoder weights CC BY 4.0"
 ATTRIBUTION = (
@@ -35,6 +37,7 @@ ATTRIBUTION = (
 MAX_DIFFERENCE = 0.05  # Lab units, stored model to Keras model of the same rounded weights
 CHECKED_PHOTOS = 16
 MEAN_COLOUR_PHOTOS = 1000
+CALIBRATION_BATCH = 16
 
 
 class PublishError(Exception):
@@ -61,8 +64,12 @@ def round_to_half(network: Colorizer) -> None:
 def both_heads(network: Colorizer, settings: Publish, L: NDArray[np.float32]) -> tf.Tensor:
     """The Keras model's ab at vividness 0 and 1: [2, N, 224, 224, 2], Lab units."""
     features = network.features(network.taps(tf.constant(L)))
-    temperature = tf.fill([len(L)], settings.temperature_low)
-    heads = (network.ab(features), network.vivid_ab(features, temperature))
+    regression = network.ab(features)
+    annealed = network.vivid_ab(features, tf.fill([len(L)], settings.temperature))
+    heads = (
+        settings.safe_scale * regression,
+        blend(regression, annealed, tf.ones([len(L)]), settings),
+    )
     return tf.stack([tf.image.resize(ab, L.shape[1:3], "bilinear") for ab in heads])
 
 
@@ -105,7 +112,8 @@ def publish(
 ) -> ModelVersion:
     """Export the run's best weights and publish them as the store's next version.
 
-    Measures the exported model on the validation photos at vividness 0, the default and 1.
+    Calibrates vividness, and measures the exported model, on the validation photos: at vividness
+    0, the default and 1.
     Raises PublishError when the export differs from the Keras model by more than 0.05 Lab units.
     """
     network = load_run(config, run)
@@ -114,16 +122,18 @@ def publish(
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, "saved_model")
         L = np.stack([network_input(srgb_to_L(read_photo(p))) for p, _ in photos[:CHECKED_PHOTOS]])
-        full = both_heads(network, config.publish, L)
+        feed = PhotoFeed(root, val, CALIBRATION_BATCH, config.seed, config.augment)
+        answers = collect(network, feed.batches(np.arange(len(val))))
+        settings = calibrate_vividness(answers, config.publish).settings
+        full = both_heads(network, settings, L)
         round_to_half(network)
-        half = both_heads(network, config.publish, L)
-        export(network, config.publish, folder)
+        half = both_heads(network, settings, L)
+        export(network, settings, folder)
         difference = _largest(both_signatures(folder, L) - half)
         if not difference <= MAX_DIFFERENCE:
             raise PublishError(
                 f"the export differs from the Keras model by {difference:.2f} Lab units"
             )
-        settings = config.publish
         guided = GuidedFilter(radius=settings.guided_radius, eps=settings.guided_eps)
         mean_ab = mean_colour(root, entries)
         metrics: dict[str, object] = {
@@ -160,7 +170,10 @@ def publish(
             guided_filter=guided,
             postprocess=plan.postprocess,
             training=config.model_dump(mode="json")
-            | {"encoder": config.encoder.model_dump() | {"weights": _weights_name(config)}},
+            | {
+                "encoder": config.encoder.model_dump() | {"weights": _weights_name(config)},
+                "publish": settings.model_dump(mode="json"),
+            },
             data={"photos": dict(sorted(counts.items())), "mean_ab": list(mean_ab)},
             metrics=metrics,
         )
@@ -173,7 +186,8 @@ def publish(
 
 def summaries(description: ModelDescription) -> dict[str, Summary]:
     """The measures of a description by the vividness they were made at: {"vividness 0": ...}."""
-    return {n: v for n, v in description.metrics.items() if n.startswith("vividness ")}
+    metrics = description.metrics.items()
+    return {name: value for name, value in metrics if isinstance(value, dict) and "all" in value}
 
 
 def model_card(description: ModelDescription, version: int, bins: int) -> str:
