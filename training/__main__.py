@@ -1,4 +1,4 @@
-"""The command line of training: scan, cache, fit, sweep, evaluate, publish."""
+"""The command line of training: scan, cache, fit, evaluate, publish and more."""
 
 import argparse
 import json
@@ -21,7 +21,6 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 
 from model_store.contract import GuidedFilter, Postprocess
 from model_store.errors import ModelStoreError
@@ -47,6 +46,9 @@ def _config(args: argparse.Namespace) -> Config:
     if args.weights:
         encoder = config.encoder.model_copy(update={"weights": args.weights})
         config = config.model_copy(update={"encoder": encoder})
+    if args.start:
+        fit = config.fit.model_copy(update={"start_from": args.start})
+        config = config.model_copy(update={"fit": fit})
     return config
 
 
@@ -109,6 +111,21 @@ def fusion_command(args: argparse.Namespace) -> None:
     config = _config(args)
     feed = CachedFeed(_cache(args), config.fusion.batch)
     fit_fusion(config, feed, Run(Path(args.run)).fusion, console.print)
+
+
+def ablation_command(args: argparse.Namespace) -> None:
+    """Run an ablation's steps and write its table."""
+    from training.ablation import ablate, markdown, read_ablation
+    from training.config import Config
+
+    settings, steps = read_ablation(args.config)
+    if args.weights:
+        settings.setdefault("encoder", {})["weights"] = args.weights
+    if args.start:
+        settings.setdefault("fit", {})["start_from"] = args.start
+    rows = ablate(settings, steps, _cache(args), Path(args.run), console.print)
+    args.out.write_text(markdown(rows, Config.model_validate(settings), len(rows[0].gains)))
+    console.print(f"{args.out}")
 
 
 def fit_command(args: argparse.Namespace) -> None:
@@ -267,27 +284,6 @@ def evaluate_command(args: argparse.Namespace) -> None:
     console.print(args.out / "calibration.png")
 
 
-def sweep_command(args: argparse.Namespace) -> None:
-    """Compare vividness and guided-filter settings on the cached validation photos."""
-    from training.colorizer import build_colorizer
-    from training.feed import CachedFeed
-    from training.run import Run, load_weights
-    from training.sweep import sweep
-
-    config = _config(args)
-    network = build_colorizer(config, with_encoder=False)
-    load_weights(Run(args.run).best, network.trainable_parts)
-    guided = [(int(r), float(e)) for r, e in (x.split(":") for x in args.guided)]
-    out = Table("vividness", "radius", "eps", "gain dB", "colourfulness / truth")
-    for x in sweep(
-        network, CachedFeed(_cache(args), 16), args.photos, config.publish,
-        args.vividness, guided, args.val_photos,
-    ):  # fmt: skip
-        out.add_row(f"{x.vividness:g}", str(x.radius), f"{x.eps:g}", f"{x.gain:+.3f}",
-                    f"{x.colourfulness_ratio:.3f}")  # fmt: skip
-    console.print(out)
-
-
 def postprocess_command(args: argparse.Namespace) -> None:
     """Compare the ways of post-processing on a folder: a table, and a picture of crops."""
     import cv2
@@ -360,7 +356,7 @@ def parser() -> argparse.ArgumentParser:
 
     for name, command in (("scan", scan_command), ("cache", cache_command),
                           ("fusion", fusion_command), ("fit", fit_command),
-                          ("sweep", sweep_command),
+                          ("ablation", ablation_command),
                           ("publish", publish_command)):  # fmt: skip
         sub = stage(name, command)
         sub.add_argument("--config", type=Path, default=Path("training/configs/default.toml"))
@@ -370,14 +366,13 @@ def parser() -> argparse.ArgumentParser:
                          help="index, checkpoints and logs of this run")  # fmt: skip
         sub.add_argument("--cache", type=Path, help="cached taps (default: RUN/cache)")
         sub.add_argument("--weights", help='encoder: "imagenet", the path of an .npz, or "none"')
+        sub.add_argument("--start", help="weights to start from: a run's .npz, or the folder of "
+                                         "a published version")  # fmt: skip
+        if name == "ablation":
+            sub.add_argument("--out", type=Path, default=Path("docs/ablation.md"))
         if name == "fit":
             sub.add_argument("--end-to-end", action="store_true",
                              help="from photos, not from cached taps")  # fmt: skip
-        if name == "sweep":
-            sub.add_argument("--vividness", type=float, nargs="+", default=[0, 0.25, 0.5, 0.75, 1])
-            sub.add_argument("--guided", nargs="+", default=["0:1e-3", "8:1e-3"],
-                             metavar="RADIUS:EPS")  # fmt: skip
-            sub.add_argument("--val-photos", type=int, default=200)
         if name == "publish":
             sub.add_argument("--store", type=Path, default=BUNDLED_ROOT)
             sub.add_argument("--nearest", type=Path, metavar="CACHE",

@@ -7,13 +7,15 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from training.config import Config
+from training.config import TAP_NAMES, Config, Publish
 from training.losses import ab_bins, annealed_mean
 from training.network import (
     AB_SCALE,
     build_decoder,
     build_encoder,
+    build_fusion,
     build_heads,
+    encoder_top,
     freeze_below,
     pixels_from_L,
     pool_taps,
@@ -22,13 +24,19 @@ from training.network import (
 
 @dataclass(frozen=True)
 class Colorizer:
-    """Encoder (absent when taps come from the cache), decoder trunk, heads, ab bins [Q, 2]."""
+    """Encoder, decoder trunk, heads, ab bins [Q, 2], and the network that joins by fusion.
+
+    encoder is absent when frozen taps come from the cache; top is the part of it that a fit on
+    cached taps trains.
+    """
 
     encoder: keras.Model | None
     decoder: keras.Model
     regression: keras.Model
     distribution: keras.Model
     bins: NDArray[np.float32]
+    fusion: keras.Model | None = None
+    top: keras.Model | None = None
 
     def taps(self, L: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
         """L float32 [N, 224, 224, 1] in [0, 100] -> pooled taps."""
@@ -36,8 +44,27 @@ class Colorizer:
             raise ValueError("this network was built without its encoder")
         return pool_taps(self.encoder(pixels_from_L(L), training=training))
 
+    def refreshed(self, taps: dict[str, tf.Tensor], training: bool = False) -> dict[str, tf.Tensor]:
+        """Cached taps, those of the encoder's unfrozen blocks computed anew from the one below."""
+        if self.top is None:
+            return taps
+        return {**taps, **self.top(taps[_below(self.top)], training=training)}
+
+    @property
+    def needed_taps(self) -> tuple[str, ...]:
+        """The cached taps that `refreshed` and `features` read."""
+        names = set(self.decoder.input)
+        if self.fusion is not None:
+            names.add("block5_conv3")
+        if self.top is not None:
+            names |= {_below(self.top)}
+            names -= set(self.top.output)
+        return tuple(name for name in TAP_NAMES if name in names)
+
     def features(self, taps: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Pooled taps -> the trunk's features [N, 56, 56, width_56]."""
+        if self.fusion is not None:
+            taps = taps | {"fusion": self.fusion(taps["block5_conv3"], training=training)}
         chosen = {name: taps[name] for name in self.decoder.input}
         return self.decoder(chosen, training=training)
 
@@ -52,25 +79,60 @@ class Colorizer:
     @property
     def trainable_parts(self) -> list[keras.Model]:
         """The models whose weights a checkpoint holds and an optimiser may move."""
-        parts = [self.decoder, self.regression, self.distribution]
-        return parts if self.encoder is None else [self.encoder, *parts]
+        parts = [self.encoder, self.decoder, self.regression, self.distribution, self.fusion]
+        return [part for part in parts if part is not None]
+
+
+def blend(
+    regression: tf.Tensor, annealed: tf.Tensor, vividness: tf.Tensor, settings: Publish
+) -> tf.Tensor:
+    """Join the heads' ab [N, h, w, 2] by vividness [N] in [0, 1].
+
+    ab = safe_scale^(1 - m) vivid_scale^m ((1 - m) regression + m annealed), where m, the
+    distribution's share, is read off `settings.shares`.
+    """
+    shares = tf.constant(settings.shares, tf.float32)
+    place = tf.clip_by_value(vividness, 0.0, 1.0) * (len(settings.shares) - 1)
+    lower = tf.minimum(tf.cast(place, tf.int32), len(settings.shares) - 2)
+    left, right = tf.gather(shares, lower), tf.gather(shares, lower + 1)
+    m = left + (place - tf.cast(lower, tf.float32)) * (right - left)
+    scale = tf.exp(
+        (1 - m) * tf.math.log(settings.safe_scale) + m * tf.math.log(settings.vivid_scale)
+    )
+    m, scale = m[:, None, None, None], scale[:, None, None, None]
+    return scale * ((1 - m) * regression + m * annealed)
+
+
+def _below(top: keras.Model) -> str:
+    """The tap that the unfrozen part of an encoder starts from."""
+    return TAP_NAMES[min(map(TAP_NAMES.index, top.output)) - 1]
 
 
 def build_colorizer(
-    config: Config, with_encoder: bool, scales: dict[str, NDArray[np.float32]] | None = None
+    config: Config,
+    with_encoder: bool,
+    scales: dict[str, NDArray[np.float32]] | None = None,
+    from_cache: bool = False,
 ) -> Colorizer:
     """Build the network that a configuration describes.
 
     scales: what the decoder divides each tap's channels by, float32 [C] a tap (see TapScale).
+    from_cache: unfrozen blocks of the encoder are to start from cached taps.
     """
     bins = ab_bins()
-    encoder = None
+    encoder = top = None
+    trainable_from = config.encoder.trainable_from
     if with_encoder:
         encoder = build_encoder(config.encoder.weights)
-        freeze_below(encoder, config.encoder.trainable_from)
+        freeze_below(encoder, trainable_from)
+        if from_cache and trainable_from:
+            top = encoder_top(encoder, trainable_from)
     decoder = build_decoder(config.decoder)
     for name, scale in (scales or {}).items():
         if name in decoder.input:
             decoder.get_layer(f"{name}_scale").set_weights([scale])
     regression, distribution = build_heads(config.decoder, len(bins))
-    return Colorizer(encoder, decoder, regression, distribution, bins)
+    fusion = None
+    if config.decoder.fusion:
+        fusion, _ = build_fusion(config.fusion, config.decoder.fusion, 1)
+    return Colorizer(encoder, decoder, regression, distribution, bins, fusion, top)

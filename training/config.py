@@ -20,6 +20,7 @@ class Data(Section):
 
     train: tuple[str, ...] = Field(("train",), description="folders below the photo root")
     val: tuple[str, ...] = Field((), description="folders; empty: split `train` by file hash")
+    test: tuple[str, ...] = Field((), description="folders that no decision looks at")
     val_fraction: float = Field(0.05, ge=0, lt=1, description="used when `val` is empty")
     manifest: str | None = Field(None, description="CSV below the root with columns file, kind")
     min_side: int = Field(64, ge=8, description="pixels; smaller photos are skipped")
@@ -44,27 +45,72 @@ class Decoder(Section):
     width_28: int = 160
     width_56: int = 64
     blocks: int = Field(1, ge=0, description="residual blocks at 14 and 28")
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(0.0, ge=0, lt=1, description="of whole channels, at 7, 14 and 28")
+    fusion: int = Field(
+        0, ge=0, description="width of the features of the network trained apart that join; 0: none"
+    )
     l1: float = Field(0.0, ge=0, description="L1 strength on convolution kernels")
     l2: float = Field(0.0, ge=0, description="L2 strength on convolution kernels")
+
+
+class Augment(Section):
+    """How the copies of a training photo differ from it: see `training.augment`."""
+
+    min_area: float = Field(1.0, gt=0, le=1, description="smallest crop, a share of the photo")
+    chance: float = Field(0.0, ge=0, le=1, description="of each of the changes below")
+    gamma: float = Field(0.3, ge=0, description="largest |log gamma| of L")
+    fade: float = Field(0.12, ge=0, lt=0.5, description="largest move of black and white, of 1")
+    blur: float = Field(0.006, ge=0, description="largest sigma, a share of the shorter side")
+    grain: float = Field(5.0, ge=0, description="largest standard deviation of grain, in L")
+    min_jpeg_quality: int = Field(30, ge=1, le=95)
 
 
 class Cache(Section):
     """The frozen encoder's taps on disk."""
 
     limit_gb: float = Field(40.0, gt=0, description="refuse to write more than this")
-    mirror: tuple[str, ...] = Field(("train",), description="folders whose mirror images are kept")
+    copies: dict[str, int] = Field(
+        {"train": 1},
+        description="augmented copies of each image of a folder; odd ones are mirrored",
+    )
     engine: Literal["auto", "ncnn", "tensorflow"] = "auto"
     workers: int = Field(2, ge=1)
+
+
+class Fusion(Section):
+    """The network trained apart, whose features join the decoder (`[decoder] fusion`)."""
+
+    hidden: int = Field(512, ge=1, description="width before the features")
+    bin_step: int = Field(20, ge=5, description="Lab units; of the ab histogram that it predicts")
+    epochs: int = Field(30, ge=1)
+    batch: int = Field(256, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    dropout: float = Field(0.3, ge=0, lt=1)
+    weight_decay: float = Field(1e-2, ge=0)
 
 
 class Fit(Section):
     """The optimisation."""
 
+    start_from: str | None = Field(
+        None,
+        description="weights to start from: a run's .npz, or the folder of a published version",
+    )
+    precision: Literal["float32", "mixed_bfloat16"] = Field(
+        "float32", description="of activations; weights, losses and heads stay float32"
+    )
+    ema_momentum: float = Field(
+        0.0, ge=0, lt=1, description="moving average of the weights, which is what is kept; 0: none"
+    )
+    copies: int = Field(99, ge=0, description="highest augmented copy of a photo that is drawn")
     epochs: int = Field(10, ge=1, description="passes of `images_per_epoch` images")
     images_per_epoch: int | None = Field(None, description="none: every training image once")
     weights_by_folder: dict[str, float] = Field(
         {}, description="how much oftener than 1 an image of a folder is drawn"
+    )
+    weights_by_kind: dict[str, float] = Field({}, description="the same, by kind of photo")
+    chroma_weight: float = Field(
+        0.0, ge=0, description="extra weight of a pixel's error where the truth's chroma is 40"
     )
     batch: int = Field(16, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
@@ -83,13 +129,32 @@ class Fit(Section):
 
 
 class Publish(Section):
-    """What the exported model does at serving time."""
+    """What the exported model does at serving time; `publish` measures the first five."""
 
-    temperature_low: float = Field(0.38, gt=0, description="annealed mean at vividness 1")
-    temperature_high: float = Field(1.0, gt=0, description="annealed mean as vividness nears 0")
-    default_vividness: float = Field(0.3, ge=0, le=1)
+    temperature: float = Field(0.25, gt=0, description="of the distribution's annealed mean")
+    safe_scale: float = Field(1.0, gt=0, description="factor of chroma at vividness 0")
+    vivid_scale: float = Field(1.0, gt=0, description="factor of chroma at vividness 1")
+    shares: tuple[float, ...] = Field(
+        (0.0, 1.0), description="the distribution's share at vividness evenly spaced over [0, 1]"
+    )
+    default_vividness: float = Field(0.4, ge=0, le=1)
+    default_colourfulness: float = Field(
+        0.8, gt=0, le=1, description="share of the truth's that the default vividness is to reach"
+    )
     guided_radius: int = Field(8, ge=0)
     guided_eps: float = Field(1e-3, gt=0)
+
+
+class Thesis(Section):
+    """The thesis's experiment: four models that differ in their regularisation only."""
+
+    epochs: int | None = Field(None, ge=1, description="of a shortened run; none: fit's epochs")
+    train_photos: int | None = Field(
+        None, ge=1, description="a sample of the training photos by their hash; none: all"
+    )
+    l1: float = Field(0.0, ge=0, description="L1 strength of the models with it")
+    l2: float = Field(0.0, ge=0, description="L2 strength of the models with it")
+    people: tuple[str, ...] = Field((), description="which of the photos shown are of people")
 
 
 class Config(Section):
@@ -100,9 +165,12 @@ class Config(Section):
     data: Data = Data()
     encoder: Encoder = Encoder()
     decoder: Decoder = Decoder()
+    augment: Augment = Augment()
     cache: Cache = Cache()
+    fusion: Fusion = Fusion()
     fit: Fit = Fit()
     publish: Publish = Publish()
+    thesis: Thesis = Thesis()
 
 
 def read_config(path: Path) -> Config:

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from model_store.contract import NETWORK_SIZE
-from training.colorizer import Colorizer
+from training.colorizer import Colorizer, blend
 from training.config import Publish
 
 _PLANE = tf.TensorSpec([None, NETWORK_SIZE, NETWORK_SIZE, 1], tf.float32, "L")
@@ -52,8 +52,8 @@ class _HalfPrecision(tf.Module):  # type: ignore[misc]
 class ServingModel(tf.Module):  # type: ignore[misc]
     """The network as the contract has it: L -> ab at 224x224, with and without vividness.
 
-    ab = (1 - v) * regression + v * annealed mean at T, T = high^(1 - v) * low^v for vividness v:
-    0 is the regression head (least squared error), 1 the sharpened distribution.
+    Vividness 0 is the regression head (least squared error), 1 the sharpened distribution: see
+    `training.colorizer.blend`.
     """
 
     def __init__(self, network: Colorizer, settings: Publish) -> None:
@@ -69,24 +69,38 @@ class ServingModel(tf.Module):  # type: ignore[misc]
             regression=_Applied(self._parts[network.regression.name]),
             distribution=_Applied(self._parts[network.distribution.name]),
             bins=network.bins,
+            fusion=None if network.fusion is None else _Applied(self._parts[network.fusion.name]),
         )
 
     @tf.function(input_signature=[_PLANE])  # type: ignore[untyped-decorator]
     def serving_default(self, L: tf.Tensor) -> dict[str, tf.Tensor]:
         """L float32 [N, 224, 224, 1] in [0, 100] -> ab float32 [N, 224, 224, 2], the safest."""
         features = self._network.features(self._network.taps(L))
-        return {"ab": _enlarge(self._network.ab(features))}
+        return {"ab": _enlarge(self._settings.safe_scale * self._network.ab(features))}
 
     @tf.function(input_signature=[_PLANE, _VIVIDNESS])  # type: ignore[untyped-decorator]
     def vivid(self, L: tf.Tensor, vividness: tf.Tensor) -> dict[str, tf.Tensor]:
         """L as above, vividness float32 [N] in [0, 1] -> ab float32 [N, 224, 224, 2]."""
         features = self._network.features(self._network.taps(L))
-        v = tf.clip_by_value(vividness, 0.0, 1.0)
-        low, high = self._settings.temperature_low, self._settings.temperature_high
-        temperature = tf.exp((1 - v) * tf.math.log(high) + v * tf.math.log(low))
-        v = v[:, None, None, None]
-        vivid = self._network.vivid_ab(features, temperature)
-        return {"ab": _enlarge((1 - v) * self._network.ab(features) + v * vivid)}
+        temperature = tf.fill(tf.shape(vividness), self._settings.temperature)
+        annealed = self._network.vivid_ab(features, temperature)
+        regression = self._network.ab(features)
+        return {"ab": _enlarge(blend(regression, annealed, vividness, self._settings))}
+
+    @tf.function(input_signature=[_PLANE])  # type: ignore[untyped-decorator]
+    def spread(self, L: tf.Tensor) -> dict[str, tf.Tensor]:
+        """L as above -> mean ab of the distribution, and how far it expects to be off.
+
+        deviation is float32 [N, 224, 224, 1]: the root mean square distance of the distribution
+        from its mean, Lab units.
+        """
+        features = self._network.features(self._network.taps(L))
+        probabilities = tf.nn.softmax(self._network.distribution(features))
+        bins = tf.constant(self._network.bins)
+        mean = tf.linalg.matmul(probabilities, bins)
+        squares = tf.linalg.matmul(probabilities, tf.reduce_sum(bins**2, -1, keepdims=True))
+        deviation = tf.sqrt(tf.maximum(squares - tf.reduce_sum(mean**2, -1, keepdims=True), 0.0))
+        return {"ab": _enlarge(mean), "deviation": _enlarge(deviation)}
 
 
 class _Applied:
@@ -107,9 +121,11 @@ def _enlarge(ab: tf.Tensor) -> tf.Tensor:
 
 
 def export(network: Colorizer, settings: Publish, folder: Path) -> None:
-    """Write the SavedModel with the signatures `serving_default` and `vivid` into a folder."""
+    """Write the SavedModel with its three signatures into a folder."""
     model = ServingModel(network, settings)
     tf.saved_model.save(
         model, str(folder),
-        signatures={"serving_default": model.serving_default, "vivid": model.vivid},
+        signatures={
+            "serving_default": model.serving_default, "vivid": model.vivid, "spread": model.spread,
+        },
     )  # fmt: skip

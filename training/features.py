@@ -1,6 +1,6 @@
 """The cache of the frozen encoder's taps: computed once, kept on disk at 8 bits, read by fit.
 
-A row a photo (and one for its mirror image: a convolution's features are not mirror-symmetric).
+A row a photo, and one for each augmented copy: a convolution's features are not mirror-symmetric.
 Taps are non-negative and heavy-tailed, so the square root is quantised, by a scale a channel:
 code = round(255 * sqrt(tap / scale)). In all 1.9 MB a row.
 """
@@ -10,6 +10,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,8 @@ from numpy.typing import NDArray
 
 from model_store.contract import NETWORK_SIZE
 from model_store.lab import srgb_to_lab
-from training.config import Cache, Config
+from training.augment import augment
+from training.config import Augment, Cache, Config
 from training.data import TARGET_SIZE, Entry, lab_target, read_index, read_photo
 from training.network import TAP_SHAPES
 
@@ -36,34 +38,32 @@ class CacheError(Exception):
 
 @dataclass(frozen=True)
 class Row:
-    """A cached image: photo, mirrored or not."""
+    """A cached image: a photo as it is (copy 0) or an augmented copy, odd ones mirrored."""
 
     file: str
     folder: str
     kind: str
     split: str
-    mirrored: bool
+    copy: int
 
 
 def plan_rows(entries: list[Entry], settings: Cache) -> list[Row]:
-    """Order the rows: validation first, then every training photo, then mirror images.
+    """Order the rows: validation and test first, then folder by folder, photos before copies.
 
     A fit that starts before the cache is whole then has what it needs most.
     """
 
-    def row(e: Entry, mirrored: bool) -> Row:
-        return Row(e.file, e.folder, e.kind, e.split, mirrored)
+    def row(e: Entry, copy: int) -> Row:
+        return Row(e.file, e.folder, e.kind, e.split, copy)
 
-    val = [row(e, False) for e in entries if e.split == "val"]
+    rows = [row(e, 0) for split in ("val", "test") for e in entries if e.split == split]
     train = [e for e in entries if e.split == "train"]
     # A stable shuffle by hash: however far the cache got, it holds a fair sample.
     train.sort(key=lambda e: e.sha256)
     folders = list(dict.fromkeys(e.folder for e in entries if e.split == "train"))
-    rows = val
-    for mirrored in (False, True):
-        for folder in folders:
-            if not mirrored or folder in settings.mirror:
-                rows = rows + [row(e, mirrored) for e in train if e.folder == folder]
+    for folder in folders:
+        for copy in range(1 + settings.copies.get(folder, 0)):
+            rows += [row(e, copy) for e in train if e.folder == folder]
     return rows
 
 
@@ -84,7 +84,7 @@ def check_room(folder: Path, rows: int, limit_gb: float) -> str:
         f"(limit {limit_gb:g} GB, free {free / 1e9:.1f} GB)"
     )
     if need > limit_gb * 1e9 or need > 0.95 * free:
-        raise CacheError(f"{says}: too much; mirror fewer folders, or raise limit_gb, in [cache]")
+        raise CacheError(f"{says}: too much; keep fewer copies, or raise limit_gb, in [cache]")
     return says
 
 
@@ -103,10 +103,11 @@ class _Writer:
         self.encoder = make_encoder(config)
         self.scales = read_scales(folder)
         self.arrays = open_arrays(folder, "r+")
+        self.settings = config.augment
 
     def write(self, i: int) -> int:
         row = self.rows[i]
-        L, ab = prepare(self.root / row.file, row.mirrored)
+        L, ab = prepare(self.root / row.file, row.copy, self.settings)
         for name, tap in self.encoder(L).items():
             self.arrays[name][i] = encode(tap, self.scales[name])
         self.arrays["L"][i] = np.rint(L * 2.55)
@@ -115,10 +116,19 @@ class _Writer:
         return i
 
 
-def prepare(path: Path, mirrored: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Read a photo: L [224, 224, 1] and ab [56, 56, 2], mirrored if asked."""
-    L, ab = lab_target(*srgb_to_lab(read_photo(path)))
-    if mirrored:
+def prepare(
+    path: Path, copy: int, settings: Augment
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Read a photo, or the augmented copy of that number: L [224, 224, 1] and ab [56, 56, 2].
+
+    Copy 0 is the photo as it is. The same photo, number and settings give the same copy.
+    """
+    L, ab = srgb_to_lab(read_photo(path))
+    if copy:
+        random = np.random.default_rng((zlib.crc32(path.name.encode()), copy))
+        L, ab = augment(L, ab, settings, random)
+    L, ab = lab_target(L, ab)
+    if copy % 2:
         L, ab = L[:, ::-1], ab[:, ::-1]
     return np.ascontiguousarray(L), np.ascontiguousarray(ab)
 
@@ -176,7 +186,7 @@ def read_rows(folder: Path) -> list[Row]:
     """Read the list of the cached images."""
     with (folder / "rows.csv").open(newline="") as f:
         return [
-            Row(r["file"], r["folder"], r["kind"], r["split"], r["mirrored"] == "True")
+            Row(r["file"], r["folder"], r["kind"], r["split"], int(r["copy"]))
             for r in csv.DictReader(f)
         ]
 
@@ -193,7 +203,8 @@ def create(folder: Path, root: Path, entries: list[Entry], config: Config) -> li
     Raises CacheError when another configuration made what is there.
     """
     rows = plan_rows(entries, config.cache)
-    plan = {"rows": len(rows), "weights": config.encoder.weights, "taps": TAP_SHAPES}
+    plan = {"rows": len(rows), "weights": config.encoder.weights, "taps": TAP_SHAPES,
+            "augment": config.augment.model_dump()}  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "rows.csv").exists():
         kept = json.loads((folder / "plan.json").read_text())
@@ -211,19 +222,19 @@ def create(folder: Path, root: Path, entries: list[Entry], config: Config) -> li
     (folder / "plan.json").write_text(json.dumps(plan))
     with (folder / "rows.part").open("w", newline="") as f:
         writer = csv.writer(f)
-        writer.writerow(["file", "folder", "kind", "split", "mirrored"])
-        writer.writerows([r.file, r.folder, r.kind, r.split, r.mirrored] for r in rows)
+        writer.writerow(["file", "folder", "kind", "split", "copy"])
+        writer.writerows([r.file, r.folder, r.kind, r.split, r.copy] for r in rows)
     (folder / "rows.part").replace(folder / "rows.csv")
     return rows
 
 
 def _calibrate(root: Path, rows: list[Row], config: Config) -> Taps:
     encoder = make_encoder(config)
-    chosen = [r for r in rows if r.split == "train" and not r.mirrored]
+    chosen = [r for r in rows if r.split == "train" and not r.copy]
     chosen = chosen[:: max(1, len(chosen) // CALIBRATION_PHOTOS)][:CALIBRATION_PHOTOS]
     top = {name: np.full(c, 1e-3, np.float32) for name, (_, c) in TAP_SHAPES.items()}
     for row in chosen:
-        for name, tap in encoder(prepare(root / row.file, False)[0]).items():
+        for name, tap in encoder(prepare(root / row.file, 0, config.augment)[0]).items():
             top[name] = np.maximum(top[name], tap.max(axis=(0, 1)))
     # A channel that was silent over all of the calibration still needs a scale to wake up to.
     return {

@@ -1,5 +1,6 @@
 """Batches for fit: cached taps, or photos read and squeezed on the way, as tf.data."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,18 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from model_store.contract import NETWORK_SIZE
+from training.config import Augment
 from training.data import TARGET_SIZE, Entry
 from training.features import Row, open_arrays, prepare, read_rows, read_scales
 from training.network import TAP_SHAPES
 
 Batch = dict[str, tf.Tensor]
+
+
+def shrink(L: tf.Tensor) -> tf.Tensor:
+    """L [N, 224, 224, 1] -> [N, 56, 56, 1], area means."""
+    k = NETWORK_SIZE // TARGET_SIZE
+    return tf.nn.avg_pool2d(L, k, k, "VALID")
 
 
 class CachedFeed:
@@ -33,23 +41,34 @@ class CachedFeed:
         keep = [i for i, r in enumerate(self.rows) if r.split == split and done[i]]
         return keep, [self.rows[i].folder for i in keep]
 
-    def batches(self, order: NDArray[np.int64]) -> tf.data.Dataset:
-        """Batches of the rows in this order."""
-        names = [*TAP_SHAPES, "ab"]
+    def batches(
+        self, order: NDArray[np.int64], taps: Iterable[str] = TAP_SHAPES, lightness: bool = False
+    ) -> tf.data.Dataset:
+        """Batches of the rows in this order, with these taps alone.
+
+        With lightness, also "lightness" float32 [N, 56, 56, 1]: L at the size of ab.
+        """
+        taps = tuple(taps)
+        names = [*taps, "ab", *(["L"] if lightness else [])]
 
         def load(index: NDArray[np.int64]) -> list[NDArray[np.generic]]:
             return [np.stack([self._arrays[n][i] for i in index]) for n in names]
 
         def decode(index: tf.Tensor) -> Batch:
-            types = [tf.uint8] * len(TAP_SHAPES) + [tf.float16]
+            types = [tf.uint8] * len(taps) + [tf.float16] + [tf.uint8] * lightness
             loaded = dict(zip(names, tf.numpy_function(load, [index], types), strict=True))
             batch = {}
-            for name, (side, channels) in TAP_SHAPES.items():
+            for name in taps:
+                side, channels = TAP_SHAPES[name]
                 code = tf.ensure_shape(loaded[name], (None, side, side, channels))
                 root = tf.cast(code, tf.float32) * (1 / 255)
                 batch[name] = root * root * self._scales[name]
             ab = tf.ensure_shape(loaded["ab"], (None, TARGET_SIZE, TARGET_SIZE, 2))
-            return batch | {"ab": tf.cast(ab, tf.float32)}
+            batch["ab"] = tf.cast(ab, tf.float32)
+            if lightness:
+                L = tf.ensure_shape(loaded["L"], (None, NETWORK_SIZE, NETWORK_SIZE, 1))
+                batch["lightness"] = shrink(tf.cast(L, tf.float32) / 2.55)
+            return batch
 
         return (
             tf.data.Dataset.from_tensor_slices(order)
@@ -60,13 +79,16 @@ class CachedFeed:
 
 
 class PhotoFeed:
-    """Batches of photos for end-to-end fitting; training photos are mirrored at random.
+    """Batches of photos for end-to-end fitting; three in four training photos are fresh copies.
 
     A batch holds "L" float32 [N, 224, 224, 1] and "ab" float32 [N, 56, 56, 2].
     """
 
-    def __init__(self, root: Path, entries: list[Entry], batch: int, seed: int) -> None:
-        self.rows = [Row(e.file, e.folder, e.kind, e.split, False) for e in entries]
+    def __init__(
+        self, root: Path, entries: list[Entry], batch: int, seed: int, settings: Augment
+    ) -> None:
+        self.rows = [Row(e.file, e.folder, e.kind, e.split, 0) for e in entries]
+        self._settings = settings
         self.batch = batch
         self._root = root
         self._random = np.random.default_rng(seed)
@@ -79,20 +101,23 @@ class PhotoFeed:
     def batches(self, order: NDArray[np.int64]) -> tf.data.Dataset:
         """Batches of the photos in this order."""
 
-        def load(i: int, mirrored: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-            return prepare(self._root / self.rows[i].file, bool(mirrored))
+        def load(i: int, copy: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            return prepare(self._root / self.rows[i].file, int(copy), self._settings)
 
-        def read(i: tf.Tensor, mirrored: tf.Tensor) -> Batch:
-            L, ab = tf.numpy_function(load, [i, mirrored], [tf.float32, tf.float32])
+        def read(i: tf.Tensor, copy: tf.Tensor) -> Batch:
+            L, ab = tf.numpy_function(load, [i, copy], [tf.float32, tf.float32])
             return {
                 "L": tf.ensure_shape(L, (NETWORK_SIZE, NETWORK_SIZE, 1)),
                 "ab": tf.ensure_shape(ab, (TARGET_SIZE, TARGET_SIZE, 2)),
             }
 
         train = np.array([self.rows[i].split == "train" for i in order], bool)
-        mirrored = (self._random.random(len(order)) < 0.5) & train
+        # 0 is the photo as it is; a copy of another number has another crop and another age.
+        copies = self._random.integers(1, 2**31, len(order)) * (
+            self._random.random(len(order)) < 0.75
+        )
         return (
-            tf.data.Dataset.from_tensor_slices((order, mirrored))
+            tf.data.Dataset.from_tensor_slices((order, copies * train))
             .map(read, num_parallel_calls=tf.data.AUTOTUNE)
             .batch(self.batch)
             .prefetch(tf.data.AUTOTUNE)

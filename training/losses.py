@@ -57,17 +57,39 @@ def annealed_mean(logits: tf.Tensor, bins: tf.Tensor, temperature: tf.Tensor) ->
     return tf.linalg.matmul(probabilities, bins)
 
 
-def mean_squared_error(predicted: tf.Tensor, ab: tf.Tensor) -> tf.Tensor:
-    """Mean squared error of the thesis: predicted is ab/128, ab in Lab units; a scalar."""
-    return tf.reduce_mean((predicted - ab / AB_SCALE) ** 2)
+CHROMA_KNEE = 40.0  # Lab units; above it a pixel's weight grows no more
 
 
-def log_mean_squared_error(predicted: tf.Tensor, ab: tf.Tensor, floor: float) -> tf.Tensor:
+def chroma_weights(ab: tf.Tensor, extra: float) -> tf.Tensor:
+    """Weights of pixels that grow with the truth's chroma, from 1 to 1 + extra, mean 1 a photo.
+
+    ab [N, h, w, 2] in Lab units -> [N, h, w, 1]. Colourful things (clothes, skin, flowers) are few
+    pixels, and average out as brown where every pixel weighs the same.
+    """
+    chroma = tf.norm(ab, axis=-1, keepdims=True)
+    weight = 1 + extra * tf.minimum(chroma / CHROMA_KNEE, 1)
+    return weight / tf.reduce_mean(weight, axis=(1, 2), keepdims=True)
+
+
+def mean_squared_error(
+    predicted: tf.Tensor, ab: tf.Tensor, weights: tf.Tensor | float = 1.0
+) -> tf.Tensor:
+    """Mean squared error of the thesis: predicted is ab/128, ab in Lab units; a scalar.
+
+    weights, where given, are of pixels: [N, h, w, 1].
+    """
+    return tf.reduce_mean(weights * (predicted - ab / AB_SCALE) ** 2)
+
+
+def log_mean_squared_error(
+    predicted: tf.Tensor, ab: tf.Tensor, floor: float, weights: tf.Tensor | float = 1.0
+) -> tf.Tensor:
     """Mean over photos of the logarithm of each photo's squared error: PSNR, as a loss.
 
-    floor is the rms error in Lab units below which a photo's weight stops growing.
+    floor is the rms error in Lab units below which a photo's weight stops growing; weights, where
+    given, are of pixels: [N, h, w, 1].
     """
-    error = tf.reduce_mean((predicted * AB_SCALE - ab) ** 2, axis=(1, 2, 3))
+    error = tf.reduce_mean(weights * (predicted * AB_SCALE - ab) ** 2, axis=(1, 2, 3))
     return tf.reduce_mean(tf.math.log(error + floor**2))
 
 

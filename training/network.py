@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from training.config import TAP_NAMES, Decoder
+from training.config import TAP_NAMES, Decoder, Fusion
 
 BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 BGR_MEAN = (103.939, 116.779, 123.68)
@@ -86,6 +86,50 @@ def freeze_below(encoder: keras.Model, trainable_from: str | None) -> None:
         layer.trainable = trainable_from is not None and layer.name >= trainable_from
 
 
+def encoder_top(encoder: keras.Model, first: str) -> keras.Model:
+    """The encoder's blocks from `first` on, on its own layers: what a fit on cached taps unfreezes.
+
+    first: "block2" to "block5". Input: the tap of the block before, as the cache has it. Outputs:
+    the taps of the blocks from `first` on, by name.
+    """
+    b = int(first.removeprefix("block"))
+    side, channels = TAP_SHAPES[TAP_NAMES[b - 2]]
+    below = 224 >> (b - 2)
+    if side != below:
+        raise ValueError(f"{first} can't start from the cache: {TAP_NAMES[b - 2]} is pooled there")
+    x = tap = keras.Input((side, side, channels), name=f"{first}_input")
+    outputs = {}
+    for n in range(b, len(BLOCKS) + 1):
+        x = encoder.get_layer(f"block{n - 1}_pool")(x)
+        for c in range(1, BLOCKS[n - 1][0] + 1):
+            x = encoder.get_layer(f"block{n}_conv{c}")(x)
+        outputs[TAP_NAMES[n - 1]] = x
+    return keras.Model(tap, outputs, name="encoder_top")
+
+
+def build_fusion(settings: Fusion, width: int, bins: int) -> tuple[keras.Model, keras.Model]:
+    """Build the network trained apart: block5_conv3 -> features [N, width], and its own head.
+
+    The features come from the tap's mean and maximum over the photo; the head turns them into the
+    logits [N, bins] of the photo's ab histogram (the photo as a whole, as Iizuka et al. 2016 learn
+    their global features from a label of the whole photo).
+    Returns (features, head).
+    """
+    side, channels = TAP_SHAPES["block5_conv3"]
+    tap = keras.Input((side, side, channels), name="block5_conv3")
+    x = TapScale(name="fusion_scale")(tap)
+    x = layers.Concatenate(name="fusion_pooled")(
+        [layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)]
+    )
+    x = layers.Dropout(settings.dropout, name="fusion_dropout")(x)
+    x = layers.Dense(settings.hidden, activation="relu", name="fusion_hidden")(x)
+    x = layers.Dense(width, activation="relu", name="fusion_features")(x)
+    features = keras.Model(tap, x, name="fusion")
+    joined = keras.Input((width,))
+    logits = layers.Dense(bins, dtype="float32", name="fusion_histogram")(joined)
+    return features, keras.Model(joined, logits, name="fusion_head")
+
+
 def pixels_from_L(L: tf.Tensor) -> tf.Tensor:  # noqa: N802
     """L float32 [N, 224, 224, 1] in [0, 100] -> VGG16's input: grey in BGR, mean subtracted."""
     return 2.55 * L - tf.constant(BGR_MEAN, tf.float32)
@@ -144,7 +188,8 @@ def build_decoder(settings: Decoder) -> keras.Model:
 
     Starts from block5_pool (pooled here from block5_conv3), doubles the side three times by
     transposed convolution, and at each size adds a projection of the encoder's tap of that size
-    (the residual connections) and, at 28x28, a global feature of the photo.
+    (the residual connections) and, at 28x28, a global feature of the photo; with
+    `settings.fusion`, another one comes in as the input "fusion" float32 [N, fusion].
     """
     conv = _Conv(settings)
     inputs = {
@@ -153,6 +198,11 @@ def build_decoder(settings: Decoder) -> keras.Model:
         if name in settings.taps
     }
     scaled = {name: TapScale(name=f"{name}_scale")(tap) for name, tap in inputs.items()}
+
+    def drop(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+        if not settings.dropout:
+            return x
+        return layers.SpatialDropout2D(settings.dropout, name=f"dropout_{name}")(x)
 
     def norm_relu(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
         return layers.ReLU(name=f"{name}_relu")(
@@ -175,17 +225,21 @@ def build_decoder(settings: Decoder) -> keras.Model:
 
     x = layers.MaxPooling2D(name="block5_pool")(scaled["block5_conv3"])
     x = norm_relu(conv(settings.width_7, 3, "conv_7")(x), "conv_7")
-    if settings.dropout:
-        x = layers.SpatialDropout2D(settings.dropout, name="dropout_7")(x)
+    x = drop(x, "7")
     pooled = layers.GlobalAveragePooling2D(name="global_pool")(x)
     everywhere = layers.Dense(settings.width_7, activation="relu", name="global_dense")(pooled)
     everywhere = layers.Dense(settings.width_28, name="global_feature")(everywhere)
+    if settings.fusion:
+        inputs["fusion"] = keras.Input((settings.fusion,), name="fusion")
+        # Zero at first: a decoder that was trained without it starts as it was.
+        joined = layers.Dense(settings.width_28, kernel_initializer="zeros", name="fusion_feature")
+        everywhere = layers.Add(name="global_add")([everywhere, joined(inputs["fusion"])])
     everywhere = layers.Reshape((1, 1, settings.width_28), name="global_reshape")(everywhere)
 
-    x = join(x, 14, settings.width_14, [])
+    x = drop(join(x, 14, settings.width_14, []), "14")
     for i in range(settings.blocks):
         x = residual_block(x, settings.width_14, f"block_14_{i + 1}")
-    x = join(x, 28, settings.width_28, [everywhere])
+    x = drop(join(x, 28, settings.width_28, [everywhere]), "28")
     for i in range(settings.blocks):
         x = residual_block(x, settings.width_28, f"block_28_{i + 1}")
     x = join(x, 56, settings.width_56, [])
@@ -208,8 +262,11 @@ def build_heads(settings: Decoder, bins: int) -> tuple[keras.Model, keras.Model]
             name=name,
             kernel_initializer="glorot_uniform",
             kernel_regularizer=regularizer,
+            dtype="float32",
         )(features)
-        return keras.Model(features, layers.Rescaling(scale)(out), name=f"{name}_head")
+        return keras.Model(
+            features, layers.Rescaling(scale, dtype="float32")(out), name=f"{name}_head"
+        )
 
     # ab/128 is of the order of 0.1: scaled, a step of the optimiser moves both heads alike.
     return head(2, "regression", 0.1), head(bins, "distribution", 1.0)

@@ -1,12 +1,15 @@
 """A run's folder: best weights, history, the state to resume from."""
 
 import csv
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
+from numpy.typing import NDArray
 
-from training.colorizer import Colorizer
+from training.network import WeightsError
 
 PROGRESS_COLUMNS = (
     "epoch",
@@ -35,6 +38,16 @@ class Run:
         return self.folder / "best.weights.npz"
 
     @property
+    def last(self) -> Path:
+        """Weights of the last epoch."""
+        return self.folder / "last.weights.npz"
+
+    @property
+    def fusion(self) -> Path:
+        """Weights of the network trained apart."""
+        return self.folder / "fusion.weights.npz"
+
+    @property
     def history(self) -> Path:
         """A line an epoch."""
         return self.folder / "history.csv"
@@ -45,34 +58,51 @@ class Run:
         return self.folder / "state"
 
 
-def save_weights(path: Path, network: Colorizer) -> None:
-    """Write all weights as float32 arrays in one .npz, whole or not at all."""
-    arrays = {
-        f"{part.name}/{i}": w
-        for part in network.trainable_parts
-        for i, w in enumerate(part.get_weights())
+def named_weights(parts: Iterable[keras.Model]) -> dict[str, keras.Variable]:
+    """Every weight of the models by "model:layer/weight", but for random generators' states."""
+    return {
+        f"{part.name}:{weight.path}": weight
+        for part in parts
+        for weight in part.weights
+        if "seed_generator" not in weight.path
     }
+
+
+def save_weights(path: Path, parts: Iterable[keras.Model]) -> None:
+    """Write all weights as float32 arrays in one .npz, whole or not at all."""
     partial = path.with_suffix(".part.npz")
-    np.savez(partial, **arrays)
+    arrays = {name: np.asarray(w) for name, w in named_weights(parts).items()}
+    np.savez(partial, allow_pickle=False, **arrays)
     partial.replace(path)
 
 
-def load_weights(path: Path, network: Colorizer) -> None:
-    """Read what save_weights wrote; parts that the file lacks (a frozen encoder) are kept."""
+def load_weights(path: Path, parts: Iterable[keras.Model]) -> list[str]:
+    """Read what save_weights wrote, as `assign` does."""
     with np.load(path) as arrays:
-        for part in network.trainable_parts:
-            count = len(part.weights)
-            if f"{part.name}/0" in arrays.files:
-                part.set_weights([arrays[f"{part.name}/{i}"] for i in range(count)])
+        return assign(arrays, parts)
 
 
-def average_with(path: Path, network: Colorizer) -> None:
-    """Replace the network's weights by their mean with those stored, part by part."""
+def assign(arrays: Mapping[str, NDArray[np.float32]], parts: Iterable[keras.Model]) -> list[str]:
+    """Set the weights that `arrays` names; those it lacks are kept, and their names returned.
+
+    Raises WeightsError when a weight has another shape there.
+    """
+    missing = []
+    for name, weight in named_weights(parts).items():
+        if name not in arrays:
+            missing.append(name)
+        elif arrays[name].shape != tuple(weight.shape):
+            raise WeightsError(f"{name} is {list(arrays[name].shape)}, not {list(weight.shape)}")
+        else:
+            weight.assign(arrays[name])
+    return missing
+
+
+def average_with(path: Path, parts: Iterable[keras.Model]) -> None:
+    """Replace the weights by their mean with those stored."""
     with np.load(path) as arrays:
-        for part in network.trainable_parts:
-            part.set_weights(
-                [(w + arrays[f"{part.name}/{i}"]) / 2 for i, w in enumerate(part.get_weights())]
-            )
+        for name, weight in named_weights(parts).items():
+            weight.assign((np.asarray(weight) + arrays[name]) / 2)
 
 
 def append_history(path: Path, line: dict[str, float]) -> None:

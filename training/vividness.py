@@ -1,0 +1,167 @@
+"""The calibration of vividness: 0 is the least error, 1 the truth's colourfulness, even between."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from model_store.lab import lab_to_srgb
+from training.colorizer import Colorizer, blend
+from training.config import Publish
+from training.feed import Batch, shrink
+from training.metrics import colourfulness, psnr
+
+Float = NDArray[np.float32]
+
+TEMPERATURES = (0.15, 0.25, 0.38, 0.6)  # of the annealed mean at vividness 1
+SCALES = tuple(round(0.70 + 0.05 * i, 2) for i in range(9))  # of the regression at vividness 0
+KNOTS = 11
+LARGEST_SCALE = 2.0
+ROUNDING = 0.05  # of the default vividness
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A network's answers to photos at its own size: everything that a blend is made of.
+
+    L float32 [N, 56, 56]; truth, regression and, for each temperature, the annealed mean:
+    float32 [N, 56, 56, 2], Lab units.
+    """
+
+    L: Float
+    truth: Float
+    regression: Float
+    annealed: dict[float, Float]
+
+
+@dataclass(frozen=True)
+class Point:
+    """Vividness, mean gain over grey in dB of sRGB, mean colourfulness over the truth's."""
+
+    vividness: float
+    gain: float
+    colourfulness_ratio: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The settings found, and what they give, vividness by vividness.
+
+    safe_gains are the photos' gains at vividness 0, dB.
+    """
+
+    settings: Publish
+    points: tuple[Point, ...]
+    safe_gains: tuple[float, ...]
+
+    def gain_at(self, colourfulness_ratio: float) -> float:
+        """Gain where the colourfulness is that share of the truth's, between the points."""
+        ratios = [p.colourfulness_ratio for p in self.points]
+        return float(np.interp(colourfulness_ratio, ratios, [p.gain for p in self.points]))
+
+
+def collect(network: Colorizer, batches: Iterable[Batch]) -> Answers:
+    """Run the network over batches of "ab" with "L", or with taps and "lightness"."""
+    columns: dict[str, list[Float]] = {"L": [], "truth": [], "regression": []}
+    annealed: dict[float, list[Float]] = {t: [] for t in TEMPERATURES}
+    features = tf.function(
+        lambda batch: network.features(
+            network.taps(batch["L"]) if "L" in batch else network.refreshed(batch)
+        )
+    )
+    for batch in batches:
+        small = batch["lightness"] if "lightness" in batch else shrink(batch["L"])
+        x = features({name: value for name, value in batch.items() if name != "lightness"})
+        columns["L"].append(small.numpy()[..., 0])
+        columns["truth"].append(batch["ab"].numpy())
+        columns["regression"].append(network.ab(x).numpy())
+        for t, means in annealed.items():
+            means.append(network.vivid_ab(x, tf.fill([len(x)], t)).numpy())
+    joined = {name: np.concatenate(values) for name, values in columns.items()}
+    return Answers(**joined, annealed={t: np.concatenate(v) for t, v in annealed.items()})
+
+
+class _Ruler:
+    """Measures chroma for the photos of `answers`; what doesn't depend on it is measured once."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._L = answers.L
+        self._truth = [self._photo(i, ab) for i, ab in enumerate(answers.truth)]
+        nothing = np.zeros_like(answers.truth[0])
+        self._grey = [psnr(self._photo(i, nothing), t) for i, t in enumerate(self._truth)]
+        self._colourful = float(np.mean([colourfulness(t) for t in self._truth]))
+
+    def _photo(self, i: int, ab: Float) -> NDArray[np.uint8]:
+        return np.asarray(lab_to_srgb(self._L[i], ab), np.uint8)
+
+    def gains(self, ab: Float) -> list[float]:
+        """Gain over grey in dB of each photo, of ab [N, 56, 56, 2]."""
+        photos = [self._photo(i, each) for i, each in enumerate(ab)]
+        pairs = zip(photos, self._truth, self._grey, strict=True)
+        return [psnr(photo, truth) - grey for photo, truth, grey in pairs]
+
+    def ratio(self, ab: Float) -> float:
+        """Mean colourfulness over the truth's, of ab [N, 56, 56, 2]."""
+        photos = [colourfulness(self._photo(i, each)) for i, each in enumerate(ab)]
+        return float(np.mean(photos)) / self._colourful
+
+
+def calibrate_vividness(answers: Answers, settings: Publish) -> Calibration:
+    """Find the settings of the blend that make vividness mean what it says.
+
+    At 0 the regression, scaled to the highest gain; at 1 the annealed mean of the temperature that
+    loses least, scaled to the truth's colourfulness; between them the shares at which
+    colourfulness rises evenly. The default is where it reaches `default_colourfulness`.
+    """
+    ruler = _Ruler(answers)
+    safe_scale = max(SCALES, key=lambda s: np.mean(ruler.gains(s * answers.regression)))
+    ends = []
+    for temperature, annealed in answers.annealed.items():
+        scale = _scale_to_truth(ruler, annealed)
+        ends.append((float(np.mean(ruler.gains(scale * annealed))), temperature, scale))
+    _, temperature, vivid_scale = max(ends)
+    found = settings.model_copy(
+        update={
+            "temperature": temperature,
+            "safe_scale": safe_scale,
+            "vivid_scale": round(vivid_scale, 3),
+            "shares": (0.0, 1.0),
+        }
+    )
+
+    def measured(vividness: float, settings: Publish) -> Point:
+        v = np.full(len(answers.L), vividness, np.float32)
+        annealed = answers.annealed[temperature]
+        ab = np.asarray(blend(answers.regression, annealed, v, settings))
+        return Point(vividness, float(np.mean(ruler.gains(ab))), ruler.ratio(ab))
+
+    steps = [round(i / (KNOTS - 1), 3) for i in range(KNOTS)]
+    ratios = [measured(v, found).colourfulness_ratio for v in steps]
+    ratios = list(np.maximum.accumulate(ratios))
+    wanted = np.linspace(ratios[0], ratios[-1], KNOTS)
+    shares = tuple(round(float(s), 3) for s in np.interp(wanted, ratios, steps))
+    found = found.model_copy(update={"shares": (0.0, *shares[1:-1], 1.0)})
+    points = tuple(measured(v, found) for v in steps)
+    reached = np.interp(
+        settings.default_colourfulness, [p.colourfulness_ratio for p in points], steps
+    )
+    default = round(float(np.ceil(reached / ROUNDING - 1e-6)) * ROUNDING, 2)
+    return Calibration(
+        found.model_copy(update={"default_vividness": min(1.0, default)}),
+        points,
+        tuple(ruler.gains(safe_scale * answers.regression)),
+    )
+
+
+def _scale_to_truth(ruler: _Ruler, ab: Float) -> float:
+    """The factor of ab that reaches the truth's colourfulness, by bisection."""
+    low, high = 0.2, LARGEST_SCALE
+    for _ in range(7):
+        middle = (low + high) / 2
+        if ruler.ratio(middle * ab) < 1:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
