@@ -44,8 +44,8 @@ class Result:
     psnr (dB), ab_error (Lab units), hue_error (degrees), ssim, colourfulness and accuracy, and
     the same of each baseline with "_grey", "_mean_colour", "_nearest" behind (ssim: grey's only);
     colourfulness_truth; b_larger, the share of pixels with b > a in the truth, which is what the
-    constant answers reach; for people with enough skin the measures of `training.skin`; lpips,
-    where the plan has it.
+    constant answers reach; for people with enough skin the measures of `training.skin`; lpips
+    or lpips_uncalibrated, where the plan has it.
     """
 
     file: str
@@ -156,10 +156,11 @@ def _measure(photo: _Photo, answers: _Answers, plan: Plan) -> Measured:
         measured[vividness] = _measures(photo, ab, output) | {"ssim": ssim(output, photo.truth)}
     if plan.perceptual:
         # One call, so that the truth's features are computed once.
-        distances = iter(plan.perceptual(photo.truth, [*pictures.values(), *outputs.values()]))
-        known |= {f"lpips_{name}": next(distances) for name in pictures}
+        compared = [*pictures.values(), *outputs.values()]
+        distances = iter(plan.perceptual.distances(photo.truth, compared))
+        known |= {f"{plan.perceptual.name}_{name}": next(distances) for name in pictures}
         for measures in measured.values():
-            measures["lpips"] = next(distances)
+            measures[plan.perceptual.name] = next(distances)
     outcomes = {
         v: Outcome(
             Result(photo.file, photo.kind, measured[v] | known),

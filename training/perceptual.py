@@ -1,6 +1,7 @@
 """LPIPS, a distance of pictures in deep features, where the `evaluate` extra is installed."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,20 @@ from numpy.typing import NDArray
 from training.network import BGR_MEAN, BLOCKS
 
 Image = NDArray[np.uint8]
-Perceptual = Callable[[Image, list[Image]], list[float]]
 SIDE = 256  # pixels: larger photos are reduced to it
 _LEAST = 16  # pixels that four poolings need
+
+
+@dataclass(frozen=True)
+class Perceptual:
+    """A distance under the name of its column: "lpips", or "lpips_uncalibrated".
+
+    distances: (truth, pictures) -> a distance each: uint8 sRGB [H, W, 3] of one size; 0 for equal
+    pictures.
+    """
+
+    name: str
+    distances: Callable[[Image, list[Image]], list[float]]
 
 
 class UnavailableError(Exception):
@@ -29,12 +41,12 @@ def load_perceptual(weights: Path | None) -> Perceptual:
       block1_conv1/bias and so on; BGR, 0 to 255, less the mean). The paper's linear weights were
       calibrated for the channels of torchvision's VGG16, a network trained anew, and mean nothing
       for these; so every channel weighs 1: the paper's uncalibrated distance, on a scale of its
-      own. Compare it within one evaluation or between evaluations, not with published LPIPS.
+      own. Compare it within one evaluation or between evaluations, not with published LPIPS; its
+      column is "lpips_uncalibrated".
     - .pth: torchvision's state dict of vgg16 (vgg16-397923af.pth), with the calibrated linear
       weights: the published LPIPS.
 
-    Returns (truth, pictures) -> distances: uint8 sRGB [H, W, 3] of one size; 0 for equal
-    pictures. Photos with a side over 256 pixels are reduced to it by area means first: LPIPS was
+    Photos with a side over 256 pixels are reduced to it by area means first: LPIPS was
     calibrated on patches of 64, and colour has no finer detail.
 
     Raises UnavailableError without weights, or where lpips or torch can't be imported.
@@ -67,13 +79,13 @@ def load_perceptual(weights: Path | None) -> Perceptual:
         small = np.stack([_reduce(image) for image in images])
         return torch.from_numpy(small.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1)
 
-    def perceptual(truth: Image, pictures: list[Image]) -> list[float]:
+    def measure(truth: Image, pictures: list[Image]) -> list[float]:
         with torch.inference_mode():
             # The truth's features are computed once, and broadcast.
             distances = model(batch([truth]), batch(pictures))
         return [float(d) for d in distances.flatten()]
 
-    return perceptual
+    return Perceptual("lpips_uncalibrated" if original else "lpips", measure)
 
 
 def _reduce(image: Image) -> Image:

@@ -14,21 +14,28 @@ from training.evaluate import Result
 Summary = dict[str, dict[str, float]]
 Values = NDArray[np.float64]  # a measure's values, one a photo along the last axis
 RESAMPLES = 2000
-COMPARED = ("psnr", "ab_error", "ssim", "hue_error", "colourfulness", "accuracy", "lpips",
-            "skin_ab_error", "skin_hue_error", "skin_chroma_ratio")  # fmt: skip
+COMPARED = (
+    *("psnr", "ab_error", "ssim", "hue_error", "colourfulness", "accuracy"),
+    *("lpips", "lpips_uncalibrated"),
+    *("skin_ab_error", "skin_hue_error", "skin_chroma_ratio"),
+)
 
 
 def summarise(results: list[Result]) -> Summary:
     """Average over all photos ("all") and over each kind; every measure with its baselines.
 
-    Each measure's mean is over the photos that have it, absent where none has. Beside them:
+    Each measure's mean is over the photos that have it, absent where none has; skin's is by kind
+    only. Beside them:
     "photos", and "skin_photos" where skin was measured; "gain", PSNR over that of the grey photo,
     and the same of each other baseline; "colourfulness_ratio", output to truth, and of each
     other baseline; "accuracy_constant", the better constant answer's. Gain, ratio, LPIPS and
     skin's ab error come with the ends of their 95% interval ("gain_low", "gain_high"): the photos
     are one draw of many, bootstrapped over photos.
     """
-    return {name: _averages(group) for name, group in _groups(results).items()}
+    summary = {name: _averages(group) for name, group in _groups(results).items()}
+    # Only people's is measured: among all photos it would be the same figures again.
+    summary["all"] = {n: v for n, v in summary["all"].items() if not n.startswith("skin")}
+    return summary
 
 
 def _groups(results: list[Result]) -> dict[str, list[Result]]:
@@ -67,7 +74,7 @@ def _averages(results: list[Result]) -> dict[str, float]:
             (columns["colourfulness"], columns["colourfulness_truth"]),
         ),
     }
-    for name in ("lpips", "skin_ab_error"):
+    for name in ("lpips", "lpips_uncalibrated", "skin_ab_error"):
         if name in columns:
             statistics[name] = (_mean, (columns[name],))
     for name, (statistic, values) in statistics.items():

@@ -13,6 +13,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from model_store.contract import GuidedFilter
 from model_store.store import BUNDLED_ROOT, ModelStore
 from training.evaluate import Plan, evaluate
+from training.perceptual import Perceptual
 from training.saved_model import Network, load_network, mirrored
 
 COLOUR = Path(__file__).parents[2] / "samples" / "colour"
@@ -71,14 +72,14 @@ def test_skin_is_looked_for_in_photos_of_people_that_show_enough() -> None:
 
 
 def test_nearest_photo_and_lpips_stand_beside_the_model() -> None:
-    def perceptual(truth: Image8, pictures: list[Image8]) -> list[float]:
+    def distances(truth: Image8, pictures: list[Image8]) -> list[float]:
         return [float(np.abs(p.astype(float) - truth).mean()) for p in pictures]
 
     plan = replace(
         PLAN,
         vividness=(0.0, 1.0),
         nearest=lambda L: np.full((*L.shape[:2], 2), (5, 6), np.float32),
-        perceptual=perceptual,
+        perceptual=Perceptual("lpips", distances),
     )
     photos = [(COLOUR / "astronaut.jpg", "people")]
     (photo,) = evaluate(constant(5, 6), photos, plan)
@@ -87,7 +88,7 @@ def test_nearest_photo_and_lpips_stand_beside_the_model() -> None:
     for name in ("psnr", "ab_error", "hue_error", "colourfulness", "accuracy", "lpips"):
         assert measures[name] == pytest.approx(measures[f"{name}_nearest"])
     truth, grey = photo.outcomes[1.0].truth, photo.outcomes[1.0].grey
-    assert measures["lpips_grey"] == perceptual(truth, [grey])[0]
+    assert measures["lpips_grey"] == distances(truth, [grey])[0]
     assert measures["lpips_grey"] != measures["lpips"]
     assert photo.deviations is None
 
