@@ -36,7 +36,7 @@ LOCK  := $(UV) pip compile pyproject.toml --universal --python-version 3.$(MIN_P
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format lock train evaluate picture bench image clean
+.PHONY: help serve test lint format lock train thesis evaluate picture bench image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ lock: $(UV) ## write requirements/*.lock from pyproject.toml (ARGS=--upgrade for
 
 train: $(DEV) ## make a model from PHOTOS by CONFIG, its work in RUNS (see docs/training.md)
 	$(TRAIN) scan $(FIT) && $(TRAIN) cache $(FIT) && $(TRAIN) fit $(FIT) $(ARGS)
+
+thesis: $(DEV) ## train and measure the thesis's four models, write docs/thesis.md (PHOTOS, ARGS)
+	$(TRAIN) thesis --photos $(PHOTOS) $(ARGS)
 
 evaluate: $(DEV) ## measure the bundled model on PHOTOS, or another (ARGS="--store FOLDER")
 	$(TRAIN) evaluate $(PHOTOS) $(ARGS)

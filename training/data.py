@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +16,11 @@ from numpy.typing import NDArray
 from model_store.contract import network_input
 from model_store.lab import srgb_to_lab
 from training.config import Data
+from training.datasets import SUFFIXES as SUFFIXES  # what a photo's name ends in
+from training.datasets import DataSetError, data_set, locate, photos_below
 
 TARGET_SIZE = 56
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+log = logging.getLogger(__name__)
 
 
 class DataError(Exception):
@@ -30,7 +33,8 @@ class UnusablePhotoError(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """A usable photo: path below the root, its folder of the configuration, kind, split, hash."""
+    """A usable photo: path below the root, its folder of the configuration, kind,
+    split ("train", "val" or "test"), hash."""
 
     file: str
     folder: str
@@ -78,11 +82,20 @@ def split_of(sha256: str, val_fraction: float) -> str:
     return "val" if int(sha256[:8], 16) / 2**32 < val_fraction else "train"
 
 
-def _photos_below(root: Path, folder: str) -> list[Path]:
+def _photos_of(root: Path, folder: str) -> tuple[list[Path], str]:
+    """The photos that a name of [data] means, and their kind where the registry knows it."""
+    try:
+        if entry := data_set(folder):
+            photos, remark = locate(root, folder, entry)
+            if remark:
+                log.warning(remark)
+            return photos, entry.kind
+    except DataSetError as e:
+        raise DataError(str(e)) from None
     base = root / folder
     if not base.is_dir():
         raise DataError(f"no folder {base}: check --photos and the [data] section")
-    return sorted(p for p in base.rglob("*") if p.suffix.lower() in SUFFIXES)
+    return photos_below(base), ""
 
 
 def read_kinds(root: Path, manifest: str | None) -> dict[str, str]:
@@ -96,16 +109,19 @@ def read_kinds(root: Path, manifest: str | None) -> dict[str, str]:
 def scan(root: Path, data: Data) -> Iterator[Entry | tuple[str, str]]:
     """Look at every photo: yields an Entry for a usable one, else (file, reason).
 
-    Broken, too small, grey and repeated files are not usable. Raises DataError for a missing
-    folder.
+    Broken, too small, grey and repeated files are not usable. A photo's kind is the manifest's,
+    else its data set's. Raises DataError for a missing folder or data set.
     """
     kinds = read_kinds(root, data.manifest)
-    jobs = [(p, f, "train") for f in data.train for p in _photos_below(root, f)]
-    jobs += [(p, f, "val") for f in data.val for p in _photos_below(root, f)]
+    jobs = []
+    for split, folders in (("train", data.train), ("val", data.val), ("test", data.test)):
+        for folder in folders:
+            photos, kind = _photos_of(root, folder)
+            jobs += [(p, folder, kind, split) for p in photos]
     seen: set[str] = set()
 
-    def look(job: tuple[Path, str, str]) -> Entry | tuple[str, str]:
-        path, folder, split = job
+    def look(job: tuple[Path, str, str, str]) -> Entry | tuple[str, str]:
+        path, folder, kind, split = job
         name = path.relative_to(root).as_posix()
         try:
             rgb = read_photo(path)
@@ -118,9 +134,9 @@ def scan(root: Path, data: Data) -> Iterator[Entry | tuple[str, str]]:
         except UnusablePhotoError as e:
             return name, str(e)
         sha = hashlib.sha256(path.read_bytes()).hexdigest()
-        if not data.val:
+        if split == "train" and not data.val:
             split = split_of(sha, data.val_fraction)
-        return Entry(name, folder, kinds.get(name, ""), split, sha, round(chroma, 2))
+        return Entry(name, folder, kinds.get(name, kind), split, sha, round(chroma, 2))
 
     with ThreadPoolExecutor(2) as pool:
         for found in pool.map(look, jobs):

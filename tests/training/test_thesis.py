@@ -1,0 +1,218 @@
+"""The thesis's experiment: its settings, its document's statements, and a tiny run of it all."""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from training.config import read_config
+from training.data import DataError
+from training.features import Row
+from training.run import Run
+from training.thesis import open_feed, sample, train, variants
+from training.thesis_document import claims, document
+from training.thesis_measures import FAILURES, Figures, Interval, KindAccuracy, ModelFigures, Scores
+
+ROOT = Path(__file__).parents[2]
+CONFIG = """
+name = "tiny"
+seed = 3
+[data]
+train = ["train"]
+val = ["val"]
+test = ["test"]
+manifest = "manifest.csv"
+[encoder]
+weights = "none"
+[cache]
+workers = 1
+[decoder]
+width_7 = 8
+width_14 = 8
+width_28 = 8
+width_56 = 8
+blocks = 0
+[fit]
+epochs = 1500
+copies = 0
+batch = 3
+warmup_steps = 1
+weight_decay = 0.0
+distribution_weight = 0.0
+[thesis]
+epochs = 2
+train_photos = 3
+l1 = 1e-6
+l2 = 1e-4
+people = ["astronaut.jpg"]
+"""
+
+
+def figures() -> Figures:
+    """Figures of a run in which all that the thesis found is found."""
+    nothing: Interval = (0.5, 0.4, 0.6)
+    failures = dict.fromkeys(FAILURES, nothing) | {
+        "scenery_excess": (-0.2, -0.3, -0.1), "colourfulness": (0.6, 0.5, 0.7),
+        "blobs": (0.03, 0.02, 0.04), "sky": (1.5, 1.2, 1.8),
+    }  # fmt: skip
+    half: Interval = (0.8, 0.75, 0.85)
+
+    def model(val_loss: float) -> ModelFigures:
+        scores = Scores(0.004, val_loss, 0.009, half, half, nothing, nothing)
+        return ModelFigures([9.0, 6, 4], [9.0, 8, 8.5], 2, 60.0, scores, scores, failures)
+
+    accuracy = {"all": KindAccuracy(520, half, 0.7)}
+    return Figures(
+        command="python -m training thesis", machine="2 cores", parameters=1, widths={"width_7": 8},
+        settings=dict.fromkeys(("learning_rate", "batch", "l1", "l2", "seed"), 1.0),
+        photos={s: {"scenery": 5} for s in ("train", "val", "test")}, epochs=3, epochs_thesis=1500,
+        models={"none": model(0.01), "l1": model(0.008), "l2": model(0.0095), "both": model(0.009)},
+        chosen="l1", accuracy={"test": accuracy, "val": accuracy}, measuring_seconds=1.0,
+    )  # fmt: skip
+
+
+def verdicts(f: Figures) -> dict[str, str]:
+    return {c.title.split(" (")[0]: c.verdict for c in claims(f)}
+
+
+def with_failure(f: Figures, name: str, value: Interval) -> Figures:
+    chosen = f.models[f.chosen]
+    changed = replace(chosen, failures=chosen.failures | {name: value})
+    return replace(f, models=f.models | {f.chosen: changed})
+
+
+def test_every_finding_is_reproduced_by_figures_that_show_it() -> None:
+    assert set(verdicts(figures()).values()) == {"reproduced"}
+
+
+@pytest.mark.parametrize(
+    ("failure", "value", "title"),
+    [
+        ("scenery_excess", (-0.1, -0.2, 0.05), "Scenery is coloured better than the rest"),
+        ("colourfulness", (0.9, 0.8, 1.0), "Muted tones"),
+        ("brown", (0.1, -0.02, 0.2), "Sepia tones"),
+        ("skin_excess", (-0.1, -0.2, -0.05), "Skin"),
+        ("rest_excess", (0.0, -0.1, 0.1), "Clothes"),
+        ("entropy", (-0.2, -0.3, -0.1), "Multicoloured objects"),
+        ("blobs", (0.001, 0.0, 0.002), "Blobs"),
+        ("sky", (0.7, 0.6, 0.8), "Choppy gradients"),
+    ],
+)
+def test_a_verdict_turns_with_its_figure(failure: str, value: Interval, title: str) -> None:
+    changed = verdicts(with_failure(figures(), failure, value))
+    assert changed.pop(title) == "not reproduced"
+    assert set(changed.values()) == {"reproduced"}
+
+
+def test_overfitting_regularisation_and_accuracy_turn_with_their_figures() -> None:
+    f = figures()
+    flat = replace(f.models["none"], train_curve=[9.0, 8, 7], val_curve=[9.0, 8, 7])
+    assert verdicts(replace(f, models=f.models | {"none": flat}))[
+        "Without regularisation the model overfits"
+    ] == "not reproduced"  # fmt: skip
+    same = replace(f, models=dict.fromkeys(f.models, f.models["none"]))
+    assert verdicts(same)["Regularisation lowers the validation loss"] == "not reproduced"
+    low = {"all": KindAccuracy(520, (0.6, 0.58, 0.62), 0.55)}
+    changed = verdicts(replace(f, accuracy={"test": low, "val": {}}))
+    assert changed["83% accuracy on test photos"] == "not reproduced"
+    assert changed["76% accuracy on validation photos"] == "not measured"
+
+
+def test_the_document_holds_the_figures_and_names_data_and_length() -> None:
+    text = document(figures())
+    assert "3 epochs of 5 photos. The thesis: 1,500 epochs" in text
+    assert "80.0% [75.0, 85.0]" in text
+    assert "10.0 points" in text.replace("+10.0", "10.0")
+    assert "Training and validation loss part at epoch 2 of 3" in text
+    assert "nan" not in text
+
+
+def test_the_sample_is_a_folders_first_photos_without_copies() -> None:
+    rows = [Row("v", "val", "", "val", 0)]
+    for folder, count in (("big", 20), ("small", 10), ("other", 9)):
+        rows += [Row(f"{folder}{i}", folder, "", "train", c) for c in (0, 1) for i in range(count)]
+    chosen = [rows[i].file for i in sample(rows, ("big", "small"), 6)]
+    assert chosen == ["big0", "big1", "big2", "big3", "small0", "small1"]
+    assert len(sample(rows, ("big", "small"), None)) == 30
+    with pytest.raises(DataError, match="none"):
+        sample(rows, ("none",), 6)
+
+
+def test_the_configuration_of_the_thesis_is_what_the_thesis_says() -> None:
+    config = read_config(ROOT / "training" / "configs" / "thesis.toml")
+    assert config.fit.epochs == 1500
+    assert (config.fit.regression_loss, config.fit.distribution_weight) == ("mse", 0)
+    four = variants(config)
+    regularised = {name: (c.decoder.l1 > 0, c.decoder.l2 > 0) for name, c in four.items()}
+    assert regularised == {
+        "none": (False, False), "l1": (True, False), "l2": (False, True), "both": (True, True),
+    }  # fmt: skip
+    assert {c.fit.epochs for c in four.values()} == {config.thesis.epochs}
+    assert {c.fit.epochs for c in variants(config, 1500).values()} == {1500}
+    # Nothing else regularises the model that goes without.
+    none = four["none"]
+    assert (none.fit.weight_decay, none.fit.ema_momentum, none.decoder.dropout) == (0, 0, 0)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("photos")
+    lines = ["file,kind"]
+    samples = sorted((ROOT / "samples" / "colour").iterdir())
+    for i, path in enumerate(samples[:11]):
+        split = "train" if i < 5 else "val" if i < 8 else "test"
+        (root / split).mkdir(exist_ok=True)
+        shutil.copy(path, root / split / path.name)
+        lines.append(f"{split}/{path.name},{'people' if i % 3 else 'scenery'}")
+    (root / "shown").mkdir()
+    for name in ("astronaut.jpg", "pagoda.jpg"):
+        shutil.copy(ROOT / "samples" / "colour" / name, root / "shown" / name)
+    (root / "manifest.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def run(folder: Path, photos: Path) -> "subprocess.CompletedProcess[str]":
+    (folder / "tiny.toml").write_text(CONFIG)
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "training", "thesis", "--config", str(folder / "tiny.toml")),
+            *("--photos", str(photos), "--run", str(folder / "run")),
+            *("--pictures", str(photos / "shown"), "--document", str(folder / "thesis.md")),
+        ],
+        capture_output=True, text=True, cwd=ROOT, timeout=300,
+    )  # fmt: skip
+
+
+def test_four_models_are_trained_measured_and_described_and_not_trained_again(
+    tmp_path: Path, photos: Path
+) -> None:
+    done = run(tmp_path, photos)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "thesis.md").read_text()
+    assert "2 epochs of 3 photos. The thesis: 1,500 epochs" in text
+    measured = json.loads((tmp_path / "run" / "figures.json").read_text())
+    assert measured["photos"]["train"].keys() <= {"people", "scenery"}
+    assert sum(measured["photos"]["test"].values()) == 3
+    starts = {n: m["train_curve"][0] for n, m in measured["models"].items()}
+    assert len(starts) == 4
+    assert len({round(x, 4) for x in starts.values()}) == 1  # the same start and order of photos
+    for name in ("thesis-curves.png", "thesis-hues.png", "thesis-models.jpg",
+                 "thesis-failures.jpg"):  # fmt: skip
+        assert name in text
+        assert np.ptp(np.asarray(Image.open(tmp_path / "images" / name))) > 100
+    # Called again: nothing is trained; nor is a run of other settings taken for it.
+    config = read_config(tmp_path / "tiny.toml")
+    feed = open_feed(tmp_path / "run" / "cache", config)
+    assert [
+        train(each, Run(tmp_path / "run" / name), feed, print, lambda _done, _of: None)
+        for name, each in variants(config).items()
+    ] == [False] * 4
+    other = variants(config)["l1"]
+    with pytest.raises(DataError, match="other settings"):
+        train(other, Run(tmp_path / "run" / "l2"), feed, print, lambda _done, _of: None)
