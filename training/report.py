@@ -55,26 +55,22 @@ _EMPTY = {"accuracy_grey", "accuracy_mean_colour"}
 
 
 def _cell(line: dict[str, float], measure: Measure, suffix: str = "") -> str:
-    """The value with its interval, or nothing where it wasn't measured."""
+    """The value, or nothing where it wasn't measured."""
     key = measure.key + suffix
     if key not in line or key in _EMPTY:
         return ""
+    return f"{line[key]:{measure.sign}.{measure.digits}f}"
 
-    def text(value: float) -> str:
-        return f"{value:{measure.sign}.{measure.digits}f}"
 
-    if f"{key}_low" not in line:
-        return text(line[key])
-    return f"{text(line[key])} [{text(line[f'{key}_low'])}, {text(line[f'{key}_high'])}]"
+def _cell_with_interval(line: dict[str, float], measure: Measure) -> str:
+    low, high = _cell(line, measure, "_low"), _cell(line, measure, "_high")
+    return _cell(line, measure) + (f" [{low}, {high}]" if low else "")
 
 
 def summary_table(summary: Summary, title: str) -> Table:
-    """For the terminal: a line a measure, each baseline below its own; a column a kind of photo.
-
-    In brackets: the 95% interval.
-    """
+    """For the terminal: a line a measure, its interval and baselines below; a column a kind."""
     out = Table(title=title)
-    out.add_column("")
+    out.add_column("", no_wrap=True)
     for name in summary:
         out.add_column(name, justify="right")
     for section in SECTIONS:
@@ -85,7 +81,7 @@ def summary_table(summary: Summary, title: str) -> Table:
         out.add_section()
         out.add_row("photos" if section.photos == "photos" else "photos with skin", *counts)
         for measure in section.measures:
-            suffixes = {"": measure.label} | {
+            suffixes = {"": measure.label, "_low": "  95% from", "_high": "  to"} | {
                 f"_{name}": f"  of {'the ' * (name != 'grey')}{label}"
                 for name, label in BASELINES.items()
             }
@@ -113,7 +109,7 @@ def _markdown(summary: Summary, section: Section) -> str:
             if measure.key in line:
                 baselines = (_cell(line, measure, f"_{name}") for name in measured)
                 cells = [measure.label, kind, f"{line[section.photos]:.0f}",
-                         _cell(line, measure), *baselines]  # fmt: skip
+                         _cell_with_interval(line, measure), *baselines]  # fmt: skip
                 rows.append("| " + " | ".join(cells) + " |")
     if not rows:
         return ""
@@ -130,7 +126,7 @@ def comparison_table(differences: dict[str, dict[str, Difference]]) -> Table:
         for kind, measures in differences.items():
             if name in measures:
                 x = measures[name]
-                values = (f"{v:+.4f}" for v in (x.mean, x.low, x.high))
+                values = (f"{v:+.4f}" for v in (x.mean, *(x.interval or ())))
                 out.add_row(name if kind == "all" else "", kind, str(x.photos), *values)
     return out
 

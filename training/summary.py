@@ -14,6 +14,7 @@ from training.evaluate import Result
 Summary = dict[str, dict[str, float]]
 Values = NDArray[np.float64]  # a measure's values, one a photo along the last axis
 RESAMPLES = 2000
+LEAST = 5  # photos: resampling fewer tells nothing of others
 COMPARED = (
     *("psnr", "ab_error", "ssim", "hue_error", "colourfulness", "accuracy"),
     *("lpips", "lpips_uncalibrated"),
@@ -30,7 +31,7 @@ def summarise(results: list[Result]) -> Summary:
     and the same of each other baseline; "colourfulness_ratio", output to truth, and of each
     other baseline; "accuracy_constant", the better constant answer's. Gain, ratio, LPIPS and
     skin's ab error come with the ends of their 95% interval ("gain_low", "gain_high"): the photos
-    are one draw of many, bootstrapped over photos.
+    are one draw of many, bootstrapped over photos; without them where there are fewer than 5.
     """
     summary = {name: _averages(group) for name, group in _groups(results).items()}
     # Only people's is measured: among all photos it would be the same figures again.
@@ -79,7 +80,8 @@ def _averages(results: list[Result]) -> dict[str, float]:
             statistics[name] = (_mean, (columns[name],))
     for name, (statistic, values) in statistics.items():
         line[name] = float(statistic(*values))
-        line[f"{name}_low"], line[f"{name}_high"] = interval(statistic, *values)
+        if len(values[0]) >= LEAST:
+            line[f"{name}_low"], line[f"{name}_high"] = interval(statistic, *values)
     return {name: round(value, 4) for name, value in line.items()}
 
 
@@ -122,11 +124,13 @@ def read_results(path: Path) -> list[Result]:
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of a measure's paired differences, over that many photos, with its 95% interval."""
+    """Mean of a measure's paired differences, over that many photos, with its 95% interval.
+
+    None where there are fewer than 5 photos.
+    """
 
     mean: float
-    low: float
-    high: float
+    interval: tuple[float, float] | None
     photos: int
 
 
@@ -158,6 +162,6 @@ def _differences(results: list[Result]) -> dict[str, Difference]:
     out = {}
     for name in _names(results):
         values = np.array([r.measures[name] for r in results if name in r.measures])
-        low, high = interval(_mean, values)
-        out[name] = Difference(float(values.mean()), low, high, len(values))
+        ends = interval(_mean, values) if len(values) >= LEAST else None
+        out[name] = Difference(float(values.mean()), ends, len(values))
     return out
