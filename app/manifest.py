@@ -30,6 +30,7 @@ class Manifest(BaseModel):
 
     model_version: int
     vividness: float
+    mirror: bool
     postprocess: Postprocess
     media_type: Annotated[str, Field(description="Encoding of the results.")]
     photos: list[PhotoResult]
@@ -56,6 +57,7 @@ def manifest(order: Order, results: list[PhotoResult]) -> Manifest:
     return Manifest(
         model_version=order.model.version,
         vividness=order.vividness,
+        mirror=order.mirror,
         postprocess=order.postprocess,
         media_type=MEDIA_TYPES[order.format],
         photos=results,

@@ -35,6 +35,11 @@ class Options(BaseModel):
         " among neighbours of like lightness first. Default: the model's own.",
         examples=["tv"],
     )
+    mirror: bool = Field(
+        default=False,
+        description="Colours averaged over the photo and its mirror image: a little truer, and"
+        " twice the model's work.",
+    )
     model: str | None = Field(
         default=None,
         pattern=r"^(latest|[1-9][0-9]{0,8})$",

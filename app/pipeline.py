@@ -49,6 +49,7 @@ class Order:
 
     model: LoadedModel
     vividness: float
+    mirror: bool
     postprocess: Postprocess
     format: Format
 
@@ -69,7 +70,8 @@ class Pipeline:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         """Start the threads; `close` ends them."""
-        self.batcher = Batcher(settings.max_queue, metrics.batch)
+        # Twice: a photo with `mirror` goes through the model as two.
+        self.batcher = Batcher(2 * settings.max_queue, metrics.batch)
         self.memory = Budget(
             settings.photo_memory_bytes,
             max_waiting=settings.max_queue,
@@ -139,7 +141,7 @@ class Pipeline:
             photo, L = await self._in_pool(_decode, upload.data, header, order.format)
             body.release(upload)
             decoded = time.perf_counter()
-            result = await self.batcher.submit(order.model.engine, L, order.vividness)
+            result = await self._infer(order, L)
             inferred = time.perf_counter()
             guided = order.model.description.guided_filter
             data = await self._in_pool(
@@ -152,6 +154,25 @@ class Pipeline:
         except BaseException:
             share.shrink(0)
             raise
+
+    async def _infer(self, order: Order, L: Float) -> Inference:
+        one = self.batcher.submit(order.model.engine, L, order.vividness)
+        if not order.mirror:
+            return await one
+        flipped = np.ascontiguousarray(L[:, ::-1])
+        other = self.batcher.submit(order.model.engine, flipped, order.vividness)
+        both = [asyncio.ensure_future(each) for each in (one, other)]
+        try:
+            plain, mirrored = await asyncio.gather(*both)
+        finally:
+            for task in both:  # where one failed, the other need not run
+                task.cancel()
+        return Inference(
+            ab=(plain.ab + mirrored.ab[:, ::-1]) * np.float32(0.5),
+            batch=max(plain.batch, mirrored.batch),
+            queue_s=plain.queue_s,
+            inference_s=max(plain.inference_s, mirrored.inference_s),
+        )
 
     def _inspect(self, data: bytes) -> Header:
         limits = self._settings

@@ -81,7 +81,7 @@ async def colorize(
         if vividness is None:
             vividness = model.description.default_vividness
         postprocess = merged.postprocess or model.description.postprocess
-        order = Order(model, vividness, postprocess, wanted.format)
+        order = Order(model, vividness, merged.mirror, postprocess, wanted.format)
         service.places.take(photos)
     except BaseException:
         held.shrink(0)
