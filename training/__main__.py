@@ -434,12 +434,13 @@ def main() -> None:
     from training.features import CacheError
     from training.network import WeightsError
     from training.publish import PublishError
+    from training.strategy import StrategyError
 
     args = parser().parse_args()
     try:
         args.command(args)
-    except (DataError, CacheError, WeightsError, PublishError, ModelStoreError, ValidationError,
-            FileNotFoundError) as e:  # fmt: skip
+    except (DataError, CacheError, WeightsError, PublishError, StrategyError, ModelStoreError,
+            ValidationError, FileNotFoundError) as e:  # fmt: skip
         print(f"chromaserve-train: {e}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:

@@ -1,7 +1,17 @@
-"""LPIPS, a distance of pictures in deep features, where the `evaluate` extra is installed."""
+"""LPIPS, a distance of pictures in deep features, where the `evaluate` extra is installed.
 
+PyTorch runs in a process of its own: in one process, its CUDA builds' Triton and TensorFlow end
+each other by a segmentation fault. Nothing here may import TensorFlow.
+"""
+
+import warnings
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +19,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.network import BGR_MEAN, BLOCKS
-
 Image = NDArray[np.uint8]
 SIDE = 256  # pixels: larger photos are reduced to it
 _LEAST = 16  # pixels that four poolings need
+_BGR_MEAN = (103.939, 116.779, 123.68)  # `training.network` has it too, but imports TensorFlow
 
 
 @dataclass(frozen=True)
@@ -53,39 +62,24 @@ def load_perceptual(weights: Path | None) -> Perceptual:
     """
     if weights is None:
         raise UnavailableError("name VGG16's weights by --lpips-weights FILE")
+    for package in ("lpips", "torch", "torchvision"):
+        if find_spec(package) is None:
+            raise UnavailableError(f"no {package} here: pip install 'chromaserve[evaluate]'")
+    worker = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
     try:
-        import lpips
-        import torch
-    except ImportError as e:
-        name = e.name or "lpips"
-        raise UnavailableError(
-            f"{name} can't be imported: pip install 'chromaserve[evaluate]'"
-        ) from None
-    except (RuntimeError, OSError) as e:
-        # What torchvision raises beside a torch that it wasn't built for.
-        raise UnavailableError(
-            f"lpips can't be imported ({e}): install torch and torchvision of one release, from "
-            "one index"
-        ) from None
-    original = weights.suffix == ".npz"
-    # "Random" means that the package fetches no weights; its own are only the linear ones.
-    model = lpips.LPIPS(net="vgg", pnet_rand=True, lpips=not original, verbose=False)
-    if original:
-        model.scaling_layer = _original_scaling()
-    _load(model.net, _read_npz(weights) if original else _read_pth(weights))
-    model.eval()
+        worker.submit(_warm, weights).result()
+    except BrokenProcessPool:
+        raise UnavailableError("its process ended while loading PyTorch") from None
 
-    def batch(images: list[Image]) -> Any:  # noqa: ANN401 - a torch.Tensor, where torch is
-        small = np.stack([_reduce(image) for image in images])
-        return torch.from_numpy(small.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1)
+    def distances(truth: Image, pictures: list[Image]) -> list[float]:
+        small = [_reduce(image) for image in (truth, *pictures)]
+        return worker.submit(_distances, weights, np.stack(small)).result()
 
-    def measure(truth: Image, pictures: list[Image]) -> list[float]:
-        with torch.inference_mode():
-            # The truth's features are computed once, and broadcast.
-            distances = model(batch([truth]), batch(pictures))
-        return [float(d) for d in distances.flatten()]
+    return Perceptual("lpips_uncalibrated" if _is_original(weights) else "lpips", distances)
 
-    return Perceptual("lpips_uncalibrated" if original else "lpips", measure)
+
+def _is_original(weights: Path) -> bool:
+    return weights.suffix == ".npz"
 
 
 def _reduce(image: Image) -> Image:
@@ -97,13 +91,54 @@ def _reduce(image: Image) -> Image:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
+@cache
+def _model(weights: Path) -> Callable[[Image], list[float]]:
+    """In the worker: the distances of pictures [1 + N, H, W, 3] from the first of them."""
+    try:
+        import lpips
+        import torch
+    except (ImportError, RuntimeError, OSError) as e:
+        # RuntimeError is what torchvision raises beside a torch that it wasn't built for.
+        raise UnavailableError(
+            f"lpips can't be imported ({e}): torch and torchvision must be of one release, from "
+            "one index"
+        ) from None
+    original = _is_original(weights)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # lpips calls torchvision the old way
+        # "Random" means that the package fetches no weights; its own are only the linear ones.
+        model = lpips.LPIPS(net="vgg", pnet_rand=True, lpips=not original, verbose=False)
+    if original:
+        model.scaling_layer = _original_scaling()
+    _load(model.net, _read_npz(weights) if original else _read_pth(weights))
+    model.eval()
+
+    def measure(images: Image) -> list[float]:
+        pixels = images.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
+        with torch.inference_mode():
+            batch = torch.from_numpy(pixels)
+            # The truth's features are computed once, and broadcast.
+            return [float(d) for d in model(batch[:1], batch[1:]).flatten()]
+
+    return measure
+
+
+def _warm(weights: Path) -> None:
+    """In the worker: load the model, so that what is wrong is known before photos are."""
+    _model(weights)
+
+
+def _distances(weights: Path, images: Image) -> list[float]:
+    return _model(weights)(images)
+
+
 def _original_scaling() -> Any:  # noqa: ANN401 - a torch.nn.Module, where torch is
     """The input of the original VGG16, from RGB in [-1, 1]: BGR in [0, 255] less its mean."""
     import torch
 
     class Scaling(torch.nn.Module):  # type: ignore[misc]
         def forward(self, rgb: Any) -> Any:  # noqa: ANN401
-            mean = torch.tensor(BGR_MEAN).view(1, 3, 1, 1)
+            mean = torch.tensor(_BGR_MEAN).view(1, 3, 1, 1)
             return (rgb.flip(1) + 1) * 127.5 - mean
 
     return Scaling()
@@ -114,9 +149,9 @@ Weights = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 def _read_npz(path: Path) -> Weights:
     """Kernels [out, in, h, w] and biases of the 13 convolutions, in order."""
-    names = [f"block{b}_conv{c}" for b, (n, _) in enumerate(BLOCKS, 1) for c in range(1, n + 1)]
     try:
         with np.load(path) as arrays:
+            names = sorted(n.removesuffix("/kernel") for n in arrays.files if n.endswith("/kernel"))
             return [
                 (arrays[f"{name}/kernel"].transpose(3, 2, 0, 1), arrays[f"{name}/bias"])
                 for name in names
