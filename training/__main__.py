@@ -314,6 +314,26 @@ def postprocess_command(args: argparse.Namespace) -> None:
     console.print(f"{args.out}: postprocess.md, postprocess.png")
 
 
+def colours_command(args: argparse.Namespace) -> None:
+    """Show a version's colours for grey photos: a sheet of grey, vividness 0, the default, 1."""
+    import cv2
+
+    from training.contact_sheet import colours, sheet
+    from training.data import SUFFIXES
+    from training.saved_model import load_network
+
+    model = ModelStore(args.store).resolve(args.model)
+    files = sorted(p for p in args.folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not files:
+        raise SystemExit(f"no photos below {args.folder}")
+    vividness = tuple(sorted({0.0, model.description.default_vividness, 1.0}))
+    predict = load_network(model.path).predict
+    groups = list(colours(predict, files, model.description, vividness))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(args.out), cv2.cvtColor(sheet(groups, 200, across=1), cv2.COLOR_RGB2BGR))
+    console.print(f"{args.out}: grey, then vividness {', '.join(f'{v:g}' for v in vividness)}")
+
+
 def compare_command(args: argparse.Namespace) -> None:
     """Compare two evaluations of the same photos: mean differences, second less first, by kind."""
     from training.report import comparison_table
@@ -420,6 +440,11 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--vividness", type=float, help="0 to 1 (default: the model's)")
     sub.add_argument("--photos", type=int, help="at most, evenly spaced (default: all)")
     sub.add_argument("--out", type=Path, default=Path("runs/postprocess"))
+    sub = stage("colours", colours_command)
+    sub.add_argument("folder", type=Path, help="photos, grey or in colour")
+    sub.add_argument("--store", type=Path, default=BUNDLED_ROOT)
+    sub.add_argument("--model", default="latest", help="version")
+    sub.add_argument("--out", type=Path, default=Path("runs/colours.png"))
     sub = stage("compare", compare_command)
     sub.add_argument("evaluations", type=Path, nargs=2, metavar="FOLDER",
                      help="what `evaluate --out` named")  # fmt: skip

@@ -26,7 +26,12 @@ def augment(L: Float, ab: Float, settings: Augment, random: Random) -> tuple[Flo
 
 
 def crop_window(shape: tuple[int, ...], settings: Augment, random: Random) -> tuple[slice, slice]:
-    """A window of the settings' share of the area, its aspect within 3:4 and 4:3 of the photo's."""
+    """A window of the settings' share of the area, its aspect within 3:4 and 4:3 of the photo's.
+
+    With a share of 1 it is the whole photo.
+    """
+    if settings.min_area == 1:
+        return slice(0, shape[0]), slice(0, shape[1])
     area = random.uniform(settings.min_area, 1)
     stretch = np.exp(random.uniform(np.log(3 / 4), np.log(4 / 3)) / 2)
     height = min(shape[0], max(1, round(shape[0] * np.sqrt(area) * stretch)))

@@ -1,16 +1,31 @@
-"""The contact sheet of an evaluation: grey, output and truth side by side."""
+"""Contact sheets: photos as users get them, side by side."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from model_store.contract import ModelDescription, network_input
+from model_store.lab import lab_to_srgb, srgb_to_L
+from model_store.postprocess import enlarge_ab
+from training.data import read_photo
 from training.evaluate import Outcome
+from training.saved_model import Predict
+
+Image = NDArray[np.uint8]
 
 
-def contact_sheet(outcomes: list[Outcome], height: int = 160, pairs: int = 2) -> NDArray[np.uint8]:
-    """Lay out grey | output | truth, `pairs` photos a row, each `height` pixels high; RGB."""
+def contact_sheet(outcomes: list[Outcome], height: int = 160) -> Image:
+    """Lay out grey | output | truth, two photos a row, each `height` pixels high; RGB."""
+    return sheet([[o.grey, o.output, o.truth] for o in outcomes], height, across=2)
 
-    def fit(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+
+def sheet(groups: list[list[Image]], height: int, across: int) -> Image:
+    """Lay out groups of RGB images of any size, `across` groups a row; uint8 [H, W, 3]."""
+
+    def fit(image: Image) -> Image:
         tile = np.full((height, height * 4 // 3, 3), 255, np.uint8)
         h, w = image.shape[:2]
         scale = min(tile.shape[0] / h, tile.shape[1] / w)
@@ -22,8 +37,28 @@ def contact_sheet(outcomes: list[Outcome], height: int = 160, pairs: int = 2) ->
         return tile
 
     gap = np.full((height, 12, 3), 255, np.uint8)
-    cells = [np.hstack([fit(o.grey), fit(o.output), fit(o.truth), gap]) for o in outcomes]
-    while len(cells) % pairs:
+    cells = [np.hstack([*map(fit, group), gap]) for group in groups]
+    while len(cells) % across:
         cells.append(np.full_like(cells[0], 255))
-    lines = [np.hstack(cells[i : i + pairs]) for i in range(0, len(cells), pairs)]
+    lines = [np.hstack(cells[i : i + across]) for i in range(0, len(cells), across)]
     return np.vstack([np.pad(x, ((0, 6), (0, 0), (0, 0)), constant_values=255) for x in lines])
+
+
+def colours(
+    predict: Predict, files: Iterable[Path], description: ModelDescription,
+    vividness: tuple[float, ...],
+) -> Iterator[list[Image]]:  # fmt: skip
+    """Colorize photos that have no colours to compare with: grey, then each vividness.
+
+    Raises UnusablePhotoError for a file that can't be read.
+    """
+    for file in files:
+        L = srgb_to_L(read_photo(file))
+        group = [np.asarray(lab_to_srgb(L, np.zeros((*L.shape, 2), np.float32)), np.uint8)]
+        for v in vividness:
+            ab = enlarge_ab(
+                predict(network_input(L)[None], v)[0], L,
+                method=description.postprocess, guided=description.guided_filter,
+            )  # fmt: skip
+            group.append(np.asarray(lab_to_srgb(L, ab), np.uint8))
+        yield group
