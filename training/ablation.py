@@ -23,8 +23,6 @@ from training.start import start_from
 from training.summary import interval
 from training.vividness import calibrate_vividness, collect
 
-NOTICEABLE_DB = 0.01  # a step that brings less isn't kept
-
 
 class Step(BaseModel):
     """A row of the table: settings by dotted name that change from the kept steps before it."""
@@ -33,25 +31,35 @@ class Step(BaseModel):
 
     name: str
     set: dict[str, Any] = {}
-    by: str = "safe"  # what decides: "safe" gain at vividness 0, "vivid" gain at 0.8 colourfulness
+
+
+@dataclass(frozen=True)
+class Measures:
+    """A run on the validation photos at 56 x 56; gains over grey in dB of sRGB."""
+
+    name: str
+    settings: dict[str, Any]
+    gains: list[float]  # at vividness 0, a photo
+    gain_vivid: float  # mean, at 0.8 of the truth's colourfulness
+    gain_full: float  # mean, at the truth's colourfulness
+    scale: float  # the factor that the regression needs at vividness 0
+    seconds: float
+
+    @property
+    def gain(self) -> float:
+        """Mean gain at vividness 0."""
+        return float(np.mean(self.gains))
 
 
 @dataclass(frozen=True)
 class Row:
-    """A step's measures on the validation photos at 56 x 56; gains over grey in dB of sRGB."""
+    """A step's measures against those of the last kept step before it."""
 
-    name: str
-    settings: dict[str, Any]
-    gain: float
-    difference: float  # to the last kept step; paired, with its 95% interval
-    difference_low: float
-    difference_high: float
-    gain_vivid: float  # at 0.8 of the truth's colourfulness
-    gain_full: float  # at the truth's colourfulness
-    scale: float  # the factor that the regression needs at vividness 0
-    seconds: float
+    measures: Measures
+    difference: float  # of gains at vividness 0: paired, with its 95% interval
+    low: float
+    high: float
     kept: bool
-    gains: list[float]
 
 
 def read_ablation(path: Path) -> tuple[dict[str, Any], list[Step]]:
@@ -87,36 +95,50 @@ def ablate(
     A step starts from the settings of the steps kept before it. The first is the reference.
     """
     rows: list[Row] = []
-    kept, reference = settings, None
+    kept = settings
+    reference: Measures | None = None
     for n, step in enumerate(steps):
         trial = changed(kept, step.set)
         place = folder / f"{n:02d}"
-        row = _finished(place, step)
-        if row is None:
+        measures = _finished(place, step)
+        if measures is None:
             report(f"{n}: {step.name}")
-            row = _run(step, trial, reference, cache, place, report)
-            (place / "row.json").write_text(json.dumps(asdict(row)))
+            measures = _run(step, trial, cache, place, report)
+            (place / "measures.json").write_text(json.dumps(asdict(measures)))
+        row = judge(measures, reference)
         if row.kept:
-            kept, reference = trial, row
-        report(f"{n}: {step.name}: {row.gain:+.3f} dB, {'kept' if row.kept else 'left'}")
+            kept, reference = trial, measures
+        report(f"{n}: {step.name}: {measures.gain:+.3f} dB, {'kept' if row.kept else 'left'}")
         rows.append(row)
     return rows
 
 
-def _finished(place: Path, step: Step) -> Row | None:
-    path = place / "row.json"
+def judge(measures: Measures, reference: Measures | None) -> Row:
+    """Compare a step with the last kept one: it is kept if it gains at both ends taken together.
+
+    The ends are vividness 0 and 0.8 of the truth's colourfulness, where the default lies.
+    """
+    if reference is None:
+        return Row(measures, 0.0, 0.0, 0.0, kept=True)
+    paired = np.array(measures.gains) - np.array(reference.gains)
+    low, high = interval(lambda values: values.mean(axis=-1), paired)
+    gained = (float(paired.mean()) + measures.gain_vivid - reference.gain_vivid) / 2
+    return Row(measures, float(paired.mean()), low, high, kept=gained > 0)
+
+
+def _finished(place: Path, step: Step) -> Measures | None:
+    path = place / "measures.json"
     if not path.is_file():
         return None
-    row = Row(**json.loads(path.read_text()))
-    if row.name != step.name or row.settings != step.set:
-        raise DataError(f"{place} holds another step, {row.name!r}: name another --run")
-    return row
+    measures = Measures(**json.loads(path.read_text()))
+    if measures.name != step.name or measures.settings != step.set:
+        raise DataError(f"{place} holds another step, {measures.name!r}: name another --run")
+    return measures
 
 
 def _run(
-    step: Step, settings: dict[str, Any], reference: Row | None, cache: Path, place: Path,
-    report: Callable[[str], None],
-) -> Row:  # fmt: skip
+    step: Step, settings: dict[str, Any], cache: Path, place: Path, report: Callable[[str], None]
+) -> Measures:
     config = Config.model_validate(settings)
     feed = CachedFeed(cache, config.fit.batch)
     run = Run(place)
@@ -135,21 +157,10 @@ def _run(
     val, _ = feed.select("val")
     batches = feed.batches(np.asarray(val, np.int64), network.needed_taps, lightness=True)
     found = calibrate_vividness(collect(network, batches), config.publish)
-    gains = np.array(found.safe_gains)
-    vivid = found.gain_at(0.8)
-    low = high = difference = 0.0
-    better = True
-    if reference is not None:
-        paired = gains - np.array(reference.gains)
-        difference = float(paired.mean())
-        low, high = interval(lambda values: values.mean(axis=-1), paired)
-        gained = difference if step.by == "safe" else vivid - reference.gain_vivid
-        better = gained > NOTICEABLE_DB
-    return Row(
-        name=step.name, settings=step.set, gain=float(gains.mean()), difference=difference,
-        difference_low=low, difference_high=high, gain_vivid=vivid, gain_full=found.gain_at(1.0),
-        scale=found.settings.safe_scale, seconds=seconds, kept=better,
-        gains=[round(float(g), 4) for g in gains],
+    return Measures(
+        name=step.name, settings=step.set, gains=[round(g, 4) for g in found.safe_gains],
+        gain_vivid=found.gain_at(0.8), gain_full=found.gain_at(1.0),
+        scale=found.settings.safe_scale, seconds=seconds,
     )  # fmt: skip
 
 
@@ -163,8 +174,8 @@ def markdown(rows: list[Row], config: Config, photos: int) -> str:
         "Written by `make ablation`. Every row is a run of the same seed and length "
         f"({fit.epochs} epochs of {fit.images_per_epoch} images, {images} in all, batches of "
         f"{fit.batch}, from the weights of `base.toml`), with the settings of the rows kept before "
-        "it and one change. A row is kept if its gain rises by more than "
-        f"{NOTICEABLE_DB} dB (at vividness 0; rows marked * at 0.8 of the truth's colourfulness).",
+        "it and one change. A row is kept if the mean of its gains at vividness 0 and at 0.8 of "
+        "the truth's colourfulness rises.",
         "",
         f"Measured on {photos} validation photos at 56 × 56, the size of the network's answer: "
         "mean gain in PSNR over the grey photo. The difference is paired, photo by photo, to the "
@@ -176,15 +187,12 @@ def markdown(rows: list[Row], config: Config, photos: int) -> str:
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for n, row in enumerate(rows):
-        changes = ", ".join(f"`{k} = {json.dumps(v)}`" for k, v in row.settings.items()) or "–"
-        difference = "–"
-        if n:
-            difference = (
-                f"{row.difference:+.3f} [{row.difference_low:+.3f}, {row.difference_high:+.3f}]"
-            )
+        m = row.measures
+        changes = ", ".join(f"`{k} = {json.dumps(v)}`" for k, v in m.settings.items()) or "–"
+        difference = f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" if n else "–"
         lines.append(
-            f"| {row.name} | {changes} | {row.gain:+.3f} | {difference} | {row.gain_vivid:+.3f} "
-            f"| {row.gain_full:+.3f} | {row.scale:g} | {row.seconds / 60:.1f} "
+            f"| {m.name} | {changes} | {m.gain:+.3f} | {difference} | {m.gain_vivid:+.3f} "
+            f"| {m.gain_full:+.3f} | {m.scale:g} | {m.seconds / 60:.1f} "
             f"| {'yes' if row.kept else 'no'} |"
         )
     return "\n".join(lines) + "\n"

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from model_store.contract import Postprocess
+
 TAP_NAMES = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3")
 
 
@@ -96,6 +98,12 @@ class Fit(Section):
         None,
         description="weights to start from: a run's .npz, or the folder of a published version",
     )
+    strategy: Literal["auto", "one", "mirrored", "multi_worker"] = Field(
+        "auto", description="auto: all devices of this host; multi_worker: hosts of TF_CONFIG"
+    )
+    logical_devices: int = Field(
+        0, ge=0, description="parts that the CPU is split into, each as a device; 0: one CPU"
+    )
     precision: Literal["float32", "mixed_bfloat16"] = Field(
         "float32", description="of activations; weights, losses and heads stay float32"
     )
@@ -141,6 +149,7 @@ class Publish(Section):
     default_colourfulness: float = Field(
         0.8, gt=0, le=1, description="share of the truth's that the default vividness is to reach"
     )
+    postprocess: Postprocess = Field("guided", description="of requests that ask for none")
     guided_radius: int = Field(8, ge=0)
     guided_eps: float = Field(1e-3, gt=0)
 

@@ -144,7 +144,7 @@ def publish(
         plan = Plan(
             vividness=tuple(sorted({0.0, settings.default_vividness, 1.0})),
             guided=guided,
-            postprocess="guided",
+            postprocess=settings.postprocess,
             mean_ab=mean_ab,
             nearest=nearest,
             perceptual=perceptual,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from training.ablation import Row, changed, markdown, read_ablation
+from training.ablation import Measures, changed, judge, markdown, read_ablation
 from training.config import Config
 from training.data import DataError
 
@@ -31,16 +31,16 @@ def test_a_file_without_steps_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_table_says_what_was_kept() -> None:
-    def row(name: str, difference: float, kept: bool) -> Row:
-        return Row(name, {"fit.copies": 1}, 2.0 + difference, difference, difference - 0.05,
-                   difference + 0.05, 1.0, 0.5, 0.9, 90.0, kept, [2.0])  # fmt: skip
+    def measured(name: str, gain: float, vivid: float) -> Measures:
+        return Measures(name, {"fit.copies": 1}, [gain] * 6, vivid, 0.5, 0.9, 90.0)
 
-    table = markdown(
-        [row("base", 0.0, True), row("good", 0.1, True), row("bad", -0.1, False)],
-        Config(name="x"), photos=7,
-    )  # fmt: skip
+    base = measured("base", 2.0, 1.0)
+    rows = [judge(base, None)]
+    rows += [judge(measured("good", 2.1, 1.0), base), judge(measured("bad", 2.1, 0.8), base)]
+    assert [row.kept for row in rows] == [True, True, False]
+    table = markdown(rows, Config(name="x"), photos=7)
     assert "7 validation photos" in table
     good, bad = table.strip().splitlines()[-2:]
-    assert "+0.100 [+0.050, +0.150]" in good
+    assert "+0.100 [+0.100, +0.100]" in good
     assert good.endswith("| yes |")
     assert bad.endswith("| no |")
