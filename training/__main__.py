@@ -160,10 +160,11 @@ def thesis_command(args: argparse.Namespace) -> None:
     """Train the thesis's four models, measure them, and write docs/thesis.md."""
     from training.data import SUFFIXES
     from training.run import Run
-    from training.thesis import build_cache, open_feed, train, variants
-    from training.thesis_document import document
-    from training.thesis_measures import measure_experiment, write_figures
-    from training.thesis_pictures import draw
+    from training.thesis.document import document
+    from training.thesis.experiment import build_cache, open_feed, train, variants
+    from training.thesis.figures import write_figures
+    from training.thesis.models import measure_experiment
+    from training.thesis.pictures import draw
 
     config = _config(args)
     cache = _cache(args)
@@ -190,7 +191,7 @@ def thesis_command(args: argparse.Namespace) -> None:
     with _progress() as progress:
         task = progress.add_task("measure", total=None)
         figures, photos = measure_experiment(
-            configs, runs, feed, cache, command, config.fit.epochs, lambda: progress.advance(task)
+            configs, runs, feed, command, config.fit.epochs, lambda: progress.advance(task)
         )
     write_figures(args.run, figures, photos)
     shown = sorted(p for p in args.pictures.rglob("*") if p.suffix.lower() in SUFFIXES)
@@ -410,6 +411,7 @@ def parser() -> argparse.ArgumentParser:
                      help="the four runs, the index, the figures")  # fmt: skip
     sub.add_argument("--cache", type=Path, help="cached taps (default: its own, in RUN/cache)")
     sub.add_argument("--weights", help='encoder: "imagenet", the path of an .npz, or "none"')
+    sub.set_defaults(start=None)  # the encoder's weights are all that the four start from
     sub.add_argument("--epochs", type=int, help="in place of the configuration's [thesis] epochs")
     sub.add_argument("--pictures", type=Path, default=Path("samples/colour"),
                      help="photos that the document may show")  # fmt: skip

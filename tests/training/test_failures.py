@@ -5,8 +5,18 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from training.failures import blobs, brown_share, gradient, hue_entropy, relative_error, smooth_sky
-from training.thesis_measures import measure_photo, parting, rank_correlation
+from training.thesis.curves import parting
+from training.thesis.failures import (
+    blobs,
+    brown_share,
+    gradient,
+    hue_entropy,
+    region_sums,
+    smooth_sky,
+)
+from training.thesis.intervals import number, rank_correlation
+from training.thesis.measures import failure_figures
+from training.thesis.photo import PhotoMeasures, measure_photo
 
 SIDE = 56
 
@@ -16,10 +26,18 @@ def flat(a: float, b: float) -> NDArray[np.float32]:
 
 
 def test_relative_error_is_one_for_grey_and_nothing_for_the_truth() -> None:
-    truth, all_of_it = flat(12, -9), np.ones((SIDE, SIDE), bool)
-    assert relative_error(flat(0, 0), truth, all_of_it) == pytest.approx(1)
-    assert relative_error(truth, truth, all_of_it) == 0
-    assert np.isnan(relative_error(truth, truth, ~all_of_it))
+    L, truth = np.full((SIDE, SIDE), 60, np.float32), flat(12, -9)
+    grey = measure_photo("a", "people", "val", L, flat(0, 0), truth)
+    assert grey.relative_error == pytest.approx(1)
+    assert grey.loss == grey.loss_grey
+    assert measure_photo("a", "people", "val", L, truth, truth).relative_error == 0
+
+
+def test_a_regions_error_and_chroma_are_sums_over_its_pixels() -> None:
+    where = np.zeros((SIDE, SIDE), bool)
+    where[:2, :5] = True
+    sums = region_sums(flat(6, 8), flat(12, 16), where)
+    assert sums == pytest.approx((100, 100, 200))
 
 
 def test_hue_entropy_counts_hues_by_their_chroma() -> None:
@@ -64,15 +82,39 @@ def test_sky_is_blue_bright_smooth_and_above() -> None:
     assert not smooth_sky(L, flat(5, 20)).any()
 
 
-def test_skin_is_measured_on_people_only() -> None:
+def person(factor: float, strength: float = 1.0, file: str = "a") -> PhotoMeasures:
+    """A photo with skin above and blue below; the answer is its ab times a factor."""
     L, ab = np.full((SIDE, SIDE), 65, np.float32), flat(16, 20)
-    ab[30:] = (0, -20)
-    answer = np.asarray(ab * 0.5, np.float32)
-    person = measure_photo("a", "people", "val", L, answer, ab)
-    assert person.skin_error == pytest.approx(0.5, abs=0.01)
-    assert person.skin_chroma == pytest.approx(0.5, abs=0.01)
-    assert person.rest_chroma == pytest.approx(0.5, abs=0.01)
-    assert np.isnan(measure_photo("a", "animals", "val", L, answer, ab).skin_error)
+    ab[30:] = (0, -20 * strength)
+    answer = np.asarray(ab * factor, np.float32)
+    return measure_photo(file, "people", "val", L, answer, ab)
+
+
+def test_skin_is_measured_on_people_only() -> None:
+    figures = failure_figures([person(0.5)])
+    for name in ("skin_error", "skin_chroma", "rest_error", "rest_chroma"):
+        assert figures[name][0] == pytest.approx(0.5, abs=0.01)
+    L, ab = np.full((SIDE, SIDE), 65, np.float32), flat(16, 20)
+    animal = measure_photo("a", "animals", "val", L, ab, ab)
+    assert np.isnan(animal.skin_error)
+    assert np.isnan(failure_figures([animal])["skin_error"][0])
+
+
+def test_error_of_clothes_is_pooled_over_chroma() -> None:
+    # Hardly any chroma to be right about: by itself a relative error of 2.
+    vivid, faint = person(0.5), person(-1.0, strength=0.01)
+    assert failure_figures([faint])["rest_error"][0] == pytest.approx(2, abs=0.01)
+    pooled = failure_figures([vivid, faint])["rest_error"][0]
+    assert pooled == pytest.approx((0.5 * 20 + 2 * 0.2) / 20.2, abs=0.01)
+
+
+def test_fewer_than_five_photos_have_no_interval() -> None:
+    few = failure_figures([person(0.5), person(0.7)])["rest_error"]
+    assert number(few) == "0.40"
+    value, low, high = failure_figures([person(0.1 * i) for i in range(6)])["rest_error"]
+    assert low < value < high
+    assert number((value, low, high)).startswith("0.75 [")
+    assert number(failure_figures([person(0.5)])["scenery_error"]) == "–"
 
 
 def test_rank_correlation_agrees_with_scipy() -> None:

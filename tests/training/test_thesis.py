@@ -15,9 +15,12 @@ from training.config import read_config
 from training.data import DataError
 from training.features import Row
 from training.run import Run
-from training.thesis import open_feed, sample, train, variants
-from training.thesis_document import claims, document
-from training.thesis_measures import FAILURES, Figures, Interval, KindAccuracy, ModelFigures, Scores
+from training.thesis.document import document
+from training.thesis.experiment import open_feed, sample, train, variants
+from training.thesis.figures import Figures, KindAccuracy, ModelFigures, Scores
+from training.thesis.intervals import Interval
+from training.thesis.measures import FAILURES
+from training.thesis.verdicts import against_grey, claims
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
@@ -65,7 +68,7 @@ def figures() -> Figures:
 
     def model(val_loss: float) -> ModelFigures:
         scores = Scores(0.004, val_loss, 0.009, half, half, nothing, nothing)
-        return ModelFigures([9.0, 6, 4], [9.0, 8, 8.5], 2, 60.0, scores, scores, failures)
+        return ModelFigures([9.0, 6, 4], [9.0, 8, 8.5], 2, False, 60.0, scores, scores, failures)
 
     accuracy = {"all": KindAccuracy(520, half, 0.7)}
     return Figures(
@@ -74,6 +77,7 @@ def figures() -> Figures:
         photos={s: {"scenery": 5} for s in ("train", "val", "test")}, epochs=3, epochs_thesis=1500,
         models={"none": model(0.01), "l1": model(0.008), "l2": model(0.0095), "both": model(0.009)},
         chosen="l1", accuracy={"test": accuracy, "val": accuracy}, measuring_seconds=1.0,
+        grey_loss={"val": 0.01, "test": 0.012},
     )  # fmt: skip
 
 
@@ -124,11 +128,62 @@ def test_overfitting_regularisation_and_accuracy_turn_with_their_figures() -> No
     assert changed["76% accuracy on validation photos"] == "not measured"
 
 
+def with_gains(f: Figures, gains: dict[str, Interval]) -> Figures:
+    models = {n: replace(m, best=replace(m.best, val_gain=gains[n])) for n, m in f.models.items()}
+    return replace(f, models=models)
+
+
+def test_answers_worse_than_grey_are_called_so() -> None:
+    f = figures()
+    assert against_grey(f).count("all four are better than leaving a photo grey") == 2
+    assert "20.0% below grey" in against_grey(f)
+    worse = with_gains(f, dict.fromkeys(f.models, (-0.5, -0.7, -0.3)))
+    said = against_grey(worse)
+    assert "validation photos, dB: without -0.50 [-0.70, -0.30]" in said
+    assert "By it, all four are worse than leaving a photo grey" in said
+    assert said in document(worse)
+    mixed = with_gains(f, {"none": (-0.5, -0.7, -0.3), "l1": (0.1, -0.1, 0.3),
+                           "l2": (0.5, 0.3, 0.7), "both": (-0.1, -0.2, 0.1)})  # fmt: skip
+    assert (
+        "worse than leaving a photo grey: without; better than leaving a photo grey: L2; "
+        "not told apart from grey: L1, L1 and L2." in against_grey(mixed)
+    )
+    nan = float("nan")
+    few = with_gains(f, dict.fromkeys(f.models, (-0.5, nan, nan)))
+    assert "all four are measured on too few photos to tell" in against_grey(few)
+    above = replace(f, grey_loss={"val": 0.004, "test": 0.012})
+    assert "100.0% above grey" in against_grey(above)
+
+
+def test_without_a_gap_there_is_none_to_narrow() -> None:
+    f = figures()
+    none = f.models["none"]
+    below = replace(none, last=replace(none.last, val_loss=0.003))
+    found = {c.title: c for c in claims(replace(f, models=f.models | {"none": below}))}
+    claim = found["Regularisation narrows the gap between training and validation loss"]
+    assert claim.verdict == "not measured"
+    assert "-25% without regularisation" in claim.text
+
+
+def test_a_short_run_is_said_to_be_one() -> None:
+    assert "So short a run" in document(figures())
+    assert "So short a run" not in document(replace(figures(), epochs=1500))
+
+
+def test_the_best_weights_are_named_by_their_epochs() -> None:
+    f = figures()
+    assert "| L1, best (epoch 2) |" in document(f)
+    mean = replace(f.models["l1"], averaged=True)
+    assert "| L1, best (mean of epochs 2 and 3) |" in document(
+        replace(f, models=f.models | {"l1": mean})
+    )
+
+
 def test_the_document_holds_the_figures_and_names_data_and_length() -> None:
     text = document(figures())
     assert "3 epochs of 5 photos. The thesis: 1,500 epochs" in text
     assert "80.0% [75.0, 85.0]" in text
-    assert "10.0 points" in text.replace("+10.0", "10.0")
+    assert "the model gets 10.0 points more than that" in text
     assert "Training and validation loss part at epoch 2 of 3" in text
     assert "nan" not in text
 

@@ -20,15 +20,16 @@ def chroma(ab: Float) -> Float:
     return np.asarray(np.hypot(ab[..., 0], ab[..., 1]), np.float32)
 
 
-def relative_error(predicted: Float, ab: Float, where: Mask) -> float:
-    """Mean ab error over mean chroma of the truth, where the mask [h, w] holds; both [h, w, 2].
+def region_sums(predicted: Float, ab: Float, where: Mask) -> tuple[float, float, float]:
+    """ab error, chroma and the truth's chroma, each summed over the mask's pixels, Lab units.
 
-    1 is the error of a grey answer. NaN for an empty mask.
+    predicted, ab [h, w, 2]; where [h, w]. Sums, as error over chroma is to be pooled over photos:
+    a mean of the photos' own ratios would be that of the few with hardly any chroma.
     """
-    if not where.any():
-        return float("nan")
-    error = chroma(predicted - ab)[where].mean()
-    return float(error / max(float(chroma(ab)[where].mean()), 1e-3))
+    error, own, truth = (
+        float(chroma(x)[where].sum(dtype=np.float64)) for x in (predicted - ab, predicted, ab)
+    )
+    return error, own, truth
 
 
 def hue_entropy(ab: Float) -> float:

@@ -11,13 +11,17 @@ from numpy.typing import NDArray
 from model_store.chroma import upsample_ab
 from model_store.lab import lab_to_srgb
 from training.config import Config
+from training.contact_sheet import sheet
 from training.data import DataError, evenly_spaced
 from training.run import Run
-from training.thesis import MODELS
-from training.thesis_measures import Figures, PhotoMeasures, Sample, colour_samples, parting
+from training.thesis.curves import parting
+from training.thesis.experiment import MODELS
+from training.thesis.figures import Figures
+from training.thesis.photo import PhotoMeasures
+from training.thesis.samples import Sample, colour_samples
 
 Image = NDArray[np.uint8]
-CELL = (112, 150)  # height, width
+HEIGHT = 112  # pixels, of a photo
 CAPTION = 20
 
 
@@ -73,7 +77,7 @@ def draw_curves(path: Path, figures: Figures) -> None:
 def draw_hues(path: Path, photos: list[PhotoMeasures]) -> None:
     """Relative error against the hue entropy of the truth, a point a photo, means by fifths."""
     x = np.array([p.hue_entropy for p in photos])
-    y = np.array([p.error for p in photos])
+    y = np.array([p.relative_error for p in photos])
     figure = Figure(figsize=(6.5, 4.2), layout="constrained")
     axes = figure.subplots()
     axes.scatter(x, y, s=6, alpha=0.35, label="a photo")
@@ -90,13 +94,11 @@ def draw_hues(path: Path, photos: list[PhotoMeasures]) -> None:
 
 def draw_models(path: Path, samples: list[Sample], wanted: int = 8) -> None:
     """The same photos by all four models: grey | without | L1 | L2 | L1 and L2 | truth."""
+    chosen = [samples[i] for i in evenly_spaced(len(samples), wanted)]
+    groups = [[_grey(s), *(_coloured(s, s.answers[n]) for n in MODELS), s.truth] for s in chosen]
+    cells = sheet(groups, HEIGHT, across=1)
     titles = ["grey", *MODELS.values(), "truth"]
-    lines = [np.hstack([_caption(t) for t in titles])]
-    for i in evenly_spaced(len(samples), wanted):
-        s = samples[i]
-        answers = [_coloured(s, s.answers[name]) for name in MODELS]
-        lines.append(np.hstack([_cell(x) for x in (_grey(s), *answers, s.truth)]))
-    _write(path, np.vstack(lines))
+    _write(path, np.vstack([_captions(titles, HEIGHT * 4 // 3, cells.shape[1]), cells]))
 
 
 def draw_failures(path: Path, samples: list[Sample], chosen: str, wanted: int = 2) -> None:
@@ -106,26 +108,22 @@ def draw_failures(path: Path, samples: list[Sample], chosen: str, wanted: int = 
     """
     measures: dict[str, Callable[[PhotoMeasures], float]] = {
         "muted: colourfulness / truth": lambda m: -m.colourfulness / max(m.colourfulness_truth, 1),
-        "skin: error / chroma": lambda m: m.skin_error,
+        "skin: error / chroma": lambda m: m.relative_skin_error,
         "many colours: hue entropy, bits": lambda m: m.hue_entropy,
         "blobs: share of pixels": lambda m: m.blobs,
         "sky: gradient / truth": lambda m: m.sky_gradient / max(m.sky_gradient_truth, 1e-3),
     }
     lines = []
     for title, measure in measures.items():
-        values = {s.name: measure(s.measures) for s in samples}
-        shown = [s for s in samples if np.isfinite(values[s.name])]
-        shown = sorted(shown, key=lambda s: -values[s.name])[:wanted]
+        ranked = [(measure(s.measures), s) for s in samples]
+        ranked = [(value, s) for value, s in ranked if np.isfinite(value)]
+        shown = sorted(ranked, key=lambda each: -each[0])[:wanted]
         if not shown:
             continue
-        cells = []
-        for s in shown:
-            row = [_cell(x) for x in (_grey(s), _coloured(s, s.answers[chosen]), s.truth)]
-            text = f"{title} {abs(values[s.name]):.2f}"
-            cells.append(np.vstack([_caption(text, 3 * CELL[1]), np.hstack(row)]))
-        while len(cells) < wanted:
-            cells.append(np.full_like(cells[0], 255))
-        lines.append(np.hstack(cells))
+        groups = [[_grey(s), _coloured(s, s.answers[chosen]), s.truth] for _, s in shown]
+        cells = sheet(groups, HEIGHT, across=wanted)
+        texts = [f"{title} {abs(value):.2f}" for value, _ in shown]
+        lines += [_captions(texts, cells.shape[1] // wanted, cells.shape[1]), cells]
     _write(path, np.vstack(lines))
 
 
@@ -138,20 +136,13 @@ def _coloured(s: Sample, ab: NDArray[np.float32]) -> Image:
     return np.asarray(lab_to_srgb(s.L, upsample_ab(ab, s.L, radius=0, eps=1e-3)), np.uint8)
 
 
-def _cell(image: Image) -> Image:
-    tile = np.full((*CELL, 3), 255, np.uint8)
-    scale = min((CELL[0] - 2) / image.shape[0], (CELL[1] - 2) / image.shape[1])
-    size = (max(1, int(image.shape[1] * scale)), max(1, int(image.shape[0] * scale)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    top, left = (CELL[0] - size[1]) // 2, (CELL[1] - size[0]) // 2
-    tile[top : top + size[1], left : left + size[0]] = small
-    return tile
-
-
-def _caption(text: str, width: int = CELL[1]) -> Image:
-    tile = np.full((CAPTION, width, 3), 255, np.uint8)
-    cv2.putText(tile, text, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
-    return tile
+def _captions(texts: list[str], step: int, width: int) -> Image:
+    """A strip of captions, one every `step` pixels."""
+    strip = np.full((CAPTION, width, 3), 255, np.uint8)
+    for i, text in enumerate(texts):
+        place = (4 + i * step, 14)
+        cv2.putText(strip, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
+    return strip
 
 
 def _write(path: Path, image: Image) -> None:

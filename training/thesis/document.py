@@ -1,0 +1,173 @@
+"""The document of the thesis's experiment: every sentence of a result is made from the figures."""
+
+from training.thesis.experiment import MODELS
+from training.thesis.figures import Figures
+from training.thesis.intervals import number, percent
+from training.thesis.verdicts import ACCURACY, SPLIT_NAMES, Claim, against_grey, claims, gap
+
+
+def document(figures: Figures, images: str = "images") -> str:
+    """Write the document, Markdown; `images` is the folder of its pictures as it names it."""
+    chosen = MODELS[figures.chosen].replace("without", "without regularisation")
+    seconds = sum(m.seconds for m in figures.models.values())
+    found = claims(figures)
+    counts = {s: sum(kinds.values()) for s, kinds in figures.photos.items()}
+    s = figures.settings
+    widths = ", ".join(f"{n} at {k.removeprefix('width_')}" for k, n in figures.widths.items())
+    parts = [
+        "# The thesis, reproduced",
+        "T. Zaman, *Image Colorization with Deep CNNs* (University of Dhaka, 2020): VGG16's first "
+        "18 layers as encoder, a decoder of upsampling and deconvolution with residual "
+        "connections, squared error on (a, b)/128, L1 and L2 against overfitting. This page and "
+        "its pictures are written by",
+        f"```sh\n{figures.command}\n```",
+        "which trains the four models with `training/configs/thesis.toml`, where each choice that "
+        "the thesis is silent on is marked, and measures them. Every figure below is of that run.",
+        "## The run",
+        "\n".join([
+            f"- **Machine:** {figures.machine}; {seconds / 60:.1f} minutes of training for the "
+            f"four, {figures.measuring_seconds / 60:.1f} of measuring.",
+            f"- **Length:** {figures.epochs} epochs of {counts['train']:,} photos. The thesis: "
+            f"{figures.epochs_thesis:,} epochs of more than 24,000; `--epochs` and `[thesis] "
+            f"train_photos` set it.{_shortened(figures)}",
+            f"- **Network:** encoder frozen, its layers' outputs computed once; decoder and head "
+            f"of {figures.parameters:,} parameters (widths {widths}). Learning rate "
+            f"{s['learning_rate']:g}, batches of {s['batch']:g}, seed {s['seed']:g}: the same "
+            "start and order of photos for all four.",
+            f"- **Regularisation:** L1 {s['l1']:g}, L2 {s['l2']:g}, on every convolution's kernel.",
+        ]),
+        _photos_table(figures),
+        "All figures are at 56 × 56, the network's own output. Best weights are those of the "
+        "highest gain over grey on the validation photos, or their mean with the last ones where "
+        "that is higher; the test photos decide nothing. Intervals are 95%, bootstrapped over "
+        "photos.",
+        "## What is reproduced",
+        "*Reproduced*: the whole 95% interval lies beyond the mark that counts, or, for the "
+        "accuracy, reaches the thesis's figure. On losses, which have no interval, the mark alone "
+        "decides.",
+        _claims_table(found),
+        "## Overfitting",
+        f"![Training and validation loss by epoch]({images}/thesis-curves.png)",
+        "Losses in the curve are as training sees them: of training, over the epoch as the "
+        "weights move; of validation, at its end. Those in the table are all of finished weights.",
+        "## With and without regularisation",
+        against_grey(figures),
+        _models_table(figures),
+        f"![The same photos by the four models]({images}/thesis-models.jpg)",
+        "Photos from `samples/` ([sources](../samples/SOURCES.md)) at their own size, by the best "
+        "weights, chroma enlarged bilinearly.",
+        "## Accuracy as the thesis measures it",
+        "Keras's \"accuracy\" on two channels: the share of pixels where the larger one of a and "
+        "b is the same in answer and truth. Beside it: the better of the two constant answers. "
+        f"Model: {chosen}, the one of the lowest validation loss, by its best weights.",
+        _accuracy_table(figures),
+        "## The known failures",
+        f"Each measure over {counts['val'] + counts['test']:,} validation and test photos, by the "
+        "best weights. Relative error is the ab error over the truth's chroma, each summed "
+        "over the region's pixels in all photos: 1 for grey.",
+        _failures_table(figures),
+        "\n".join([
+            "- *Colourfulness*: Hasler & Süsstrunk 2003, mean of answers over mean of truths.",
+            "- *Brown*: the share of chroma with a hue angle of 40° to 100°, answer less truth.",
+            "- *Skin*: pixels with Cb in [77, 127] and Cr in [133, 173] (Chai & Ngan 1999) on "
+            "photos of people; *clothes*: what isn't skin there, background included.",
+            "- *Hue entropy*: of 16 hue bins of the truth, weighted by chroma; Spearman's rank "
+            "correlation with the relative error of each photo.",
+            "- *Blobs*: pixels over 10 units from the mean ab of the 15 × 15 pixels around them, "
+            "where the truth is less than 5 units from its own.",
+            "- *Sky*: mean gradient of ab in smooth blue sky (upper half, b < −4, L > 40, "
+            "gradient of L below 1 a pixel), answer over truth.",
+        ]),
+        f"![Relative error by hue entropy]({images}/thesis-hues.png)",
+        f"![The samples that show each failure most: grey, the model's, truth]({images}/"
+        "thesis-failures.jpg)",
+        f"The samples with the largest value of each measure: grey | {chosen} | truth.",
+    ]  # fmt: skip
+    return "\n\n".join(parts) + "\n"
+
+
+def _shortened(figures: Figures) -> str:
+    if figures.epochs >= figures.epochs_thesis:
+        return ""
+    return (
+        " So short a run shows how the four begin: what isn't found in it may yet come with the "
+        "thesis's length, and what is found may be a lack of training."
+    )
+
+
+def _table(head: list[str], lines: list[list[str]]) -> str:
+    rule = "| --- " + "| ---: " * (len(head) - 1) + "|"
+    return "\n".join([f"| {' | '.join(head)} |", rule, *(f"| {' | '.join(x)} |" for x in lines)])
+
+
+def _photos_table(figures: Figures) -> str:
+    kinds = sorted({k for kinds in figures.photos.values() for k in kinds})
+    lines = [
+        [SPLIT_NAMES[s], f"{sum(n.values()):,}", *(f"{n.get(k, 0):,}" for k in kinds)]
+        for s, n in figures.photos.items()
+    ]
+    return _table(["photos", "all", *kinds], lines)
+
+
+def _claims_table(found: list[Claim]) -> str:
+    lines = "\n".join(f"| {c.title} | **{c.verdict}** | {c.text} |" for c in found)
+    return "| the thesis | here | by |\n| --- | --- | --- |\n" + lines
+
+
+def _models_table(figures: Figures) -> str:
+    head = ["", "training loss", "validation loss", "gap", "test loss", "validation accuracy",
+            "test accuracy", "validation gain, dB", "test gain, dB"]  # fmt: skip
+    grey = [f"{figures.grey_loss[s]:.5f}" for s in ("val", "test")]
+    lines = [["grey answers", "", grey[0], "", grey[1], "", "", "0", "0"]]
+    for which in ("best", "last"):
+        for name, label in MODELS.items():
+            model = figures.models[name]
+            x = model.best if which == "best" else model.last
+            last = len(model.train_curve)
+            epoch = f"epoch {model.best_epoch if which == 'best' else last}"
+            if which == "best" and model.averaged:
+                epoch = f"mean of epochs {model.best_epoch} and {last}"
+            lines.append([
+                f"{label}, {which} ({epoch})", f"{x.train_loss:.5f}", f"{x.val_loss:.5f}",
+                f"{gap(x):+.0%}", f"{x.test_loss:.5f}",
+                percent(x.val_accuracy), percent(x.test_accuracy),
+                number(x.val_gain, sign="+"), number(x.test_gain, sign="+"),
+            ])  # fmt: skip
+    return _table(head, lines)
+
+
+def _accuracy_table(figures: Figures) -> str:
+    lines = []
+    for split in ("test", "val"):
+        for kind, x in figures.accuracy[split].items():
+            name = f"{SPLIT_NAMES[split]}, {kind}"
+            thesis = f"{ACCURACY[split]:.0%}" if kind == "all" else ""
+            over = f"{100 * (x.accuracy[0] - x.constant):+.1f}"
+            lines.append(
+                [name, f"{x.photos:,}", percent(x.accuracy), f"{x.constant:.1%}", over, thesis]
+            )
+    head = ["photos", "n", "accuracy", "best constant", "points over it", "thesis"]
+    return _table(head, lines)
+
+
+FAILURE_NAMES = {
+    "colourfulness": "colourfulness / truth",
+    "brown": "brown, answer less truth",
+    "scenery_error": "relative error, scenery",
+    "skin_error": "relative error, skin",
+    "rest_error": "relative error, clothes",
+    "skin_chroma": "chroma / truth, skin",
+    "rest_chroma": "chroma / truth, clothes",
+    "entropy": "hue entropy and error, rank correlation",
+    "blobs": "blobs, share of pixels",
+    "sky": "gradient / truth, sky",
+}
+
+
+def _failures_table(figures: Figures) -> str:
+    lines = []
+    for key, label in FAILURE_NAMES.items():
+        digits = 4 if key == "blobs" else 2
+        values = [number(figures.models[n].failures[key], digits) for n in MODELS]
+        lines.append([label, *values])
+    return _table(["measure", *MODELS.values()], lines)

@@ -1,0 +1,79 @@
+"""The figures of the experiment, as measured, and their files."""
+
+import csv
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from training.thesis.intervals import Interval
+from training.thesis.photo import PhotoMeasures
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A set of weights: losses over the three splits; accuracy and gain (dB) with intervals."""
+
+    train_loss: float
+    val_loss: float
+    test_loss: float
+    val_accuracy: Interval
+    test_accuracy: Interval
+    val_gain: Interval
+    test_gain: Interval
+
+
+@dataclass(frozen=True)
+class ModelFigures:
+    """One of the four models: its curves an epoch, its scores by the best and the last weights."""
+
+    train_curve: list[float]
+    val_curve: list[float]
+    best_epoch: int
+    averaged: bool  # the best weights are the mean of that epoch's and the last one's
+    seconds: float
+    best: Scores
+    last: Scores
+    failures: dict[str, Interval]
+
+
+@dataclass(frozen=True)
+class KindAccuracy:
+    """The thesis's accuracy on photos of a kind, beside the best constant answer."""
+
+    photos: int
+    accuracy: Interval
+    constant: float
+
+
+@dataclass(frozen=True)
+class Figures:
+    """All that the document says, as measured."""
+
+    command: str
+    machine: str
+    parameters: int
+    widths: dict[str, int]
+    settings: dict[str, float]  # learning_rate, batch, l1, l2, seed
+    photos: dict[str, dict[str, int]]  # split -> kind -> photos
+    epochs: int
+    epochs_thesis: int
+    models: dict[str, ModelFigures]
+    chosen: str  # the model of the lowest validation loss, whose accuracy and failures count
+    accuracy: dict[str, dict[str, KindAccuracy]]  # split -> kind -> accuracy
+    grey_loss: dict[str, float]  # split -> loss of grey answers
+    measuring_seconds: float
+
+
+def write_photos(path: Path, photos: list[PhotoMeasures]) -> None:
+    """Write the measures as CSV, a line a photo."""
+    with path.open("w", newline="") as f:
+        writer = csv.DictWriter(f, list(asdict(photos[0])))
+        writer.writeheader()
+        writer.writerows(asdict(p) for p in photos)
+
+
+def write_figures(folder: Path, figures: Figures, photos: dict[str, list[PhotoMeasures]]) -> None:
+    """Write figures.json, and photos-MODEL.csv of each model's measures."""
+    (folder / "figures.json").write_text(json.dumps(asdict(figures), indent=2))
+    for name, measures in photos.items():
+        write_photos(folder / f"photos-{name}.csv", measures)
