@@ -1,0 +1,1 @@
+"""The command line's stages, by what they are about; each module adds its own."""

@@ -1,0 +1,81 @@
+"""What the stages share: the terminal, and a run's files and settings from the arguments."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from training.config import Config, read_config
+
+console = Console()
+Command = Callable[[argparse.Namespace], None]
+
+
+class AddStage(Protocol):
+    """Adds a subcommand of that name, described by the command's docstring."""
+
+    def __call__(self, name: str, command: Command) -> argparse.ArgumentParser:
+        """Return the subcommand's parser, for its arguments."""
+
+
+def add_run_stage(
+    add: AddStage, name: str, command: Command, config: str = "default", run: str = "default"
+) -> argparse.ArgumentParser:
+    """Add a stage of a run: configuration, photos, and where the run keeps its files."""
+    sub = add(name, command)
+    sub.add_argument("--config", type=Path, default=Path(f"training/configs/{config}.toml"))
+    sub.add_argument("--photos", type=Path, default=Path("photos"),
+                     help="folder that the configuration's folders lie in")  # fmt: skip
+    sub.add_argument("--run", type=Path, default=Path(f"runs/{run}"),
+                     help="index, checkpoints and logs of this run")  # fmt: skip
+    sub.add_argument("--cache", type=Path, help="cached taps (default: RUN/cache)")
+    sub.add_argument("--weights", help='encoder: "imagenet", the path of an .npz, or "none"')
+    sub.set_defaults(start=None)
+    return sub
+
+
+def add_start(sub: argparse.ArgumentParser) -> None:
+    """Add the weights that a fit starts from."""
+    sub.add_argument(
+        "--start", help="weights to start from: a run's .npz, or the folder of a published version"
+    )
+
+
+def progress_bar() -> Progress:
+    """Make a progress bar on the terminal."""
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TimeElapsedColumn(), TimeRemainingColumn(), console=console,
+    )  # fmt: skip
+
+
+def configuration(args: argparse.Namespace) -> Config:
+    """Read --config, with what the other arguments change of it."""
+    config = read_config(args.config)
+    if args.weights:
+        encoder = config.encoder.model_copy(update={"weights": args.weights})
+        config = config.model_copy(update={"encoder": encoder})
+    if args.start:
+        fit = config.fit.model_copy(update={"start_from": args.start})
+        config = config.model_copy(update={"fit": fit})
+    return config
+
+
+def index_path(args: argparse.Namespace) -> Path:
+    """Where the run has its index of photos."""
+    return Path(args.run) / "index.csv"
+
+
+def cache_path(args: argparse.Namespace) -> Path:
+    """Where the cached taps are."""
+    return Path(args.cache) if args.cache else Path(args.run) / "cache"

@@ -1,0 +1,132 @@
+"""Stages that train: fusion, fit, ablation, thesis."""
+
+import argparse
+from pathlib import Path
+
+from training.commands.arguments import (
+    AddStage,
+    add_run_stage,
+    add_start,
+    cache_path,
+    configuration,
+    console,
+    index_path,
+    progress_bar,
+)
+
+
+def add_stages(add: AddStage) -> None:
+    """Add `fusion`, `fit`, `ablation` and `thesis`."""
+    add_run_stage(add, "fusion", fusion_command)
+    sub = add_run_stage(add, "fit", fit_command)
+    add_start(sub)
+    sub.add_argument("--end-to-end", action="store_true",
+                     help="from photos, not from cached taps")  # fmt: skip
+    sub = add_run_stage(add, "ablation", ablation_command, config="ablation", run="ablation")
+    add_start(sub)
+    sub.add_argument("--out", type=Path, default=Path("docs/ablation.md"))
+    sub = add_run_stage(add, "thesis", thesis_command, config="thesis", run="thesis")
+    sub.add_argument("--epochs", type=int, help="in place of the configuration's [thesis] epochs")
+    sub.add_argument("--pictures", type=Path, default=Path("samples/colour"),
+                     help="photos that the document may show")  # fmt: skip
+    sub.add_argument("--document", type=Path, default=Path("docs/thesis.md"))
+
+
+def fusion_command(args: argparse.Namespace) -> None:
+    """Train the network apart whose features join the decoder by `[decoder] fusion`."""
+    from training.feed import CachedFeed
+    from training.fusion import fit_fusion
+    from training.run import Run
+
+    config = configuration(args)
+    feed = CachedFeed(cache_path(args), config.fusion.batch)
+    fit_fusion(config, feed, Run(Path(args.run)).fusion, console.print)
+
+
+def ablation_command(args: argparse.Namespace) -> None:
+    """Run an ablation's steps and write its table."""
+    from training.ablation import ablate, markdown, read_ablation
+    from training.config import Config
+
+    settings, steps = read_ablation(args.config)
+    if args.weights:
+        settings.setdefault("encoder", {})["weights"] = args.weights
+    if args.start:
+        settings.setdefault("fit", {})["start_from"] = args.start
+    rows = ablate(settings, steps, cache_path(args), Path(args.run), console.print)
+    args.out.write_text(
+        markdown(rows, Config.model_validate(settings), len(rows[0].measures.gains))
+    )
+    console.print(f"{args.out}")
+
+
+def fit_command(args: argparse.Namespace) -> None:
+    """Fit the network, resuming where a killed call stopped."""
+    from training.curves import plot_history
+    from training.data import read_index
+    from training.feed import CachedFeed, PhotoFeed
+    from training.fit import fit
+    from training.run import Run
+
+    config = configuration(args)
+    run = Run(Path(args.run))
+    feed: CachedFeed | PhotoFeed
+    if args.end_to_end:
+        entries = read_index(index_path(args))
+        feed = PhotoFeed(args.photos, entries, config.fit.batch, config.seed, config.augment)
+    else:
+        feed = CachedFeed(cache_path(args), config.fit.batch)
+    with progress_bar() as progress:
+        task = progress.add_task("fit", total=None)
+
+        def report(line: str) -> None:
+            progress.console.print(line)
+            if run.history.exists():
+                plot_history(run.history, run.folder / "loss.png")
+
+        fit(config, run, feed, report, lambda n, of: progress.update(task, completed=n, total=of))
+    console.print(f"best weights: {run.best}")
+
+
+def thesis_command(args: argparse.Namespace) -> None:
+    """Train the thesis's four models, measure them, and write docs/thesis.md."""
+    from training.data import SUFFIXES
+    from training.run import Run
+    from training.thesis.document import document
+    from training.thesis.experiment import build_cache, open_feed, train, variants
+    from training.thesis.figures import write_figures
+    from training.thesis.models import measure_experiment
+    from training.thesis.pictures import draw
+
+    config = configuration(args)
+    cache = cache_path(args)
+    if not args.cache:
+        left, says, work = build_cache(cache, args.photos, index_path(args), config)
+        console.print(says)
+        with progress_bar() as progress:
+            for _ in progress.track(work, total=left, description="cache"):
+                pass
+    feed = open_feed(cache, config)
+    configs = variants(config, args.epochs)
+    runs = {name: Run(args.run / name) for name in configs}
+    for name, each in configs.items():
+        with progress_bar() as progress:
+            task = progress.add_task(name, total=None)
+
+            def on_images(done: int, of: int) -> None:
+                progress.update(task, completed=done, total=of)  # noqa: B023
+
+            if not train(each, runs[name], feed, progress.console.print, on_images):
+                console.print(f"{name}: done before")
+    command = "python -m training thesis --photos PHOTOS"
+    command += f" --epochs {args.epochs}" if args.epochs else ""
+    with progress_bar() as progress:
+        task = progress.add_task("measure", total=None)
+        figures, photos = measure_experiment(
+            configs, runs, feed, command, config.fit.epochs, lambda: progress.advance(task)
+        )
+    write_figures(args.run, figures, photos)
+    shown = sorted(p for p in args.pictures.rglob("*") if p.suffix.lower() in SUFFIXES)
+    draw(args.document.parent / "images", figures, photos[figures.chosen], shown, configs, runs)
+    args.document.write_text(document(figures))
+    console.print(f"{args.document}; figures: {args.run / 'figures.json'}")

@@ -1,0 +1,235 @@
+"""Stages that measure a model: publish, evaluate, compare, postprocess, colours."""
+
+import argparse
+import json
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from model_store.contract import GuidedFilter, Postprocess
+from model_store.store import BUNDLED_ROOT, ModelStore
+from training.commands.arguments import (
+    AddStage,
+    add_run_stage,
+    configuration,
+    console,
+    index_path,
+    progress_bar,
+)
+
+if TYPE_CHECKING:
+    from training.nearest import NearestPhoto
+    from training.perceptual import Perceptual
+
+
+def add_stages(add: AddStage) -> None:
+    """Add `publish`, `evaluate`, `postprocess`, `colours` and `compare`."""
+    sub = add_run_stage(add, "publish", publish_command)
+    sub.add_argument("--store", type=Path, default=BUNDLED_ROOT)
+    _add_baselines(sub)
+    sub = add("evaluate", evaluate_command)
+    sub.add_argument("folder", type=Path, help="photos, in colour")
+    sub.add_argument("--manifest", type=Path, help="CSV with columns file, kind")
+    _add_model(sub)
+    sub.add_argument("--vividness", type=float, nargs="+",
+                     help="0 to 1 (default: the model's); several: each in a folder")  # fmt: skip
+    sub.add_argument("--postprocess", choices=get_args(Postprocess),
+                     help="how chroma becomes full-size (default: the model's)")  # fmt: skip
+    sub.add_argument("--guided-radius", type=int, help="of the guided filter, at 224 x 224")
+    sub.add_argument("--mirror", action="store_true",
+                     help="mean with the answer to the mirrored photo; twice the time")  # fmt: skip
+    _add_baselines(sub)
+    sub.add_argument("--weights", help="the encoder of that cache (default: where it was then)")
+    sub.add_argument("--out", type=Path, default=Path("runs/evaluation"))
+    sub.add_argument("--sheet-photos", type=int, default=36)
+    sub = add("postprocess", postprocess_command)
+    sub.add_argument("folder", type=Path, help="photos, in colour")
+    _add_model(sub)
+    sub.add_argument("--vividness", type=float, help="0 to 1 (default: the model's)")
+    sub.add_argument("--photos", type=int, help="at most, evenly spaced (default: all)")
+    sub.add_argument("--out", type=Path, default=Path("runs/postprocess"))
+    sub = add("colours", colours_command)
+    sub.add_argument("folder", type=Path, help="photos, grey or in colour")
+    _add_model(sub)
+    sub.add_argument("--out", type=Path, default=Path("runs/colours.png"))
+    sub = add("compare", compare_command)
+    sub.add_argument("evaluations", type=Path, nargs=2, metavar="FOLDER",
+                     help="what `evaluate --out` named")  # fmt: skip
+
+
+def _add_model(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--store", type=Path, default=BUNDLED_ROOT)
+    sub.add_argument("--model", default="latest", help="version")
+
+
+def _add_baselines(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--nearest", type=Path, metavar="CACHE",
+                     help="baseline: colours of that cache's nearest photo")  # fmt: skip
+    sub.add_argument("--lpips-weights", type=Path, metavar="FILE",
+                     help="VGG16: the authors' as .npz, or torchvision's .pth")  # fmt: skip
+
+
+def _nearest(cache: Path | None, weights: str | None) -> "NearestPhoto | None":
+    """The baseline of the nearest training photo, where a cache is given."""
+    from training.nearest import load_nearest
+
+    return load_nearest(cache, weights) if cache else None
+
+
+def _perceptual(weights: Path | None) -> "Perceptual | None":
+    """LPIPS, or one line that says why it is left out."""
+    from training.perceptual import UnavailableError, load_perceptual
+
+    try:
+        return load_perceptual(weights)
+    except UnavailableError as e:
+        console.print(f"LPIPS left out: {e}")
+        return None
+
+
+def publish_command(args: argparse.Namespace) -> None:
+    """Export the best weights, check and measure them, and publish the next version."""
+    from training.data import read_index
+    from training.publish import publish, summaries
+    from training.report import summary_table
+    from training.run import Run
+
+    config, entries = configuration(args), read_index(index_path(args))
+    nearest = _nearest(args.nearest, args.weights)
+    perceptual = _perceptual(args.lpips_weights)
+    with progress_bar() as progress:
+        task = progress.add_task("measure", total=None)
+        model = publish(
+            config, Run(Path(args.run)), args.photos, entries, ModelStore(args.store),
+            lambda: progress.advance(task),
+            nearest=nearest, perceptual=perceptual,
+        )  # fmt: skip
+    for name, summary in summaries(model.description).items():
+        console.print(summary_table(summary, name))
+    console.print(f"published {model.path}")
+
+
+def evaluate_command(args: argparse.Namespace) -> None:
+    """Measure a published version on a folder: tables, a CSV a photo, a contact sheet."""
+    import cv2
+
+    from training.calibration import Deviations, calibrate, plot_calibration
+    from training.contact_sheet import contact_sheet
+    from training.data import SUFFIXES, evenly_spaced, read_kinds
+    from training.evaluate import Outcome, Plan, evaluate
+    from training.report import calibration_table, summary_table
+    from training.saved_model import load_network, mirrored
+    from training.summary import summarise, write_results
+
+    model = ModelStore(args.store).resolve(args.model)
+    description = model.description
+    guided = description.guided_filter
+    if args.guided_radius is not None:
+        guided = GuidedFilter(radius=args.guided_radius, eps=guided.eps)
+    files = sorted(p for p in args.folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    root = args.manifest.parent if args.manifest else args.folder
+    kinds = read_kinds(root, args.manifest.name if args.manifest else None)
+    photos = [(p, kinds.get(p.relative_to(root).as_posix(), "")) for p in files]
+    if not photos:
+        raise SystemExit(f"no photos below {args.folder}")
+    network = load_network(model.path)
+    if args.mirror:
+        network = replace(network, predict=mirrored(network.predict))
+    plan = Plan(
+        vividness=tuple(dict.fromkeys(args.vividness or [description.default_vividness])),
+        guided=guided,
+        postprocess=args.postprocess or description.postprocess,
+        mean_ab=tuple(description.data.get("mean_ab", (0.0, 0.0))),
+        nearest=_nearest(args.nearest, args.weights),
+        perceptual=_perceptual(args.lpips_weights),
+    )
+    shown = {photos[i][0].name for i in evenly_spaced(len(photos), args.sheet_photos)}
+    results, pictures = defaultdict(list), defaultdict[float, list[Outcome]](list)
+    deviations: list[Deviations] = []
+    with progress_bar() as progress:
+        measured = evaluate(network, photos, plan)
+        for photo in progress.track(measured, total=len(photos), description="evaluate"):
+            for vividness, outcome in photo.outcomes.items():
+                results[vividness].append(outcome.result)
+                if outcome.result.file in shown:
+                    pictures[vividness].append(outcome)
+            if photo.deviations:
+                deviations.append(photo.deviations)
+    calibration = calibrate(deviations) if deviations else None
+    for vividness in plan.vividness:
+        several = len(plan.vividness) > 1
+        out = args.out / f"vividness-{vividness:g}" if several else args.out
+        out.mkdir(parents=True, exist_ok=True)
+        summary = summarise(results[vividness])
+        console.print(summary_table(summary, f"version {model.version}, vividness {vividness:g}"))
+        extra = {"calibration": calibration} if calibration else {}
+        (out / "summary.json").write_text(json.dumps(summary | extra, indent=2))
+        write_results(out / "photos.csv", results[vividness])
+        sheet = cv2.cvtColor(contact_sheet(pictures[vividness]), cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(out / "contact_sheet.png"), sheet)
+        console.print(f"{out}: photos.csv, summary.json, contact_sheet.png")
+    if calibration is None:
+        console.print("calibration left out: the model has no signature `spread`")
+        return
+    console.print(calibration_table(calibration))
+    plot_calibration(calibration, args.out / "calibration.png")
+    console.print(args.out / "calibration.png")
+
+
+def postprocess_command(args: argparse.Namespace) -> None:
+    """Compare the ways of post-processing on a folder: a table, and a picture of crops."""
+    import cv2
+
+    from training.data import SUFFIXES, evenly_spaced
+    from training.postprocess import compare_methods, crops_picture, markdown_table
+    from training.saved_model import load_network
+
+    model = ModelStore(args.store).resolve(args.model)
+    description = model.description
+    vividness = description.default_vividness if args.vividness is None else args.vividness
+    photos = sorted(p for p in args.folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not photos:
+        raise SystemExit(f"no photos below {args.folder}")
+    photos = [photos[i] for i in evenly_spaced(len(photos), args.photos or len(photos))]
+    predict = load_network(model.path).predict
+    with progress_bar() as progress:
+        compared = compare_methods(predict, photos, description.guided_filter, vividness)
+        comparisons = list(progress.track(compared, total=len(photos), description="postprocess"))
+    table = markdown_table(comparisons)
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "postprocess.md").write_text(
+        f"Version {model.version}, vividness {vividness:g}, {len(photos)} photos\n\n{table}"
+    )
+    picture = cv2.cvtColor(crops_picture(comparisons), cv2.COLOR_RGB2BGR)
+    cv2.imwrite(str(args.out / "postprocess.png"), picture)
+    console.print(table, markup=False, soft_wrap=True)
+    console.print(f"{args.out}: postprocess.md, postprocess.png")
+
+
+def colours_command(args: argparse.Namespace) -> None:
+    """Show a version's colours for grey photos: a sheet of grey, vividness 0, the default, 1."""
+    import cv2
+
+    from training.contact_sheet import colours, sheet
+    from training.data import SUFFIXES
+    from training.saved_model import load_network
+
+    model = ModelStore(args.store).resolve(args.model)
+    files = sorted(p for p in args.folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not files:
+        raise SystemExit(f"no photos below {args.folder}")
+    vividness = tuple(sorted({0.0, model.description.default_vividness, 1.0}))
+    predict = load_network(model.path).predict
+    groups = list(colours(predict, files, model.description, vividness))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(args.out), cv2.cvtColor(sheet(groups, 200, across=1), cv2.COLOR_RGB2BGR))
+    console.print(f"{args.out}: grey, then vividness {', '.join(f'{v:g}' for v in vividness)}")
+
+
+def compare_command(args: argparse.Namespace) -> None:
+    """Compare two evaluations of the same photos: mean differences, second less first, by kind."""
+    from training.report import comparison_table
+    from training.summary import compare
+
+    console.print(comparison_table(compare(*(x / "photos.csv" for x in args.evaluations))))
