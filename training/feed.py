@@ -1,5 +1,6 @@
 """Batches for fit: cached taps, or photos read and squeezed on the way, as tf.data."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,16 +11,41 @@ from numpy.typing import NDArray
 from model_store.contract import NETWORK_SIZE
 from training.config import Augment
 from training.data import TARGET_SIZE, Entry
-from training.features import Row, open_arrays, prepare, read_rows, read_scales
+from training.features import CacheError, Row, open_arrays, prepare, read_rows, read_scales
 from training.network import TAP_SHAPES
 
 Batch = dict[str, tf.Tensor]
+READERS = 4  # batches of the cache read at a time: a disk is waited for, a core isn't taken
 
 
 def shrink(L: tf.Tensor) -> tf.Tensor:
     """L [N, 224, 224, 1] -> [N, 56, 56, 1], area means."""
     k = NETWORK_SIZE // TARGET_SIZE
     return tf.nn.avg_pool2d(L, k, k, "VALID")
+
+
+class _Rows:
+    """Rows of a .npy file of the cache, read where they are asked for.
+
+    Not by a memory map: its page faults cost several times the reading, and hold up every other
+    Python thread, which a read doesn't.
+    """
+
+    def __init__(self, path: Path) -> None:
+        mapped = np.load(path, mmap_mode="r")
+        self._shape, self._dtype = mapped.shape[1:], mapped.dtype
+        self._start, self._size = mapped.offset, mapped[:1].nbytes
+        self._file = path.open("rb", buffering=0)
+
+    def read(self, index: NDArray[np.int64]) -> NDArray[np.generic]:
+        """Rows in this order, [len(index), ...]."""
+        rows = np.empty((len(index), *self._shape), self._dtype)
+        places = rows.reshape(len(index), -1).view(np.uint8)
+        for place, i in zip(places, index, strict=True):
+            start = self._start + int(i) * self._size
+            if os.preadv(self._file.fileno(), [place], start) != self._size:
+                raise CacheError(f"{self._file.name} ends before row {i}")
+        return rows
 
 
 class CachedFeed:
@@ -32,8 +58,8 @@ class CachedFeed:
         self.rows = read_rows(folder)
         self.batch = batch
         self._folder = folder
-        self._arrays = open_arrays(folder, "r")
-        self._scales = {n: tf.constant(s) for n, s in read_scales(folder).items()}
+        self._rows = {name: _Rows(folder / f"{name}.npy") for name in (*TAP_SHAPES, "L", "ab")}
+        self._scales = read_scales(folder)
 
     def select(self, split: str) -> tuple[list[int], list[str]]:
         """Row numbers of a split that are computed, and the folder of each."""
@@ -42,21 +68,25 @@ class CachedFeed:
         return keep, [self.rows[i].folder for i in keep]
 
     def batches(
-        self, order: NDArray[np.int64], taps: Iterable[str] = TAP_SHAPES, lightness: bool = False
-    ) -> tf.data.Dataset:
+        self, order: NDArray[np.int64], taps: Iterable[str] = TAP_SHAPES, lightness: bool = False,
+        batch: int | None = None,
+    ) -> tf.data.Dataset:  # fmt: skip
         """Batches of the rows in this order, with these taps alone.
 
         With lightness, also "lightness" float32 [N, 56, 56, 1]: L at the size of ab.
+        batch: images in each, in place of the feed's own number.
         """
         taps = tuple(taps)
         names = [*taps, "ab", *(["L"] if lightness else [])]
 
         def load(index: NDArray[np.int64]) -> list[NDArray[np.generic]]:
-            return [np.stack([self._arrays[n][i] for i in index]) for n in names]
+            return [self._rows[name].read(index) for name in names]
 
-        def decode(index: tf.Tensor) -> Batch:
+        def read(index: tf.Tensor) -> Batch:
             types = [tf.uint8] * len(taps) + [tf.float16] + [tf.uint8] * lightness
-            loaded = dict(zip(names, tf.numpy_function(load, [index], types), strict=True))
+            return dict(zip(names, tf.numpy_function(load, [index], types), strict=True))
+
+        def decode(loaded: Batch) -> Batch:
             batch = {}
             for name in taps:
                 side, channels = TAP_SHAPES[name]
@@ -72,8 +102,9 @@ class CachedFeed:
 
         return (
             tf.data.Dataset.from_tensor_slices(order)
-            .batch(self.batch)
-            .map(decode, num_parallel_calls=2)
+            .batch(batch or self.batch)
+            .map(read, num_parallel_calls=READERS)
+            .map(decode, num_parallel_calls=tf.data.AUTOTUNE)
             .prefetch(2)
         )
 
@@ -98,8 +129,8 @@ class PhotoFeed:
         keep = [i for i, r in enumerate(self.rows) if r.split == split]
         return keep, [self.rows[i].folder for i in keep]
 
-    def batches(self, order: NDArray[np.int64]) -> tf.data.Dataset:
-        """Batches of the photos in this order."""
+    def batches(self, order: NDArray[np.int64], batch: int | None = None) -> tf.data.Dataset:
+        """Batches of the photos in this order; batch as in CachedFeed."""
 
         def load(i: int, copy: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
             return prepare(self._root / self.rows[i].file, int(copy), self._settings)
@@ -119,6 +150,6 @@ class PhotoFeed:
         return (
             tf.data.Dataset.from_tensor_slices((order, copies * train))
             .map(read, num_parallel_calls=tf.data.AUTOTUNE)
-            .batch(self.batch)
+            .batch(batch or self.batch)
             .prefetch(tf.data.AUTOTUNE)
         )

@@ -1,8 +1,8 @@
 """Fit the network: from cached taps (encoder frozen), or end to end with unfrozen blocks."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -13,17 +13,9 @@ from numpy.typing import NDArray
 from training.colorizer import Colorizer, build_colorizer
 from training.config import Config
 from training.features import Taps
-from training.feed import Batch, CachedFeed, PhotoFeed
-from training.losses import (
-    chroma_weights,
-    distribution_loss,
-    log_mean_squared_error,
-    mean_squared_error,
-    rebalancing_weights,
-    soft_bins,
-)
-from training.metrics import Accuracy, mean_gain_db
-from training.network import AB_SCALE, TAP_SHAPES
+from training.feed import CachedFeed, PhotoFeed
+from training.losses import rebalancing_weights, soft_bins
+from training.network import TAP_SHAPES
 from training.run import (
     Run,
     append_history,
@@ -33,135 +25,10 @@ from training.run import (
     trim_history,
 )
 from training.start import start_from
+from training.strategy import Distribution, distribute
+from training.trainer import Trainer
 
 STATISTICS_ROWS = 512  # images from which tap sizes and the bins' frequencies are estimated
-
-
-class Trainer:
-    """One training step, compiled; its losses and its optimisers."""
-
-    def __init__(self, config: Config, network: Colorizer, weights: NDArray[np.float32],
-                 total_steps: int) -> None:  # fmt: skip
-        self.config = config
-        self.network = network
-        self._bins = tf.constant(network.bins)
-        self._bin_weights = tf.constant(weights)
-        fit = config.fit
-
-        def adamw(peak: float) -> keras.optimizers.Optimizer:
-            warmup = min(fit.warmup_steps, total_steps // 4)
-            rate = keras.optimizers.schedules.CosineDecay(
-                0.0, total_steps - warmup, warmup_target=peak, warmup_steps=warmup
-            )
-            return keras.optimizers.AdamW(
-                rate, weight_decay=fit.weight_decay, global_clipnorm=fit.clip_norm,
-                use_ema=fit.ema_momentum > 0, ema_momentum=fit.ema_momentum,
-            )  # fmt: skip
-
-        self.heads_optimizer = adamw(fit.learning_rate)
-        pretrained = (network.encoder, network.fusion)
-        self.heads_variables = [
-            v for m in network.trainable_parts if m not in pretrained
-            for v in m.trainable_variables
-        ]  # fmt: skip
-        # No decay on biases and normalisation: only kernels have more than one dimension.
-        self.heads_optimizer.exclude_from_weight_decay(
-            var_list=[v for v in self.heads_variables if len(v.shape) < 2]
-        )
-        self.heads_optimizer.build(self.heads_variables)
-        self.encoder_variables = [
-            v for m in pretrained if m is not None for v in m.trainable_variables
-        ]
-        self.encoder_optimizer = None
-        if self.encoder_variables:
-            self.encoder_optimizer = adamw(fit.encoder_learning_rate)
-            self.encoder_optimizer.build(self.encoder_variables)
-        self.step = tf.function(self._step, autograph=False, reduce_retracing=True)
-        self.predict = tf.function(self._predict, autograph=False, reduce_retracing=True)
-
-    def _features(self, batch: Batch, training: bool) -> tf.Tensor:
-        network = self.network
-        if "L" in batch:
-            taps = network.taps(batch["L"], training)
-        else:
-            taps = network.refreshed(batch, training)
-        return network.features(taps, training)
-
-    def _regression_loss(self, predicted: tf.Tensor, ab: tf.Tensor) -> tf.Tensor:
-        fit = self.config.fit
-        weights = chroma_weights(ab, fit.chroma_weight) if fit.chroma_weight else 1.0
-        if fit.regression_loss == "log_mse":
-            return log_mean_squared_error(predicted, ab, fit.log_mse_floor, weights)
-        return mean_squared_error(predicted, ab, weights)
-
-    def _distribution_loss(
-        self, features: tf.Tensor, ab: tf.Tensor, offset: tf.Tensor
-    ) -> tf.Tensor:
-        if not self.config.fit.distribution_weight:
-            return tf.constant(0.0)
-        dy, dx = offset[0], offset[1]
-        return distribution_loss(
-            self.network.distribution(features[:, dy::2, dx::2]),
-            ab[:, dy::2, dx::2], self._bins, self._bin_weights,
-        )  # fmt: skip
-
-    def _step(self, batch: Batch, offset: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One step; offset int32 [2] in {0, 1} says which quarter of the pixels the bins see."""
-        fit, network = self.config.fit, self.network
-        with tf.GradientTape() as tape:
-            features = self._features(batch, True)
-            regression = self._regression_loss(network.regression(features), batch["ab"])
-            distribution = self._distribution_loss(features, batch["ab"], offset)
-            penalties = [x for m in network.trainable_parts for x in m.losses]
-            penalty = tf.add_n(penalties) if penalties else tf.constant(0.0)
-            loss = (
-                fit.regression_weight * regression
-                + fit.distribution_weight * distribution
-                + penalty
-            )
-        gradients = tape.gradient(loss, self.heads_variables + self.encoder_variables)
-        n = len(self.heads_variables)
-        self.heads_optimizer.apply(gradients[:n], self.heads_variables)
-        if self.encoder_optimizer is not None:
-            self.encoder_optimizer.apply(gradients[n:], self.encoder_variables)
-        return {"loss": loss, "regression": regression, "distribution": distribution,
-                "penalty": penalty}  # fmt: skip
-
-    def _predict(self, batch: Batch) -> tf.Tensor:
-        return self.network.ab(self._features(batch, False))
-
-    @contextmanager
-    def averaged(self) -> Iterator[None]:
-        """Within it the weights are their moving average, where the settings ask for one."""
-        if not self.config.fit.ema_momentum:
-            yield
-            return
-        optimizers = [(self.heads_optimizer, self.heads_variables)]
-        if self.encoder_optimizer is not None:
-            optimizers.append((self.encoder_optimizer, self.encoder_variables))
-        kept = [[tf.identity(v.value) for v in variables] for _, variables in optimizers]
-        for optimizer, variables in optimizers:
-            optimizer.finalize_variable_values(variables)
-        try:
-            yield
-        finally:
-            for (_, variables), values in zip(optimizers, kept, strict=True):
-                for variable, value in zip(variables, values, strict=True):
-                    variable.assign(value)
-
-    def validate(self, batches: tf.data.Dataset) -> dict[str, float]:
-        """Regression loss, gain over grey in ab (dB) and the thesis's accuracy, over a split."""
-        losses, gains, accuracy = list[float](), list[float](), Accuracy()
-        for batch in batches:
-            predicted, ab = self.predict(batch), batch["ab"]
-            losses.append(float(self._regression_loss(predicted / AB_SCALE, ab)) * len(ab))
-            gains += mean_gain_db(predicted.numpy(), ab.numpy())
-            accuracy.add(predicted.numpy(), ab.numpy())
-        return {
-            "val_regression": sum(losses) / max(1, len(gains)),
-            "val_gain_db": float(np.mean(gains)),
-            "val_accuracy": accuracy.value,
-        }
 
 
 def statistics(batches: tf.data.Dataset, network: Colorizer) -> tuple[Taps, NDArray[np.float32]]:
@@ -215,14 +82,42 @@ def fit(
     points of one trajectory often lie on both sides of a flat minimum (Izmailov et al. 2018).
     Resumes from the state that an earlier, killed call left. report gets a line an epoch,
     on_images (images done, images in the epoch) after each batch.
+
+    Runs where `[fit] strategy` says (training.strategy; StrategyError). Of several hosts each
+    calls this with the same run's folder, which all must see; the chief writes it and reports.
     """
+    distribution = distribute(config.fit)
+    if distribution.chief:
+        _fit(config, run, run, feed, distribution, report, on_images)
+    else:
+        # Saving may need every host, so all do it; what the others write is of no use.
+        with tempfile.TemporaryDirectory() as scratch:
+            _fit(config, run, Run(Path(scratch)), feed, distribution, _silent, _silent)
+    distribution.wait()
+
+
+def _silent(*_: object) -> None:
+    """Say nothing."""
+
+
+def _fit(
+    config: Config,
+    run: Run,
+    own: Run,
+    feed: CachedFeed | PhotoFeed,
+    distribution: Distribution,
+    report: Callable[[str], None],
+    on_images: Callable[[int, int], None],
+) -> None:
+    """Read from the run's folder, write to one's own."""
     keras.utils.set_random_seed(config.seed)
     keras.mixed_precision.set_global_policy(config.fit.precision)
     end_to_end = isinstance(feed, PhotoFeed)
-    network = build_colorizer(
-        config, with_encoder=end_to_end or config.encoder.trainable_from is not None,
-        from_cache=not end_to_end,
-    )  # fmt: skip
+    with distribution.strategy.scope():
+        network = build_colorizer(
+            config, with_encoder=end_to_end or config.encoder.trainable_from is not None,
+            from_cache=not end_to_end,
+        )  # fmt: skip
     rows, _ = feed.select("train")
     val, _ = feed.select("val")
     if not rows or not val:
@@ -238,13 +133,14 @@ def fit(
         report(
             f"started from {config.fit.start_from}" + (f", new: {', '.join(new)}" if new else "")
         )
-    per_epoch = config.fit.images_per_epoch or len(rows)
-    total_steps = config.fit.epochs * -(-per_epoch // config.fit.batch)
+    per_epoch = len(distribution.whole_batches(draw(feed, config, 1), feed.batch))
+    total_steps = config.fit.epochs * -(-per_epoch // feed.batch)
     weights = rebalancing_weights(prior, config.fit.rebalance)
-    trainer = Trainer(config, network, weights, total_steps)
+    with distribution.strategy.scope():
+        trainer = Trainer(config, network, weights, total_steps, distribution)
 
-    run.folder.mkdir(parents=True, exist_ok=True)
-    (run.folder / "config.json").write_text(config.model_dump_json(indent=2))
+    own.folder.mkdir(parents=True, exist_ok=True)
+    (own.folder / "config.json").write_text(config.model_dump_json(indent=2))
     progress = tf.Variable([0, -1, 0], dtype=tf.int64)  # epochs done, best epoch, images seen
     best = tf.Variable(-1e9, dtype=tf.float64)
     tracked = {m.name: m for m in network.trainable_parts} | {
@@ -252,28 +148,36 @@ def fit(
     }  # fmt: skip
     if trainer.encoder_optimizer is not None:
         tracked["encoder_optimizer"] = trainer.encoder_optimizer
-    manager = tf.train.CheckpointManager(tf.train.Checkpoint(**tracked), str(run.state), 2)
-    if manager.restore_or_initialize():
+    checkpoint = tf.train.Checkpoint(**tracked)
+    manager = tf.train.CheckpointManager(checkpoint, str(own.state), 2)
+    if state := tf.train.latest_checkpoint(str(run.state)):
+        checkpoint.restore(state)
         report(f"resumed after epoch {int(progress[0])}")
+    distribution.spread_seeds(network.trainable_parts)
     summary = run.folder / "summary.json"
     earlier = json.loads(summary.read_text()) if summary.exists() else None
     if earlier and earlier["best_val_gain_db"] > float(best):
         best.assign(earlier["best_val_gain_db"])  # the mean that an earlier call ended with
-    trim_history(run.history, int(progress[0]))
-    needed = () if end_to_end else (network.needed_taps,)
-    writer = tf.summary.create_file_writer(str(run.folder / "tensorboard"))
+    trim_history(own.history, int(progress[0]))
+    needed = None if end_to_end else network.needed_taps
+    writer = tf.summary.create_file_writer(str(own.folder / "tensorboard"))
+
+    def validate() -> dict[str, float]:
+        """All of it on each host's first device."""
+        batches = feed.batches(np.asarray(val, np.int64), *(() if needed is None else (needed,)))
+        return trainer.validate(batches)
 
     for epoch in range(int(progress[0]) + 1, config.fit.epochs + 1):
         if epoch - 1 - int(progress[1]) >= config.fit.patience and int(progress[1]) > 0:
             report(f"no progress for {config.fit.patience} epochs: stopped")
             break
         clock = tf.timestamp()
-        order = draw(feed, config, epoch)
+        order = distribution.whole_batches(draw(feed, config, epoch), feed.batch)
         random = np.random.default_rng((config.seed, epoch, 1))
         sums: dict[str, float] = {}
         done = 0
-        for batch in feed.batches(order, *needed):
-            n = int(batch["ab"].shape[0])
+        for batch in distribution.batches(feed, order, needed):
+            n = distribution.images(batch)
             losses = trainer.step(batch, tf.constant(random.integers(0, 2, 2), tf.int32))
             done += n
             for name, value in losses.items():
@@ -283,12 +187,13 @@ def fit(
             on_images(done, len(order))
         line = {name: value / done for name, value in sums.items()}
         with trainer.averaged():
-            line |= trainer.validate(feed.batches(np.asarray(val, np.int64), *needed))
+            line |= validate()
+            line["val_gain_db"] = distribution.agreed(line["val_gain_db"])
             better = line["val_gain_db"] > float(best)
             if better:
-                save_weights(run.best, network.trainable_parts)
+                save_weights(own.best, network.trainable_parts)
             if better or epoch == config.fit.epochs:
-                save_weights(run.last, network.trainable_parts)
+                save_weights(own.last, network.trainable_parts)
         rate = float(trainer.heads_optimizer.learning_rate)
         seconds = float(tf.timestamp() - clock)
         progress.assign([epoch, int(progress[1]), int(progress[2]) + done])
@@ -297,7 +202,7 @@ def fit(
             progress.assign([epoch, epoch, int(progress[2])])
         line |= {"epoch": epoch, "images": int(progress[2]), "learning_rate": rate,
                  "seconds": seconds}  # fmt: skip
-        append_history(run.history, line)
+        append_history(own.history, line)
         with writer.as_default(step=epoch):
             for name, value in line.items():
                 tf.summary.scalar(name, value)
@@ -308,15 +213,15 @@ def fit(
             f"gain over grey in ab {line['val_gain_db']:+.2f} dB, "
             f"accuracy {line['val_accuracy']:.3f}, {seconds:.0f} s"
         )
-    if earlier and earlier["images_seen"] == int(progress[2]):
+    if not distribution.chief or (earlier and earlier["images_seen"] == int(progress[2])):
         return
-    load_weights(run.last, network.trainable_parts)
-    average_with(run.best, network.trainable_parts)
-    gain = trainer.validate(feed.batches(np.asarray(val, np.int64), *needed))["val_gain_db"]
+    load_weights(own.last, network.trainable_parts)
+    average_with(own.best, network.trainable_parts)
+    gain = validate()["val_gain_db"]
     report(f"mean of best and last weights: gain over grey in ab {gain:+.2f} dB")
     if gain > float(best):
-        save_weights(run.best, network.trainable_parts)
-    summary.write_text(
+        save_weights(own.best, network.trainable_parts)
+    (own.folder / "summary.json").write_text(
         json.dumps({"best_epoch": int(progress[1]), "best_val_gain_db": max(gain, float(best)),
                     "images_seen": int(progress[2])})
     )  # fmt: skip

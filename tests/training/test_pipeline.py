@@ -26,7 +26,7 @@ val_fraction = 0.3
 weights = "none"
 {encoder}
 [cache]
-mirror = ["colour"]
+copies.colour = 1
 limit_gb = {limit}
 [decoder]
 width_7 = 16
@@ -159,6 +159,6 @@ def test_end_to_end_fitting_moves_the_unfrozen_block_only(cached: Trainer) -> No
     (cached.folder / "end").mkdir()
     index = cached.folder / "run" / "index.csv"
     (cached.folder / "end" / "index.csv").write_bytes(index.read_bytes())
-    done = cached.run("fit", "--run", str(cached.folder / "end"))
+    done = cached.run("fit", "--end-to-end", "--run", str(cached.folder / "end"))
     assert done.returncode == 0, done.stderr
     assert (cached.folder / "end" / "best.weights.npz").is_file()
