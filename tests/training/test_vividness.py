@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from model_store.lab import lab_to_srgb
 from training.colorizer import blend
@@ -13,21 +14,27 @@ from training.vividness import TEMPERATURES, Answers, calibrate_vividness
 
 @pytest.fixture(scope="module")
 def answers() -> Answers:
-    """Photos whose regression is 1.25 times half the truth, and whose heads disagree with it."""
+    """A signal that the heads know and another that they don't; the regression is 0.9 of its best.
+
+    The annealed mean is livelier than the regression, and errs more.
+    """
     random = np.random.default_rng(2)
-    coarse = random.normal(0, 25, (12, 4, 4, 2)).astype(np.float32)
-    truth = tf.image.resize(coarse, (56, 56), "bicubic").numpy()
-    noise = tf.image.resize(random.normal(0, 12, (12, 4, 4, 2)), (56, 56)).numpy()
+
+    def smooth(deviation: float) -> NDArray[np.float32]:
+        coarse = random.normal(0, deviation, (12, 4, 4, 2)).astype(np.float32)
+        return np.asarray(tf.image.resize(coarse, (56, 56), "bicubic"), np.float32)
+
+    known = smooth(15)
+    annealed = {t: (1.3 - 0.2 * t) * known + smooth(8) for t in TEMPERATURES}
     L = np.full((12, 56, 56), 60, np.float32)
-    annealed = {t: (0.6 + 0.3 * t) * truth + noise for t in TEMPERATURES}
-    return Answers(L, truth, np.float32(1.25) * (0.5 * truth + 0.1 * noise), annealed)
+    return Answers(L, known + smooth(15), np.float32(0.9) * known, annealed)
 
 
 def ratio(answers: Answers, vividness: float, settings: Publish) -> float:
     v = np.full(len(answers.L), vividness, np.float32)
     ab = blend(answers.regression, answers.annealed[settings.temperature], v, settings).numpy()
 
-    def mean(chroma: np.ndarray) -> float:  # type: ignore[type-arg]
+    def mean(chroma: NDArray[np.float32]) -> float:
         photos = [
             lab_to_srgb(L, each)
             for L, each in zip(answers.L, chroma.astype(np.float32), strict=True)
@@ -45,14 +52,14 @@ def test_ends_and_middle_mean_what_they_say(answers: Answers) -> None:
     assert ratio(answers, 0.5, settings) == pytest.approx(np.mean(ends), abs=0.03)
     assert ratio(answers, settings.default_vividness, settings) >= 0.89
     gains = [p.gain for p in found.points]
-    assert gains[0] == max(gains)
+    assert gains[0] > max(gains) - 0.02  # independent errors of the heads average out a little
     assert np.mean(found.safe_gains) == pytest.approx(gains[0], abs=1e-4)
 
 
 def test_vividness_0_is_scaled_to_the_least_error(answers: Answers) -> None:
-    # The regression is 0.625 of the truth and noise of no use: it gains by being scaled up.
     found = calibrate_vividness(answers, Publish())
-    assert found.settings.safe_scale > 1.0
+    # Of least squares it is 1.11; of the mean of decibels, a little less.
+    assert found.settings.safe_scale in (1.05, 1.1)
 
 
 def test_blend_by_hand() -> None:
