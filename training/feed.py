@@ -43,7 +43,7 @@ class _Rows:
         places = rows.reshape(len(index), -1).view(np.uint8)
         for place, i in zip(places, index, strict=True):
             start = self._start + int(i) * self._size
-            if os.preadv(self._file.fileno(), [place], start) != self._size:
+            if os.preadv(self._file.fileno(), [place.data], start) != self._size:
                 raise CacheError(f"{self._file.name} ends before row {i}")
         return rows
 

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -60,13 +61,15 @@ class Distribution:
         self, feed: CachedFeed | PhotoFeed, order: NDArray[np.int64], taps: Iterable[str] | None
     ) -> Iterable[Batch]:
         """The order's batches, one device's share to each replica; taps as the feed takes them."""
-        chosen = () if taps is None else (taps,)
+        chosen: dict[str, Any] = {} if taps is None else {"taps": taps}
+        batches: Iterable[Batch]
         if self.replicas == 1:
-            return feed.batches(order, *chosen)
-        per_replica = feed.batches(
-            self.share(order, feed.batch), *chosen, batch=feed.batch // self.replicas
-        )
-        return self.strategy.distribute_datasets_from_function(lambda _: per_replica)
+            batches = feed.batches(order, **chosen)
+        else:
+            own = self.share(order, feed.batch)
+            shares = feed.batches(own, batch=feed.batch // self.replicas, **chosen)
+            batches = self.strategy.distribute_datasets_from_function(lambda _: shares)
+        return batches
 
     def images(self, batch: Batch) -> int:
         """How many images a batch of `batches` has, over all hosts."""

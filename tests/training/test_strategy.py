@@ -50,7 +50,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ab = random.normal(0, 20, (ROWS, 56, 56, 2)) * random.uniform(0.1, 2, (ROWS, 1, 1, 1))
     np.save(folder / "ab.npy", ab.astype(np.float16))
     np.save(folder / "done.npy", np.ones(ROWS, np.uint8))
-    np.savez(folder / "scales.npz", **{n: np.ones(c) for n, (_, c) in TAP_SHAPES.items()})
+    np.savez(
+        folder / "scales.npz",
+        allow_pickle=False,
+        **{n: np.ones(c) for n, (_, c) in TAP_SHAPES.items()},
+    )
     lines = [f"{i}.jpg,a,,{'val' if i < 4 else 'train'},0" for i in range(ROWS)]
     (folder / "rows.csv").write_text("\n".join(["file,folder,kind,split,copy", *lines]))
     done = subprocess.run(
