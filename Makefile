@@ -7,6 +7,7 @@
 VENV   ?= .venv
 PORT   ?= $(or $(CHROMASERVE_PORT),8000)
 CONFIG ?= training/configs/default.toml
+BASE   ?= training/configs/base.toml
 IMAGE  ?= chromaserve
 BENCH  ?= colour
 PHOTOS ?= photos
@@ -36,7 +37,7 @@ LOCK  := $(UV) pip compile pyproject.toml --universal --python-version 3.$(MIN_P
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format lock train thesis evaluate picture bench image clean
+.PHONY: help serve test lint format lock train publish ablation thesis evaluate picture bench image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,7 +66,16 @@ lock: $(UV) ## write requirements/*.lock from pyproject.toml (ARGS=--upgrade for
 	$(LOCK) $(ARGS) -c requirements/runtime.lock --extra train --extra dev -o requirements/dev.lock
 
 train: $(DEV) ## make a model from PHOTOS by CONFIG, its work in RUNS (see docs/training.md)
-	$(TRAIN) scan $(FIT) && $(TRAIN) cache $(FIT) && $(TRAIN) fit $(FIT) $(ARGS)
+	$(TRAIN) scan $(FIT) && $(TRAIN) cache $(FIT)
+	$(TRAIN) fit $(FIT) --config $(BASE) --run runs/base --cache $(RUNS)/cache
+	$(TRAIN) fit $(FIT) $(ARGS)
+
+publish: $(DEV) ## make RUNS the next version of the bundled model, measured on PHOTOS
+	$(TRAIN) publish $(FIT) $(ARGS)
+
+ablation: $(DEV) ## measure what each step of the recipe brings, write docs/ablation.md (PHOTOS, ARGS)
+	$(TRAIN) ablation --config training/configs/ablation.toml --photos $(PHOTOS) \
+		--run runs/ablation --cache $(RUNS)/cache $(ARGS)
 
 thesis: $(DEV) ## train and measure the thesis's four models, write docs/thesis.md (PHOTOS, ARGS)
 	$(TRAIN) thesis --photos $(PHOTOS) $(ARGS)
