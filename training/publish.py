@@ -32,7 +32,7 @@ from training.vividness import calibrate_vividness, collect
 LICENCE = "Apache-2.0; encoder weights CC BY 4.0"
 ATTRIBUTION = (
     "Encoder: VGG16 weights by the Visual Geometry Group, University of Oxford "
-    "(Simonyan & Zisserman 2014), CC BY 4.0, stored in half precision."
+    "(Simonyan & Zisserman 2014), CC BY 4.0,{changes} stored in half precision."
 )
 MAX_DIFFERENCE = 0.05  # Lab units, stored model to Keras model of the same rounded weights
 CHECKED_PHOTOS = 16
@@ -88,6 +88,12 @@ def _largest(difference: tf.Tensor) -> float:
 def _weights_name(config: Config) -> str:
     """Where the encoder's weights came from, without this machine's folders."""
     return Path(config.encoder.weights).name
+
+
+def attribution(config: Config) -> str:
+    """Whose the encoder's weights are, and what was changed."""
+    unfrozen = config.encoder.trainable_from
+    return ATTRIBUTION.format(changes=f" trained further from {unfrozen} on," if unfrozen else "")
 
 
 def mean_colour(root: Path, entries: list[Entry]) -> tuple[float, float]:
@@ -165,7 +171,7 @@ def publish(
             name=MODEL_NAME,
             created=datetime.now(UTC).replace(microsecond=0),
             licence=LICENCE,
-            attribution=ATTRIBUTION,
+            attribution=attribution(config),
             default_vividness=settings.default_vividness,
             guided_filter=guided,
             postprocess=plan.postprocess,
@@ -218,7 +224,8 @@ textures, not a record of what was there. It must not be used as evidence, to id
 goods by colour, or in medical diagnosis.
 
 Vividness 0 gives the regression head: least error, muted. Vividness 1 gives the annealed mean of
-the distribution head: punchier, oftener wrong. The default is {description.default_vividness:g}.
+the distribution head, at the truth's colourfulness: punchier, oftener wrong. The default is
+{description.default_vividness:g}. All three are calibrated on the validation photos at 56 x 56.
 
 ## Data
 
