@@ -23,7 +23,7 @@ def config_of_bundled(trainable_from: str | None = None) -> Config:
     training = ModelStore(BUNDLED_ROOT).resolve("latest").description.training
     return Config(
         name="x",
-        encoder=Encoder(weights="none", trainable_from=trainable_from),  # type: ignore[arg-type]
+        encoder=Encoder(weights="none", trainable_from=trainable_from),
         decoder=Decoder.model_validate(training["decoder"]),
         fusion=Fusion.model_validate(training.get("fusion", {})),
     )
