@@ -102,11 +102,11 @@ class Distribution:
             return
         first = self.worker * self.replicas // self.workers
         for model in models:
-            for weight in model.weights:
-                if "seed_generator" in weight.path:
-                    state = weight.value.numpy()
+            for variable in model.variables:
+                if "seed_generator" in variable.path:
+                    state = variable.value.numpy()
                     for i, copy in enumerate(
-                        self.strategy.experimental_local_results(weight.value), first
+                        self.strategy.experimental_local_results(variable.value), first
                     ):
                         copy.assign(state + np.array([i * SEED_STRIDE, 0], state.dtype))
 

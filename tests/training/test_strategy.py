@@ -20,10 +20,14 @@ ROWS = 12
 FITS = """
 import sys
 from pathlib import Path
+import keras
+import numpy as np
+import tensorflow as tf
 from training.config import Config
 from training.feed import CachedFeed
 from training.fit import fit
 from training.run import Run
+from training.strategy import distribute
 
 folder = Path(sys.argv[1])
 decoder = dict(taps=["block5_conv3", "block4_conv3"], width_7=8, width_14=8, width_28=8,
@@ -34,6 +38,14 @@ for name, more in (("one", dict(strategy="one", logical_devices=2)),
                    ("two", dict(strategy="mirrored"))):
     config = Config.model_validate(dict(name=name, seed=3, decoder=decoder, fit=fits | more))
     fit(config, Run(folder / name), CachedFeed(folder, 4), print, lambda *_: None)
+
+distribution = distribute(config.fit)
+strategy = distribution.strategy
+with strategy.scope():
+    model = keras.Sequential([keras.Input((64,)), keras.layers.Dropout(0.5)])
+distribution.spread_seeds([model])
+dropped = strategy.run(lambda: model(tf.ones((1, 64)), training=True))
+np.save(folder / "dropped.npy", np.concatenate(strategy.experimental_local_results(dropped)))
 """
 
 
@@ -86,6 +98,12 @@ def test_weights_moments_and_averages_are_those_of_one_device(runs: Path) -> Non
         expected, found = one.get_tensor(name), two.get_tensor(name)
         scale = max(float(np.abs(expected).max()), 1e-12)
         np.testing.assert_allclose(found / scale, expected / scale, atol=2e-3, err_msg=name)
+
+
+def test_dropout_differs_between_devices(runs: Path) -> None:
+    first, second = np.load(runs / "dropped.npy") == 0
+    assert 16 < first.sum() < 48
+    assert 16 < (first != second).sum() < 48
 
 
 def test_each_host_takes_its_own_share_of_every_batch() -> None:
