@@ -91,8 +91,8 @@ class CachedFeed:
             for name in taps:
                 side, channels = TAP_SHAPES[name]
                 code = tf.ensure_shape(loaded[name], (None, side, side, channels))
-                root = tf.cast(code, tf.float32) * (1 / 255)
-                batch[name] = root * root * self._scales[name]
+                scale = self._scales[name] / np.float32(255**2)
+                batch[name] = tf.square(tf.cast(code, tf.float32)) * scale
             ab = tf.ensure_shape(loaded["ab"], (None, TARGET_SIZE, TARGET_SIZE, 2))
             batch["ab"] = tf.cast(ab, tf.float32)
             if lightness:
