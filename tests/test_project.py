@@ -93,7 +93,7 @@ DISTRIBUTIONS = {
     [
         ("app", []),
         ("model_store", []),
-        ("training", ["train"]),
+        ("training", ["train", "evaluate"]),
         ("tests", ["train", "dev"]),
         ("benchmarks", ["train", "dev"]),
     ],
