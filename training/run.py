@@ -1,7 +1,7 @@
 """A run's folder: best weights, history, the state to resume from."""
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,6 +103,25 @@ def average_with(path: Path, parts: Iterable[keras.Model]) -> None:
     with np.load(path) as arrays:
         for name, weight in named_weights(parts).items():
             weight.assign((np.asarray(weight) + arrays[name]) / 2)
+
+
+def average(paths: Sequence[Path], out: Path) -> None:
+    """Write the mean of several runs' weights (Wortsman et al. 2022, "Model soups").
+
+    For runs that started from the same weights. Raises WeightsError when they aren't of the same
+    network.
+    """
+    total: dict[str, NDArray[np.float32]] = {}
+    for path in paths:
+        with np.load(path) as arrays:
+            shapes = {name: arrays[name].shape for name in arrays.files}
+            if total and shapes != {name: each.shape for name, each in total.items()}:
+                raise WeightsError(f"{path} is of another network than {paths[0]}")
+            total = {name: total.get(name, 0) + arrays[name] / len(paths) for name in shapes}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_suffix(".part.npz")
+    np.savez(partial, allow_pickle=False, **total)
+    partial.replace(out)
 
 
 def append_history(path: Path, line: dict[str, float]) -> None:

@@ -63,10 +63,10 @@ class Trainer:
 
         self.heads_optimizer = adamw(fit.learning_rate)
         pretrained = (network.encoder, network.fusion)
-        self.heads_variables = [
-            v for m in network.trainable_parts if m not in pretrained
-            for v in m.trainable_variables
-        ]  # fmt: skip
+        heads = [network.decoder, network.regression]
+        if fit.distribution_weight:
+            heads.append(network.distribution)
+        self.heads_variables = [v for m in heads for v in m.trainable_variables]
         # No decay on biases and normalisation: only kernels have more than one dimension.
         self.heads_optimizer.exclude_from_weight_decay(
             var_list=[v for v in self.heads_variables if len(v.shape) < 2]

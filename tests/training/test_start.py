@@ -10,7 +10,7 @@ from model_store.store import BUNDLED_ROOT, ModelStore
 from training.colorizer import build_colorizer
 from training.config import Config, Decoder, Encoder, Fusion
 from training.network import WeightsError, encoder_top
-from training.run import save_weights
+from training.run import average, named_weights, save_weights
 from training.start import start_from
 
 
@@ -77,3 +77,20 @@ def test_what_is_new_is_named_and_another_shape_refused(tmp_path: Path) -> None:
         start_from(tmp_path / "small.npz", wide)
     with pytest.raises(WeightsError, match="no weights"):
         start_from(tmp_path / "absent", wide)
+
+
+def test_the_mean_of_two_runs_weights(tmp_path: Path) -> None:
+    tiny = Config(name="x", decoder=Decoder(width_7=8, width_14=8, width_28=8, width_56=8))
+    network = build_colorizer(tiny, with_encoder=False)
+    weights = named_weights(network.trainable_parts)
+    for n in (1.0, 4.0):
+        for w in weights.values():
+            w.assign(np.full(w.shape, n, np.float32))
+        save_weights(tmp_path / f"{n:g}.npz", network.trainable_parts)
+    average([tmp_path / "1.npz", tmp_path / "4.npz"], tmp_path / "mean" / "best.npz")
+    assert start_from(tmp_path / "mean" / "best.npz", network) == []
+    for w in weights.values():
+        np.testing.assert_array_equal(w, 2.5)
+    np.savez(tmp_path / "other.npz", only=np.zeros(3, np.float32))
+    with pytest.raises(WeightsError, match="another network"):
+        average([tmp_path / "1.npz", tmp_path / "other.npz"], tmp_path / "none.npz")

@@ -16,12 +16,15 @@ from training.commands.arguments import (
 
 
 def add_stages(add: AddStage) -> None:
-    """Add `fusion`, `fit`, `ablation` and `thesis`."""
+    """Add `fusion`, `fit`, `average`, `ablation` and `thesis`."""
     add_run_stage(add, "fusion", fusion_command)
     sub = add_run_stage(add, "fit", fit_command)
     add_start(sub)
     sub.add_argument("--end-to-end", action="store_true",
                      help="from photos, not from cached taps")  # fmt: skip
+    sub = add("average", average_command)
+    sub.add_argument("runs", nargs="+", help="folders of runs")
+    sub.add_argument("--run", default="runs/average", help="folder for the mean")
     sub = add_run_stage(add, "ablation", ablation_command, config="ablation", run="ablation")
     add_start(sub)
     sub.add_argument("--out", type=Path, default=Path("docs/ablation.md"))
@@ -41,6 +44,17 @@ def fusion_command(args: argparse.Namespace) -> None:
     config = configuration(args)
     feed = CachedFeed(cache_path(args), config.fusion.batch)
     fit_fusion(config, feed, Run(Path(args.run)).fusion, console.print)
+
+
+def average_command(args: argparse.Namespace) -> None:
+    """Make a run of the mean of several runs' best weights, all started from the same."""
+    from training.run import Run, average
+
+    average([Run(Path(r)).best for r in args.runs], Run(Path(args.run)).best)
+    index = index_path(args)
+    if not index.exists():
+        index.write_bytes((Path(args.runs[0]) / index.name).read_bytes())
+    console.print(f"mean weights: {Run(Path(args.run)).best}")
 
 
 def ablation_command(args: argparse.Namespace) -> None:
