@@ -98,7 +98,11 @@ def main() -> None:
         cached = CachedFeed(arguments.cache, batch)
         rows, _ = cached.select("train")
         images = max(arguments.images // batch, arguments.steps + WARM_UP) * batch
-        for name, trainable_from in (("cached taps", None), ("cached taps, block5", "block5")):
+        for name, trainable_from in (
+            ("cached taps", None),
+            ("cached taps, block5", "block5"),
+            ("cached taps, block4 and 5", "block4"),
+        ):
             chosen = with_encoder(config, trainable_from)
             taps = build_colorizer(chosen, trainable_from is not None, from_cache=True).needed_taps
             measure(
