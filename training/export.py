@@ -82,10 +82,13 @@ class ServingModel(tf.Module):  # type: ignore[misc]
     def vivid(self, L: tf.Tensor, vividness: tf.Tensor) -> dict[str, tf.Tensor]:
         """L as above, vividness float32 [N] in [0, 1] -> ab float32 [N, 224, 224, 2]."""
         features = self._network.features(self._network.taps(L))
+        return {"ab": self.vivid_ab(features, vividness)}
+
+    def vivid_ab(self, features: tf.Tensor, vividness: tf.Tensor) -> tf.Tensor:
+        """The trunk's features, vividness float32 [N] -> ab float32 [N, 224, 224, 2]."""
         temperature = tf.fill(tf.shape(vividness), self._settings.temperature)
         annealed = self._network.vivid_ab(features, temperature)
-        regression = self._network.ab(features)
-        return {"ab": _enlarge(blend(regression, annealed, vividness, self._settings))}
+        return _enlarge(blend(self._network.ab(features), annealed, vividness, self._settings))
 
     @tf.function(input_signature=[_PLANE])  # type: ignore[untyped-decorator]
     def spread(self, L: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -94,13 +97,17 @@ class ServingModel(tf.Module):  # type: ignore[misc]
         deviation is float32 [N, 224, 224, 1]: the root mean square distance of the distribution
         from its mean, Lab units.
         """
-        features = self._network.features(self._network.taps(L))
+        ab, deviation = self.spread_of(self._network.features(self._network.taps(L)))
+        return {"ab": ab, "deviation": deviation}
+
+    def spread_of(self, features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The trunk's features -> what `spread` gives."""
         probabilities = tf.nn.softmax(self._network.distribution(features))
         bins = tf.constant(self._network.bins)
         mean = tf.linalg.matmul(probabilities, bins)
         squares = tf.linalg.matmul(probabilities, tf.reduce_sum(bins**2, -1, keepdims=True))
         deviation = tf.sqrt(tf.maximum(squares - tf.reduce_sum(mean**2, -1, keepdims=True), 0.0))
-        return {"ab": _enlarge(mean), "deviation": _enlarge(deviation)}
+        return _enlarge(mean), _enlarge(deviation)
 
 
 class _Applied:

@@ -16,18 +16,20 @@ from model_store.store import ModelStore, ModelVersion
 from training.calibration import Deviations, calibrate
 from training.colorizer import Colorizer, blend, build_colorizer
 from training.config import Config, Publish
-from training.data import Entry, read_photo
+from training.data import Entry, evenly_spaced, read_photo
 from training.evaluate import Plan, Result, evaluate
-from training.export import export
+from training.export import ServingModel, export
 from training.feed import PhotoFeed
 from training.losses import ab_bins
 from training.nearest import NearestPhoto
 from training.perceptual import Perceptual
 from training.report import calibration_markdown, markdown_tables
 from training.run import Run, load_weights
-from training.saved_model import load_network
+from training.saved_model import Network
 from training.summary import Summary, summarise
-from training.vividness import calibrate_vividness, collect
+from training.vividness import calibrate_vividness, collect, seen_at_full_size
+
+Float = NDArray[np.float32]
 
 LICENCE = "Apache-2.0; encoder weights CC BY 4.0"
 ATTRIBUTION = (
@@ -38,6 +40,7 @@ MAX_DIFFERENCE = 0.05  # Lab units, stored model to Keras model of the same roun
 CHECKED_PHOTOS = 16
 MEAN_COLOUR_PHOTOS = 1000
 CALIBRATION_BATCH = 16
+SEEN_PHOTOS = 100
 
 
 class PublishError(Exception):
@@ -71,6 +74,28 @@ def both_heads(network: Colorizer, settings: Publish, L: NDArray[np.float32]) ->
         blend(regression, annealed, tf.ones([len(L)]), settings),
     )
     return tf.stack([tf.image.resize(ab, L.shape[1:3], "bilinear") for ab in heads])
+
+
+def keras_network(network: Colorizer, settings: Publish) -> Network:
+    """The network as evaluation calls it, a batch's features kept until the next batch."""
+    features = tf.function(lambda L: network.features(network.taps(L)))
+    model = ServingModel(network, settings)
+    kept: list[tuple[Float, tf.Tensor]] = []
+
+    def features_of(L: Float) -> tf.Tensor:
+        if not kept or kept[0][0] is not L:
+            kept[:] = [(L, features(tf.constant(L)))]
+        return kept[0][1]
+
+    def predict(L: Float, vividness: float) -> Float:
+        v = tf.fill([len(L)], tf.constant(vividness, tf.float32))
+        return np.asarray(model.vivid_ab(features_of(L), v), np.float32)
+
+    def spread(L: Float) -> tuple[Float, Float]:
+        ab, deviation = (np.asarray(x, np.float32) for x in model.spread_of(features_of(L)))
+        return ab, deviation
+
+    return Network(predict, spread)
 
 
 def both_signatures(folder: Path, L: NDArray[np.float32]) -> tf.Tensor:
@@ -129,8 +154,11 @@ def publish(
         folder = Path(scratch, "saved_model")
         L = np.stack([network_input(srgb_to_L(read_photo(p))) for p, _ in photos[:CHECKED_PHOTOS]])
         feed = PhotoFeed(root, val, CALIBRATION_BATCH, config.seed, config.augment)
-        answers = collect(network, feed.batches(np.arange(len(val))))
-        settings = calibrate_vividness(answers, config.publish).settings
+        chosen = evenly_spaced(len(val), SEEN_PHOTOS)
+        order = [*chosen, *(i for i in range(len(val)) if i not in set(chosen))]
+        answers = collect(network, feed.batches(np.asarray(order, np.int64)))
+        seen = seen_at_full_size(answers, [photos[i][0] for i in chosen], config.publish)
+        settings = calibrate_vividness(answers, config.publish, seen).settings
         full = both_heads(network, settings, L)
         round_to_half(network)
         half = both_heads(network, settings, L)
@@ -157,7 +185,9 @@ def publish(
         )
         results = defaultdict[float, list[Result]](list)
         sureness: list[Deviations] = []
-        for photo in evaluate(load_network(folder), photos, plan):
+        # The Keras network, which the export has just been shown to equal: it keeps a batch's
+        # features, so that the encoder runs once whatever the number of vividness values.
+        for photo in evaluate(keras_network(network, settings), photos, plan):
             for vividness, outcome in photo.outcomes.items():
                 results[vividness].append(outcome.result)
             if photo.deviations:
@@ -225,7 +255,7 @@ goods by colour, or in medical diagnosis.
 
 Vividness 0 gives the regression head: least error, muted. Vividness 1 gives the annealed mean of
 the distribution head, at the truth's colourfulness: punchier, oftener wrong. The default is
-{description.default_vividness:g}. All three are calibrated on the validation photos at 56 x 56.
+{description.default_vividness:g}. All three are calibrated on the validation photos.
 
 ## Data
 
