@@ -148,8 +148,9 @@ def test_the_documentation_describes_uploads_and_problems(http: httpx.Client) ->
     operation = document["paths"]["/colorize"]["post"]
     form = operation["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
     assert form["file"]["items"] == {"type": "string", "format": "binary"}
-    assert {"vividness", "head", "model", "format"} <= form.keys()
-    assert {p["name"] for p in operation["parameters"]} == {"vividness", "head", "model", "format"}
+    options = {"vividness", "head", "mirror", "postprocess", "model", "format"}
+    assert options <= form.keys()
+    assert {p["name"] for p in operation["parameters"]} == options
     for status in ("400", "404", "406", "413", "415", "422", "500", "503"):
         content = operation["responses"][status]["content"]
         assert list(content) == ["application/problem+json"]
