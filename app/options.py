@@ -37,8 +37,8 @@ class Options(BaseModel):
     )
     mirror: bool = Field(
         default=False,
-        description="Colours averaged over the photo and its mirror image: a little truer, and"
-        " twice the model's work.",
+        description="Colours averaged over the photo and its mirror image: alike for both, hardly"
+        " truer, and twice the model's work.",
     )
     model: str | None = Field(
         default=None,
