@@ -192,8 +192,7 @@ def _fit(
             better = line["val_gain_db"] > float(best)
             if better:
                 save_weights(own.best, network.trainable_parts)
-            if better or epoch == config.fit.epochs:
-                save_weights(own.last, network.trainable_parts)
+            save_weights(own.last, network.trainable_parts)
         rate = float(trainer.heads_optimizer.learning_rate)
         seconds = float(tf.timestamp() - clock)
         progress.assign([epoch, int(progress[1]), int(progress[2]) + done])

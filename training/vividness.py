@@ -121,19 +121,16 @@ def seen_at_full_size(answers: Answers, files: Sequence[Path], settings: Publish
     """
     guided = GuidedFilter(radius=settings.guided_radius, eps=settings.guided_eps)
     annealed = answers.annealed[settings.temperature][: len(files)]
-    small: list[float] = []
-    full: list[float] = []
+    sums = np.zeros(4)
     for file, L, truth, ab in zip(files, answers.L, answers.truth, annealed, strict=False):
         photo = read_photo(file)
         own_L = srgb_to_L(photo)
         large = np.asarray(tf.image.resize(ab, (NETWORK_SIZE, NETWORK_SIZE)), np.float32)
         own_ab = enlarge_ab(large, own_L, method=settings.postprocess, guided=guided)
-        pair = (lab_to_srgb(own_L, own_ab), photo, lab_to_srgb(L, ab), lab_to_srgb(L, truth))
-        own, own_truth, at_56, at_56_truth = (colourfulness(np.asarray(x, np.uint8)) for x in pair)
-        full += [own, own_truth]
-        small += [at_56, at_56_truth]
-    ratio_full, ratio_small = (sum(x[::2]) / max(sum(x[1::2]), 1e-6) for x in (full, small))
-    return ratio_full / max(ratio_small, 1e-6)
+        seen = (lab_to_srgb(own_L, own_ab), photo, lab_to_srgb(L, ab), lab_to_srgb(L, truth))
+        sums += [colourfulness(np.asarray(each, np.uint8)) for each in seen]
+    own, own_truth, small, small_truth = np.maximum(sums, 1e-6)
+    return float(own / own_truth / (small / small_truth))
 
 
 def calibrate_vividness(answers: Answers, settings: Publish, seen: float = 1.0) -> Calibration:
