@@ -5,7 +5,8 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from app.engines.savedmodel import SavedModelEngine
+from app.engines import Engine
+from app.engines.choose import load_engines
 from app.settings import Settings
 from model_store.contract import ModelDescription
 from model_store.errors import ModelNotFound, ModelStoreError
@@ -20,7 +21,12 @@ class LoadedModel:
 
     version: int
     description: ModelDescription
-    engine: SavedModelEngine
+    engines: tuple[Engine, ...]
+
+    @property
+    def engine(self) -> Engine:
+        """The first of the replicas, which are all alike."""
+        return self.engines[0]
 
 
 class Models:
@@ -115,15 +121,9 @@ class Models:
     def _fresh(self, model: ModelVersion) -> LoadedModel:
         """A version from disk, checked and warmed up."""
         self.store.verify(model)
-        engine = SavedModelEngine(
-            model,
-            device=self._settings.device,
-            threads=self._settings.tf_threads,
-            max_batch=self._settings.max_batch,
-        )
-        engine.warm_up()
-        log.info("loaded model %d on %s", model.version, engine.device)
-        return LoadedModel(model.version, model.description, engine)
+        engines = load_engines(model, self._settings)
+        log.info("loaded model %d: %s on %s", model.version, engines[0].name, engines[0].device)
+        return LoadedModel(model.version, model.description, engines)
 
     def _use(self, version: int) -> LoadedModel:
         self._loaded.move_to_end(version)

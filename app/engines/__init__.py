@@ -1,4 +1,4 @@
-"""What runs the network: anything with `Engine`'s three members."""
+"""What runs the network: anything with `Engine`'s members."""
 
 from typing import Protocol
 
@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 
 class Engine(Protocol):
     """A loaded network; `infer` is called from one thread at a time."""
+
+    @property
+    def name(self) -> str:
+        """Which engine it is: "savedmodel" or "ncnn"."""
 
     @property
     def device(self) -> str:

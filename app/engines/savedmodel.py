@@ -75,6 +75,11 @@ class SavedModelEngine:
         self._vivid = self._model.signatures["vivid"]
 
     @property
+    def name(self) -> str:
+        """What `CHROMASERVE_ENGINE` calls it."""
+        return "savedmodel"
+
+    @property
     def device(self) -> str:
         """Where it runs, with the threads or the card's name."""
         return self._device

@@ -50,6 +50,9 @@ class Models(BaseModel):
 
     model_config = ConfigDict(protected_namespaces=())
 
+    engine: Annotated[
+        str | None, Field(description="savedmodel or ncnn; null while the model loads.")
+    ]
     device: Annotated[str | None, Field(description="null while the model loads.")]
     max_batch: int | None
     models: list[Version]
@@ -104,6 +107,7 @@ async def models(request: Request) -> Models:
             row.metrics = description.metrics
         versions.append(row)
     return Models(
+        engine=default.engine.name if default else None,
         device=default.engine.device if default else None,
         max_batch=default.engine.max_batch if default else None,
         models=versions,
