@@ -63,7 +63,9 @@ lock: $(UV) ## write requirements/*.lock from pyproject.toml (ARGS=--upgrade for
 	@mkdir -p requirements
 	$(LOCK) $(ARGS) -o requirements/runtime.lock
 	$(LOCK) $(ARGS) -c requirements/runtime.lock --extra gpu -o requirements/gpu.lock
-	$(LOCK) $(ARGS) -c requirements/runtime.lock --extra train --extra dev -o requirements/dev.lock
+	$(LOCK) $(ARGS) -c requirements/runtime.lock --extra otel -o requirements/otel.lock
+	$(LOCK) $(ARGS) -c requirements/otel.lock --extra otel --extra train --extra dev \
+		-o requirements/dev.lock
 
 train: $(DEV) ## make a model from PHOTOS by CONFIG, its work in RUNS (see docs/training.md)
 	$(TRAIN) scan $(FIT) && $(TRAIN) cache $(FIT)

@@ -81,6 +81,7 @@ DISTRIBUTIONS = {
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
     "keras": "tensorflow",
+    "opentelemetry": "opentelemetry-api",
     "prometheus_client": "prometheus-client",
     "pydantic_settings": "pydantic-settings",
     "skimage": "scikit-image",
@@ -91,10 +92,10 @@ DISTRIBUTIONS = {
 @pytest.mark.parametrize(
     ("package", "extras"),
     [
-        ("app", []),
+        ("app", ["otel"]),
         ("model_store", []),
         ("training", ["train", "evaluate"]),
-        ("tests", ["train", "dev"]),
+        ("tests", ["train", "dev", "otel"]),
         ("benchmarks", ["train", "dev"]),
     ],
 )
@@ -107,14 +108,19 @@ def test_imports_are_declared_as_dependencies(package: str, extras: list[str]) -
 
 def test_every_dependency_says_why_it_is_there() -> None:
     text = (ROOT / "pyproject.toml").read_text()
-    for section in (None, "gpu", "train", "dev"):
+    for section in (None, "gpu", "train", "otel", "dev"):
         for name in declared(section):
             assert re.search(rf'^ +"{re.escape(name)}\b.*", +# \w.+$', text, re.MULTILINE), name
 
 
 @pytest.mark.parametrize(
     ("lock", "sections"),
-    [("runtime", [None]), ("gpu", [None, "gpu"]), ("dev", [None, "train", "dev"])],
+    [
+        ("runtime", [None]),
+        ("gpu", [None, "gpu"]),
+        ("otel", [None, "otel"]),
+        ("dev", [None, "train", "dev", "otel"]),
+    ],
 )
 def test_locks_pin_every_dependency_by_hash(lock: str, sections: list[str | None]) -> None:
     text = (ROOT / "requirements" / f"{lock}.lock").read_text()
@@ -132,6 +138,7 @@ def test_locks_agree_on_versions() -> None:
 
     assert pins("runtime") <= pins("dev")
     assert pins("runtime") <= pins("gpu")
+    assert pins("runtime") <= pins("otel") <= pins("dev")
 
 
 def test_licence_and_attribution_of_the_weights() -> None:
