@@ -2,6 +2,8 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -29,15 +31,31 @@ class Budget:
             TooManyPixels: more than there is in all.
             Busy: too many wait, or the wait was too long.
         """
+        self._check(amount)
+        if self._line or self.used + amount > self.total:
+            await self._wait(amount)
+        else:
+            self._grant(amount)
+        return Share(self, amount)
+
+    def _check(self, amount: int) -> None:
         if amount > self.total:
             raise TooManyPixels(
                 f"This takes {amount / 2**20:,.0f} MiB of memory, more than the service's bound of"
                 f" {self.total / 2**20:,.0f}. Shrink the photo and send it again."
             )
+
+    def take_at_once(self, amount: int) -> "Share":
+        """Take `amount` bytes without waiting, for those who hold some already.
+
+        Raises:
+            TooManyPixels: more than there is in all.
+            Busy: there are not as many left, or others wait for them.
+        """
+        self._check(amount)
         if self._line or self.used + amount > self.total:
-            await self._wait(amount)
-        else:
-            self._grant(amount)
+            raise Busy("The service is full. Wait a moment and send the request again.")
+        self._grant(amount)
         return Share(self, amount)
 
     async def _wait(self, amount: int) -> None:
@@ -91,6 +109,15 @@ class Share:
             self.amount = amount
             self._budget.give_back(excess)
 
+    @contextmanager
+    def until_failure(self) -> Iterator[None]:
+        """Give all back if the block fails; else the bytes stay with whoever has the share."""
+        try:
+            yield
+        except BaseException:
+            self.shrink(0)
+            raise
+
     def __enter__(self) -> Self:
         return self
 
@@ -101,28 +128,3 @@ class Share:
         trace: TracebackType | None,
     ) -> None:
         self.shrink(0)
-
-
-class Places:
-    """Photos accepted and not yet answered, at most `total`; nobody waits for a place."""
-
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self.used = 0
-
-    def take(self, count: int) -> None:
-        """Take `count` places at once, so that a request is accepted whole or not at all.
-
-        Raises:
-            Busy: there are not as many left.
-        """
-        if self.used + count > self.total:
-            raise Busy(
-                f"{self.used} of {self.total} photos are being worked on and {count} more do not"
-                " fit. Wait a moment and send the request again."
-            )
-        self.used += count
-
-    def give_back(self, count: int) -> None:
-        """Return places."""
-        self.used -= count

@@ -82,6 +82,10 @@ class InvalidOptions(ServiceError):
     """An option is unknown, out of range or contradicts another."""
 
 
+class InvalidTensor(ServiceError):
+    """A tensor does not fit the model: its name, datatype, shape or values."""
+
+
 class AllPhotosFailed(ServiceError):
     """Every photo of the request failed; `errors` has each one's problem."""
 
@@ -94,6 +98,10 @@ class NotReady(ServiceError):
 
 class Busy(ServiceError):
     """The queue or the memory bound is full."""
+
+
+class WouldBeLate(Busy):
+    """By the present estimate the request would not be done by its own deadline."""
 
 
 class PhotoTimeout(ServiceError):
@@ -127,9 +135,11 @@ KINDS: dict[type[Exception], Kind] = {
     DamagedPhoto: Kind(422, "damaged-photo", "Damaged photo"),
     NoPhoto: Kind(422, "no-photo", "No photo in the request"),
     InvalidOptions: Kind(422, "invalid-options", "Invalid options"),
+    InvalidTensor: Kind(422, "invalid-tensor", "Tensor does not fit the model"),
     AllPhotosFailed: Kind(422, "all-photos-failed", "Every photo failed"),
     NotReady: Kind(503, "not-ready", "Not ready"),
     Busy: Kind(503, "busy", "Too busy"),
+    WouldBeLate: Kind(503, "would-be-late", "Cannot be done in time"),
     PhotoTimeout: Kind(504, "photo-timeout", "Photo took too long"),
     EngineFailed: Kind(500, "engine-failed", "The model failed"),
     ModelStoreError: Kind(500, "model-unusable", "Model version unusable"),
@@ -183,6 +193,8 @@ def problem(error: Exception, instance: str | None = None) -> Problem:
 
 
 def _problem(kind: Kind, detail: str, instance: str | None, extra: dict[str, Any]) -> Problem:
+    if instance and "/v2/" in instance + "/":
+        extra = {**extra, "error": detail}  # where the Open Inference Protocol looks for it
     return Problem(
         type=f"/problems/{kind.slug}",
         title=kind.title,

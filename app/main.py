@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from app import errors
 from app.middleware import Connections, Observation
-from app.routes import colorize, health, metrics, models, openapi, problems
+from app.routes import colorize, health, metrics, models, openapi, problems, v2, v2_infer
 from app.service import Service
 from app.settings import Settings
 
@@ -44,15 +44,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary="Grey photos in, colour photos out, luminance untouched.",
         version=_version(),
         lifespan=lifespan,
-        openapi_tags=[{"name": "colorize"}, {"name": "models"}, {"name": "health"}],
+        openapi_tags=[
+            {"name": name} for name in ("colorize", "models", "Open Inference Protocol", "health")
+        ],
     )
     app.state.service = service
-    for module in (colorize, models, health, metrics, problems):
+    for module in (colorize, models, v2, v2_infer, health, metrics, problems):
         app.include_router(module.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
     app.add_middleware(Connections, service=service)
     app.add_middleware(Observation, metrics=service.metrics)  # the outermost
-    errors.install(app, lambda: service.retry_after_s)
+    errors.install(app, lambda: service.backlog.retry_after_s)
     openapi.describe(app)
     app.add_exception_handler(ClientDisconnect, _client_gone)
     return app

@@ -46,6 +46,16 @@ class Options(BaseModel):
         description='Model version: a number or "latest". Default: the one that the service has.',
         examples=["latest"],
     )
+    deadline_s: float | None = Field(
+        default=None,
+        gt=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="Seconds in which all of the request's photos must be done. Refused at once"
+        " where the service's present estimate is longer; what is not done by then is given up."
+        " Default: none.",
+        examples=[20],
+    )
     format: Format | None = Field(
         default=None, description="Encoding of the result: png (the default), jpeg or webp."
     )

@@ -2,14 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
 
 import numpy as np
 
 from app.admission import Budget, Share
+from app.backlog import Ticket
 from app.batching import Batcher, Inference
 from app.colorizer import prepare, recolor
 from app.errors import PhotoTimeout, kind_of
@@ -21,12 +20,10 @@ from app.metrics import Metrics
 from app.models import LoadedModel
 from app.pace import Pace
 from app.settings import Settings, usable_cores
+from app.stages import Stage
 from app.telemetry import Timings
 from app.uploads import Body, Upload
 from model_store.contract import GuidedFilter, Postprocess
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 # Peaks of decoding and encoding, rounded up; tests/app/test_memory.py measures them.
 BYTES_PER_PIXEL = {8: 26, 16: 40}
@@ -66,45 +63,59 @@ class Colored:
 
 
 class Pipeline:
-    """Decoding and encoding in a pool of threads, the model on the batcher's own."""
+    """Three stages that overlap: decoding and encoding in threads, the model on the batcher's."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        """Start the threads; `close` ends them."""
-        # Twice: a photo with `mirror` goes through the model as two.
-        self.batcher = Batcher(2 * settings.max_queue, metrics.batch)
-        self.memory = Budget(
-            settings.photo_memory_bytes,
-            max_waiting=settings.max_queue,
-            timeout_s=settings.queue_timeout_s,
-        )
+        """No thread runs yet; `close` ends those that were started."""
         self._settings = settings
         self._metrics = metrics
         threads = settings.photo_threads or usable_cores()
         self.pace = Pace(threads)
-        self._pool = ThreadPoolExecutor(threads, "photos")
+        self.decoding = Stage("decode", threads)
+        # Twice: a photo with `mirror` goes through the model as two.
+        self.batcher = Batcher(2 * settings.max_queue, metrics.batch)
+        self.encoding = Stage("encode", threads)
+        self.memory = Budget(
+            settings.photo_memory_bytes,
+            max_waiting=settings.max_queue,
+            timeout_s=settings.photo_timeout_s,
+        )
+        # Photos between the start of decoding and the end of encoding. More than keep all stages
+        # busy would only be held in memory for longer.
+        self.in_work = Budget(1, max_waiting=settings.max_queue, timeout_s=settings.photo_timeout_s)
 
     def close(self) -> None:
         """Finish what was accepted and end the threads."""
+        self.decoding.close()
         self.batcher.close()
-        self._pool.shutdown()
+        self.encoding.close()
 
-    async def colorize(
-        self, body: Body, upload: Upload, order: Order, turn: asyncio.Lock
-    ) -> Colored:
+    def look_at(self, uploads: Iterable[Upload]) -> None:
+        """Read the headers of uploads, which then say how large the photos are; blocks briefly."""
+        limits = self._settings
+        for upload in uploads:
+            try:
+                upload.header = inspect(
+                    upload.data, max_pixels=limits.max_pixels, max_side=limits.max_side
+                )
+            except Exception as error:
+                upload.header = error  # told when it is this photo's turn
+
+    async def colorize(self, body: Body, upload: Upload, order: Order, ticket: Ticket) -> Colored:
         """Colorize one photo of a request.
 
         Args:
             body: the request's body, which gives the photo's bytes back once it is decoded.
-            upload: the photo.
+            upload: the photo, looked at.
             order: what is wanted.
-            turn: shared by a request's photos: they are admitted in order, so that a photo never
-                waits for memory that holds finished ones behind it.
+            ticket: the request's; its photos are admitted in order, so that a photo never waits
+                for memory that holds finished ones behind it.
 
         Raises:
             ServiceError: whatever is wrong with this photo or the service.
         """
         try:
-            colored = await self._in_time(body, upload, order, turn)
+            colored = await self._in_time(body, upload, order, ticket)
         except asyncio.CancelledError:
             self._metrics.not_colorized("cancelled")
             raise
@@ -114,53 +125,72 @@ class Pipeline:
         finally:
             body.release(upload)
         self._metrics.colorized(colored.timings)
-        self.pace.note(colored.timings)
+        self.pace.note(colored.timings, upload.pixels, len(order.model.engines))
         return colored
 
-    async def _in_time(
-        self, body: Body, upload: Upload, order: Order, turn: asyncio.Lock
-    ) -> Colored:
+    async def _in_time(self, body: Body, upload: Upload, order: Order, ticket: Ticket) -> Colored:
         start = time.perf_counter()
+        limit_s, whose = self._settings.photo_timeout_s, "the service lets a photo take"
+        left_s = ticket.time_left_s
+        if left_s is not None and left_s < limit_s:
+            limit_s, whose = left_s, "the request's deadline_s left for it"
         try:
-            async with asyncio.timeout(self._settings.photo_timeout_s):
-                return await self._colorize(body, upload, order, turn, start)
+            async with asyncio.timeout(limit_s):
+                return await self._colorize(body, upload, order, ticket, start)
         except TimeoutError as error:
             raise PhotoTimeout(
-                f"The photo was not done in {self._settings.photo_timeout_s:g} s."
+                f"The photo was not done in the {limit_s:.3g} s that {whose}."
                 " Try again when the service is less busy, or shrink the photo."
             ) from error
 
     async def _colorize(
-        self, body: Body, upload: Upload, order: Order, turn: asyncio.Lock, start: float
+        self, body: Body, upload: Upload, order: Order, ticket: Ticket, start: float
     ) -> Colored:
-        async with turn:
-            header = await self._in_pool(self._inspect, upload.data)
-            share = await self.memory.take(memory_needed(header, order.format, order.postprocess))
-        try:
+        header = upload.header
+        if not isinstance(header, Header):
+            raise header or ValueError("not looked at")
+        self._make_room_for(order.model)
+        async with ticket.turn:
+            place = await self.in_work.take(1)
+            with place.until_failure():
+                needed = memory_needed(header, order.format, order.postprocess)
+                share = await self.memory.take(needed)
+        with place, share.until_failure():
             admitted = time.perf_counter()
-            photo, L = await self._in_pool(_decode, upload.data, header, order.format)
+            photo, L = await self.decoding.run(ticket, _decode, upload.data, header, order.format)
             body.release(upload)
             decoded = time.perf_counter()
-            result = await self._infer(order, L)
+            result = await self.infer(order.model, L, order.vividness, ticket, order.mirror)
             inferred = time.perf_counter()
             guided = order.model.description.guided_filter
-            data = await self._in_pool(
-                _finish, photo, result.ab, order.postprocess, guided, order.format
+            data = await self.encoding.run(
+                ticket, _finish, photo, result.ab, order.postprocess, guided, order.format
             )
             share.shrink(len(data))
             done = time.perf_counter()
             timings = _timings(start, admitted, decoded, result, inferred, done)
             return Colored(data, *photo.size, timings, share)
-        except BaseException:
-            share.shrink(0)
-            raise
 
-    async def _infer(self, order: Order, L: Float) -> Inference:
-        one = self.batcher.submit(order.model.engine, L, order.vividness)
-        if not order.mirror:
+    async def infer(
+        self, model: LoadedModel, L: Float, vividness: float, flow: Hashable, mirror: bool = False
+    ) -> Inference:
+        """The model's answer for one photo, in a batch with others.
+
+        Args:
+            model: which.
+            L: float32 [224, 224, 1] in [0, 100].
+            vividness: 0..1.
+            flow: the request, which takes turns with others.
+            mirror: average with the answer for the mirror image.
+
+        Raises:
+            Busy, NotReady, EngineFailed: as `Batcher.submit`.
+        """
+        one = self.batcher.submit(model.engines, L, vividness, flow)
+        if not mirror:
             return await one
         flipped = np.ascontiguousarray(L[:, ::-1])
-        other = self.batcher.submit(order.model.engine, flipped, order.vividness)
+        other = self.batcher.submit(model.engines, flipped, vividness, flow)
         both = [asyncio.ensure_future(each) for each in (one, other)]
         try:
             plain, mirrored = await asyncio.gather(*both)
@@ -174,21 +204,11 @@ class Pipeline:
             inference_s=max(plain.inference_s, mirrored.inference_s),
         )
 
-    def _inspect(self, data: bytes) -> Header:
-        limits = self._settings
-        return inspect(data, max_pixels=limits.max_pixels, max_side=limits.max_side)
-
-    async def _in_pool(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run in the pool; a cancelled caller waits until the thread is done with its memory."""
-        running = self._pool.submit(work, *args, **kwargs)
-        future = asyncio.wrap_future(running)
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            if not running.cancel():
-                await asyncio.wait({future})
-                future.exception()  # seen: nobody else will ask
-            raise
+    def _make_room_for(self, model: LoadedModel) -> None:
+        """Let as many photos in as keep this model's engines busy: a batch each, and the next."""
+        enough = 2 * sum(engine.max_batch for engine in model.engines)
+        enough += self.decoding.threads + self.encoding.threads
+        self.in_work.total = max(self.in_work.total, enough)
 
 
 def memory_needed(header: Header, output: Format, method: Postprocess) -> int:

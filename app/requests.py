@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from app.backlog import Ticket
 from app.pipeline import Colored, Order, Pipeline
 from app.uploads import Body, Upload
 
@@ -50,13 +51,15 @@ class PhotoRun:
     receiver's to give back; `close` gives back what was not received and stops what runs.
     """
 
-    def __init__(self, pipeline: Pipeline, body: Body, order: Order, window: int) -> None:
+    def __init__(
+        self, pipeline: Pipeline, body: Body, order: Order, ticket: Ticket, window: int
+    ) -> None:
         """Nothing runs until the first outcome is asked for."""
         self._pipeline = pipeline
         self._body = body
         self._order = order
+        self._ticket = ticket
         self._window = window
-        self._turn = asyncio.Lock()
         self._waiting = deque(body.uploads)
         self._running: deque[asyncio.Task[Outcome]] = deque()
         self._ready: deque[Outcome] = deque()
@@ -93,9 +96,11 @@ class PhotoRun:
 
     async def _outcome(self, upload: Upload) -> Outcome:
         try:
-            return await self._pipeline.colorize(self._body, upload, self._order, self._turn)
+            return await self._pipeline.colorize(self._body, upload, self._order, self._ticket)
         except Exception as error:
             return error
+        finally:
+            self._ticket.done(upload.pixels)
 
     async def close(self) -> None:
         """Stop, and give back all memory; harmless when everything was received."""

@@ -5,7 +5,8 @@ import logging
 import time
 from collections.abc import Iterator
 
-from app.admission import Budget, Places
+from app.admission import Budget
+from app.backlog import Backlog
 from app.errors import NotReady
 from app.metrics import Metrics
 from app.models import LoadedModel, Models
@@ -24,11 +25,13 @@ class Service:
         self.models = Models(settings)
         self.metrics = Metrics(self._gauges)
         self.pipeline = Pipeline(settings, self.metrics)
-        self.places = Places(settings.max_queue)
+        self.backlog = Backlog(
+            self.pipeline.pace, max_photos=settings.max_queue, max_wait_s=settings.max_wait_s
+        )
         self.uploads = Budget(
             settings.upload_memory_bytes,
             max_waiting=settings.max_queue,
-            timeout_s=settings.queue_timeout_s,
+            timeout_s=settings.max_wait_s,
         )
         self.draining = False
         self.failure: Exception | None = None
@@ -66,7 +69,8 @@ class Service:
         ready = self.models.default is not None and not self.draining
         yield "ready", "1 while photos are taken.", {}, float(ready)
         yield "queue_photos", "Photos that wait for the model.", {}, self.pipeline.batcher.waiting
-        yield "accepted_photos", "Photos accepted and not yet answered.", {}, self.places.used
+        yield "accepted_photos", "Photos accepted and not yet answered.", {}, self.backlog.photos
+        yield "wait_seconds", "Estimated wait of a photo that came now.", {}, self.backlog.wait_s()
         for use, budget in (("photos", self.pipeline.memory), ("uploads", self.uploads)):
             labels = {"use": use}
             yield "memory_bytes", "Bytes accounted for, by use.", labels, budget.used
@@ -99,11 +103,6 @@ class Service:
                 if str(error) != told:
                     log.error("the newest model cannot be served: %s", error)
                 told = str(error)
-
-    @property
-    def retry_after_s(self) -> int:
-        """When a client should come again: about when what is accepted now is done."""
-        return self.pipeline.pace.seconds_for(self.places.used)
 
     def upload_charge(self, announced: int | None) -> int:
         """Bytes to account for while a body is read and taken apart: it is then there twice."""

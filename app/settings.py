@@ -66,7 +66,10 @@ class Settings(BaseSettings):
         description="MiB held by uploads and photos at once, the model not counted.",
     )
 
-    queue_timeout_s: Seconds = Field(default=30, description="Longest wait for room; then 503.")
+    max_wait_s: Seconds = Field(
+        default=15,
+        description="A request that would wait longer, by the present estimate, gets 503 at once.",
+    )
     photo_timeout_s: Seconds = Field(
         default=120, description="Longest work on one photo; then 504."
     )

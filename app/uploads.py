@@ -17,6 +17,7 @@ from app.errors import (
     UnsupportedBody,
     UploadStalled,
 )
+from app.images.photo import Header
 from app.settings import Settings
 
 FIELD = "file"
@@ -31,6 +32,13 @@ class Upload:
 
     name: str | None
     data: bytes
+    header: Header | Exception | None = None
+    """What its first bytes say, or what is wrong with them; None until it is looked at."""
+
+    @property
+    def pixels(self) -> int:
+        """Pixels that will be decoded, 0 while unknown and where nothing will be."""
+        return self.header.pixels if isinstance(self.header, Header) else 0
 
 
 class Body:
@@ -74,7 +82,7 @@ async def read_body(request: Request, settings: Settings, share: Share) -> Body:
         UploadStalled: the client has been silent for too long.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    stream = _limited(request, settings)
+    stream = limited(request, settings)
     if media_type == "multipart/form-data":
         uploads, fields = await _read_multipart(request, stream, settings)
     elif media_type.startswith("image/") or media_type in ("", "application/octet-stream"):
@@ -88,8 +96,12 @@ async def read_body(request: Request, settings: Settings, share: Share) -> Body:
     return Body(uploads, fields, share)
 
 
-async def _limited(request: Request, settings: Settings) -> AsyncGenerator[bytes, None]:
-    """The body's chunks, counted and timed."""
+async def limited(request: Request, settings: Settings) -> AsyncGenerator[bytes, None]:
+    """The body's chunks, counted and timed.
+
+    Raises:
+        BodyTooLarge, UploadStalled: see `read_body`.
+    """
     stream = request.stream()
     count = 0
     while True:

@@ -67,13 +67,15 @@ async def colorize(
     """
     service: Service = request.app.state.service
     service.ready  # noqa: B018 - raises when there is nothing to work with
+    service.backlog.check()
     charge = service.upload_charge(announced_length(request, service.settings))
     held = await service.uploads.take(charge)
     try:
         body = await read_body(request, service.settings, held)
         merged = merge(request.query_params.multi_items(), body.fields)
-        photos = len(body.uploads)
-        wanted = negotiate(request.headers.get("accept"), photos=photos, asked=merged.format)
+        wanted = negotiate(
+            request.headers.get("accept"), photos=len(body.uploads), asked=merged.format
+        )
         model = service.models.default
         if merged.model or model is None:
             model = await run_in_threadpool(service.models.get, merged.model)
@@ -82,16 +84,18 @@ async def colorize(
             vividness = model.description.default_vividness
         postprocess = merged.postprocess or model.description.postprocess
         order = Order(model, vividness, merged.mirror, postprocess, wanted.format)
-        service.places.take(photos)
+        await run_in_threadpool(service.pipeline.look_at, body.uploads)
+        pixels = [upload.pixels for upload in body.uploads]
+        ticket = service.backlog.accept(pixels, merged.deadline_s)
     except BaseException:
         held.shrink(0)
         raise
-    run = PhotoRun(service.pipeline, body, order, window=model.engine.max_batch)
+    run = PhotoRun(service.pipeline, body, order, ticket, window=model.engine.max_batch)
 
     async def release() -> None:
         await run.close()
         held.shrink(0)
-        service.places.give_back(photos)
+        ticket.close()
 
     try:
         first = await unless_gone(request, run.first_success())

@@ -124,7 +124,7 @@ def _load(service: Service) -> Load:
         largest_batch=done.largest_batch,
         failed_batches=done.failed_batches,
         waiting=batcher.waiting,
-        accepted=service.places.used,
+        accepted=service.backlog.photos,
         memory_mb=round(memory.used / 2**20, 1),
         memory_peak_mb=round(memory.peak / 2**20, 1),
         memory_bound_mb=round(memory.total / 2**20, 1),

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.admission import Budget, Places, Share
+from app.admission import Budget, Share
 from app.errors import Busy, TooManyPixels
 
 
@@ -94,13 +94,3 @@ def test_waiting_is_bounded_in_number_and_time() -> None:
 def test_what_can_never_fit_is_told_so() -> None:
     with pytest.raises(TooManyPixels):
         asyncio.run(budget(100).take(101))
-
-
-def test_a_request_is_accepted_whole_or_not_at_all() -> None:
-    places = Places(10)
-    places.take(8)
-    with pytest.raises(Busy):
-        places.take(3)
-    places.take(2)
-    places.give_back(8)
-    places.take(8)

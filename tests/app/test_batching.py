@@ -17,9 +17,11 @@ from app.errors import Busy, EngineFailed, NotReady
 class Held:
     """An engine that starts a batch only when it is let go, and fails on black photos."""
 
+    name = "held"
     device = "test"
 
     def __init__(self, max_batch: int) -> None:
+        self.alone = (self,)
         self.max_batch = max_batch
         self.go = threading.Semaphore(0)
         self.begun: asyncio.Queue[int] = asyncio.Queue()
@@ -42,7 +44,7 @@ class Held:
 async def held(max_batch: int, max_waiting: int = 100) -> AsyncIterator[tuple[Batcher, Held]]:
     """A batcher whose engine is busy with a first photo, so that whatever comes next waits."""
     batcher, engine = Batcher(max_waiting), Held(max_batch)
-    first = asyncio.create_task(batcher.submit(engine, photo(1), 0))
+    first = asyncio.create_task(batcher.submit(engine.alone, photo(1), 0, ""))
     assert await engine.begun.get() == 1
     try:
         yield batcher, engine
@@ -56,11 +58,13 @@ def photo(value: float) -> Float:
     return np.full((224, 224, 1), value, np.float32)
 
 
-async def submitted(batcher: Batcher, engine: Held, *values: float) -> list[asyncio.Task[object]]:
+async def submitted(
+    batcher: Batcher, engine: Held, *values: float, flow: str = ""
+) -> list[asyncio.Task[object]]:
     """Tasks of photos that are in the queue; a photo of value v has vividness v / 100."""
     before = batcher.waiting
     tasks: list[asyncio.Task[object]] = [
-        asyncio.create_task(batcher.submit(engine, photo(v), v / 100)) for v in values
+        asyncio.create_task(batcher.submit(engine.alone, photo(v), v / 100, flow)) for v in values
     ]
     while batcher.waiting < before + len(values):
         await asyncio.sleep(0)
@@ -91,10 +95,10 @@ def test_a_full_queue_turns_photos_away() -> None:
         async with held(8, max_waiting=2) as (batcher, engine):
             tasks = await submitted(batcher, engine, 10, 20)
             with pytest.raises(Busy, match="2 photos are waiting already"):
-                await batcher.submit(engine, photo(30), 0)
+                await batcher.submit(engine.alone, photo(30), 0, "")
             engine.release()
             await asyncio.gather(*tasks)
-            await batcher.submit(engine, photo(30), 0)
+            await batcher.submit(engine.alone, photo(30), 0, "")
 
     asyncio.run(scenario())
 
@@ -135,7 +139,7 @@ def test_two_models_do_not_share_a_batch() -> None:
             other = Held(8)
             mixed = [
                 *await submitted(batcher, engine, 10),
-                *await submitted(batcher, other, 20),
+                *await submitted(batcher, other, 20, flow="other"),
                 *await submitted(batcher, engine, 30),
             ]
             engine.release()
@@ -156,6 +160,57 @@ def test_closing_finishes_what_waits_and_takes_no_more() -> None:
             await closing
             await asyncio.gather(*tasks)
             with pytest.raises(NotReady):
-                await batcher.submit(engine, photo(40), 0)
+                await batcher.submit(engine.alone, photo(40), 0, "")
+
+    asyncio.run(scenario())
+
+
+def test_a_large_request_does_not_hold_up_small_ones() -> None:
+    async def scenario() -> None:
+        async with held(4) as (batcher, engine):
+            many = await submitted(batcher, engine, *range(1, 65), flow="many")
+            singles = [
+                *await submitted(batcher, engine, 91, flow="one"),
+                *await submitted(batcher, engine, 92, flow="another"),
+            ]
+            engine.release()
+            await asyncio.gather(*many, *singles)
+            # The next batch has both singles, though 64 photos came before them.
+            first = engine.batches[1]
+            assert sorted(first) == pytest.approx([0.01, 0.02, 0.91, 0.92])
+            # Nothing is lost or repeated, and a request's own photos keep their order.
+            seen = [v for batch in engine.batches[1:] for v in batch]
+            assert [v for v in seen if v < 0.9] == pytest.approx([n / 100 for n in range(1, 65)])
+            assert max(map(len, engine.batches)) == 4
+
+    asyncio.run(scenario())
+
+
+def test_replicas_are_fed_from_one_queue() -> None:
+    async def scenario() -> None:
+        batcher = Batcher(100)
+        replicas = Held(2), Held(2)
+        tasks = []
+        for value in range(len(replicas)):
+            # The second photo finds the first device busy, and goes to the second.
+            tasks.append(asyncio.create_task(batcher.submit(replicas, photo(value + 1), 0, "")))
+            begun = [asyncio.create_task(each.begun.get()) for each in replicas]
+            await asyncio.wait(begun, return_when=asyncio.FIRST_COMPLETED)
+            for task in begun:
+                task.cancel()
+        later = [
+            asyncio.create_task(batcher.submit(replicas, photo(value), value / 100, ""))
+            for value in (10, 20, 30, 40)
+        ]
+        while batcher.waiting < 4:
+            await asyncio.sleep(0)
+        for each in replicas:
+            each.release()
+        results = await asyncio.gather(*tasks, *later)
+        await asyncio.to_thread(batcher.close)
+        assert [float(result.ab[0, 0, 0]) for result in results] == [1, 2, 10, 20, 30, 40]
+        assert all(each.batches[0] == [0.0] for each in replicas)
+        batches = [batch for each in replicas for batch in each.batches[1:]]
+        assert sorted(batches) == [pytest.approx([0.1, 0.2]), pytest.approx([0.3, 0.4])]
 
     asyncio.run(scenario())

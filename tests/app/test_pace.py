@@ -1,4 +1,4 @@
-"""When a client that found no room is told to come again."""
+"""What photos are reckoned to cost."""
 
 from dataclasses import replace
 
@@ -15,26 +15,49 @@ BY_THE_MODEL = Timings(
 BY_ENCODING = replace(BY_THE_MODEL, decode_s=1, encode_s=2)
 
 
-def pace(*seen: Timings, threads: int = 2) -> Pace:
+def pace(*seen: Timings, threads: int = 2, pixels: int = 1_000_000) -> Pace:
     made = Pace(threads)
     for timings in seen:
-        made.note(timings)
+        made.note(timings, pixels)
     return made
 
 
-@pytest.mark.parametrize(("photos", "seconds"), [(0, 1), (1, 1), (30, 3), (31, 4), (5000, 120)])
-def test_photos_at_the_models_pace(photos: int, seconds: int) -> None:
-    assert pace(BY_THE_MODEL).seconds_for(photos) == seconds
+def test_photos_at_the_models_pace() -> None:
+    assert pace(BY_THE_MODEL).seconds(30, 30e6) == pytest.approx(3)
+
+
+def test_two_devices_halve_the_models_share() -> None:
+    made = Pace(2)
+    made.note(BY_THE_MODEL, 1_000_000, replicas=2)
+    assert made.seconds(30, 30e6) == pytest.approx(1.5)
 
 
 def test_photos_at_the_pace_of_decoding_and_encoding_where_that_is_slower() -> None:
-    assert pace(BY_ENCODING, threads=2).seconds_for(10) == 15
-    assert pace(BY_ENCODING, threads=4).seconds_for(8) == 6
+    assert pace(BY_ENCODING, threads=2).seconds(10, 10e6) == pytest.approx(15)
+    assert pace(BY_ENCODING, threads=4).seconds(10, 10e6) == pytest.approx(7.5)
+    # Half as large ones in half the time, until the model is the slower one.
+    assert pace(BY_ENCODING, threads=2).seconds(10, 5e6) == pytest.approx(7.5)
+    assert pace(BY_ENCODING, threads=2).seconds(10, 0) == pytest.approx(1)
+
+
+def test_small_photos_fixed_costs_are_not_taken_for_a_price_by_the_pixel() -> None:
+    made = Pace(1)
+    for _ in range(10):
+        made.note(BY_THE_MODEL, 10_000)  # 3 µs a pixel
+        made.note(replace(BY_ENCODING, batch=80), 10_000_000)  # 0.3 µs a pixel
+    assert made.seconds(1, 10e6) == pytest.approx(3, rel=0.1)
 
 
 def test_nothing_known_yet_is_soon() -> None:
-    assert pace().seconds_for(200) == 2
+    assert not pace().known
+    assert pace().seconds(200, 1e9) == 0
+    assert pace().retry_after_s(0) == 2
 
 
 def test_old_photos_are_forgotten() -> None:
-    assert pace(BY_ENCODING, *[BY_THE_MODEL] * 100).seconds_for(30) == 4
+    assert pace(BY_ENCODING, *[BY_THE_MODEL] * 200).seconds(1, 1e6) == pytest.approx(0.1, rel=0.01)
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.1, 1), (3.0, 3), (3.1, 4), (5000, 120)])
+def test_retry_after_is_whole_seconds_within_reason(seconds: float, told: int) -> None:
+    assert pace(BY_THE_MODEL).retry_after_s(seconds) == told

@@ -1,0 +1,69 @@
+"""Requests that cannot be done in time are refused at once, with a time to come again."""
+
+import asyncio
+
+import httpx
+import pytest
+from PIL import Image
+
+from tests.app.photos import encoded, small
+from tests.app.test_load import all_at_once, photos
+from tests.conftest import Start
+
+COLORIZE = "/colorize"
+
+
+def test_a_deadline_that_can_be_met_changes_nothing(http: httpx.Client) -> None:
+    file = {"file": encoded(small("L"), "JPEG")}
+    plain = http.post(COLORIZE, files=file)
+    assert http.post(f"{COLORIZE}?deadline_s=100", files=file).content == plain.content
+
+
+def test_a_deadline_that_cannot_be_met_is_refused(http: httpx.Client) -> None:
+    file = {"file": encoded(small("L"), "JPEG")}
+    http.post(COLORIZE, files=file).raise_for_status()  # now its cost is known
+    refused = http.post(f"{COLORIZE}?deadline_s=0.0001", files=file)
+    assert refused.status_code == 503
+    assert refused.json()["type"] == "/problems/would-be-late"
+    assert int(refused.headers["retry-after"]) >= 1
+    assert http.get("/models").json()["load"]["accepted"] == 0
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "4000", "soon"])
+def test_a_deadline_that_is_none_is_refused(http: httpx.Client, value: str) -> None:
+    file = {"file": encoded(small("L"), "JPEG")}
+    refused = http.post(f"{COLORIZE}?deadline_s={value}", files=file)
+    assert refused.status_code == 422
+    assert "deadline_s" in refused.json()["detail"]
+
+
+def test_what_is_not_done_by_its_deadline_is_given_up(start_server: Start) -> None:
+    server = start_server()
+    server.wait_ready()
+    with server.client() as http:
+        large = encoded(Image.new("L", (4000, 3000), 90), "JPEG")
+        # Nothing is known yet of what photos cost, so it is accepted.
+        late = http.post(f"{COLORIZE}?deadline_s=0.05", files={"file": large})
+        assert late.status_code == 504
+        assert "deadline_s" in late.json()["detail"]
+        load = http.get("/models").json()["load"]
+        assert (load["memory_mb"], load["uploads_mb"], load["accepted"]) == (0, 0, 0)
+
+
+def test_no_photo_waits_longer_than_the_service_lets_it(start_server: Start) -> None:
+    server = start_server(max_wait_s=0.2)
+    server.wait_ready()
+    with server.client() as http:
+        http.post(COLORIZE, files={"file": photos(1)[0]}).raise_for_status()
+        answers = asyncio.run(all_at_once(server, photos(64)))
+        assert {answer.status_code for answer in answers} == {200, 503}
+        for answer in answers:
+            if answer.status_code == 503:
+                assert answer.json()["type"] == "/problems/busy"
+                assert int(answer.headers["retry-after"]) >= 1
+        metrics = http.get("/metrics").text
+        refused = sum(answer.status_code == 503 for answer in answers)
+        assert f'chromaserve_refusals_total{{problem="busy"}} {refused}.0' in metrics
+        # Refused ones never became photos in work, and the next one is served.
+        assert f'chromaserve_photos_total{{outcome="colorized"}} {65 - refused}.0' in metrics
+        http.post(COLORIZE, files={"file": photos(1)[0]}).raise_for_status()
