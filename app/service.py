@@ -60,8 +60,8 @@ class Service:
             self.failure = error
             raise
         log.info(
-            "ready: model %d on %s after %.1f s",
-            *(model.version, model.engine.device, time.perf_counter() - start),
+            "ready: model %d by %s on %s after %.1f s",
+            *(model.version, model.engine.name, model.engine.device, time.perf_counter() - start),
         )
 
     def _gauges(self) -> Iterator[tuple[str, str, dict[str, str], float]]:
@@ -76,7 +76,11 @@ class Service:
             yield "memory_bytes", "Bytes accounted for, by use.", labels, budget.used
             yield "memory_bound_bytes", "Bytes that there are, by use.", labels, budget.total
         for model in self.models.loaded:
-            told = {"version": str(model.version), "device": model.engine.device}
+            told = {
+                "version": str(model.version),
+                "engine": model.engine.name,
+                "device": model.engine.device,
+            }
             yield (
                 "model_loaded",
                 "Versions in memory; 1 is the default.",

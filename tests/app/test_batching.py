@@ -214,3 +214,41 @@ def test_replicas_are_fed_from_one_queue() -> None:
         assert sorted(batches) == [pytest.approx([0.1, 0.2]), pytest.approx([0.3, 0.4])]
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 8])
+def test_no_mix_of_requests_and_models_exceeds_the_limit(limit: int) -> None:
+    async def scenario() -> None:
+        random = np.random.default_rng(limit)
+        batcher, models = Batcher(1000), [Held(limit), Held(limit)]
+        tasks = []
+        for request in range(40):
+            model = models[random.integers(2)]
+            for _ in range(random.integers(1, 3 * limit + 1)):
+                value = len(tasks) + 1
+                tasks.append(
+                    asyncio.create_task(
+                        batcher.submit(model.alone, photo(value), value / 1000, request)
+                    )
+                )
+        while batcher.waiting < len(tasks) - limit:
+            await asyncio.sleep(0)
+        leaving = random.choice(len(tasks), len(tasks) // 4, replace=False)
+        for i in leaving:
+            tasks[i].cancel()
+        await asyncio.sleep(0)
+        for model in models:
+            model.release()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(batcher.close)
+        for i, result in enumerate(results):
+            assert isinstance(result, asyncio.CancelledError) == (i in leaving)
+            if not isinstance(result, BaseException):
+                assert result.ab[0, 0, 0] == i + 1
+                assert 1 <= result.batch <= limit
+        sizes = [len(batch) for model in models for batch in model.batches]
+        assert max(sizes) <= limit
+        # Batches are full for as long as enough of one model's photos wait.
+        assert sizes.count(limit) >= len(sizes) - 2 - 2 * limit
+
+    asyncio.run(scenario())

@@ -71,7 +71,9 @@ def test_metrics_tell_how_full_the_service_is_and_what_it_serves(http: httpx.Cli
     models = http.get("/models").json()
     assert value(samples, "ready") == 1
     version = next(str(m["version"]) for m in models["models"] if m["default"])
-    assert value(samples, "model_loaded", version=version, device=models["device"]) == 1
+    told = {"version": version, "engine": models["engine"], "device": models["device"]}
+    assert value(samples, "model_loaded", **told) == 1
+    assert value(samples, "wait_seconds") == 0
     bound = value(samples, "memory_bound_bytes", use="photos")
     assert bound / 2**20 == pytest.approx(models["load"]["memory_bound_mb"], abs=0.1)
     assert value(samples, "queue_photos") == value(samples, "accepted_photos") == 0
