@@ -77,6 +77,12 @@ class Metrics:
         for stage, seconds in timings.seconds().items():
             self._stage_seconds.labels(stage).observe(seconds)
 
+    def inferred(self, timings: Timings) -> None:
+        """Count a photo that came and went as a tensor: it has no other stages."""
+        self._photos.labels("inferred").inc()
+        for stage in ("queue", "inference"):
+            self._stage_seconds.labels(stage).observe(timings.seconds()[stage])
+
     def not_colorized(self, outcome: str) -> None:
         """Count a photo that came to nothing."""
         self._photos.labels(outcome).inc()

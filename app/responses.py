@@ -49,7 +49,7 @@ def image_response(upload: Upload, colored: Colored, order: Order, release: Rele
         "Content-Disposition": content_disposition(name),
         **_headers(order, colored),
     }
-    return HeldStream(_pieces(colored.data), release, MEDIA_TYPES[order.format], headers)
+    return HeldStream(pieces(colored.data), release, MEDIA_TYPES[order.format], headers)
 
 
 def zip_response(
@@ -76,7 +76,8 @@ def _headers(order: Order, colored: Colored) -> dict[str, str]:
     }
 
 
-async def _pieces(data: bytes) -> Chunks:
+async def pieces(data: bytes | memoryview) -> Chunks:
+    """Data in pieces that a slow client takes one by one."""
     view = memoryview(data)
     for i in range(0, len(data), _CHUNK):
         yield view[i : i + _CHUNK]

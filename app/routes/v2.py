@@ -1,0 +1,167 @@
+"""/v2: health, metadata and repository of the Open Inference Protocol."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel
+
+from app.errors import NotReady
+from app.inference_protocol.catalogue import EXTENSIONS, MODELS, find
+from app.routes.openapi import problems
+from app.service import Service
+from model_store.errors import ModelNotFound
+
+router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
+
+
+class Live(BaseModel):
+    """The process answers."""
+
+    live: bool = True
+
+
+class Ready(BaseModel):
+    """Requests are taken."""
+
+    ready: bool = True
+
+
+class ModelReady(Ready):
+    """A model's version is in memory."""
+
+    name: str
+
+
+class Server(BaseModel):
+    """What serves, and which extensions of the protocol it speaks."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class Tensor(BaseModel):
+    """A tensor; -1 in its shape is the number of photos."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class Model(BaseModel):
+    """A model; its first input is required."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+
+
+class Index(BaseModel):
+    """Which models to list."""
+
+    ready: bool = False
+
+
+class Indexed(BaseModel):
+    """A version of a model."""
+
+    name: str
+    version: str
+    state: str
+    reason: str
+
+
+@router.get("", summary="What serves")
+async def server(request: Request) -> Server:
+    """Name the server, its version, and the protocol's extensions that it speaks."""
+    return Server(name="chromaserve", version=request.app.version, extensions=list(EXTENSIONS))
+
+
+@router.get("/health/live", summary="Is the process alive?")
+async def live() -> Live:
+    """Answer as long as the process does."""
+    return Live()
+
+
+@router.get("/health/ready", summary="Can it infer?", responses=problems(503))
+async def ready(request: Request) -> Ready:
+    """Answer 200 while requests are taken, as /readyz."""
+    service: Service = request.app.state.service
+    service.ready  # noqa: B018 - raises when there is nothing to work with
+    return Ready()
+
+
+@router.get("/models/{name}", summary="A model's tensors", responses=problems(404))
+@router.get(
+    "/models/{name}/versions/{version}", summary="A version's tensors", responses=problems(404)
+)
+async def metadata(request: Request, name: str, version: str | None = None) -> Model:
+    """Tell a model's versions, inputs and outputs, which are the same for every version."""
+    service: Service = request.app.state.service
+    model = find(name)
+    versions = await run_in_threadpool(service.models.store.versions)
+    if version is not None:
+        known(versions, version)
+    return Model.model_validate(model.metadata(versions))
+
+
+@router.get("/models/{name}/ready", summary="Is a model ready?", responses=problems(404, 503))
+@router.get(
+    "/models/{name}/versions/{version}/ready",
+    summary="Is a version ready?",
+    responses=problems(404, 503),
+)
+async def model_ready(request: Request, name: str, version: str | None = None) -> ModelReady:
+    """Answer 200 where the version is in memory; one on disk is loaded by its first request."""
+    service: Service = request.app.state.service
+    model = find(name)
+    default = service.ready
+    versions = await run_in_threadpool(service.models.store.versions)
+    asked = default.version if version is None else known(versions, version)
+    if asked not in {each.version for each in service.models.loaded}:
+        raise NotReady(f"Version {asked} is on disk, and is loaded by the first request for it.")
+    return ModelReady(name=model.name)
+
+
+@router.post("/repository/index", summary="Models and versions")
+async def index(request: Request, wanted: Index | None = None) -> list[Indexed]:
+    """List every version of both models, and whether it is in memory."""
+    service: Service = request.app.state.service
+    loaded = {each.version for each in service.models.loaded}
+    listing = await run_in_threadpool(service.models.listing)
+    rows: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "version": str(version),
+            "state": "READY" if version in loaded else "UNAVAILABLE",
+            "reason": problem or "",
+        }
+        for name in MODELS
+        for version, _, problem in listing
+        if version in loaded or not (wanted and wanted.ready)
+    ]
+    return [Indexed.model_validate(row) for row in rows]
+
+
+@router.post(
+    "/repository/models/{name}/load",
+    summary="Serve a newly published version",
+    responses=problems(404, 500, 503),
+)
+async def load(request: Request, name: str) -> ModelReady:
+    """Load what was published since and switch to it, for both models: as POST /models/reload."""
+    service: Service = request.app.state.service
+    model = find(name)
+    service.ready  # noqa: B018 - raises where the service does not serve yet
+    await service.reload()
+    return ModelReady(name=model.name)
+
+
+def known(versions: list[int], version: str) -> int:
+    """The version's number; ModelNotFound if it is none of these."""
+    if version in map(str, versions):
+        return int(version)
+    raise ModelNotFound(f"There is no version {version[:20]!r}. There are {versions}.")
