@@ -30,6 +30,10 @@ class Settings(BaseSettings):
     log_format: Literal["line", "json"] = Field(
         default="line", description="One line, or one JSON object, a record."
     )
+    otel: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="OpenTelemetry traces; auto: where OTEL_EXPORTER_OTLP_ENDPOINT is set.",
+    )
 
     model_root: Path | None = Field(
         default=None, description="Model store; the bundled one by default."
@@ -44,9 +48,20 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "gpu"] = Field(
         default="auto", description="gpu fails without one."
     )
-    tf_threads: int = Field(
-        default=0, ge=0, description="Threads of one TensorFlow op; 0: one a core."
+    engine: Literal["auto", "savedmodel", "ncnn"] = Field(
+        default="auto", description="What runs the model; auto: the fastest that agrees with it."
     )
+    engine_threads: int = Field(
+        default=0, ge=0, description="Threads that the model runs on, on a CPU; 0: one a core."
+    )
+    engine_cache: Path | None = Field(
+        default=None, description="Folder of converted models; the user's cache by default."
+    )
+    replicas: Positive | None = Field(
+        default=None, description="Engines fed from one queue; default: one a GPU, or one."
+    )
+    gpu_xla: bool = Field(default=False, description="Compile the model by XLA, on a GPU.")
+    gpu_half: bool = Field(default=False, description="Half precision where it is safe, on a GPU.")
     max_batch: Positive | None = Field(
         default=None, description="Default: 32 on a GPU, 8 on a CPU."
     )

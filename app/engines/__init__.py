@@ -6,6 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+class EngineUnusable(RuntimeError):  # noqa: N818 - reads as a fact
+    """An engine cannot run a model here; the message says why."""
+
+
 class Engine(Protocol):
     """A loaded network; `infer` is called from one thread at a time."""
 

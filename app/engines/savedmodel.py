@@ -1,5 +1,6 @@
 """The engine that runs a TensorFlow SavedModel, on a GPU when there is one."""
 
+import bisect
 import logging
 import os
 from functools import cache
@@ -8,12 +9,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from app.settings import usable_cores
+from app.settings import Settings, usable_cores
 from model_store.contract import NETWORK_SIZE, check_signatures
 from model_store.errors import ModelCorrupt
 from model_store.store import ModelVersion
 
 log = logging.getLogger("app.engine")
+
+# TensorFlow has no types.
+Function = Any
+Tensor = Any
 
 Device = Literal["auto", "cpu", "gpu"]
 _MAX_BATCH = {"CPU": 8, "GPU": 32}
@@ -23,9 +28,44 @@ class NoGpu(RuntimeError):  # noqa: N818 - reads as a fact
     """A GPU was asked for and there is none."""
 
 
+def load_replicas(model: ModelVersion, settings: Settings) -> tuple["SavedModelEngine", ...]:
+    """Load a version once for each GPU, or once for the CPU; warm. Blocks for seconds.
+
+    `settings.replicas` says how many if not so: the first GPUs, or so many on the CPU, which share
+    its threads, as TensorFlow has one pool of them in a process.
+
+    Raises:
+        ModelStoreError: the version cannot be used.
+        NoGpu: a GPU was asked for, or more than there are.
+    """
+    _, _, names = _tensorflow(settings.device, settings.engine_threads, settings.gpu_half)
+    count = settings.replicas or len(names)
+    if len(names) > 1 and count > len(names):
+        raise NoGpu(f"CHROMASERVE_REPLICAS={count}, but there are {len(names)} GPUs.")
+    engines = tuple(
+        SavedModelEngine(
+            model,
+            device=settings.device,
+            threads=settings.engine_threads,
+            max_batch=settings.max_batch,
+            index=n % len(names),
+            xla=settings.gpu_xla,
+            half=settings.gpu_half,
+        )
+        for n in range(count)
+    )
+    for engine in engines:
+        engine.warm_up()
+    return engines
+
+
 @cache
-def _tensorflow(device: Device, threads: int) -> tuple[Any, str, str]:
-    """TensorFlow configured for this process (once: it cannot be changed later), kind, name."""
+def _tensorflow(device: Device, threads: int, half: bool) -> tuple[Any, str, list[str]]:
+    """TensorFlow configured for this process (once: it cannot be changed later).
+
+    Returns:
+        The module, "CPU" or "GPU", and the name of each such device.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf
 
@@ -33,8 +73,8 @@ def _tensorflow(device: Device, threads: int) -> tuple[Any, str, str]:
     gpus = [] if device == "cpu" else tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
         raise NoGpu("CHROMASERVE_DEVICE=gpu, but TensorFlow finds no GPU. Use auto or cpu.")
-    tf.config.set_visible_devices(gpus[:1], "GPU")
-    for gpu in gpus[:1]:
+    tf.config.set_visible_devices(gpus, "GPU")
+    for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     threads = threads or usable_cores()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -42,9 +82,13 @@ def _tensorflow(device: Device, threads: int) -> tuple[Any, str, str]:
     if gpus:
         # TensorFloat-32's ten bits would let a photo's colours depend on its batch.
         tf.config.experimental.enable_tensor_float_32_execution(False)
-        name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "unknown")
-        return tf, "GPU", f"GPU ({name})"
-    return tf, "CPU", f"CPU ({threads} threads)"
+        if half:
+            # TensorFlow's own rewrite: float16 where its lists call that safe, sums in float32.
+            tf.config.optimizer.set_experimental_options({"auto_mixed_precision": True})
+        details = map(tf.config.experimental.get_device_details, gpus)
+        return tf, "GPU", [f"GPU ({more.get('device_name', 'unknown')})" for more in details]
+    logical = tf.config.get_logical_device_configuration(tf.config.list_physical_devices("CPU")[0])
+    return tf, "CPU", [f"CPU ({threads} threads)"] * max(1, len(logical or ()))
 
 
 class SavedModelEngine:
@@ -57,27 +101,56 @@ class SavedModelEngine:
         device: Device = "auto",
         threads: int = 0,
         max_batch: int | None = None,
+        index: int = 0,
+        xla: bool = False,
+        half: bool = False,
     ) -> None:
         """Load a version and check it against the contract; `warm_up` before serving.
+
+        Args:
+            model: a version whose files were verified.
+            device: auto is a GPU where there is one.
+            threads: of one operation on a CPU; 0: one a core.
+            max_batch: None is 32 on a GPU and 8 on a CPU.
+            index: which of several devices holds the weights and does the work.
+            xla: compile the function. A batch is then filled up to a size that is compiled.
+            half: let TensorFlow use float16 on a GPU.
 
         Raises:
             ContractMismatch: signatures other than the contract's.
             ModelCorrupt: TensorFlow cannot load the files.
             NoGpu: device is "gpu" and there is none.
         """
-        self._tf, kind, self._device = _tensorflow(device, threads)
+        self._tf, kind, names = _tensorflow(device, threads, half)
+        self._device = names[index]
+        self._place = f"/{kind}:{index}"
         self._max_batch = max_batch or _MAX_BATCH[kind]
+        limit = self._max_batch
+        self._sizes = sorted({limit} | {2**n for n in range(limit.bit_length())})
         try:
-            self._model = self._tf.saved_model.load(str(model.path))
+            with self._tf.device(self._place):
+                self._model = self._tf.saved_model.load(str(model.path))
         except Exception as error:
             raise ModelCorrupt(f"TensorFlow cannot load {model.path}: {error}") from error
         check_signatures(self._model.signatures)
         self._vivid = self._model.signatures["vivid"]
+        self._xla = xla
+        self._run = self._tf.function(self._call, jit_compile=True) if xla else self._call
 
     @property
     def name(self) -> str:
         """What `CHROMASERVE_ENGINE` calls it."""
         return "savedmodel"
+
+    @property
+    def signature(self) -> Function:
+        """TensorFlow's function of L and vividness."""
+        return self._vivid
+
+    @property
+    def place(self) -> str:
+        """Its device as TensorFlow names it, "/GPU:1"."""
+        return self._place
 
     @property
     def device(self) -> str:
@@ -91,14 +164,22 @@ class SavedModelEngine:
 
     def warm_up(self) -> None:
         """Run batches of 1, 2, 4… up to the limit, so that no request waits for tracing."""
-        sizes = {self._max_batch} | {2**n for n in range(self._max_batch.bit_length())}
-        for size in sorted(sizes):
+        for size in self._sizes:
             L = np.full((size, NETWORK_SIZE, NETWORK_SIZE, 1), 50, np.float32)
             self.infer(L, np.full(size, 0.5, np.float32))
         log.info("warm: batches of up to %d on %s", self._max_batch, self._device)
 
     def infer(self, L: NDArray[np.float32], vividness: NDArray[np.float32]) -> NDArray[np.float32]:
         """Chroma of a batch; see `Engine.infer`."""
+        count = len(L)
+        if self._xla:
+            size = self._sizes[bisect.bisect_left(self._sizes, count)]
+            L = np.concatenate([L, np.zeros((size - count, *L.shape[1:]), np.float32)])
+            vividness = np.concatenate([vividness, np.zeros(size - count, np.float32)])
         constant = self._tf.constant
-        ab = self._vivid(L=constant(L), vividness=constant(vividness))["ab"]
-        return np.asarray(ab.numpy(), np.float32)
+        with self._tf.device(self._place):
+            ab = self._run(constant(L), constant(vividness))
+        return np.asarray(ab.numpy()[:count], np.float32)
+
+    def _call(self, L: Tensor, vividness: Tensor) -> Tensor:
+        return self._vivid(L=L, vividness=vividness)["ab"]

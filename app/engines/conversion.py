@@ -1,0 +1,194 @@
+"""Models converted for ncnn, kept on disk: made once for a version and a machine."""
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import app
+from app.engines import EngineUnusable
+from model_store.store import ModelVersion
+
+log = logging.getLogger("app.engine")
+
+PROBE = "probe.npz"
+_REPORT = "report.json"
+_FORMAT = 1  # grows when what the converter writes changes
+_KEPT = 8  # conversions of a cache; the ones used longest ago go
+_LONGEST_S = 600
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of a conversion."""
+
+    refused: str | None = None
+    """Why it must not serve, in words."""
+    apart: float | None = None
+    """Largest difference of its ab from the SavedModel's."""
+    savedmodel_ms: tuple[float, float] | None = None
+    """ms of one photo alone, and in a full batch."""
+    ncnn_ms: tuple[float, float] | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of each file."""
+
+    @property
+    def ncnn_is_faster(self) -> bool:
+        """Whether ncnn is, photos alone and batches counting alike."""
+        if self.ncnn_ms is None or self.savedmodel_ms is None:
+            return False
+        return self.ncnn_ms[0] * self.ncnn_ms[1] < self.savedmodel_ms[0] * self.savedmodel_ms[1]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self)
+
+
+@contextmanager
+def converted(
+    model: ModelVersion, *, cache: Path | None, threads: int, max_batch: int
+) -> Iterator[tuple[Path, Report]]:
+    """A version's conversion: the folder, to be read while the block runs, and its report.
+
+    It is taken from the cache, or made and put there. Where the cache cannot be written, it is
+    made in a temporary folder.
+
+    Args:
+        model: a version whose files were verified.
+        cache: folder of all conversions; None for the user's cache folder.
+        threads: what the engines will run on.
+        max_batch: photos in a full batch.
+
+    Raises:
+        EngineUnusable: it could not be made.
+    """
+    key = _key(model, threads, max_batch)
+    try:
+        place = (cache or _user_cache()) / key
+        found = _read(place)
+        if found is None:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            hidden = Path(tempfile.mkdtemp(prefix=".making-", dir=place.parent))
+            put = True
+    except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home
+        log.warning("conversions are not kept: %s", error)
+        hidden, put, found = Path(tempfile.mkdtemp(prefix="chromaserve-")), False, None
+    if found is not None:
+        yield place, found
+        return
+    try:
+        report = _make(model, hidden, threads, max_batch)
+        yield (_put(hidden, place) if put else hidden), report
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _make(model: ModelVersion, folder: Path, threads: int, max_batch: int) -> Report:
+    """Run `app.engines.prepare`, and leave its report in the folder."""
+    log.info("converting model %d for ncnn; this is done once", model.version)
+    arguments = [str(model.path.resolve()), str(folder), str(threads), str(max_batch)]
+    paths = [str(Path(app.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "app.engines.prepare", *arguments],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_LONGEST_S,
+            check=True,
+        )
+        report = _report(json.loads(done.stdout.splitlines()[-1]))
+    except subprocess.CalledProcessError as error:
+        reason = (error.stderr.strip() or f"exit status {error.returncode}").splitlines()[-1]
+        raise EngineUnusable(f"the conversion failed: {reason}") from error
+    except (OSError, subprocess.TimeoutExpired, ValueError, TypeError, IndexError) as error:
+        raise EngineUnusable(f"the conversion failed: {error}") from error
+    report = replace(report, files={path.name: _sha256(path) for path in folder.iterdir()})
+    (folder / _REPORT).write_text(json.dumps(report.to_dict(), indent=2) + "\n", "utf-8")
+    return report
+
+
+def _put(hidden: Path, place: Path) -> Path:
+    """Rename a whole conversion to its place; another process may have been first."""
+    try:
+        if place.exists() and _read(place) is None:  # damaged
+            place.rename(hidden / "damaged")
+            shutil.rmtree(hidden / "damaged")
+        hidden.rename(place)
+    except OSError:
+        return place if _read(place) else hidden
+    _make_room(place.parent)
+    return place
+
+
+def _read(place: Path) -> Report | None:
+    """The report of a conversion that is whole; None where there is none."""
+    try:
+        report = _report(json.loads((place / _REPORT).read_text("utf-8")))
+        for name, sha256 in report.files.items():
+            if _sha256(place / name) != sha256:
+                raise ValueError(f"{name} has changed")
+    except FileNotFoundError as error:
+        if place.exists():
+            log.warning("%s is damaged and made anew: %s", place, error)
+        return None
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        log.warning("%s is damaged and made anew: %s", place, error)
+        return None
+    with suppress(OSError):  # another's folder: it is used all the same
+        os.utime(place)
+    return report
+
+
+def _report(fields: dict[str, Any]) -> Report:
+    timed = {name: tuple(fields[name]) for name in ("savedmodel_ms", "ncnn_ms") if fields.get(name)}
+    return Report(**{**fields, **timed})
+
+
+def _make_room(cache: Path) -> None:
+    by_use = sorted(
+        (path for path in cache.iterdir() if (path / _REPORT).is_file()),
+        key=lambda path: path.stat().st_mtime,
+    )
+    for path in by_use[:-_KEPT]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _key(model: ModelVersion, threads: int, max_batch: int) -> str:
+    """A name for all that a conversion and its measurements depend on."""
+    parts = [_FORMAT, model.description.files, threads, max_batch, _processor()]
+    for package in ("ncnn", "tensorflow"):
+        try:
+            parts.append(version(package))
+        except PackageNotFoundError as error:
+            raise EngineUnusable(f"{package} is not installed") from error
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    return next((line for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "chromaserve"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
