@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     )
 
     max_wait_s: Seconds = Field(
-        default=15,
+        default=10,
         description="A request that would wait longer, by the present estimate, gets 503 at once.",
     )
     photo_timeout_s: Seconds = Field(

@@ -107,7 +107,7 @@ def model_root() -> Path:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all tests that do not harm it; its upload limit is small on purpose."""
     with running(tmp_path_factory.mktemp("server")) as start:
-        started = start(max_upload_mb=8, max_photos=8, shutdown_timeout_s=60)
+        started = start(max_upload_mb=8, max_photos=8, max_wait_s=60, shutdown_timeout_s=60)
         started.wait_ready()
         yield started
 
