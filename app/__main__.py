@@ -25,9 +25,14 @@ def main() -> int:
         return 2
     from app.main import create_app
     from app.telemetry import configure_logging
+    from app.tracing import NoOpenTelemetry, asked_for
 
-    configure_logging(settings)
-    app = create_app(settings)
+    configure_logging(settings, traces=asked_for(settings))
+    try:
+        app = create_app(settings)
+    except NoOpenTelemetry as error:
+        print(f"chromaserve: {error}", file=sys.stderr)
+        return 2
     service = app.state.service
     server = _Server(
         uvicorn.Config(

@@ -11,11 +11,12 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.requests import ClientDisconnect
 
-from app import errors
-from app.middleware import Connections, Observation
+from app import errors, tracing
+from app.middleware import WATCHED, Connections, Observation
 from app.routes import colorize, health, metrics, models, openapi, problems, v2, v2_infer
 from app.service import Service
 from app.settings import Settings
+from app.tracing import TraceIds
 
 log = logging.getLogger("app")
 
@@ -28,6 +29,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or Settings()
     service = Service(settings)
+    traces = tracing.start(settings, _version())
+    if traces:
+        service.pipeline.trace = traces.photo
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -37,6 +41,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         await asyncio.gather(loading, return_exceptions=True)
         # Requests are answered by now: the server calls this when the last connection is closed.
         await asyncio.to_thread(service.pipeline.close)
+        if traces:
+            await asyncio.to_thread(traces.close)
         log.info("drained")
 
     app = FastAPI(
@@ -44,6 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary="Grey photos in, colour photos out, luminance untouched.",
         version=_version(),
         lifespan=lifespan,
+        telemetry=traces.for_fastapi(WATCHED) if traces else None,
         openapi_tags=[
             {"name": name} for name in ("colorize", "models", "Open Inference Protocol", "health")
         ],
@@ -53,7 +60,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(module.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
     app.add_middleware(Connections, service=service)
-    app.add_middleware(Observation, metrics=service.metrics)  # the outermost
+    app.add_middleware(Observation, metrics=service.metrics)
+    if traces:
+        app.add_middleware(TraceIds, tracing=traces)  # the outermost
     errors.install(app, lambda: service.backlog.retry_after_s)
     openapi.describe(app)
     app.add_exception_handler(ClientDisconnect, _client_gone)

@@ -20,10 +20,11 @@ log = logging.getLogger("app.http")
 access_log = logging.getLogger("app.access")
 
 _LINGER_S = 10.0
-_OPEN_WHILE_DRAINING = ("/healthz", "/readyz")
+_HEALTH = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
-_WATCHED = ("/healthz", "/readyz", "/metrics")  # every few seconds: not worth a line each
+WATCHED = (*_HEALTH, "/metrics")
+"""Asked for every few seconds: not worth a line, or a trace, each."""
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
@@ -74,7 +75,7 @@ class Observation:
         if problem:
             self._metrics.refusal(problem)
         said = f" {problem}" if problem else ""
-        watched = route in _WATCHED
+        watched = route in WATCHED
         access_log.log(
             logging.DEBUG if watched else logging.INFO,
             "%s %s %d%s in %.1f ms",
@@ -131,7 +132,7 @@ class Connections:
             await patient(message)
 
         app = self._app
-        if self._service.draining and scope["path"] not in _OPEN_WHILE_DRAINING:
+        if self._service.draining and scope["path"] not in _HEALTH:
             error = NotReady("The service is shutting down. Send the request again shortly.")
             app = error_response(error, scope["path"])
         try:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +69,8 @@ class Pipeline:
         """No thread runs yet; `close` ends those that were started."""
         self._settings = settings
         self._metrics = metrics
+        self.trace: Callable[[Timings, str, int], None] = lambda *_: None
+        """Told of each photo that is done, in its request's context: timings, engine, version."""
         threads = settings.photo_threads or usable_cores()
         self.pace = Pace(threads)
         self.decoding = Stage("decode", threads)
@@ -126,6 +128,7 @@ class Pipeline:
             body.release(upload)
         self._metrics.colorized(colored.timings)
         self.pace.note(colored.timings, upload.pixels, len(order.model.engines))
+        self.trace(colored.timings, order.model.engine.name, order.model.version)
         return colored
 
     async def _in_time(self, body: Body, upload: Upload, order: Order, ticket: Ticket) -> Colored:

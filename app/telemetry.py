@@ -55,43 +55,48 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 """Id of the request that the running code works for; "-" outside of one."""
 
 
-class _RequestId(logging.Filter):
-    """Gives each record the id of its request."""
+trace_id: ContextVar[str] = ContextVar("trace_id", default="-")
+"""Id of that request's trace, where there are traces."""
+
+
+class _Identity(logging.Filter):
+    """Gives each record the ids of its request and its trace."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
+        record.trace_id = trace_id.get()
         return True
 
 
-_FORMATTERS: dict[str, dict[str, Any]] = {
-    "line": {"format": "%(asctime)s %(levelname)-7s %(name)s [%(request_id)s]: %(message)s"},
-    "json": {
-        "()": "pythonjsonlogger.json.JsonFormatter",
-        "fmt": "%(asctime)s %(levelname)s %(name)s %(request_id)s %(message)s",
-        "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
-    },
-}
-
-
-def configure_logging(settings: Settings) -> None:
-    """One line a record on standard error, uvicorn's records too."""
+def configure_logging(settings: Settings, *, traces: bool = False) -> None:
+    """One line a record on standard error, uvicorn's records too; with trace ids if there are."""
     level = settings.log_level.upper()
+    ids = "[%(request_id)s trace=%(trace_id)s]" if traces else "[%(request_id)s]"
+    fields = "%(asctime)s %(levelname)s %(name)s %(request_id)s %(message)s"
+    formatters: dict[str, dict[str, Any]] = {
+        "line": {"format": f"%(asctime)s %(levelname)-7s %(name)s {ids}: %(message)s"},
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "fmt": fields + (" %(trace_id)s" if traces else ""),
+            "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+        },
+    }
     logging.config.dictConfig(
         {
             "version": 1,
             "disable_existing_loggers": False,
-            "formatters": _FORMATTERS,
-            "filters": {"request_id": {"()": _RequestId}},
+            "formatters": formatters,
+            "filters": {"identity": {"()": _Identity}},
             "handlers": {
                 "stderr": {
                     "class": "logging.StreamHandler",
                     "formatter": settings.log_format,
-                    "filters": ["request_id"],
+                    "filters": ["identity"],
                 }
             },
             "loggers": {
                 name: {"handlers": ["stderr"], "level": level, "propagate": False}
-                for name in ("app", "model_store", "uvicorn")
+                for name in ("app", "model_store", "uvicorn", "opentelemetry")
             },
         }
     )

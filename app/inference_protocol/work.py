@@ -129,6 +129,7 @@ async def _row(
     timings = Timings(0, 0, result.queue_s, result.inference_s, result.batch, 0, total_s)
     service.metrics.inferred(timings)
     service.pipeline.pace.note(timings, 0, len(model.engines))
+    service.pipeline.trace(timings, model.engine.name, model.version)
     return result, timings
 
 
