@@ -151,7 +151,7 @@ class _TensorFlowEncoder:
 def make_encoder(config: Config) -> Callable[[NDArray[np.float32]], Taps]:
     """Build the encoder that the settings name: L [224, 224, 1] -> pooled taps.
 
-    "auto" is ncnn where the package is installed, TensorFlow otherwise.
+    "auto" is ncnn where the package is there for the platform, TensorFlow otherwise.
     """
     engine = config.cache.engine
     if engine == "auto":

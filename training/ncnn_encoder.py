@@ -1,6 +1,6 @@
 """The frozen encoder on ncnn: the same taps, by Winograd convolution, for CPUs.
 
-ncnn is an optional package; TensorFlow computes the same taps where it isn't installed.
+TensorFlow computes the same taps where ncnn isn't there for the platform.
 """
 
 import tempfile
@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from model_store.ncnn_network import Layer, written
 from training.network import BGR_MEAN, BLOCKS, TAP_SHAPES
 
 
@@ -58,33 +59,28 @@ def encoder_weights(
 def _network(
     weights: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]],
 ) -> tuple[str, bytes]:
-    """Write the network in ncnn's own text format, and its weights in the order of the layers."""
-    lines = ["Input pixels 0 1 pixels"]
-    binary: list[bytes] = []
-    previous, blobs = "pixels", 1
-    side = 224
+    """VGG16 in ncnn's two files; its outputs are the pooled taps."""
+    layers = [Layer("Input", "pixels")]
+    outputs: list[str] = []
+    previous, side = "pixels", 224
     for b, (convolutions, width) in enumerate(BLOCKS, 1):
         for c in range(1, convolutions + 1):
             name = f"block{b}_conv{c}"
             kernel, bias = weights[name]
-            lines.append(
-                f"Convolution {name} 1 1 {previous} {name} "
-                f"0={width} 1=3 4=1 5=1 6={kernel.size} 9=1"
+            # 3 x 3, one pixel of padding, a bias, a ReLU.
+            params: dict[int, int | float] = {0: width, 1: 3, 4: 1, 5: 1, 6: kernel.size, 9: 1}
+            layers.append(
+                Layer(
+                    "Convolution", name, (previous,), params, [kernel.transpose(3, 2, 0, 1), bias]
+                )
             )
-            binary += [
-                np.uint32(0).tobytes(),  # flag: float32 weights follow
-                np.ascontiguousarray(kernel.transpose(3, 2, 0, 1), np.float32).tobytes(),
-                bias.astype(np.float32).tobytes(),
-            ]
-            previous, blobs = name, blobs + 1
+            previous = name
         factor = side // TAP_SHAPES[previous][0]
-        lines.append(f"Split split{b} 1 2 {previous} {previous}_tap {previous}_next")
+        outputs.append(f"{previous}_out")
         # Pooling 0=1 is the average, 0=0 the maximum; a 1x1 average passes the tap through.
-        lines.append(
-            f"Pooling pool{b}_tap 1 1 {previous}_tap {previous}_out 0=1 1={factor} 2={factor}"
-        )
-        blobs += 3
+        layers.append(Layer("Pooling", outputs[-1], (previous,), {0: 1, 1: factor, 2: factor}))
         if b < len(BLOCKS):
-            lines.append(f"Pooling block{b}_pool 1 1 {previous}_next block{b}_pool 0=0 1=2 2=2")
-            previous, blobs, side = f"block{b}_pool", blobs + 1, side // 2
-    return f"7767517\n{len(lines)} {blobs}\n" + "\n".join(lines) + "\n", b"".join(binary)
+            pool = Layer("Pooling", f"block{b}_pool", (previous,), {0: 0, 1: 2, 2: 2})
+            layers.append(pool)
+            previous, side = pool.name, side // 2
+    return written(layers, outputs)

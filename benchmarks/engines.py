@@ -1,0 +1,136 @@
+"""The engines of this machine's CPU against each other: ms a photo, and how far their ab differ.
+
+    python -m benchmarks.engines
+    python -m benchmarks.engines photos/val --photos 48 --rounds 12
+
+The engines take turns in every round, each with one photo, with batches of other sizes and with
+full ones. Where OpenVINO is installed (`pip install openvino`) it takes part, in float32 and in
+bfloat16: it is not an engine of the service.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from importlib.util import find_spec
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from app.engines import Engine
+from app.engines.conversion import converted
+from app.engines.ncnn_engine import NcnnEngine
+from app.engines.savedmodel import SavedModelEngine
+from app.settings import usable_cores
+from model_store.contract import network_input
+from model_store.lab import srgb_to_L
+from model_store.store import BUNDLED_ROOT, ModelStore
+
+SAMPLES = Path(__file__).parent.parent / "samples" / "grey"
+VIVIDNESS = (0.0, 0.65, 1.0)
+
+
+class OpenVino:
+    """The SavedModel by OpenVINO's own converter."""
+
+    def __init__(self, original: SavedModelEngine, threads: int, precision: str) -> None:
+        import openvino
+
+        self.name = f"openvino {precision}"
+        self.max_batch = original.max_batch
+        self.device = f"CPU ({threads} threads)"
+        compiled = openvino.Core().compile_model(
+            openvino.convert_model(original.signature),
+            "CPU",
+            {
+                "INFERENCE_PRECISION_HINT": precision,
+                "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_NUM_THREADS": threads,
+            },
+        )
+        self._request = compiled.create_infer_request()
+
+    def infer(self, L: NDArray[np.float32], vividness: NDArray[np.float32]) -> NDArray[np.float32]:
+        outputs = self._request.infer({0: L, 1: vividness})
+        return np.array(outputs[0], np.float32)
+
+
+def photos(folder: Path, count: int) -> NDArray[np.float32]:
+    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in {".jpg", ".png"})
+    chosen = [files[n * len(files) // count] for n in range(min(count, len(files)))]
+    grey = (cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in chosen)
+    return np.stack(
+        [
+            network_input(srgb_to_L(np.asarray(picture, np.uint8)))
+            for picture in grey
+            if picture is not None
+        ]
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("folder", type=Path, nargs="?", default=SAMPLES)
+    parser.add_argument("--photos", type=int, default=24, help="how many are compared")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=usable_cores())
+    parser.add_argument("--model-root", type=Path, default=BUNDLED_ROOT)
+    parser.add_argument("--max-batch", type=int, default=8)
+    options = parser.parse_args()
+    threads, limit = options.threads, options.max_batch
+
+    model = ModelStore(options.model_root).resolve("latest")
+    with (
+        tempfile.TemporaryDirectory() as cache,
+        converted(model, cache=Path(cache), threads=threads, max_batch=limit) as (folder, _),
+    ):
+        ncnn = NcnnEngine(folder, threads=threads, max_batch=limit)
+    original = SavedModelEngine(model, device="cpu", threads=threads, max_batch=limit)
+    engines: list[Engine] = [original, ncnn]
+    if find_spec("openvino"):
+        engines += [OpenVino(original, threads, precision) for precision in ("f32", "bf16")]
+
+    L = photos(options.folder, options.photos)
+    apart: dict[str, list[float]] = defaultdict(list)
+    for vividness in VIVIDNESS:
+        for n in range(0, len(L), limit):
+            part = L[n : n + limit]
+            given = np.full(len(part), vividness, np.float32)
+            expected = original.infer(part, given)
+            for engine in engines:
+                apart[engine.name].append(float(np.abs(engine.infer(part, given) - expected).max()))
+
+    sizes = sorted({1, threads + 1, limit})
+    took: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for size in sizes:
+        batch = np.resize(L, (size, *L.shape[1:])), np.full(size, 0.65, np.float32)
+        for number in range(options.rounds + 1):
+            for engine in engines:
+                started = time.perf_counter()
+                engine.infer(*batch)
+                if number:  # the first round warms up
+                    took[engine.name, size].append(1e3 * (time.perf_counter() - started) / size)
+
+    print(f"Model {model.version}, {original.device}, {options.rounds} rounds in turns.")
+    print(f"ms a photo: median (fastest to slowest). ab: {len(L)} photos, vividness {VIVIDNESS}.\n")
+    heads = [f"batch of {size}" for size in sizes]
+    print(f"| engine | {' | '.join(heads)} | against TensorFlow | largest difference, ab |")
+    print("| --- |" + " ---: |" * (len(sizes) + 2))
+    for engine in engines:
+        cells, ratios = [], []
+        for size in sizes:
+            times = took[engine.name, size]
+            middle = statistics.median(times)
+            cells.append(f"{middle:.1f} ({min(times):.1f} to {max(times):.1f})")
+            ratios.append(f"{statistics.median(took[original.name, size]) / middle:.2f}")
+        print(
+            f"| {engine.name} | {' | '.join(cells)} | {' / '.join(ratios)} "
+            f"| {max(apart[engine.name]):.1g} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
