@@ -48,6 +48,12 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self._model_photos = Counter(
+            "chromaserve_model_photos",
+            "Photos that a model answered, by its version and engine.",
+            ["version", "engine"],
+            registry=self.registry,
+        )
         self._stage_seconds = Histogram(
             "chromaserve_stage_seconds",
             "Time that a colorized photo spent in each stage.",
@@ -71,14 +77,16 @@ class Metrics:
         """Count a problem response."""
         self._refusals.labels(problem).inc()
 
-    def colorized(self, timings: Timings) -> None:
-        """Count a colorized photo and its stages."""
+    def colorized(self, timings: Timings, version: int, engine: str) -> None:
+        """Count a colorized photo, its stages, and the model that it owes its colours to."""
+        self._model_photos.labels(str(version), engine).inc()
         self._photos.labels("colorized").inc()
         for stage, seconds in timings.seconds().items():
             self._stage_seconds.labels(stage).observe(seconds)
 
-    def inferred(self, timings: Timings) -> None:
+    def inferred(self, timings: Timings, version: int, engine: str) -> None:
         """Count a photo that came and went as a tensor: it has no other stages."""
+        self._model_photos.labels(str(version), engine).inc()
         self._photos.labels("inferred").inc()
         for stage in ("queue", "inference"):
             self._stage_seconds.labels(stage).observe(timings.seconds()[stage])

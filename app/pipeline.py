@@ -69,8 +69,8 @@ class Pipeline:
         """No thread runs yet; `close` ends those that were started."""
         self._settings = settings
         self._metrics = metrics
-        self.trace: Callable[[Timings, str, int], None] = lambda *_: None
-        """Told of each photo that is done, in its request's context: timings, engine, version."""
+        self.trace: Callable[[Timings, int, str], None] = lambda *_: None
+        """Told of each photo that is done, in its request's context: timings, version, engine."""
         threads = settings.photo_threads or usable_cores()
         self.pace = Pace(threads)
         self.decoding = Stage("decode", threads)
@@ -126,9 +126,10 @@ class Pipeline:
             raise
         finally:
             body.release(upload)
-        self._metrics.colorized(colored.timings)
+        version, engine = order.model.version, order.model.engine.name
+        self._metrics.colorized(colored.timings, version, engine)
         self.pace.note(colored.timings, upload.pixels, len(order.model.engines))
-        self.trace(colored.timings, order.model.engine.name, order.model.version)
+        self.trace(colored.timings, version, engine)
         return colored
 
     async def _in_time(self, body: Body, upload: Upload, order: Order, ticket: Ticket) -> Colored:

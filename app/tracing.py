@@ -85,7 +85,7 @@ class Tracing:
         context = self._trace.get_current_span().get_span_context()
         return self._trace.format_trace_id(context.trace_id) if context.is_valid else None
 
-    def photo(self, timings: Timings, engine: str, version: int) -> None:
+    def photo(self, timings: Timings, version: int, engine: str) -> None:
         """Spans of a photo that was just done, and of its stages: children of the request's span.
 
         Stages follow each other; what lies between decoding and the queue, or between two stages,

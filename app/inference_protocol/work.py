@@ -127,9 +127,9 @@ async def _row(
         ticket.done(0)
     total_s = time.perf_counter() - start
     timings = Timings(0, 0, result.queue_s, result.inference_s, result.batch, 0, total_s)
-    service.metrics.inferred(timings)
+    service.metrics.inferred(timings, model.version, model.engine.name)
     service.pipeline.pace.note(timings, 0, len(model.engines))
-    service.pipeline.trace(timings, model.engine.name, model.version)
+    service.pipeline.trace(timings, model.version, model.engine.name)
     return result, timings
 
 
