@@ -57,8 +57,9 @@ def test_metrics_count_requests_photos_stages_and_refusals(http: httpx.Client) -
     assert grew("photos_total", outcome="colorized") == 2
     assert grew("photos_total", outcome="unsupported-format") == 1
     assert grew("photos_total", outcome="damaged-photo") == 1
-    model = next(m for m in http.get("/models").json()["models"] if m["default"])
-    served = {"version": str(model["version"]), "engine": model["engine"]}
+    models = http.get("/models").json()
+    version = next(str(m["version"]) for m in models["models"] if m["default"])
+    served = {"version": version, "engine": models["engine"]}
     assert grew("model_photos_total", **served) == 2
     assert grew("refusals_total", problem="damaged-photo") == 1
     assert grew("refusals_total", problem="not-found") == 1
