@@ -9,7 +9,7 @@ PORT   ?= $(or $(CHROMASERVE_PORT),8000)
 CONFIG ?= training/configs/default.toml
 BASE   ?= training/configs/base.toml
 IMAGE  ?= chromaserve
-BENCH  ?= colour
+BENCH  ?= serving
 PHOTOS ?= photos
 RUNS   ?= runs/default
 ARGS   ?=
@@ -32,6 +32,7 @@ TRAIN := $(BIN)/python -m training
 FIT    = --config $(CONFIG) --photos $(PHOTOS) --run $(RUNS)
 CODE  := app model_store training tests benchmarks
 UV    := build/lock/bin/uv
+PEERS := fastapi litserve bentoml ray
 LOCK  := $(UV) pip compile pyproject.toml --universal --python-version 3.$(MIN_PYTHON) \
 	--generate-hashes --no-emit-index-url --no-annotate --quiet \
 	--custom-compile-command "make lock"
@@ -89,7 +90,7 @@ picture: $(DEV) ## draw the results picture of the README from the sample photos
 	$(TRAIN) evaluate samples/colour --out runs/picture --sheet-photos 8
 	mkdir -p docs/images && cp runs/picture/contact_sheet.png docs/images/results.png
 
-bench: $(DEV) ## run a benchmark: make bench BENCH=soak ARGS="samples/grey/cat.jpg --seconds 10"
+bench: $(DEV) $(if $(filter serving,$(BENCH)),$(PEERS:%=build/peers/%/.installed)) ## compare with other servers, write docs/benchmarks.md (ARGS=--quick; BENCH=soak and others)
 	$(BIN)/python -m benchmarks.$(BENCH) $(ARGS)
 
 image: ## build the container image IMAGE (ARGS="--build-arg EXTRAS=gpu" for the GPU variant)
@@ -119,6 +120,16 @@ $(BIN)/pip:
 		echo "$(PYTHON) cannot make virtual environments: its venv or ensurepip module is missing." >&2; \
 		echo "Debian and Ubuntu: apt install python3-venv; then run make again." >&2; exit 1; }
 	"$(PYTHON)" -m venv --clear $(VENV)
+
+# The servers that chromaserve is compared with, one environment each, on the versions of the lock
+# where what they compute with is concerned.
+build/peers/%/.installed: benchmarks/peers/requirements/%.txt requirements/runtime.lock | $(UV)
+	$(UV) venv --quiet --clear --python $(BIN)/python $(@D)
+	@grep -hE '^(tensorflow|numpy|opencv-python-headless|scipy|fastapi|uvicorn)==' \
+		requirements/runtime.lock | tr -d '\\' > $(@D)/versions.txt
+	$(UV) pip install --quiet --python $(@D)/bin/python -c $(@D)/versions.txt -r $< \
+		tensorflow numpy opencv-python-headless scipy pydantic
+	@touch $@
 
 $(UV):
 	@$(MAKE) --no-print-directory $(BIN)/pip

@@ -1,0 +1,86 @@
+"""Who is measured: how each server is started, in which environment, with which settings."""
+
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.serving.photos import ROOT
+
+PEERS = ROOT / "build" / "peers"
+QUIET = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A server of the comparison."""
+
+    name: str
+    title: str
+    package: str
+    """The distribution whose version is reported."""
+    environment: str
+    """Folder in build/peers, or "" for the project's own."""
+    command: tuple[str, ...]
+    """Of the environment's python; {port} stands for the port."""
+    engine: str = "savedmodel"
+    """What its throughput is held against: see `raw`."""
+    ours: bool = False
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return PEERS / self.environment / "bin" / "python" if self.environment else OWN_PYTHON
+
+    def words(self, port: int) -> list[str]:
+        """The command line."""
+        return [str(self.python), *(word.format(port=port) for word in self.command)]
+
+    def variables(self, port: int) -> dict[str, str]:
+        """Its environment variables, beside those of this process."""
+        return QUIET | {name: value.format(port=port) for name, value in self.settings.items()}
+
+    def version(self) -> str:
+        """The installed version of its package."""
+        code = f"import importlib.metadata as m; print(m.version({self.package!r}))"
+        words = [str(self.python), "-c", code]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+
+
+OWN_PYTHON = Path(sys.executable)
+
+
+def _ours(engine: str) -> Contender:
+    return Contender(
+        f"chromaserve-{engine}", f"chromaserve, {ENGINES[engine]}", "chromaserve", "",
+        ("-m", "app"), engine, ours=True,
+        settings={"CHROMASERVE_ENGINE": engine, "CHROMASERVE_PORT": "{port}",
+                  "CHROMASERVE_LOG_LEVEL": "warning"},
+    )  # fmt: skip
+
+
+ENGINES = {"savedmodel": "SavedModel", "ncnn": "ncnn"}
+CONTENDERS = (
+    _ours("savedmodel"),
+    _ours("ncnn"),
+    Contender(
+        "litserve", "LitServe", "litserve", "litserve",
+        ("-m", "benchmarks.peers.with_litserve", "{port}"),
+    ),
+    Contender(
+        "bentoml", "BentoML", "bentoml", "bentoml",
+        ("-m", "bentoml", "serve", "benchmarks.peers.with_bentoml:Colorizer",
+         "--host", "127.0.0.1", "--port", "{port}"),
+        settings={"BENTOML_DO_NOT_TRACK": "True"},
+    ),
+    Contender(
+        "ray-serve", "Ray Serve", "ray", "ray",
+        ("-m", "benchmarks.peers.with_ray_serve", "{port}"),
+        settings={"RAY_USAGE_STATS_ENABLED": "0", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"},
+    ),
+    Contender(
+        "fastapi", "plain FastAPI", "fastapi", "fastapi",
+        ("-m", "benchmarks.peers.plain_fastapi", "{port}"),
+    ),
+)  # fmt: skip
