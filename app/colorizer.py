@@ -1,22 +1,22 @@
 """From a photo's lightness to its colours: no HTTP, no threads, no model."""
 
-import cv2
+from collections.abc import Iterator
+
 import numpy as np
 
-from app.images.photo import Float, Photo, Pixels
-from model_store.contract import GuidedFilter, Postprocess, network_input
-from model_store.lab import lab_to_srgb
-from model_store.postprocess import enlarge_ab
-
-_STRIP = 1 << 20  # pixels converted at a time: temporaries stay small for any photo
+from app.images.photo import Float, Photo, Pixels, Striped, strips
+from model_store.contract import NETWORK_SIZE, GuidedFilter, Postprocess, squeeze
+from model_store.lab import srgb_to_L
+from model_store.postprocess import chroma_model
+from model_store.recombine import Recombination
 
 
 def prepare(photo: Photo) -> Float:
     """The network's input for a photo: float32 [224, 224, 1] in [0, 100]."""
-    return network_input(photo.L)
+    return photo.thumbnail[:, :, np.newaxis]
 
 
-def recolor(photo: Photo, ab: Float, method: Postprocess, guided: GuidedFilter) -> Pixels:
+def recolor(photo: Photo, ab: Float, method: Postprocess, guided: GuidedFilter) -> Striped:
     """Join a photo's lightness with the network's chroma at the photo's own size.
 
     Args:
@@ -26,18 +26,35 @@ def recolor(photo: Photo, ab: Float, method: Postprocess, guided: GuidedFilter) 
         guided: of the model that made ab.
 
     Returns:
-        uint8 or uint16 [H, W, 3], or [H, W, 4] with the photo's alpha, in OpenCV's order
-        blue, green, red(, alpha). L* is the photo's own to rounding.
+        [H, W, 3], or [H, W, 4] with the photo's alpha. L* is the photo's own to rounding.
     """
-    chroma = enlarge_ab(ab, photo.L, method=method, guided=guided)
-    rows, columns = photo.L.shape
-    out: Pixels = np.empty((rows, columns, 3 if photo.alpha is None else 4), np.dtype(photo.dtype))
-    step = max(1, _STRIP // columns)
-    for i in range(0, rows, step):
-        part = slice(i, i + step)
-        rgb = lab_to_srgb(photo.L[part], chroma[part], photo.dtype)
-        # mixChannels writes into `out` without a copy of the whole photo.
-        cv2.mixChannels([rgb], [out[part]], [0, 2, 1, 1, 2, 0])
-    if photo.alpha is not None:
-        out[..., 3] = photo.alpha
-    return out
+    rows, columns = photo.grey.shape
+    model = chroma_model(
+        ab,
+        (rows, columns),
+        lambda height, width: _lightness(photo, height, width),
+        method=method,
+        guided=guided,
+    )
+    channels = 3 if photo.alpha is None else 4
+    return Striped((rows, columns, channels), photo.dtype, _colours(photo, model))
+
+
+def _colours(photo: Photo, model: Float) -> Iterator[Pixels]:
+    rows, columns = photo.grey.shape
+    recombination = Recombination(model, rows, columns, photo.dtype)
+    for start, stop in strips(rows, columns):
+        alpha = None if photo.alpha is None else photo.alpha[start:stop]
+        yield recombination.strip(start, photo.grey[start:stop], alpha)
+
+
+def _lightness(photo: Photo, height: int, width: int) -> Float:
+    """A photo's L squeezed (see `squeeze`) to float32 [height, width], in [0, 100]."""
+    if (height, width) == (NETWORK_SIZE, NETWORK_SIZE):
+        return photo.thumbnail
+    rows, columns = photo.grey.shape
+    narrow = [
+        squeeze(srgb_to_L(photo.grey[start:stop]), stop - start, min(width, columns))
+        for start, stop in strips(rows, columns)
+    ]
+    return squeeze(np.concatenate(narrow), height, width)

@@ -26,8 +26,8 @@ from app.uploads import Body, Upload
 from model_store.contract import GuidedFilter, Postprocess
 
 # Peaks of decoding and encoding, rounded up; tests/app/test_memory.py measures them.
-BYTES_PER_PIXEL = {8: 26, 16: 40}
-WEBP_BYTES_PER_PIXEL = 22
+BYTES_PER_PIXEL = {8: 12, 16: 14}
+WEBP_BYTES_PER_PIXEL = 30
 """More, where the result is encoded as WebP."""
 BYTES_PER_PHOTO = 4 * 2**20
 """For the network's input and output, and the fixed costs of decoders."""

@@ -14,16 +14,11 @@ _STRIP = 1 << 16  # pixels at a time, so that a strip's planes stay in a core's 
 def upsample_ab(ab: Float, L: Float, *, radius: int, eps: float) -> Float:
     """Bring chroma to the size of L by a fast guided filter: colours then end where edges do.
 
-    In every window of the small image ab ≈ A·(L/100) + B by regularised least squares (He, Sun &
-    Tang 2010, eq. 5, 6 and 8); the window means of A and B are upsampled bilinearly and applied
-    to the full-size L (He & Sun 2015, algorithm 2).
-
     Args:
         ab: float32 [h, w, 2] in Lab units, the network's output.
         L: float32 [H, W] in [0, 100], the photo's own.
-        radius: half width of the window in pixels at 224 × 224 (for another size of ab it is
-            scaled); 0 means plain bilinear upsampling.
-        eps: regularisation in units of (L/100)²; larger means smoother.
+        radius: see `local_model`.
+        eps: see `local_model`.
 
     Returns:
         float32 [H, W, 2] in Lab units.
@@ -32,12 +27,89 @@ def upsample_ab(ab: Float, L: Float, *, radius: int, eps: float) -> Float:
         ValueError: for other shapes or dtypes, a negative radius, or eps that is not positive.
     """
     check_planes(ab, L)
+    return apply_model(local_model(ab, network_input(L)[:, :, 0], radius=radius, eps=eps), L)
+
+
+def local_model(ab: Float, guide: Float, *, radius: int, eps: float) -> Float:
+    """Chroma as a function of lightness around every place: ab = A·L + B.
+
+    In every window of the small image ab ≈ A·L + B by regularised least squares (He, Sun & Tang
+    2010, eq. 5, 6 and 8); the model is the window means of A and B, to be upsampled bilinearly
+    and applied to the full-size L (He & Sun 2015, algorithm 2).
+
+    Args:
+        ab: float32 [h, w, 2] in Lab units, the network's output.
+        guide: float32 [224, 224] in [0, 100], L as the network sees it.
+        radius: half width of the window in pixels at 224 × 224 (for another size of ab it is
+            scaled); 0 means no windows: A = 0, B = ab.
+        eps: regularisation in units of (L/100)²; larger means smoother.
+
+    Returns:
+        float32 [h, w, 4]: A of a, A of b, B of a, B of b.
+
+    Raises:
+        ValueError: for a negative radius, or eps that is not positive.
+    """
     if radius < 0 or not eps > 0:
         raise ValueError(f"radius must be >= 0 and eps > 0, not {radius} and {eps}")
     if radius == 0:
-        return squeeze(ab, *L.shape)
-    guide = squeeze(network_input(L)[:, :, 0], *ab.shape[:2]) / np.float32(100)
-    return _apply(_coefficients(guide, ab, radius, eps), L)
+        return np.concatenate([np.zeros_like(ab), ab], axis=2)
+    model = _coefficients(squeeze(guide, *ab.shape[:2]) / np.float32(100), ab, radius, eps)
+    model[:, :, :2] /= 100
+    return model
+
+
+def apply_model(model: Float, L: Float) -> Float:
+    """A·L + B with the model upsampled: float32 [H, W, 2] for `local_model`'s and L [H, W]."""
+    rows, columns = L.shape
+    enlarged = Enlarged(model, rows, columns)
+    ab = np.empty((rows, columns, 2), np.float32)
+    step = max(1, _STRIP // columns)
+    for i in range(0, rows, step):
+        part = slice(i, i + step)
+        slope_a, slope_b, a, b = enlarged.strip(i, min(i + step, rows))
+        a += slope_a * L[part]
+        b += slope_b * L[part]
+        cv2.merge([a, b], dst=ab[part])
+    return ab
+
+
+class Enlarged:
+    """Small planes at a photo's size, rows made when they are asked for.
+
+    A row depends on its place in the photo alone, so strips of any height fit together.
+    """
+
+    def __init__(self, planes: Float, rows: int, columns: int) -> None:
+        """Take planes, float32 [h, w, K], for a photo of rows × columns."""
+        height = min(planes.shape[0], rows)
+        planes = squeeze(planes, height, planes.shape[1])
+        self._planes = np.ascontiguousarray(np.moveaxis(planes, 2, 1))
+        self._columns = columns
+        # Centres of pixels, as in cv2.resize.
+        y = np.clip((np.arange(rows) + 0.5) * height / rows - 0.5, 0, height - 1)
+        self._upper = np.minimum(y.astype(np.intp), max(height - 2, 0))
+        self._weight = y - self._upper
+        self._wide: dict[int, Float] = {}
+
+    def strip(self, start: int, stop: int) -> list[Float]:
+        """Rows start to stop of every plane: K of float32 [stop - start, columns]."""
+        count = self._planes.shape[1]
+        out = np.empty((count, stop - start, self._columns), np.float32)
+        for i in range(start, stop):
+            upper, step = self._between(int(self._upper[i]))
+            cv2.scaleAdd(step, self._weight[i], upper, dst=out[:, i - start])
+        return list(out)
+
+    def _between(self, k: int) -> tuple[Float, Float]:
+        """Row k of the small planes at full width, and what the next one has over it."""
+        if k not in self._wide:
+            lower = min(k + 1, len(self._planes) - 1)
+            pair = [
+                squeeze(self._planes[j], len(self._planes[j]), self._columns) for j in (k, lower)
+            ]
+            self._wide = {k: np.stack([pair[0], pair[1] - pair[0]])}
+        return self._wide[k][0], self._wide[k][1]
 
 
 def check_planes(ab: Float, L: Float) -> None:
@@ -63,39 +135,3 @@ def _coefficients(guide: Float, ab: Float, radius: int, eps: float) -> Float:
     slope = (mean(i * p) - mean_i * mean_p) / (mean(i * i) - mean_i**2 + eps)
     offset = mean_p - slope * mean_i
     return mean(np.concatenate([slope, offset], axis=2)).astype(np.float32)
-
-
-def _apply(coefficients: Float, L: Float) -> Float:
-    """A·(L/100) + B with the coefficients upsampled: widthwise at once, heightwise in strips."""
-    rows, columns = L.shape
-    coefficients = squeeze(coefficients, min(coefficients.shape[0], rows), columns)
-    planes = np.ascontiguousarray(np.moveaxis(coefficients, 2, 0))
-    planes[:2] /= 100
-    height = planes.shape[1]
-    # Centres of pixels, as in cv2.resize.
-    y = np.clip((np.arange(rows) + 0.5) * height / rows - 0.5, 0, height - 1)
-    upper = np.minimum(y.astype(np.intp), max(height - 2, 0))
-    lower = np.minimum(upper + 1, height - 1)
-    weight = (y - upper).astype(np.float32)[:, np.newaxis]
-    ab = np.empty((rows, columns, 2), np.float32)
-    step = max(1, _STRIP // columns)
-    for i in range(0, rows, step):
-        part = slice(i, i + step)
-        strip = []
-        for slope, offset in ((planes[0], planes[2]), (planes[1], planes[3])):
-            plane = _blend(slope, upper[part], lower[part], weight[part])
-            plane *= L[part]
-            plane += _blend(offset, upper[part], lower[part], weight[part])
-            strip.append(plane)
-        cv2.merge(strip, dst=ab[part])
-    return ab
-
-
-def _blend(plane: Float, upper: NDArray[np.intp], lower: NDArray[np.intp], weight: Float) -> Float:
-    """Rows between two rows of the plane."""
-    blended = plane[lower]
-    above = plane[upper]
-    blended -= above
-    blended *= weight
-    blended += above
-    return blended

@@ -33,29 +33,30 @@ _NOISE = np.float32(1e-7)
 _STEPS = 32  # at most, of the search for the gamut's surface; most colours take two to five
 
 
-def linear_rgb(fy: Float, x: Float, z: Float, close: float) -> list[Float]:
+def linear_rgb(fy: Float, y: Float, fx: Float, fz: Float, close: float) -> list[Float]:
     """Linear light of Lab colours, brought inside the gamut.
 
     Args:
         fy: float32 [N], (L + 16) / 116 for L in [0, 100].
-        x: float32 [N], a / 500.
-        z: float32 [N], -b / 200.
+        y: float32 [N], relative luminance: `f_inverse` of fy.
+        fx: float32 [N], fy + a / 500.
+        fz: float32 [N], fy - b / 200.
         close: tolerance in linear light near 0, and near 1, where sRGB's curve is flatter, as
             much in codes: how near to its limit the worst channel of a reduced colour comes, and,
             fading to next to nothing at black and white, how far beyond it may be.
 
     Returns:
-        Red, green and blue, float32 [N] each: those of (s·x, s·z), with s the largest scale in
-        [0, 1] that fits. x = z = 0 gives three equal channels.
+        Red, green and blue, float32 [N] each: those of (s·a, s·b), with s the largest scale in
+        [0, 1] that fits. fx = fz = fy gives three equal channels.
     """
-    y = _f_inverse(fy)
-    channels = _linear(fy, y, x, z)
+    channels = _linear(y, fx, fz)
     margin = _margin(channels, y, close)
     out = np.flatnonzero(margin < 0)
     if out.size:
-        fy, y, x, z = fy[out], y[out], x[out], z[out]
+        fy, y = fy[out], y[out]
+        x, z = fx[out] - fy, fz[out] - fy
         s = _largest_scale(fy, y, x, z, margin[out], close)
-        for channel, reduced in zip(channels, _linear(fy, y, x * s, z * s), strict=True):
+        for channel, reduced in zip(channels, _linear(y, fy + x * s, fy + z * s), strict=True):
             channel[out] = reduced
     return channels
 
@@ -72,7 +73,7 @@ def _largest_scale(fy: Float, y: Float, x: Float, z: Float, margin: Float, close
     moved = np.zeros(y.size, np.int8)  # the end that the last step moved: 1 inside, -1 outside
     for _ in range(_STEPS):
         s = outside - m_outside * (outside - inside) / (m_outside - m_inside)
-        m = _margin(_linear(fy, y, x * s, z * s), y, close)
+        m = _margin(_linear(y, fy + x * s, fy + z * s), y, close)
         fits = m >= 0
         inside = np.where(fits, s, inside)
         scale[index] = inside
@@ -111,9 +112,9 @@ def _margin(channels: list[Float], y: Float, close: float) -> Float:
     return np.minimum(low, high, out=low)
 
 
-def _linear(fy: Float, y: Float, x: Float, z: Float) -> list[Float]:
-    """Linear R, G, B of f(Y) = fy, f(X) = fy + x, f(Z) = fy + z."""
-    dx, dz = _f_inverse(fy + x), _f_inverse(fy + z)
+def _linear(y: Float, fx: Float, fz: Float) -> list[Float]:
+    """Linear R, G, B of f(X) = fx, Y = y, f(Z) = fz."""
+    dx, dz = f_inverse(fx), f_inverse(fz)
     dx -= y
     dz -= y
     channels = []
@@ -125,8 +126,8 @@ def _linear(fy: Float, y: Float, x: Float, z: Float) -> list[Float]:
     return channels
 
 
-def _f_inverse(f: Float) -> Float:
-    """Inverse of f: cube above δ, below it the tangent there."""
+def f_inverse(f: Float) -> Float:
+    """Inverse of CIE's f: cube above δ, below it the tangent there."""
     u = np.maximum(f, np.float32(DELTA))
     t = f - u
     t *= np.float32(3 * DELTA**2)

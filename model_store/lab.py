@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from model_store.gamut import DELTA, XYZ_FROM_RGB, linear_rgb
+from model_store.gamut import DELTA, XYZ_FROM_RGB, f_inverse, linear_rgb
 
 Float = NDArray[np.float32]
 Image = NDArray[np.uint8] | NDArray[np.uint16]
@@ -43,6 +43,10 @@ _LINEAR_F = {bits: table.astype(np.float32) for bits, table in _LINEAR.items()}
 _GREY_L = {bits: _lightness(table).astype(np.float32) for bits, table in _LINEAR.items()}
 # The steepest part of the curve moves 0.05 of an 8-bit code for one entry of this table.
 _CODE8 = np.rint(255 * _encode(np.linspace(0, 1, 1 << 16))).astype(np.uint8)
+# By the root of luminance, of which codes are nearly linear: two thirds of a code an entry.
+_ROOTS = np.float32((1 << 17) - 1)
+_CODE16_OF_ROOT = np.rint(65535 * _encode(np.linspace(0, 1, 1 << 17) ** 2)).astype(np.uint16)
+_GREY_F = {bits: ((table + 16) / 116).astype(np.float32) for bits, table in _GREY_L.items()}
 
 
 def srgb_to_lab(rgb: Image) -> tuple[Float, Float]:
@@ -94,6 +98,43 @@ def srgb_to_L(image: Image) -> Float:  # noqa: N802 - L is the quantity's name
     return np.clip(L, 0, 100, out=L)
 
 
+def srgb_to_grey(rgb: Image) -> NDArray[np.uint16]:
+    """The grey of every pixel's lightness, as an sRGB value of 16 bits.
+
+    Args:
+        rgb: uint8 or uint16 [H, W, 3], in the order red, green, blue.
+
+    Returns:
+        uint16 [H, W]: v for which R = G = B = v has the pixel's L*, to one code.
+
+    Raises:
+        ValueError: for another shape or dtype.
+    """
+    _check_image(rgb, channels=True)
+    grey = np.empty(rgb.shape[:2], np.uint16)
+    pixels, flat = _rows(rgb, 3), grey.reshape(-1)
+    for i in range(0, grey.size, _BLOCK):
+        part = slice(i, i + _BLOCK)
+        root = _transform(_look_up(pixels[:, part], _LINEAR_F), XYZ_FROM_RGB[1:2]).reshape(-1)
+        np.sqrt(root, out=root)
+        root *= _ROOTS
+        root += np.float32(0.5)
+        flat[part] = np.take(_CODE16_OF_ROOT, root.astype(np.int32), mode="clip")
+    return grey
+
+
+def grey_to_f(grey: Image) -> tuple[Float, Float]:
+    """CIE's f(Y) = (L + 16) / 116 and relative luminance Y in [0, 1] of sRGB greys.
+
+    Args:
+        grey: uint8 or uint16 [H, W].
+
+    Returns:
+        Both float32 [H, W].
+    """
+    return _look_up(grey, _GREY_F), _look_up(grey, _LINEAR_F)
+
+
 def lab_to_srgb(L: Float, ab: Float, dtype: DTypeLike = np.uint8) -> Image:
     """Convert Lab to sRGB; where a colour lies outside sRGB, reduce its chroma until it fits.
 
@@ -122,17 +163,16 @@ def lab_to_srgb(L: Float, ab: Float, dtype: DTypeLike = np.uint8) -> Image:
         raise ValueError("L and ab must be finite")
     rgb = np.empty((*L.shape, 3), depth)
     lightness, chroma, out = _rows(L, 1)[..., 0], _rows(ab, 2), rgb.reshape(1, -1, 3)
-    # Half a code, which rounding takes back to the limit; float32 light is good to 1e-6 or so.
-    close = max(0.5 / np.iinfo(depth).max / 12.92, 2e-6)
     for i in range(0, L.size, _BLOCK):
         part = slice(i, i + _BLOCK)
         fy = np.clip(lightness[0, part], 0, 100)
         fy += 16
         fy *= np.float32(1 / 116)
-        x, z = chroma[0, part, 0] * np.float32(1 / 500), chroma[0, part, 1] * np.float32(-1 / 200)
-        channels = linear_rgb(fy, x, z, close)
-        codes = [_codes(c, depth).reshape(1, -1) for c in channels]
-        cv2.merge(codes, dst=out[:, part])
+        fx, fz = chroma[0, part, 0] * np.float32(1 / 500), chroma[0, part, 1] * np.float32(-1 / 200)
+        fx += fy
+        fz += fy
+        channels = linear_rgb(fy, f_inverse(fy), fx, fz, gamut_tolerance(depth))
+        cv2.merge([codes(c, depth).reshape(1, -1) for c in channels], dst=out[:, part])
     return rgb
 
 
@@ -145,8 +185,14 @@ def _f(t: Float) -> Float:
     return t
 
 
-def _codes(linear: Float, depth: np.dtype[Any]) -> Image:
-    """Codes of linear light, rounded to nearest."""
+def gamut_tolerance(depth: np.dtype[Any]) -> float:
+    """How near the gamut's surface is near enough, for `linear_rgb`: half a code near black."""
+    # Rounding takes it back to the limit; float32 light is good to 1e-6 or so.
+    return float(max(0.5 / np.iinfo(depth).max / 12.92, 2e-6))
+
+
+def codes(linear: Float, depth: np.dtype[Any]) -> Image:
+    """sRGB codes of linear light, uint8 or uint16 by depth, rounded to nearest."""
     if depth == np.uint8:
         index = linear * np.float32(65535)
         index += np.float32(0.5)
@@ -173,7 +219,7 @@ def _transform(pixels: Float, matrix: NDArray[np.floating[Any]]) -> Float:
 def _look_up(image: Image, tables: dict[int, Float]) -> Float:
     if image.dtype == np.uint8:
         return np.asarray(cv2.LUT(image, tables[8]), np.float32)
-    return np.take(tables[16], image)
+    return np.take(tables[16], image, mode="clip")
 
 
 def _rows(image: NDArray[Any], channels: int) -> NDArray[Any]:

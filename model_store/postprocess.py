@@ -1,10 +1,12 @@
 """Ways of bringing the network's chroma to the photo's own size, one name each."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
-from model_store.chroma import check_planes, upsample_ab
-from model_store.contract import NETWORK_SIZE, GuidedFilter, network_input, squeeze
+from model_store.chroma import apply_model, check_planes, local_model
+from model_store.contract import NETWORK_SIZE, GuidedFilter, squeeze
 from model_store.contract import Postprocess as Postprocess
 from model_store.random_field import edge_confidence, spread_colour
 from model_store.total_variation import denoise_tv, edge_weights
@@ -39,16 +41,49 @@ def enlarge_ab(ab: Float, L: Float, *, method: Postprocess, guided: GuidedFilter
         ValueError: as `upsample_ab`.
     """
     check_planes(ab, L)
+    model = chroma_model(
+        ab,
+        L.shape,
+        lambda height, width: squeeze(L, height, width),
+        method=method,
+        guided=guided,
+    )
+    return apply_model(model, L)
+
+
+def chroma_model(
+    ab: Float,
+    size: tuple[int, ...],
+    lightness: Callable[[int, int], Float],
+    *,
+    method: Postprocess,
+    guided: GuidedFilter,
+) -> Float:
+    """What `enlarge_ab` does, up to the last step: needs L at small sizes only.
+
+    Args:
+        ab: float32 [h, w, 2] in Lab units, the network's output.
+        size: height and width of the photo.
+        lightness: gives the photo's L squeezed (see `squeeze`) to a height and a width.
+        method: see `enlarge_ab`.
+        guided: settings of the guided filter.
+
+    Returns:
+        float32 [h', w', 4], the local model of chroma: see `local_model` and `apply_model`.
+    """
     radius = 0 if method == "none" else guided.radius
+    guide = np.clip(lightness(NETWORK_SIZE, NETWORK_SIZE), 0, 100)
     if method == "tv":
-        guide = squeeze(network_input(L)[:, :, 0], *ab.shape[:2])
-        ab = denoise_tv(ab, edge_weights(guide, weight=TV_WEIGHT, contrast=TV_CONTRAST))
+        weights = edge_weights(
+            squeeze(guide, *ab.shape[:2]), weight=TV_WEIGHT, contrast=TV_CONTRAST
+        )
+        ab = denoise_tv(ab, weights)
         radius = min(radius, FOLLOWING_RADIUS)
     if method == "crf":
-        guide = squeeze(L, *_working_size(*L.shape))
-        ab = spread_colour(squeeze(ab, *guide.shape), guide, edge_confidence(guide))
+        L = lightness(*_working_size(size[0], size[1]))
+        ab = spread_colour(squeeze(ab, *L.shape), L, edge_confidence(L))
         radius = min(radius, FOLLOWING_RADIUS)
-    return upsample_ab(ab, L, radius=radius, eps=guided.eps)
+    return local_model(ab, guide, radius=radius, eps=guided.eps)
 
 
 def _working_size(height: int, width: int) -> tuple[int, int]:

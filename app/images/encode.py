@@ -3,19 +3,18 @@
 from typing import Literal
 
 import cv2
+import numpy as np
 
 from app.errors import InvalidOptions
-from app.images.photo import Photo, Pixels
-from app.images.png import PngWriter
+from app.images.photo import Photo, Striped
+from app.images.png import PngLevel, PngWriter
 
 Format = Literal["png", "jpeg", "webp"]
 MEDIA_TYPES: dict[Format, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 EXTENSIONS: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 
 _WEBP_MAX_SIDE = 16_383
-_STRIP = 1 << 15  # pixels
-_PARAMETERS: dict[Format, list[int]] = {
-    "png": [],
+_PARAMETERS: dict[str, list[int]] = {
     "jpeg": [
         *(cv2.IMWRITE_JPEG_QUALITY, 95),
         # Chroma at full resolution: it is what this service makes.
@@ -38,23 +37,23 @@ def check_format(photo: Photo, output: Format) -> None:
         )
 
 
-def encode(bgr: Pixels, output: Format) -> bytes:
-    """Encode uint8 or uint16 [H, W, 3 or 4], blue-green-red(-alpha); 16 bits stay in PNG alone."""
+def encode(image: Striped, output: Format, level: PngLevel = "fast") -> bytes:
+    """Encode an image; 16 bits stay in PNG alone, whose compression `level` is for."""
+    rows, columns, channels = image.shape
     if output == "png":
-        return _png(bgr)
-    if bgr.itemsize == 2:
-        bgr = cv2.convertScaleAbs(bgr, alpha=1 / 257)  # type: ignore[assignment]
+        writer = PngWriter(columns, rows, channels, image.dtype, level)
+        for strip in image.strips:
+            writer.write(strip)
+        return writer.finish()
+    bgr = np.empty(image.shape, np.uint8)
+    order = cv2.COLOR_RGB2BGR if channels == 3 else cv2.COLOR_RGBA2BGRA
+    start = 0
+    for strip in image.strips:
+        part = bgr[start : start + len(strip)]
+        start += len(strip)
+        narrow = strip if strip.itemsize == 1 else cv2.convertScaleAbs(strip, alpha=1 / 257)
+        cv2.cvtColor(narrow.reshape(part.shape), order, dst=part)
     done, data = cv2.imencode(EXTENSIONS[output], bgr, _PARAMETERS[output])
     if not done:
         raise RuntimeError(f"OpenCV could not encode {bgr.shape} as {output}")
     return data.tobytes()
-
-
-def _png(bgr: Pixels) -> bytes:
-    rows, columns, channels = bgr.shape
-    writer = PngWriter(columns, rows, channels, bgr.dtype.type)
-    order = cv2.COLOR_BGR2RGB if channels == 3 else cv2.COLOR_BGRA2RGBA
-    step = max(1, _STRIP // columns)
-    for i in range(0, rows, step):
-        writer.write(cv2.cvtColor(bgr[i : i + step], order).reshape(-1, columns, channels))  # type: ignore[arg-type]
-    return writer.finish()

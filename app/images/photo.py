@@ -1,5 +1,6 @@
 """What the service keeps of a photo between decoding and encoding."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,10 @@ from numpy.typing import NDArray
 
 Float = NDArray[np.float32]
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+Depth = type[np.uint8] | type[np.uint16]
+
+
+_STRIP = 1 << 15  # pixels
 
 
 @dataclass(frozen=True)
@@ -31,17 +36,38 @@ class Header:
 class Photo:
     """A decoded photo, upright, reduced to what colorizing needs."""
 
-    L: Float
-    """float32 [H, W], CIE lightness in [0, 100]."""
+    grey: Pixels
+    """[H, W], sRGB greys of the photo's lightness: uint8 where the photo is grey with 8 bits,
+    else uint16."""
     alpha: Pixels | None
     """uint8 or uint16 [H, W], as `dtype`; None for an opaque photo."""
-    dtype: type[np.uint8] | type[np.uint16]
+    dtype: Depth
     """Depth of the colours to make."""
+    thumbnail: Float
+    """float32 [224, 224], CIE lightness in [0, 100] as the network sees it."""
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
-        return self.L.shape[1], self.L.shape[0]
+        return self.grey.shape[1], self.grey.shape[0]
+
+
+@dataclass(frozen=True)
+class Striped:
+    """An image that is made while it is read."""
+
+    shape: tuple[int, int, int]
+    """Rows, columns, channels."""
+    dtype: Depth
+    strips: Iterator[Pixels]
+    """From the top, [n, columns, channels] of `dtype`: red, green, blue(, alpha)."""
+
+
+def strips(rows: int, columns: int) -> Iterator[tuple[int, int]]:
+    """First row and row after the last of strips from the top, small enough for a core's cache."""
+    step = max(1, _STRIP // columns)
+    for start in range(0, rows, step):
+        yield start, min(start + step, rows)
 
 
 def upright(plane: NDArray[Any], orientation: int) -> NDArray[Any]:

@@ -1,0 +1,71 @@
+"""A photo's grey and the local model of its chroma to sRGB, a strip of rows at a time."""
+
+import cv2
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from model_store.chroma import Enlarged
+from model_store.gamut import linear_rgb
+from model_store.lab import Image, codes, gamut_tolerance, grey_to_f
+
+Float = NDArray[np.float32]
+
+
+class Recombination:
+    """Colours of a photo from its grey and its chroma; see `lab_to_srgb` for what is kept.
+
+    Written for large photos: no plane of the whole photo is made, and CIE's f of X and Z come
+    from f(Y) by the local model itself, without a and b in between.
+    """
+
+    def __init__(self, model: Float, rows: int, columns: int, dtype: DTypeLike) -> None:
+        """Prepare for a photo.
+
+        Args:
+            model: float32 [h, w, 4], the local model of chroma: see `local_model`.
+            rows: the photo's height.
+            columns: its width.
+            dtype: np.uint8 or np.uint16, of the colours to make.
+
+        Raises:
+            ValueError: the model is not finite.
+        """
+        if not np.isfinite(model).all():
+            raise ValueError("the model of chroma must be finite")
+        self._depth = np.dtype(dtype)
+        self._close = gamut_tolerance(self._depth)
+        self._enlarged = Enlarged(_for_f(model), rows, columns)
+
+    def strip(self, start: int, grey: Image, alpha: Image | None = None) -> Image:
+        """Colours of the rows from `start` on.
+
+        Args:
+            start: the first row's place in the photo.
+            grey: uint8 or uint16 [n, columns], sRGB greys of the photo's lightness.
+            alpha: [n, columns] of the photo's dtype, to go along.
+
+        Returns:
+            [n, columns, 3] of the photo's dtype, red, green, blue, or with alpha [n, columns, 4].
+            L* is that of the grey to rounding.
+        """
+        fy, y = grey_to_f(grey)
+        slope_x, slope_z, fx, fz = self._enlarged.strip(start, start + len(grey))
+        slope_x *= fy
+        fx += slope_x
+        slope_z *= fy
+        fz += slope_z
+        fy, y, fx, fz = (plane.reshape(-1) for plane in (fy, y, fx, fz))
+        channels = linear_rgb(fy, y, fx, fz, self._close)
+        planes = [codes(channel, self._depth).reshape(grey.shape) for channel in channels]
+        merged = cv2.merge(planes if alpha is None else [*planes, alpha])
+        return merged.reshape(*grey.shape, -1)  # type: ignore[return-value]
+
+
+def _for_f(model: Float) -> Float:
+    """The model of a and b on L as one of f(X) and f(Z) on f(Y).
+
+    f(X) = f(Y) + a / 500, f(Z) = f(Y) − b / 200, and L = 116·f(Y) − 16.
+    """
+    scale = np.array([1 / 500, -1 / 200], np.float32)
+    slope, offset = model[:, :, :2] * scale, model[:, :, 2:] * scale
+    return np.concatenate([1 + 116 * slope, offset - 16 * slope], axis=2)
