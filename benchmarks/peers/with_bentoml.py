@@ -24,7 +24,7 @@ class Network:
         self.network = SavedModel()
 
     @bentoml.api(batchable=True, max_batch_size=MAX_BATCH, max_latency_ms=60_000)
-    def predict(self, L: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def predict(self, L: np.ndarray) -> np.ndarray:
         return self.network(L)
 
 

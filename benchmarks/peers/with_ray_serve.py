@@ -48,5 +48,5 @@ class Colorizer:
 if __name__ == "__main__":
     ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False)
     serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[1])})
-    serve.run(Colorizer.bind(Network.bind()))
+    serve.run(Colorizer.bind(Network.bind()))  # type: ignore[attr-defined]
     signal.pause()

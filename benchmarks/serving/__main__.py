@@ -17,7 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.serving.contenders import CONTENDERS, ENGINES, OWN_PYTHON, QUIET, Contender
+from benchmarks.serving.contenders import CONTENDERS, ENGINES, OWN_PYTHON, Contender
 from benchmarks.serving.load import require_h2load
 from benchmarks.serving.measure import difference, measure, wait_until_ready
 from benchmarks.serving.photos import ROOT, SIZES, write_forms

@@ -79,7 +79,8 @@ def measure(url: str, body: Path, size: Size, tree: Tree, seconds: float, say: S
         seconds: that requests are sent for, a step.
         say: is told how it goes.
     """
-    closed = closed_loop(url, body, size.clients, size.warm_up)
+    count = max(size.clients, round(size.warm_up * min(1.0, seconds / size.seconds)))
+    closed = closed_loop(url, body, size.clients, count)
     estimate = len(closed.took_s) / max(closed.ended_s, 1e-3)
     if not closed.took_s:
         raise RuntimeError(f"no photo of {size.name} was answered: {closed.failed}")
@@ -91,9 +92,7 @@ def measure(url: str, body: Path, size: Size, tree: Tree, seconds: float, say: S
     record: Record = {"saturation": saturation}
     for name, rate in {n: share * most for n, share in SHARES.items()}.items():
         record[name] = _latency(open_loop(url, body, rate, seconds), rate)
-    record["common"] = _latency(
-        open_loop(url, body, size.common_rate, seconds), size.common_rate
-    )
+    record["common"] = _latency(open_loop(url, body, size.common_rate, seconds), size.common_rate)
     high = record["high"]["took_s"]
     say(f"p50 {statistics.median(high or [0]):.2f} s, worst {max(high, default=0):.2f} s at 80%")
     return record

@@ -42,7 +42,7 @@ def main() -> None:
     result: dict[str, float] = {}
     with ThreadPoolExecutor(len(engines)) as pool:  # one thread a replica, as the service has
         for name, batch in (("batched", BATCH), ("single", 1)):
-            rates = pool.map(lambda e, b=batch: rate(e, b, arguments.seconds), engines)  # type: ignore[misc]
+            rates = pool.map(lambda e, b=batch: rate(e, b, arguments.seconds), engines)
             result[name] = sum(rates)
     print(json.dumps(result))
 

@@ -1,1 +1,210 @@
-def page(records): return ""
+"""The page of results: tables, and sentences that follow from the figures by rule."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+
+from benchmarks.serving.contenders import CONTENDERS, ENGINES, Contender
+from benchmarks.serving.photos import SIZES
+from benchmarks.serving.verdicts import verdicts
+
+Record = dict[str, Any]
+METHOD = Path(__file__).with_name("method.md")
+STEPS = {
+    "half": "At half of its own saturation",
+    "high": "At 80% of its own saturation",
+    "common": "At the same rate for all",
+}
+
+
+class Figures:
+    """The records by contender and size, over all rounds."""
+
+    def __init__(self, records: list[Record]) -> None:
+        self.run = next((r for r in records if r["kind"] == "run"), {})
+        self.failures = [r for r in records if r["kind"] == "failure"]
+        self._cells = [r for r in records if r["kind"] == "cell"]
+        self._raw = [r for r in records if r["kind"] == "raw"]
+
+    @property
+    def contenders(self) -> list[Contender]:
+        """Those that were measured, in the order of the list."""
+        names = {cell["contender"] for cell in self._cells}
+        return [c for c in CONTENDERS if c.name in names]
+
+    @property
+    def sizes(self) -> list[str]:
+        """Those that were measured."""
+        names = {cell["size"] for cell in self._cells}
+        return [size.name for size in SIZES if size.name in names]
+
+    @property
+    def rounds(self) -> int:
+        """How many there are."""
+        return max((cell["round"] for cell in self._cells), default=0)
+
+    def cells(self, contender: str, size: str) -> list[Record]:
+        """A contender's with a size, one a round."""
+        return [c for c in self._cells if (c["contender"], c["size"]) == (contender, size)]
+
+    def saturation(self, contender: str, size: str, key: str) -> list[float]:
+        """A figure at saturation, one a round."""
+        return [float(cell["saturation"][key]) for cell in self.cells(contender, size)]
+
+    def raw(self, engine: str, key: str) -> list[float]:
+        """An engine's photos a second without a server, one a round; key: batched or single."""
+        return [float(r[key]) for r in self._raw if r["engine"] == engine]
+
+    def percentile(self, contender: str, size: str, step: str, q: float) -> float | None:
+        """Of the latencies of all rounds, in seconds."""
+        took = [t for cell in self.cells(contender, size) for t in cell[step]["took_s"]]
+        return float(np.percentile(took, q)) if took else None
+
+    def percentiles(self, contender: str, size: str, step: str, q: float) -> list[float]:
+        """The same, one a round."""
+        cells = self.cells(contender, size)
+        return [float(np.percentile(c[step]["took_s"], q)) for c in cells if c[step]["took_s"]]
+
+    def lost(self, contender: str, size: str, step: str) -> dict[str, int]:
+        """Requests of all rounds that were not answered with 200, by status."""
+        out: dict[str, int] = {}
+        for cell in self.cells(contender, size):
+            for status, count in cell[step]["failed"].items():
+                out[status] = out.get(status, 0) + count
+        return out
+
+    def sent(self, contender: str, size: str, step: str) -> int:
+        """Requests of all rounds."""
+        return sum(int(cell[step]["sent"]) for cell in self.cells(contender, size))
+
+
+def page(records: list[Record]) -> str:
+    """The whole page in Markdown, from the lines of a results file."""
+    figures = Figures(records)
+    parts = [
+        "# Benchmarks: serving side by side",
+        _about(figures),
+        "## What the figures say",
+        "\n".join(f"- {sentence}" for sentence in verdicts(figures)),
+        "## The engines alone",
+        _raw(figures),
+    ]
+    for size in figures.sizes:
+        parts += [f"## Photos of {size}", _throughput(figures, size)]
+        for step, title in STEPS.items():
+            parts += [f"{_step_title(figures, size, step, title)}:", _latency(figures, size, step)]
+    parts += ["## Failures", _failures(figures), METHOD.read_text().strip()]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _about(figures: Figures) -> str:
+    run = figures.run
+    versions = ", ".join(run["versions"][c.name] for c in figures.contenders if not c.ours)
+    return (
+        f"Written by `{run['command']}` on {run['date']}, commit {run['commit']}. Machine:"
+        f" {run['processor']}, {run['cores']} cores, {run['memory_gib']} GiB, {run['system']};"
+        f" the load generator ({run['load']}) runs on the same cores. Python {run['python']},"
+        f" TensorFlow {run['tensorflow']}; {versions}. Rounds: {figures.rounds}, interleaved;"
+        " a figure is the mean of the rounds with the lowest and the highest in brackets."
+    )
+
+
+def _table(head: list[str], rows: Iterable[list[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def _spread(values: list[float], digits: int) -> str:
+    """Mean [lowest, highest]."""
+    if not values:
+        return "–"
+    text = f"{mean(values):,.{digits}f}"
+    if len(values) > 1:
+        text += f" [{min(values):,.{digits}f}, {max(values):,.{digits}f}]"
+    return text
+
+
+def _raw(figures: Figures) -> str:
+    rows = [
+        [title, *(_spread(figures.raw(engine, key), 2) for key in ("batched", "single"))]
+        for engine, title in ENGINES.items()
+        if figures.raw(engine, "batched")
+    ]
+    head = ["one process, no server: photos a second", "in batches of 8", "one by one"]
+    return _table(head, rows)
+
+
+def _throughput(figures: Figures, size: str) -> str:
+    rows = []
+    for c in figures.contenders:
+        rate = figures.saturation(c.name, size, "throughput")
+        raw = figures.raw(c.engine, "batched")
+        lost = figures.lost(c.name, size, "saturation")
+        rows.append([
+            c.title,
+            _spread(rate, 2),
+            f"{mean(rate) / mean(raw):.2f}" if rate and raw else "–",
+            _spread(figures.saturation(c.name, size, "cpu_s"), 3),
+            _spread(figures.saturation(c.name, size, "peak_mb"), 0),
+            f"{sum(lost.values())} of {figures.sent(c.name, size, 'saturation')}",
+        ])  # fmt: skip
+    return _table(
+        ["at saturation", "photos a second", "of its engine alone", "CPU s a photo",
+         "peak memory, MiB", "not answered"],
+        rows,
+    )  # fmt: skip
+
+
+def _step_title(figures: Figures, size: str, step: str, title: str) -> str:
+    if step != "common":
+        return title
+    rates = {cell[step]["offered"] for c in figures.contenders
+             for cell in figures.cells(c.name, size)}  # fmt: skip
+    return f"{title}, {', '.join(f'{rate:g}' for rate in sorted(rates))} photos a second"
+
+
+def _latency(figures: Figures, size: str, step: str) -> str:
+    rows = []
+    for c in figures.contenders:
+        offered = [float(cell[step]["offered"]) for cell in figures.cells(c.name, size)]
+        times = [_seconds(figures, c.name, size, step, q) for q in (50, 95, 99)]
+        lost = sum(figures.lost(c.name, size, step).values())
+        sent = figures.sent(c.name, size, step)
+        rows.append([c.title, f"{mean(offered):.2f}", *times, f"{lost} of {sent}"])
+    return _table(["latency, s", "photos a second", "p50", "p95", "p99", "not answered"], rows)
+
+
+def _seconds(figures: Figures, contender: str, size: str, step: str, q: float) -> str:
+    """Of all rounds' requests together, with the rounds' own lowest and highest."""
+    whole = figures.percentile(contender, size, step, q)
+    each = figures.percentiles(contender, size, step, q)
+    if whole is None:
+        return "–"
+    return f"{whole:.2f}" + (f" [{min(each):.2f}, {max(each):.2f}]" if len(each) > 1 else "")
+
+
+def _failures(figures: Figures) -> str:
+    lines = [
+        f"- {_title(r['contender'])}, round {r['round']}: {r['message'].splitlines()[0]}"
+        for r in figures.failures
+    ]
+    for c in figures.contenders:
+        for size in figures.sizes:
+            for step in ("saturation", *STEPS):
+                lost = figures.lost(c.name, size, step)
+                if lost:
+                    told = ", ".join(f"{n} × {_status(s)}" for s, n in lost.items())
+                    lines.append(f"- {c.title}, {size}, {_STEP_NAMES[step]}: {told}")
+    return "\n".join(lines) if lines else "None: every request of every step was answered with 200."
+
+
+_STEP_NAMES = {"saturation": "at saturation", "half": "at 50%", "high": "at 80%",
+               "common": "at the common rate"}  # fmt: skip
+_status: Callable[[str], str] = lambda s: "no answer" if s == "none" else f"status {s}"  # noqa: E731
+
+
+def _title(name: str) -> str:
+    return next((c.title for c in CONTENDERS if c.name == name), name)

@@ -36,10 +36,12 @@ class Results:
         return found
 
     def append(self, record: Record) -> None:
-        """Write a line."""
+        """Write a line; one that was cut off before it is ended first."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        before = self.path.read_bytes() if self.path.exists() else b""
+        cut = before[-1:] not in (b"", b"\n")
         with self.path.open("a") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write(("\n" if cut else "") + json.dumps(record) + "\n")
 
     def has(self, **keys: object) -> bool:
         """Whether there is a record with these values."""
