@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from app.images.photo import Float, Photo, Pixels, Striped, strips
-from model_store.contract import NETWORK_SIZE, GuidedFilter, Postprocess, squeeze
+from app.images.thumbnail import Thumbnail
+from model_store.contract import NETWORK_SIZE, GuidedFilter, Postprocess
 from model_store.lab import srgb_to_L
 from model_store.postprocess import chroma_model
 from model_store.recombine import Recombination
@@ -53,8 +54,7 @@ def _lightness(photo: Photo, height: int, width: int) -> Float:
     if (height, width) == (NETWORK_SIZE, NETWORK_SIZE):
         return photo.thumbnail
     rows, columns = photo.grey.shape
-    narrow = [
-        squeeze(srgb_to_L(photo.grey[start:stop]), stop - start, min(width, columns))
-        for start, stop in strips(rows, columns)
-    ]
-    return squeeze(np.concatenate(narrow), height, width)
+    thumbnail = Thumbnail(rows, columns, height, width)
+    for start, stop in strips(rows, columns):
+        thumbnail.add(start, srgb_to_L(photo.grey[start:stop]))
+    return thumbnail.finish()

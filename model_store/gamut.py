@@ -3,6 +3,8 @@
 Sources: CIE 15:2004 §8.2.1 (Lab), IEC 61966-2-1 (sRGB's primaries).
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -49,16 +51,48 @@ def linear_rgb(fy: Float, y: Float, fx: Float, fz: Float, close: float) -> list[
         Red, green and blue, float32 [N] each: those of (s·a, s·b), with s the largest scale in
         [0, 1] that fits. fx = fz = fy gives three equal channels.
     """
+    channels, outside = linear_rgb_unbounded(fy, y, fx, fz, close)
+    if outside.index.size:
+        for channel, reduced in zip(channels, outside.reduced(close), strict=True):
+            channel[outside.index] = reduced
+    return channels
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Colours outside the gamut, float32 [M] each but the index: their places, intp [M]."""
+
+    index: NDArray[np.intp]
+    fy: Float
+    y: Float
+    fx: Float
+    fz: Float
+    margin: Float
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Outside]", starts: Sequence[int]) -> "Outside":
+        """Several as one, the places of each counted from its start."""
+        index = np.concatenate(
+            [part.index + start for part, start in zip(parts, starts, strict=True)]
+        )
+        names = [field.name for field in fields(cls)[1:]]
+        return cls(index, *(np.concatenate([getattr(p, name) for p in parts]) for name in names))
+
+    def reduced(self, close: float) -> list[Float]:
+        """Linear red, green and blue with as much chroma as fits, float32 [M] each."""
+        x, z = self.fx - self.fy, self.fz - self.fy
+        s = _largest_scale(self.fy, self.y, x, z, self.margin, close)
+        return _linear(self.y, self.fy + x * s, self.fy + z * s)
+
+
+def linear_rgb_unbounded(
+    fy: Float, y: Float, fx: Float, fz: Float, close: float
+) -> tuple[list[Float], Outside]:
+    """As `linear_rgb`, but for the colours outside the gamut, which are told apart."""
     channels = _linear(y, fx, fz)
     margin = _margin(channels, y, close)
     out = np.flatnonzero(margin < 0)
-    if out.size:
-        fy, y = fy[out], y[out]
-        x, z = fx[out] - fy, fz[out] - fy
-        s = _largest_scale(fy, y, x, z, margin[out], close)
-        for channel, reduced in zip(channels, _linear(y, fy + x * s, fy + z * s), strict=True):
-            channel[out] = reduced
-    return channels
+    return channels, Outside(out, *(plane[out] for plane in (fy, y, fx, fz, margin)))
 
 
 def _largest_scale(fy: Float, y: Float, x: Float, z: Float, margin: Float, close: float) -> Float:

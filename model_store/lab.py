@@ -43,9 +43,8 @@ _LINEAR_F = {bits: table.astype(np.float32) for bits, table in _LINEAR.items()}
 _GREY_L = {bits: _lightness(table).astype(np.float32) for bits, table in _LINEAR.items()}
 # The steepest part of the curve moves 0.05 of an 8-bit code for one entry of this table.
 _CODE8 = np.rint(255 * _encode(np.linspace(0, 1, 1 << 16))).astype(np.uint8)
-# By the root of luminance, of which codes are nearly linear: two thirds of a code an entry.
-_ROOTS = np.float32((1 << 17) - 1)
-_CODE16_OF_ROOT = np.rint(65535 * _encode(np.linspace(0, 1, 1 << 17) ** 2)).astype(np.uint16)
+# By the root of luminance, of which codes are nearly linear: at most 1.5 codes an entry.
+_CODE16_OF_ROOT = np.rint(65535 * _encode(np.linspace(0, 1, 1 << 16) ** 2)).astype(np.uint16)
 _GREY_F = {bits: ((table + 16) / 116).astype(np.float32) for bits, table in _GREY_L.items()}
 
 
@@ -105,7 +104,7 @@ def srgb_to_grey(rgb: Image) -> NDArray[np.uint16]:
         rgb: uint8 or uint16 [H, W, 3], in the order red, green, blue.
 
     Returns:
-        uint16 [H, W]: v for which R = G = B = v has the pixel's L*, to one code.
+        uint16 [H, W]: v for which R = G = B = v has the pixel's L*, to two codes.
 
     Raises:
         ValueError: for another shape or dtype.
@@ -117,9 +116,7 @@ def srgb_to_grey(rgb: Image) -> NDArray[np.uint16]:
         part = slice(i, i + _BLOCK)
         root = _transform(_look_up(pixels[:, part], _LINEAR_F), XYZ_FROM_RGB[1:2]).reshape(-1)
         np.sqrt(root, out=root)
-        root *= _ROOTS
-        root += np.float32(0.5)
-        flat[part] = np.take(_CODE16_OF_ROOT, root.astype(np.int32), mode="clip")
+        flat[part] = _table_of_16_bits(root, _CODE16_OF_ROOT)
     return grey
 
 
@@ -194,9 +191,7 @@ def gamut_tolerance(depth: np.dtype[Any]) -> float:
 def codes(linear: Float, depth: np.dtype[Any]) -> Image:
     """sRGB codes of linear light, uint8 or uint16 by depth, rounded to nearest."""
     if depth == np.uint8:
-        index = linear * np.float32(65535)
-        index += np.float32(0.5)
-        return np.take(_CODE8, index.astype(np.int32), mode="clip")
+        return _table_of_16_bits(linear, _CODE8)
     knee = np.float32(_KNEE)
     v = np.clip(linear, knee, 1)
     v = _power(v, 1 / 2.4)
@@ -217,9 +212,14 @@ def _transform(pixels: Float, matrix: NDArray[np.floating[Any]]) -> Float:
 
 
 def _look_up(image: Image, tables: dict[int, Float]) -> Float:
-    if image.dtype == np.uint8:
-        return np.asarray(cv2.LUT(image, tables[8]), np.float32)
-    return np.take(tables[16], image, mode="clip")
+    return np.asarray(cv2.LUT(image, tables[8 * image.itemsize]), np.float32).reshape(image.shape)
+
+
+def _table_of_16_bits(v: Float, table: NDArray[Any]) -> NDArray[Any]:
+    """The entries at v in [0, 1], rounded to the nearest of 65,536; beyond the ends, the ends."""
+    v = v.reshape(1, -1)
+    index = cv2.addWeighted(v, 65535, v, 0, 0, dtype=cv2.CV_16U)
+    return np.asarray(cv2.LUT(index, table)).reshape(-1)
 
 
 def _rows(image: NDArray[Any], channels: int) -> NDArray[Any]:

@@ -5,10 +5,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from model_store.chroma import Enlarged
-from model_store.gamut import linear_rgb
+from model_store.gamut import Outside, linear_rgb_unbounded
 from model_store.lab import Image, codes, gamut_tolerance, grey_to_f
 
 Float = NDArray[np.float32]
+
+_BLOCK = 1 << 15  # pixels: a dozen planes of a block fit in a core's cache
 
 
 class Recombination:
@@ -48,6 +50,27 @@ class Recombination:
             [n, columns, 3] of the photo's dtype, red, green, blue, or with alpha [n, columns, 4].
             L* is that of the grey to rounding.
         """
+        channels = 3 if alpha is None else 4
+        out: Image = np.empty((*grey.shape, channels), self._depth)
+        outside, starts = [], []
+        step = max(1, _BLOCK // grey.shape[1])
+        for i in range(0, len(grey), step):
+            part = slice(i, i + step)
+            planes, beyond = self._block(start + i, grey[part])
+            cv2.merge(planes if alpha is None else [*planes, alpha[part]], dst=out[part])
+            if beyond.index.size:
+                outside.append(beyond)
+                starts.append(i * grey.shape[1])
+        if outside:
+            # Together: the search takes many steps, each of little work.
+            beyond = Outside.joined(outside, starts)
+            flat = out.reshape(-1, channels)
+            for channel, linear in enumerate(beyond.reduced(self._close)):
+                flat[beyond.index, channel] = codes(linear, self._depth)
+        return out
+
+    def _block(self, start: int, grey: Image) -> tuple[list[Image], Outside]:
+        """Codes of the rows from `start` on, and what of them lies outside the gamut."""
         fy, y = grey_to_f(grey)
         slope_x, slope_z, fx, fz = self._enlarged.strip(start, start + len(grey))
         slope_x *= fy
@@ -55,10 +78,8 @@ class Recombination:
         slope_z *= fy
         fz += slope_z
         fy, y, fx, fz = (plane.reshape(-1) for plane in (fy, y, fx, fz))
-        channels = linear_rgb(fy, y, fx, fz, self._close)
-        planes = [codes(channel, self._depth).reshape(grey.shape) for channel in channels]
-        merged = cv2.merge(planes if alpha is None else [*planes, alpha])
-        return merged.reshape(*grey.shape, -1)  # type: ignore[return-value]
+        channels, outside = linear_rgb_unbounded(fy, y, fx, fz, self._close)
+        return [codes(channel, self._depth).reshape(grey.shape) for channel in channels], outside
 
 
 def _for_f(model: Float) -> Float:

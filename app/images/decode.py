@@ -8,7 +8,8 @@ from PIL import Image
 from app.images.limits import PIL_ERRORS, open_image
 from app.images.photo import Depth, Header, Photo, Pixels, strips, upright
 from app.images.pixels import open_pixels
-from model_store.contract import NETWORK_SIZE, network_input, squeeze
+from app.images.thumbnail import Thumbnail
+from model_store.contract import NETWORK_SIZE
 from model_store.lab import srgb_to_grey, srgb_to_L
 
 _ORIENTATION = 0x0112
@@ -42,7 +43,7 @@ class _Planes:
         self._shape, self._depth = (rows, columns), depth
         self._grey: Pixels | None = None
         self._alpha: Pixels | None = None
-        self._narrow = np.empty((rows, min(columns, NETWORK_SIZE)), np.float32)
+        self._thumbnail = Thumbnail(rows, columns, NETWORK_SIZE, NETWORK_SIZE)
 
     def add(self, start: int, colours: Pixels, alpha: Pixels | None) -> None:
         """Take rows from `start` on: grey [n, W] or sRGB [n, W, 3], and alpha [n, W]."""
@@ -55,13 +56,13 @@ class _Planes:
             if self._alpha is None:
                 self._alpha = _empty(self._shape, self._depth)
             self._alpha[part] = _as_depth(alpha, self._depth)
-        self._narrow[part] = squeeze(srgb_to_L(grey), *self._narrow[part].shape)
+        self._thumbnail.add(start, srgb_to_L(grey))
 
     def photo(self, orientation: int) -> Photo:
         """The photo, turned upright."""
         assert self._grey is not None  # a photo has a row
         # The network's input is square, so it can be turned after it was squeezed.
-        thumbnail = upright(network_input(self._narrow)[:, :, 0], orientation)
+        thumbnail = upright(np.clip(self._thumbnail.finish(), 0, 100), orientation)
         self._grey = upright(self._grey, orientation)
         if self._alpha is not None:
             self._alpha = upright(self._alpha, orientation)

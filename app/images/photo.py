@@ -12,7 +12,7 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 Depth = type[np.uint8] | type[np.uint16]
 
 
-_STRIP = 1 << 15  # pixels
+_STRIP = 1 << 18  # pixels
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Striped:
 
 
 def strips(rows: int, columns: int) -> Iterator[tuple[int, int]]:
-    """First row and row after the last of strips from the top, small enough for a core's cache."""
+    """First row and row after the last of strips from the top, a small part of a large photo."""
     step = max(1, _STRIP // columns)
     for start in range(0, rows, step):
         yield start, min(start + step, rows)
