@@ -4,15 +4,20 @@ import logging
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
 
 from app.engines import Engine
 from app.engines.choose import load_engines
 from app.settings import Settings
-from model_store.contract import ModelDescription
-from model_store.errors import ModelNotFound, ModelStoreError
+from model_store.contract import NETWORK_SIZE, ModelDescription
+from model_store.errors import ModelCorrupt, ModelNotFound, ModelStoreError
 from model_store.store import BUNDLED_ROOT, ModelStore, ModelVersion
 
 log = logging.getLogger("app.models")
+
+_MOST_CHROMA = 256.0  # sRGB needs 108 at most
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Models:
         self._settings = settings
         self._loaded: OrderedDict[int, LoadedModel] = OrderedDict()
         self._loading = threading.Lock()
+        self._refused: tuple[object, ModelStoreError] | None = None
 
     @property
     def loaded(self) -> list[LoadedModel]:
@@ -67,13 +73,22 @@ class Models:
         """
         if selector is None and self.default:
             return self.default
-        return self._load(selector or "latest")
+        selector = selector or "latest"
+        # Not behind the lock: another version may be loading, for seconds.
+        number = int(selector) if selector.isdecimal() else self.store.resolve(selector).version
+        try:
+            return self._use(number)
+        except KeyError:
+            return self._load(selector)
 
-    def reload(self) -> LoadedModel:
+    def reload(self, *, again: bool = True) -> LoadedModel:
         """Make the version that the settings name now the default.
 
         That is another one where they say "latest" and a newer one was published. Blocks for
         seconds, while the old one serves.
+
+        Args:
+            again: try a version, too, that could not be used before and has not changed since.
 
         Requests that began with the old version end with it. It stays in memory, as any other
         version, until its place is needed.
@@ -83,7 +98,9 @@ class Models:
         """
         with self._loading:
             found = self.store.resolve(self._settings.model_version)
-            model = self._loaded.get(found.version) or self._fresh(found)
+            model = self._loaded.get(found.version)
+            if model is None:
+                model = self._fresh_unless_refused(found, again=again)
             if self.default and model is not self.default:
                 log.info("model %d follows %d", model.version, self.default.version)
             self.default = model
@@ -118,16 +135,31 @@ class Models:
             self._loaded[fresh.version] = fresh
             return fresh
 
+    def _fresh_unless_refused(self, model: ModelVersion, *, again: bool) -> LoadedModel:
+        """A version from disk; one that was refused is looked at again when its files change."""
+        files = _fingerprint(model.path)
+        if not again and self._refused and self._refused[0] == files:
+            raise self._refused[1]
+        try:
+            return self._fresh(model)
+        except ModelStoreError as error:
+            self._refused = files, error
+            raise
+
     def _fresh(self, model: ModelVersion) -> LoadedModel:
         """A version from disk, checked and warmed up."""
         self.store.verify(model)
         engines = load_engines(model, self._settings)
+        for engine in engines:
+            _check_answer(engine, model)
         log.info("loaded model %d: %s on %s", model.version, engines[0].name, engines[0].device)
         return LoadedModel(model.version, model.description, engines)
 
     def _use(self, version: int) -> LoadedModel:
+        """A loaded version, which counts as used now; KeyError if it is not loaded."""
+        model = self._loaded[version]
         self._loaded.move_to_end(version)
-        return self._loaded[version]
+        return model
 
     def _make_room(self, limit: int) -> None:
         """Forget what was not used for longest until `limit` versions are left."""
@@ -136,3 +168,27 @@ class Models:
             oldest = next(version for version in self._loaded if version != kept)
             del self._loaded[oldest]
             log.info("unloaded model %d", oldest)
+
+
+def _check_answer(engine: Engine, model: ModelVersion) -> None:
+    """Let an engine colorize a test photo: what answers nonsense must not follow what serves.
+
+    Raises:
+        ModelCorrupt: the answer is not finite, or far outside of Lab.
+    """
+    L = np.linspace(0, 100, NETWORK_SIZE**2, dtype=np.float32)
+    ab = engine.infer(
+        L.reshape(1, NETWORK_SIZE, NETWORK_SIZE, 1),
+        np.array([model.description.default_vividness], np.float32),
+    )
+    if not (np.abs(ab) < _MOST_CHROMA).all():  # false for what is not a number, too
+        raise ModelCorrupt(f"{model.path} answers a test photo with ab that are no colours.")
+
+
+def _fingerprint(folder: Path) -> object:
+    """Something that changes when a file in the folder does, without reading it."""
+    return [
+        (str(path), status.st_size, status.st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        for status in [path.stat()]
+    ]

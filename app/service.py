@@ -88,9 +88,9 @@ class Service:
                 float(model is self.models.default),
             )
 
-    async def reload(self) -> LoadedModel:
+    async def reload(self, *, again: bool = True) -> LoadedModel:
         """Serve what was published since; see `Models.reload`, whose errors pass."""
-        return await asyncio.to_thread(self.models.reload)
+        return await asyncio.to_thread(self.models.reload, again=again)
 
     async def follow_store(self) -> None:
         """Reload every `reload_s` seconds, for ever; what stands in the way is told once.
@@ -101,7 +101,7 @@ class Service:
         while True:
             await asyncio.sleep(self.settings.reload_s)
             try:
-                await self.reload()
+                await self.reload(again=False)
                 told = ""
             except Exception as error:
                 if str(error) != told:

@@ -47,8 +47,8 @@ def exchanged(store: ModelStore, folder: Path, factor: float) -> Path:
         return {"ab": factor * ab[..., ::-1]}
 
     signatures = {
-        "serving_default": tf.function(default, input_signature=[L]),
-        "vivid": tf.function(vivid, input_signature=[L, vividness]),
+        "serving_default": tf.function(default, input_signature=[L], autograph=False),
+        "vivid": tf.function(vivid, input_signature=[L, vividness], autograph=False),
     }
     tf.saved_model.save(module, str(folder), signatures=signatures)
     return folder

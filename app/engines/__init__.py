@@ -5,8 +5,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from model_store.errors import ModelStoreError
 
-class EngineUnusable(RuntimeError):  # noqa: N818 - reads as a fact
+
+class EngineUnusable(ModelStoreError):  # noqa: N818 - reads as a fact
     """An engine cannot run a model here; the message says why."""
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.models import LoadedModel
+from app.models import LoadedModel, Models
 from app.service import Service
 from app.settings import Settings
-from model_store.store import ModelStore
+from model_store.errors import ModelCorrupt
+from model_store.store import ModelStore, ModelVersion
 from tests.app.photos import encoded, raw, small
 from tests.conftest import Server, Start
 
@@ -115,9 +116,9 @@ def test_trouble_with_the_disk_does_not_end_the_service(
     service = Service(Settings(reload_s=0.001))
     looked = 0
 
-    async def fails() -> LoadedModel:
+    async def fails(*, again: bool) -> LoadedModel:
         nonlocal looked
-        looked += 1
+        looked += not again
         raise OSError("the disk is gone")
 
     async def scenario() -> None:
@@ -131,3 +132,28 @@ def test_trouble_with_the_disk_does_not_end_the_service(
     asyncio.run(scenario())
     service.pipeline.close()
     assert caplog.text.count("the disk is gone") == 1
+
+
+def test_a_refused_version_is_looked_at_again_only_when_it_changes(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    verify = ModelStore.verify
+
+    def noted(self: ModelStore, model: ModelVersion) -> None:
+        looked.append(model.version)
+        verify(self, model)
+
+    monkeypatch.setattr(ModelStore, "verify", noted)
+    models = Models(Settings(model_root=store.root))
+    serving = models.load_default()
+    graph = store.folder / str(publish(store)) / "saved_model.pb"
+    good = graph.read_bytes()
+    graph.write_bytes(good[:-1])
+    for _ in range(2):
+        with pytest.raises(ModelCorrupt, match="has changed"):
+            models.reload(again=False)
+        assert models.get(None) is serving
+    assert looked == [serving.version, serving.version + 1]
+    graph.write_bytes(good)
+    assert models.reload(again=False).version == serving.version + 1
