@@ -105,7 +105,8 @@ def _contender(
     contender: Contender, round_: int, results: Results, forms: dict[str, Path], quick: bool
 ) -> None:
     keys = {"kind": "cell", "round": round_, "contender": contender.name}
-    todo = [size for size in SIZES if not results.has(**keys, size=size.name)]
+    sizes = [size for size in SIZES if not contender.sizes or size.name in contender.sizes]
+    todo = [size for size in sizes if not results.has(**keys, size=size.name)]
     if not todo:
         return
     print(f"round {round_}, {contender.title}", flush=True)

@@ -27,6 +27,8 @@ class Contender:
     """What its throughput is held against: see `raw`."""
     ours: bool = False
     settings: dict[str, str] = field(default_factory=dict)
+    sizes: tuple[str, ...] = ()
+    """Of photos that it is measured with; none: all."""
 
     @property
     def python(self) -> Path:
@@ -82,5 +84,11 @@ CONTENDERS = (
     Contender(
         "fastapi", "plain FastAPI", "fastapi", "fastapi",
         ("-m", "benchmarks.peers.plain_fastapi", "{port}"),
+    ),
+    Contender(
+        "fastapi-opencv", "plain FastAPI, OpenCV's own colours", "fastapi", "fastapi",
+        ("-m", "benchmarks.peers.plain_fastapi", "{port}"),
+        settings={"PEER_COLOUR": "opencv"},
+        sizes=("12 MP",),
     ),
 )  # fmt: skip

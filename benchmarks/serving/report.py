@@ -41,6 +41,10 @@ class Figures:
         names = {cell["size"] for cell in self._cells}
         return [size.name for size in SIZES if size.name in names]
 
+    def measured(self, size: str) -> list[Contender]:
+        """Those that were measured with a size."""
+        return [c for c in self.contenders if self.cells(c.name, size)]
+
     @property
     def rounds(self) -> int:
         """How many there are."""
@@ -102,7 +106,8 @@ def page(records: list[Record]) -> str:
 
 def _about(figures: Figures) -> str:
     run = figures.run
-    versions = ", ".join(run["versions"][c.name] for c in figures.contenders if not c.ours)
+    said = dict.fromkeys(run["versions"][c.name] for c in figures.contenders if not c.ours)
+    versions = ", ".join(said)
     return (
         f"Written by `{run['command']}` on {run['date']}, commit {run['commit']}. Machine:"
         f" {run['processor']}, {run['cores']} cores, {run['memory_gib']} GiB, {run['system']};"
@@ -139,7 +144,7 @@ def _raw(figures: Figures) -> str:
 
 def _throughput(figures: Figures, size: str) -> str:
     rows = []
-    for c in figures.contenders:
+    for c in figures.measured(size):
         rate = figures.saturation(c.name, size, "throughput")
         raw = figures.raw(c.engine, "batched")
         lost = figures.lost(c.name, size, "saturation")
@@ -168,7 +173,7 @@ def _step_title(figures: Figures, size: str, step: str, title: str) -> str:
 
 def _latency(figures: Figures, size: str, step: str) -> str:
     rows = []
-    for c in figures.contenders:
+    for c in figures.measured(size):
         offered = [float(cell[step]["offered"]) for cell in figures.cells(c.name, size)]
         times = [_seconds(figures, c.name, size, step, q) for q in (50, 95, 99)]
         lost = sum(figures.lost(c.name, size, step).values())
