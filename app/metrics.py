@@ -78,18 +78,12 @@ class Metrics:
         self._refusals.labels(problem).inc()
 
     def colorized(self, timings: Timings, version: int, engine: str) -> None:
-        """Count a colorized photo, its stages, and the model that it owes its colours to."""
+        """Count a colorized photo, the stages that it had, and the model that coloured it."""
         self._model_photos.labels(str(version), engine).inc()
         self._photos.labels("colorized").inc()
         for stage, seconds in timings.seconds().items():
-            self._stage_seconds.labels(stage).observe(seconds)
-
-    def inferred(self, timings: Timings, version: int, engine: str) -> None:
-        """Count a photo that came and went as a tensor: it has no other stages."""
-        self._model_photos.labels(str(version), engine).inc()
-        self._photos.labels("inferred").inc()
-        for stage in ("queue", "inference"):
-            self._stage_seconds.labels(stage).observe(timings.seconds()[stage])
+            if seconds:  # a tensor is not decoded
+                self._stage_seconds.labels(stage).observe(seconds)
 
     def not_colorized(self, outcome: str) -> None:
         """Count a photo that came to nothing."""

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,39 +118,53 @@ class Pipeline:
             ServiceError: whatever is wrong with this photo or the service.
         """
         try:
-            colored = await self._in_time(body, upload, order, ticket)
+            async with self.attempt(ticket):
+                colored = await self._colorize(body, upload, order, ticket)
+        finally:
+            body.release(upload)
+        self.done(colored.timings, order.model, upload.pixels)
+        return colored
+
+    @asynccontextmanager
+    async def attempt(self, ticket: Ticket) -> AsyncIterator[None]:
+        """Work on one photo of a request: it has its time, and is counted if it comes to nothing.
+
+        Raises:
+            PhotoTimeout: the time is over.
+        """
+        try:
+            async with self._in_time(ticket):
+                yield
         except asyncio.CancelledError:
             self._metrics.not_colorized("cancelled")
             raise
         except Exception as error:
             self._metrics.not_colorized(kind_of(error).slug)
             raise
-        finally:
-            body.release(upload)
-        version, engine = order.model.version, order.model.engine.name
-        self._metrics.colorized(colored.timings, version, engine)
-        self.pace.note(colored.timings, upload.pixels, len(order.model.engines))
-        self.trace(colored.timings, version, engine)
-        return colored
 
-    async def _in_time(self, body: Body, upload: Upload, order: Order, ticket: Ticket) -> Colored:
-        start = time.perf_counter()
+    def done(self, timings: Timings, model: LoadedModel, pixels: int) -> None:
+        """Tell metrics, estimates and traces of a photo that is done, one of so many pixels."""
+        self._metrics.colorized(timings, model.version, model.engine.name)
+        self.pace.note(timings, pixels, len(model.engines))
+        self.trace(timings, model.version, model.engine.name)
+
+    @asynccontextmanager
+    async def _in_time(self, ticket: Ticket) -> AsyncIterator[None]:
         limit_s, whose = self._settings.photo_timeout_s, "the service lets a photo take"
         left_s = ticket.time_left_s
         if left_s is not None and left_s < limit_s:
             limit_s, whose = left_s, "the request's deadline_s left for it"
         try:
             async with asyncio.timeout(limit_s):
-                return await self._colorize(body, upload, order, ticket, start)
+                yield
         except TimeoutError as error:
             raise PhotoTimeout(
                 f"The photo was not done in the {limit_s:.3g} s that {whose}."
                 " Try again when the service is less busy, or shrink the photo."
             ) from error
 
-    async def _colorize(
-        self, body: Body, upload: Upload, order: Order, ticket: Ticket, start: float
-    ) -> Colored:
+    async def _colorize(self, body: Body, upload: Upload, order: Order, ticket: Ticket) -> Colored:
+        start = time.perf_counter()
         header = upload.header
         if not isinstance(header, Header):
             raise header or ValueError("not looked at")

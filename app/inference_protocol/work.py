@@ -9,7 +9,7 @@ import numpy as np
 from app.admission import Share
 from app.backlog import Ticket
 from app.batching import Inference
-from app.errors import PhotoTimeout, ServiceError, kind_of
+from app.errors import ServiceError
 from app.images.photo import Header
 from app.inference_protocol import respond
 from app.inference_protocol.catalogue import NETWORK, PHOTOS
@@ -93,43 +93,39 @@ async def _infer(
     """Rows of a tensor through the model, each as one photo among others."""
     ticket = held.ticket = service.backlog.accept([0] * len(L), asked.deadline_s)
     held.shares.append(await service.pipeline.memory.take(len(L) * BYTES_PER_PHOTO))
-    limit_s = service.settings.photo_timeout_s
-    if ticket.time_left_s is not None:
-        limit_s = min(limit_s, ticket.time_left_s)
+    # As for photos, time runs for a row from when it is its turn among the request's.
+    turns = asyncio.Semaphore(model.engine.max_batch)
     try:
-        async with asyncio.timeout(limit_s), asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(_row(service, model, asked.mirror, one, float(v), ticket))
-                for one, v in zip(L, vividness, strict=True)
+                group.create_task(
+                    _row(service, model, asked.mirror, one, float(each), ticket, turns)
+                )
+                for one, each in zip(L, vividness, strict=True)
             ]
-    except TimeoutError as error:
-        raise PhotoTimeout(
-            f"The request was not done in {limit_s:.3g} s. Try again when the service is less busy."
-        ) from error
     except ExceptionGroup as group_of_errors:
         raise group_of_errors.exceptions[0] from None
     return [task.result() for task in tasks]
 
 
 async def _row(
-    service: Service, model: LoadedModel, mirror: bool, L: Float, vividness: float, ticket: Ticket
+    service: Service,
+    model: LoadedModel,
+    mirror: bool,
+    L: Float,
+    vividness: float,
+    ticket: Ticket,
+    turns: asyncio.Semaphore,
 ) -> tuple[Inference, Timings]:
-    start = time.perf_counter()
     try:
-        result = await service.pipeline.infer(model, L, vividness, ticket, mirror)
-    except asyncio.CancelledError:
-        service.metrics.not_colorized("cancelled")
-        raise
-    except Exception as error:
-        service.metrics.not_colorized(kind_of(error).slug)
-        raise
+        async with turns, service.pipeline.attempt(ticket):
+            start = time.perf_counter()
+            result = await service.pipeline.infer(model, L, vividness, ticket, mirror)
+            total_s = time.perf_counter() - start
     finally:
         ticket.done(0)
-    total_s = time.perf_counter() - start
     timings = Timings(0, 0, result.queue_s, result.inference_s, result.batch, 0, total_s)
-    service.metrics.inferred(timings, model.version, model.engine.name)
-    service.pipeline.pace.note(timings, 0, len(model.engines))
-    service.pipeline.trace(timings, model.version, model.engine.name)
+    service.pipeline.done(timings, model, pixels=0)
     return result, timings
 
 
