@@ -17,6 +17,8 @@ import sys
 import time
 from pathlib import Path
 
+import httpx
+
 from benchmarks.serving.contenders import CONTENDERS, ENGINES, OWN_PYTHON, Contender
 from benchmarks.serving.load import require_h2load
 from benchmarks.serving.measure import difference, measure, wait_until_ready
@@ -78,7 +80,7 @@ def _run(arguments: argparse.Namespace, profile: str, results: Results) -> None:
                 _raw(contender.engine, round_, results, 2 if arguments.quick else 6)
             try:
                 _contender(contender, round_, results, forms, arguments.quick)
-            except (RuntimeError, OSError) as error:
+            except (RuntimeError, OSError, httpx.HTTPError) as error:
                 print(f"  failed: {error}", flush=True)
                 results.append({"kind": "failure", "round": round_, "contender": contender.name,
                                 "message": str(error)})  # fmt: skip

@@ -106,7 +106,9 @@ def page(records: list[Record]) -> str:
 
 def _about(figures: Figures) -> str:
     run = figures.run
-    said = dict.fromkeys(run["versions"][c.name] for c in figures.contenders if not c.ours)
+    said = dict.fromkeys(
+        run["versions"].get(c.name, c.package) for c in figures.contenders if not c.ours
+    )
     versions = ", ".join(said)
     return (
         f"Written by `{run['command']}` on {run['date']}, commit {run['commit']}. Machine:"
