@@ -26,6 +26,8 @@ from app.uploads import Body, Upload
 
 _RESULT_BYTES_PER_PIXEL = 4
 """The most that an encoded photo has for each 8 bits of a channel: four channels, hardly packed."""
+_COPIES_IN_JSON = 3
+"""A result and its base64, rounded up."""
 
 
 @dataclass(eq=False)
@@ -81,7 +83,8 @@ async def answer(
         return output, inferred[0][1]
     postprocess = options.postprocess or model.description.postprocess
     order = Order(model, vividness, options.mirror, postprocess, options.format or "png")
-    colored = await _colorize(service, order, tensors, options.deadline_s, held)
+    copies = 1 if binary else _COPIES_IN_JSON
+    colored = await _colorize(service, order, tensors, options.deadline_s, copies, held)
     data = [result.data for result in colored]
     output = await encoding.run(held, respond.encoded, PHOTOS.output, data, binary)
     return output, colored[0].timings
@@ -130,7 +133,12 @@ async def _row(
 
 
 async def _colorize(
-    service: Service, order: Order, photos: list[bytes], deadline_s: float | None, held: Held
+    service: Service,
+    order: Order,
+    photos: list[bytes],
+    deadline_s: float | None,
+    copies: int,
+    held: Held,
 ) -> list[Colored]:
     """Encoded photos to encoded results; an error has the photo's `index`."""
     held.shares[0].shrink(sum(map(len, photos)))
@@ -142,7 +150,7 @@ async def _colorize(
     held.ticket = service.backlog.accept([each.pixels for each in body.uploads], deadline_s)
     # All results are there before the first byte goes out. They have bytes of their own, taken
     # without waiting: who waits for memory while holding some may wait for ever.
-    held.shares.append(service.uploads.take_at_once(sum(map(_result_bytes, body.uploads))))
+    held.shares.append(service.uploads.take_at_once(copies * sum(map(_result_bytes, body.uploads))))
     window = order.model.engine.max_batch
     held.run = PhotoRun(service.pipeline, body, order, held.ticket, window)
     results: list[Colored] = []
@@ -151,7 +159,7 @@ async def _colorize(
             raise _at(len(results), outcome)
         outcome.share.shrink(0)
         results.append(outcome)
-    held.shares[-1].shrink(sum(len(each.data) for each in results))
+    held.shares[-1].shrink(copies * sum(len(each.data) for each in results))
     return results
 
 
