@@ -6,6 +6,7 @@ FastAPI's documentation says to write blocking work as a `def` route; Starlette'
 threads by AnyIO's limiter.
 """
 
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from fastapi import FastAPI, Response, UploadFile
 
 from benchmarks.peers.colour import Network, decode, encode
 
-THREADS = 4
+THREADS = int(os.environ.get("PEER_WORKERS", "4"))
 
 
 @asynccontextmanager

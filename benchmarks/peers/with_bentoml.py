@@ -7,6 +7,7 @@ Two services joined by `bentoml.depends` are the documentation's way of working 
 """
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,8 @@ from bentoml.validators import ContentType
 
 from benchmarks.peers.colour import MAX_BATCH, decode, encode
 from benchmarks.peers.colour import Network as SavedModel
+
+WORKERS = int(os.environ.get("PEER_WORKERS", "2"))
 
 
 @bentoml.service(workers=1, traffic={"timeout": 60})
@@ -28,7 +31,7 @@ class Network:
         return self.network(L)
 
 
-@bentoml.service(workers=2, traffic={"timeout": 60})
+@bentoml.service(workers=WORKERS, traffic={"timeout": 60})
 class Colorizer:
     network = bentoml.depends(Network)
 

@@ -18,6 +18,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from benchmarks.peers.colour import MAX_BATCH, Float, Network, decode, encode
 
+WORKERS = int(os.environ.get("PEER_WORKERS", "1"))
 Coloured = list[tuple[Float, Float]]
 
 
@@ -47,7 +48,7 @@ class Colorizer(litserve.LitAPI):  # type: ignore[misc]
 
 if __name__ == "__main__":
     api = Colorizer(max_batch_size=MAX_BATCH, batch_timeout=0.02, api_path="/colorize")
-    server = litserve.LitServer(api, accelerator="cpu", timeout=60)
+    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=WORKERS, timeout=60)
     server.run(
         host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", generate_client_file=False
     )

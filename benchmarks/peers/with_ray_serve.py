@@ -7,6 +7,7 @@ the model; `serve.batch` batches. Ray's logical CPUs are set so that all replica
 """
 
 import asyncio
+import os
 import signal
 import sys
 
@@ -19,6 +20,7 @@ from ray.serve.handle import DeploymentHandle
 from benchmarks.peers.colour import MAX_BATCH, Float, decode, encode
 from benchmarks.peers.colour import Network as SavedModel
 
+WORKERS = int(os.environ.get("PEER_WORKERS", "2"))
 app = FastAPI()
 
 
@@ -32,7 +34,7 @@ class Network:
         return list(await asyncio.to_thread(self.network, np.stack(batch)))
 
 
-@serve.deployment(num_replicas=2, max_ongoing_requests=2 * MAX_BATCH)
+@serve.deployment(num_replicas=WORKERS, max_ongoing_requests=2 * MAX_BATCH)
 @serve.ingress(app)
 class Colorizer:
     def __init__(self, network: DeploymentHandle) -> None:

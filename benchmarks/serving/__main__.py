@@ -19,7 +19,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.serving.contenders import CONTENDERS, ENGINES, OWN_PYTHON, Contender
+from benchmarks.serving.contenders import CONTENDERS, ENGINES, EVERYONE, OWN_PYTHON, Contender
 from benchmarks.serving.load import require_h2load
 from benchmarks.serving.measure import difference, measure, wait_until_ready
 from benchmarks.serving.photos import ROOT, SIZES, write_forms
@@ -45,11 +45,11 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    names = [c.name for c in CONTENDERS]
+    names, all_names = ([c.name for c in some] for some in (CONTENDERS, EVERYONE))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="one short round; another page")
     parser.add_argument("--rounds", type=int, help="2, with --quick 1")
-    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
+    parser.add_argument("--only", nargs="+", choices=all_names, default=names, metavar="NAME")
     parser.add_argument("--results", type=Path, help="file of lines of JSON")
     parser.add_argument("--page", type=Path, help="the page to write")
     parser.add_argument("--fresh", action="store_true", help="forget earlier results")
@@ -59,7 +59,7 @@ def _arguments() -> argparse.Namespace:
 
 def _run(arguments: argparse.Namespace, profile: str, results: Results) -> None:
     require_h2load()
-    chosen = [c for c in CONTENDERS if c.name in arguments.only]
+    chosen = [c for c in EVERYONE if c.name in arguments.only]
     missing = [c.title for c in chosen if not c.python.exists()]
     if missing:
         raise SystemExit(f"Not installed: {', '.join(missing)}. `make bench` installs the peers.")

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.serving.photos import ROOT
@@ -92,3 +92,23 @@ CONTENDERS = (
         sizes=("12 MP",),
     ),
 )  # fmt: skip
+
+
+def _variant(name: str, workers: int, what: str) -> Contender:
+    base = next(c for c in CONTENDERS if c.name == name)
+    return replace(
+        base, name=f"{name}-{workers}", title=f"{base.title}, {workers} {what}",
+        settings=base.settings | {"PEER_WORKERS": str(workers)},
+    )  # fmt: skip
+
+
+VARIANTS = (
+    _variant("litserve", 2, "workers"),
+    _variant("bentoml", 1, "worker beside the network"),
+    _variant("ray-serve", 1, "replica beside the network"),
+    _variant("fastapi", 2, "threads"),
+    _variant("fastapi", 8, "threads"),
+    _variant("fastapi", 40, "threads"),
+)
+"""Other tunings of the peers, measured where they are asked for by name."""
+EVERYONE = CONTENDERS + VARIANTS

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.serving.contenders import CONTENDERS, ENGINES, Contender
+from benchmarks.serving.contenders import ENGINES, EVERYONE, Contender
 from benchmarks.serving.photos import SIZES
 from benchmarks.serving.verdicts import verdicts
 
@@ -33,7 +33,7 @@ class Figures:
     def contenders(self) -> list[Contender]:
         """Those that were measured, in the order of the list."""
         names = {cell["contender"] for cell in self._cells}
-        return [c for c in CONTENDERS if c.name in names]
+        return [c for c in EVERYONE if c.name in names]
 
     @property
     def sizes(self) -> list[str]:
@@ -214,4 +214,4 @@ _status: Callable[[str], str] = lambda s: "no answer" if s == "none" else f"stat
 
 
 def _title(name: str) -> str:
-    return next((c.title for c in CONTENDERS if c.name == name), name)
+    return next((c.title for c in EVERYONE if c.name == name), name)
