@@ -94,3 +94,27 @@ def test_waiting_is_bounded_in_number_and_time() -> None:
 def test_what_can_never_fit_is_told_so() -> None:
     with pytest.raises(TooManyPixels):
         asyncio.run(budget(100).take(101))
+
+
+def test_who_holds_bytes_takes_more_at_once_or_not_at_all() -> None:
+    async def scenario() -> None:
+        memory = budget(100)
+        with memory.take_at_once(40), memory.take_at_once(60):
+            with pytest.raises(Busy):
+                memory.take_at_once(1)
+            waiting = asyncio.create_task(memory.take(100))
+            await asyncio.sleep(0)
+        with await waiting:
+            assert memory.used == 100
+        assert memory.used == 0
+        first = await memory.take(50)
+        waiting = asyncio.create_task(memory.take(60))
+        await asyncio.sleep(0)
+        with pytest.raises(Busy):  # there would be room, and another was first
+            memory.take_at_once(10)
+        first.shrink(0)
+        (await waiting).shrink(0)
+        with pytest.raises(TooManyPixels):
+            memory.take_at_once(101)
+
+    asyncio.run(scenario())
