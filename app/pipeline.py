@@ -17,6 +17,7 @@ from app.images.decode import decode
 from app.images.encode import Format, check_format, encode
 from app.images.limits import inspect
 from app.images.photo import Float, Header, Photo
+from app.images.png import PngLevel
 from app.metrics import Metrics
 from app.models import LoadedModel
 from app.pace import Pace
@@ -27,10 +28,12 @@ from app.uploads import Body, Upload
 from model_store.contract import GuidedFilter, Postprocess
 
 # Peaks of decoding and encoding, rounded up; tests/app/test_memory.py measures them.
-BYTES_PER_PIXEL = {8: 12, 16: 14}
-WEBP_BYTES_PER_PIXEL = 30
-"""More, where the result is encoded as WebP."""
-BYTES_PER_PHOTO = 4 * 2**20
+BYTES_PER_PIXEL = {8: 8, 16: 12}
+WEBP_BYTES_PER_PIXEL = 12
+"""More, where the photo is a WebP."""
+TO_WEBP_BYTES_PER_PIXEL = {False: 4, True: 32}
+"""More, where the result is encoded as WebP without or with alpha."""
+BYTES_PER_PHOTO = 6 * 2**20
 """For the network's input and output, and the fixed costs of decoders."""
 POSTPROCESS_BYTES: dict[Postprocess, int] = {
     "none": 0,
@@ -183,7 +186,14 @@ class Pipeline:
             inferred = time.perf_counter()
             guided = order.model.description.guided_filter
             data = await self.encoding.run(
-                ticket, _finish, photo, result.ab, order.postprocess, guided, order.format
+                ticket,
+                _finish,
+                photo,
+                result.ab,
+                order.postprocess,
+                guided,
+                order.format,
+                self._settings.png_level,
             )
             share.shrink(len(data))
             done = time.perf_counter()
@@ -232,7 +242,11 @@ class Pipeline:
 
 def memory_needed(header: Header, output: Format, method: Postprocess) -> int:
     """Bytes that a photo takes at most, from decoding to the end of encoding."""
-    each = BYTES_PER_PIXEL[header.bits] + (WEBP_BYTES_PER_PIXEL if output == "webp" else 0)
+    each = BYTES_PER_PIXEL[header.bits]
+    if header.format == "WEBP":
+        each += WEBP_BYTES_PER_PIXEL
+    if output == "webp":
+        each += TO_WEBP_BYTES_PER_PIXEL[header.alpha]
     return BYTES_PER_PHOTO + POSTPROCESS_BYTES[method] + header.pixels * each
 
 
@@ -243,9 +257,14 @@ def _decode(data: bytes, header: Header, output: Format) -> tuple[Photo, Float]:
 
 
 def _finish(
-    photo: Photo, ab: Float, method: Postprocess, guided: GuidedFilter, output: Format
+    photo: Photo,
+    ab: Float,
+    method: Postprocess,
+    guided: GuidedFilter,
+    output: Format,
+    level: PngLevel = "fast",
 ) -> bytes:
-    return encode(recolor(photo, ab.astype(np.float32, copy=False), method, guided), output)
+    return encode(recolor(photo, ab.astype(np.float32, copy=False), method, guided), output, level)
 
 
 def _timings(

@@ -66,6 +66,10 @@ class Settings(BaseSettings):
         default=None, description="Default: 32 on a GPU, 8 on a CPU."
     )
 
+    png_level: Literal["fast", "small"] = Field(
+        default="fast", description="PNGs: written fast, or small in many times the time."
+    )
+
     photo_threads: int = Field(default=0, ge=0, description="Decoding and encoding; 0: one a core.")
     max_queue: Positive = Field(default=256, description="Photos accepted and not yet answered.")
     max_photos: Positive = Field(default=64, description="Photos in one request.")

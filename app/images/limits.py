@@ -68,7 +68,8 @@ def inspect(data: bytes, *, max_pixels: int, max_side: int) -> Header:
         bits = 16 if _sixteen_bits(image, data) else 8
         if kind == "TIFF":
             _check_tiff(image, bits, max_pixels)
-        return Header(kind, image.width, image.height, bits)
+        alpha = image.has_transparency_data or image.mode == "RGBX"
+        return Header(kind, image.width, image.height, bits, alpha)
 
 
 def open_image(data: bytes, kind: str) -> Image.Image:

@@ -25,6 +25,8 @@ class Header:
     height: int
     bits: int
     """Bits a channel that are worth keeping: 8 or 16."""
+    alpha: bool
+    """Whether there may be transparency."""
 
     @property
     def pixels(self) -> int:

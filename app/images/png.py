@@ -17,6 +17,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 3: 2, 4: 6}  # PNG specification, table 11.1
 _AVERAGE = 3
 _IDAT_BYTES = 1 << 18
+_FILTERED_BYTES = 1 << 17  # at a time, so that they stay in a core's cache
 
 
 class _Compressor(Protocol):
@@ -53,14 +54,16 @@ class PngWriter:
 
     def write(self, strip: Pixels) -> None:
         """Add rows: uint8 or uint16 [rows, width, channels], red first."""
-        samples = np.ascontiguousarray(strip, self._sample)
-        rows = samples.reshape(len(strip), -1).view(np.uint8)
-        self._rows_left -= len(rows)
-        filtered = _average(rows, np.concatenate([self._above, rows[:-1]]), self._pixel)
-        self._above = rows[-1:].copy()
-        self._pending.write(self._compressor.compress(filtered.reshape(-1)))
-        if self._pending.tell() >= _IDAT_BYTES:
-            self._flush()
+        self._rows_left -= len(strip)
+        step = max(1, _FILTERED_BYTES // self._above.size)
+        for i in range(0, len(strip), step):
+            samples = np.ascontiguousarray(strip[i : i + step], self._sample)
+            rows = samples.reshape(len(samples), -1).view(np.uint8)
+            filtered = _average(rows, np.concatenate([self._above, rows[:-1]]), self._pixel)
+            self._above = rows[-1:].copy()
+            self._pending.write(self._compressor.compress(filtered.reshape(-1)))
+            if self._pending.tell() >= _IDAT_BYTES:
+                self._flush()
 
     def finish(self) -> bytes:
         """The whole file.
