@@ -10,6 +10,7 @@ import numpy as np
 
 from app.engines import Engine
 from app.engines.choose import load_engines
+from app.memory import return_freed
 from app.settings import Settings
 from model_store.contract import NETWORK_SIZE, ModelDescription
 from model_store.errors import ModelCorrupt, ModelNotFound, ModelStoreError
@@ -168,6 +169,7 @@ class Models:
             oldest = next(version for version in self._loaded if version != kept)
             del self._loaded[oldest]
             log.info("unloaded model %d", oldest)
+            return_freed()
 
 
 def _check_answer(engine: Engine, model: ModelVersion) -> None:
