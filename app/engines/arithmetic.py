@@ -59,6 +59,7 @@ def _squeeze(inputs: Sequence[Array], attributes: Attributes) -> Array:
 
 
 OPERATIONS: Final[dict[str, Operation]] = {
+    "Abs": _of_numpy(np.abs),
     "AddV2": _of_numpy(np.add),
     "Cast": lambda inputs, attributes: inputs[0].astype(attributes["DstT"]),
     "Exp": _of_numpy(np.exp),
@@ -70,6 +71,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "Maximum": _of_numpy(np.maximum),
     "Minimum": _of_numpy(np.minimum),
     "Mul": _of_numpy(np.multiply),
+    "Neg": _of_numpy(np.negative),
     "Pack": lambda inputs, attributes: np.stack(inputs, attributes["axis"]),
     "Pow": _of_numpy(np.power),
     "RealDiv": _of_numpy(np.true_divide),

@@ -124,7 +124,7 @@ class Images:
         kernel = kernel.astype(np.float64)
         self._close(picture)
         blob = picture.blob
-        if picture.offset.any() or kernel.shape[1] == 1:
+        if picture.offset.any() or kernel.shape[1] != picture.shape[-1]:
             blob = self.blob(picture)
         elif picture.is_scaled:
             width = kernel.shape[1]

@@ -92,9 +92,9 @@ class NcnnEngine:
         """L [224, 224, 1] -> ab [224, 224, 2], a view."""
         inputs = self._numbers(vividness) | {INPUT: np.ascontiguousarray(L[None, :, :, 0])}
         extractor = network.create_extractor()
-        # ncnn reads these arrays where they are: `inputs` keeps them until it is done.
         for name, values in inputs.items():
-            extractor.input(name, self._ncnn.Mat(values))
+            # A copy that ncnn owns: layers work in place where nobody else reads.
+            extractor.input(name, self._ncnn.Mat(values).clone())
         code, out = extractor.extract(OUTPUT)
         if code != 0:
             raise RuntimeError(f"ncnn could not run the network: code {code}")

@@ -148,9 +148,10 @@ class SavedModelEngine:
         return self._vivid
 
     @property
-    def place(self) -> str:
-        """Its device as TensorFlow names it, "/GPU:1"."""
-        return self._place
+    def weights_on(self) -> str:
+        """The device that holds the weights, as TensorFlow names it: "GPU:1"."""
+        (place,) = {variable.device for variable in self._vivid.variables}
+        return place.partition("device:")[2]
 
     @property
     def device(self) -> str:
