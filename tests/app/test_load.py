@@ -1,7 +1,10 @@
 """Many clients at once."""
 
 import asyncio
+import io
+import json
 import re
+import zipfile
 from pathlib import Path
 
 import httpx
@@ -53,6 +56,29 @@ def test_64_at_once_are_all_answered_in_batches_as_if_each_were_alone(
         # A photo's colours do not depend on its company, to a rounding.
         difference = decoded(one.content).astype(int) - decoded(other.content)
         assert np.abs(difference).max() <= 1
+
+
+def test_a_request_with_many_photos_does_not_hold_up_a_single_one(start_server: Start) -> None:
+    server = start_server()
+    server.wait_ready()
+    many = [("file", (f"{i}.jpg", each)) for i, each in enumerate(photos(64))]
+
+    async def scenario() -> tuple[httpx.Response, httpx.Response, int]:
+        async with httpx.AsyncClient(base_url=server.url, timeout=300) as client:
+            large = asyncio.create_task(client.post(COLORIZE, files=many))
+            while (await client.get("/models")).json()["load"]["accepted"] < 64:
+                pass
+            single = await client.post(COLORIZE, files={"file": photos(1)[0]})
+            done = (await client.get("/models")).json()["load"]["photos"]
+            return single, await large, done
+
+    single, large, done = asyncio.run(scenario())
+    assert single.status_code == large.status_code == 200
+    # What was under way already, and its own batch; most of the 64 came after it.
+    assert done <= 40
+    with zipfile.ZipFile(io.BytesIO(large.content)) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+        assert [photo["status"] for photo in manifest["photos"]] == [200] * 64
 
 
 def test_health_answers_while_photos_are_worked_on(server: Server) -> None:
