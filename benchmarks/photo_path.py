@@ -18,18 +18,23 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 from PIL import Image
 
+from app.colorizer import recolor
 from app.images.limits import inspect
-from app.images.photo import Float, Photo
+from app.images.photo import Float, Photo, Striped
+from app.images.png import PngWriter
 from app.pipeline import _decode, _finish
 from model_store.contract import NETWORK_SIZE, GuidedFilter
 from model_store.lab import srgb_to_lab
@@ -102,6 +107,10 @@ def path_steps(data: bytes, ab: Float) -> dict[str, Callable[[], object]]:
     header = inspect(data, max_pixels=10**9, max_side=10**6)
     photo: Photo = _decode(data, header, "png")[0]
     file = np.frombuffer(data, np.uint8)
+
+    def colours() -> Striped:
+        return recolor(photo, ab, "guided", GUIDED)
+
     result = cv2.imdecode(
         np.frombuffer(_finish(photo, ab, "guided", GUIDED, "png"), np.uint8), cv2.IMREAD_UNCHANGED
     )
@@ -109,6 +118,7 @@ def path_steps(data: bytes, ab: Float) -> dict[str, Callable[[], object]]:
     return {
         "OpenCV decode": lambda: cv2.imdecode(file, cv2.IMREAD_UNCHANGED),
         "decode": lambda: _decode(data, header, "png"),
+        "colour, without encoding": lambda: list(map(len, colours().strips)),
         "OpenCV encode": lambda: cv2.imencode(".png", result),
         "colour and encode": lambda: _finish(photo, ab, "guided", GUIDED, "png"),
     }
@@ -166,6 +176,16 @@ def encoders(bgr: NDArray[np.uint8]) -> dict[str, Callable[[], Any]]:
         Image.fromarray(rgb).save(buffer, "PNG", compress_level=1)
         return buffer.getvalue()
 
+    def ours(compressor: Callable[[], Any]) -> Callable[[], Any]:
+        def encode() -> bytes:
+            writer = PngWriter(rgb.shape[1], rgb.shape[0], 3, np.uint8)
+            writer._compressor = compressor()
+            for i in range(0, len(rgb), 64):
+                writer.write(rgb[i : i + 64])
+            return writer.finish()
+
+        return encode
+
     level, strategy = cv2.IMWRITE_PNG_COMPRESSION, cv2.IMWRITE_PNG_STRATEGY
     ways: dict[str, Callable[[], Any]] = {
         "OpenCV default": opencv(),
@@ -175,14 +195,23 @@ def encoders(bgr: NDArray[np.uint8]) -> dict[str, Callable[[], Any]]:
             level, 1, strategy, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY
         ),
         "Pillow level 1": pillow,
+        "PngWriter, ISA-L level 0": ours(lambda: isal_zlib.compressobj(0)),
+        "PngWriter, ISA-L level 1 (fast)": ours(lambda: isal_zlib.compressobj(1)),
+        "PngWriter, ISA-L level 3": ours(lambda: isal_zlib.compressobj(3)),
+        "PngWriter, zlib level 1": ours(lambda: zlib.compressobj(1)),
+        "PngWriter, zlib level 6": ours(lambda: zlib.compressobj(6)),
+        "PngWriter, zlib level 9 (small)": ours(lambda: zlib.compressobj(9)),
     }
+    if find_spec("zlib_ng"):
+        zlib_ng = import_module("zlib_ng.zlib_ng")
+        ways["PngWriter, zlib-ng level 1"] = ours(lambda: zlib_ng.compressobj(1))
+        ways["PngWriter, zlib-ng level 2"] = ours(lambda: zlib_ng.compressobj(2))
+        ways["PngWriter, zlib-ng level 6"] = ours(lambda: zlib_ng.compressobj(6))
     if find_spec("imagecodecs"):
-        import imagecodecs  # type: ignore[import-not-found,unused-ignore]
-
+        imagecodecs = import_module("imagecodecs")
         ways["imagecodecs level 1"] = lambda: imagecodecs.png_encode(rgb, level=1)
     if find_spec("fpng"):
-        import fpng  # type: ignore[import-not-found,unused-ignore]
-
+        fpng = import_module("fpng")
         ways["fpng"] = lambda: fpng.from_ndarray(rgb)
     return ways
 
