@@ -79,7 +79,8 @@ CONTENDERS = (
     Contender(
         "ray-serve", "Ray Serve", "ray", "ray",
         ("-m", "benchmarks.peers.with_ray_serve", "{port}"),
-        settings={"RAY_USAGE_STATS_ENABLED": "0", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"},
+        settings={"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled",
+                  "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"},
     ),
     Contender(
         "fastapi", "plain FastAPI", "fastapi", "fastapi",

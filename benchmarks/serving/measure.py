@@ -15,7 +15,7 @@ from benchmarks.serving.load import Answers, closed_loop, open_loop
 from benchmarks.serving.photos import CONTENT_TYPE, Size
 from benchmarks.serving.processes import Tree
 
-READY_S = 240
+READY_S = 480
 OVERDRIVE = 1.3  # of what the server did in a closed loop
 SATURATED = 0.95  # a server that answers more than this share of what is sent could do more
 SHARES = {"half": 0.5, "high": 0.8}
