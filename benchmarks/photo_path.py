@@ -200,7 +200,9 @@ def encoders(bgr: NDArray[np.uint8]) -> dict[str, Callable[[], Any]]:
         "PngWriter, ISA-L level 3": ours(lambda: isal_zlib.compressobj(3)),
         "PngWriter, zlib level 1": ours(lambda: zlib.compressobj(1)),
         "PngWriter, zlib level 6": ours(lambda: zlib.compressobj(6)),
-        "PngWriter, zlib level 9 (small)": ours(lambda: zlib.compressobj(9)),
+        "PngWriter, zlib level 6, filtered (small)": ours(
+            lambda: zlib.compressobj(6, zlib.DEFLATED, 15, 9, zlib.Z_FILTERED)
+        ),
     }
     if find_spec("zlib_ng"):
         zlib_ng = import_module("zlib_ng.zlib_ng")
