@@ -65,6 +65,8 @@ def _run(arguments: argparse.Namespace, profile: str, results: Results) -> None:
         raise SystemExit(f"Not installed: {', '.join(missing)}. `make bench` installs the peers.")
     if arguments.fresh:
         results.path.unlink(missing_ok=True)
+        for reference in (RUNS / "photos").glob("*.png"):
+            reference.unlink()
     if not results.has(kind="run", profile=profile):
         if results.records():
             raise SystemExit(f"{results.path} is of another profile: give --fresh or --results.")

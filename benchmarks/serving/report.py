@@ -80,6 +80,11 @@ class Figures:
                 out[status] = out.get(status, 0) + count
         return out
 
+    def apart(self, contender: str) -> float:
+        """Mean difference of its pixels from the first contender's, in 8-bit codes; the worst."""
+        mine = [cell for cell in self._cells if cell["contender"] == contender]
+        return max((float(cell.get("apart", {}).get("mean", 0)) for cell in mine), default=0.0)
+
     def sent(self, contender: str, size: str, step: str) -> int:
         """Requests of all rounds."""
         return sum(int(cell[step]["sent"]) for cell in self.cells(contender, size))
@@ -91,6 +96,7 @@ def page(records: list[Record]) -> str:
     parts = [
         "# Benchmarks: serving side by side",
         _about(figures),
+        _pixels(figures),
         "## What the figures say",
         "\n".join(f"- {sentence}" for sentence in verdicts(figures)),
         "## The engines alone",
@@ -117,6 +123,15 @@ def _about(figures: Figures) -> str:
         f" TensorFlow {run['tensorflow']}; {versions}. Rounds: {figures.rounds}, interleaved;"
         " a figure is the mean of the rounds with the lowest and the highest in brackets."
     )
+
+
+def _pixels(figures: Figures) -> str:
+    apart = {c.title: figures.apart(c.name) for c in figures.contenders}
+    told = [f"{title} by {value:.2f}" for title, value in apart.items() if value >= 0.005]
+    same = "with the same pixels, to less than 0.005 8-bit codes on the mean."
+    if not told:
+        return f"All answer {same}"
+    return f"Other pixels than the first contender's: {', '.join(told)} codes; the others {same}"
 
 
 def _table(head: list[str], rows: Iterable[list[str]]) -> str:
