@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.batching import Batcher, Float
+from app.batching import Batcher, Float, Inference
 from app.errors import Busy, EngineFailed, NotReady
 
 
@@ -221,7 +221,7 @@ def test_no_mix_of_requests_and_models_exceeds_the_limit(limit: int) -> None:
     async def scenario() -> None:
         random = np.random.default_rng(limit)
         batcher, models = Batcher(1000), [Held(limit), Held(limit)]
-        tasks = []
+        tasks: list[asyncio.Task[Inference]] = []
         for request in range(40):
             model = models[random.integers(2)]
             for _ in range(random.integers(1, 3 * limit + 1)):
