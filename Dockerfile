@@ -38,8 +38,11 @@ ENV PATH=/opt/chromaserve/bin:/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     HOME=/tmp \
+    CHROMASERVE_ENGINE_CACHE=/cache \
     CHROMASERVE_HOST=0.0.0.0 \
     CHROMASERVE_PORT=8000
+# Converted models: with a volume here, only the first start of all converts.
+RUN install --directory --owner 10001 --group 10001 /cache
 # A number, not a name: orchestrators can then see that it is not root.
 USER 10001:10001
 WORKDIR /tmp
