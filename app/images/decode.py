@@ -32,7 +32,8 @@ def decode(data: bytes, header: Header) -> Photo:
             planes.add(start, *pixels(start, stop))
         del pixels
         # OpenCV and Pillow turn a TIFF upright.
-        orientation = 1 if header.format == "TIFF" else _orientation(image)
+        as_is = header.format == "TIFF" or (header.format == "PNG" and not _may_turn(data))
+        orientation = 1 if as_is else _orientation(image)
     return planes.photo(orientation)
 
 
@@ -67,6 +68,16 @@ class _Planes:
         if self._alpha is not None:
             self._alpha = upright(self._alpha, orientation)
         return Photo(self._grey, self._alpha, self._depth, thumbnail)
+
+
+def _may_turn(png: bytes) -> bool:
+    """Whether a PNG has a chunk that may hold EXIF; Pillow would decode all pixels to tell."""
+    at = 8
+    while at + 8 <= len(png):
+        if png[at + 4 : at + 8] in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+            return True
+        at += 12 + int.from_bytes(png[at : at + 4], "big")
+    return False
 
 
 def _orientation(image: Image.Image) -> int:

@@ -139,11 +139,12 @@ def _wide_colours(data: bytes, image: Image.Image, header: Header) -> Strips:
     if bgr.dtype != np.uint16 or bgr.ndim != 3 or bgr.shape[2] not in (3, 4):
         raise UnsupportedSamples("Save the photo with 8 bits a channel and send it again.")
     pixels = cast(NDArray[np.uint16], bgr)
+    order = cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGB
     opaque = pixels.shape[2] == 3 or image.mode == "RGB"
     associated = _tag(image, _TIFF_EXTRA_SAMPLES) == _ASSOCIATED
 
     def strips(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
-        rgb = np.ascontiguousarray(pixels[start:stop, :, 2::-1])
+        rgb = cast(NDArray[np.uint16], cv2.cvtColor(pixels[start:stop], order))
         if opaque:
             return rgb, None
         alpha = pixels[start:stop, :, 3]
