@@ -48,10 +48,8 @@ class Answers:
         ends = np.sort(np.add(self.began_s, self.took_s))
         order = np.arange(len(ends))
         steady = (ends >= STEADY_FROM * seconds) & (ends <= seconds)
-        if steady.sum() < 4:  # too few large photos: all of them, the queue's end too
-            steady = np.ones(len(ends), bool)
-        if steady.sum() < 2:
-            return 0.0
+        if steady.sum() < 4:  # too few for a line: all of them over all the time that they took
+            return len(ends) / float(ends[-1]) if len(ends) else 0.0
         return float(np.polyfit(ends[steady], order[steady], 1)[0])
 
 
