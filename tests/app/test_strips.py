@@ -1,10 +1,13 @@
 """Work in strips: no seams, and the same as on the whole photo at once."""
 
+import struct
+import zlib
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from app.colorizer import recolor
 from app.images.decode import decode
@@ -76,6 +79,19 @@ def test_a_thumbnail_from_strips_is_that_of_the_whole(shape: tuple[int, int]) ->
     for i in range(0, shape[0], 37):
         thumbnail.add(i, plane[i : i + 37])
     np.testing.assert_allclose(thumbnail.finish(), squeeze(plane, 224, 224), atol=1e-3)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before the pixels", "after them"])
+def test_a_16_bit_png_is_turned_by_its_exif(late: bool) -> None:
+    pixels = load("chelsea.png").astype(np.uint16) * 257
+    data, exif = png16(pixels), Image.Exif()
+    exif[0x0112] = 6
+    content = b"eXIf" + exif.tobytes().removeprefix(b"Exif\0\0")
+    length, checksum = len(content) - 4, zlib.crc32(content)
+    at = len(data) - 12 if late else data.index(b"IDAT") - 4
+    data = data[:at] + struct.pack(">I", length) + content + struct.pack(">I", checksum) + data[at:]
+    photo = decode(data, inspect(data, max_pixels=10**7, max_side=10**4))
+    np.testing.assert_array_equal(photo.grey, np.rot90(srgb_to_grey(pixels), -1))
 
 
 def test_16_bits_become_8_in_jpeg() -> None:
