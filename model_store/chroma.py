@@ -90,26 +90,20 @@ class Enlarged:
         y = np.clip((np.arange(rows) + 0.5) * height / rows - 0.5, 0, height - 1)
         self._upper = np.minimum(y.astype(np.intp), max(height - 2, 0))
         self._weight = y - self._upper
-        self._wide: dict[int, Float] = {}
 
     def strip(self, start: int, stop: int) -> list[Float]:
         """Rows start to stop of every plane: K of float32 [stop - start, columns]."""
-        count = self._planes.shape[1]
-        out = np.empty((count, stop - start, self._columns), np.float32)
+        first, last = int(self._upper[start]), int(self._upper[stop - 1]) + 1
+        small = self._planes[first : last + 1]  # one row alone where the planes have no more
+        count, planes, width = small.shape
+        wide = squeeze(small.reshape(-1, width), count * planes, self._columns)
+        wide = wide.reshape(count, planes, self._columns)
+        steps = np.diff(wide, axis=0) if count > 1 else np.zeros_like(wide)
+        out = np.empty((planes, stop - start, self._columns), np.float32)
         for i in range(start, stop):
-            upper, step = self._between(int(self._upper[i]))
-            cv2.scaleAdd(step, self._weight[i], upper, dst=out[:, i - start])
+            k = self._upper[i] - first
+            cv2.scaleAdd(steps[k], self._weight[i], wide[k], dst=out[:, i - start])
         return list(out)
-
-    def _between(self, k: int) -> tuple[Float, Float]:
-        """Row k of the small planes at full width, and what the next one has over it."""
-        if k not in self._wide:
-            lower = min(k + 1, len(self._planes) - 1)
-            pair = [
-                squeeze(self._planes[j], len(self._planes[j]), self._columns) for j in (k, lower)
-            ]
-            self._wide = {k: np.stack([pair[0], pair[1] - pair[0]])}
-        return self._wide[k][0], self._wide[k][1]
 
 
 def check_planes(ab: Float, L: Float) -> None:
@@ -125,13 +119,19 @@ def _coefficients(guide: Float, ab: Float, radius: int, eps: float) -> Float:
     height, width = guide.shape
     window = tuple(2 * max(1, round(radius * n / NETWORK_SIZE)) + 1 for n in (width, height))
 
-    def mean(x: NDArray[np.float64]) -> NDArray[np.float64]:
-        boxed = cv2.boxFilter(x, -1, window, borderType=cv2.BORDER_REFLECT)
-        return np.asarray(boxed, np.float64).reshape(x.shape)
+    def mean(*planes: Float) -> list[Float]:
+        boxed = cv2.boxFilter(cv2.merge(planes), -1, window, borderType=cv2.BORDER_REFLECT)
+        return [np.asarray(plane, np.float32) for plane in cv2.split(boxed)]
 
-    # In float64: the variance is a difference of two nearly equal means.
-    i, p = guide.astype(np.float64)[:, :, np.newaxis], ab.astype(np.float64)
-    mean_i, mean_p = mean(i), mean(p)
-    slope = (mean(i * p) - mean_i * mean_p) / (mean(i * i) - mean_i**2 + eps)
-    offset = mean_p - slope * mean_i
-    return mean(np.concatenate([slope, offset], axis=2)).astype(np.float32)
+    # Around the middle, so that float32 is enough for the difference of two nearly equal means.
+    i = guide - np.float32(0.5)
+    a, b = np.moveaxis(ab, 2, 0)
+    mean_i, variance, *means = mean(i, i * i, a, b, i * a, i * b)
+    variance -= mean_i * mean_i
+    variance += np.float32(eps)
+    slopes: list[Float] = []
+    offsets: list[Float] = []
+    for mean_p, mean_ip in zip(means[:2], means[2:], strict=True):
+        slopes.append(np.asarray((mean_ip - mean_i * mean_p) / variance, np.float32))
+        offsets.append((mean_p - slopes[-1] * (mean_i + 0.5)).astype(np.float32, copy=False))
+    return np.asarray(cv2.merge(mean(*slopes, *offsets)), np.float32)

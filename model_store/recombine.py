@@ -87,6 +87,8 @@ def _for_f(model: Float) -> Float:
 
     f(X) = f(Y) + a / 500, f(Z) = f(Y) − b / 200, and L = 116·f(Y) − 16.
     """
-    scale = np.array([1 / 500, -1 / 200], np.float32)
-    slope, offset = model[:, :, :2] * scale, model[:, :, 2:] * scale
-    return np.concatenate([1 + 116 * slope, offset - 16 * slope], axis=2)
+    a, b = 1 / 500, -1 / 200
+    matrix = np.array(
+        [[116 * a, 0, 0, 0, 1], [0, 116 * b, 0, 0, 1], [-16 * a, 0, a, 0, 0], [0, -16 * b, 0, b, 0]]
+    )
+    return np.asarray(cv2.transform(model, matrix), np.float32)
