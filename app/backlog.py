@@ -36,11 +36,11 @@ class Ticket:
             return None
         return max(0.0, self.deadline_s - (time.perf_counter() - self.since))
 
-    def done(self, pixels: int) -> None:
-        """One photo is done, well or not."""
+    def done(self, pixels: int, *, colorized: bool = False) -> None:
+        """One photo is done; only of one that was colorized the time it took says something."""
         self.left -= 1
         self.pixels_left -= pixels
-        if self.photos == 1:
+        if colorized and self.photos == 1:
             self._backlog.learn(self._foreseen_s, time.perf_counter() - self.since)
 
     def close(self) -> None:

@@ -95,12 +95,15 @@ class PhotoRun:
         return self._running.popleft().result()
 
     async def _outcome(self, upload: Upload) -> Outcome:
+        colorized = False
         try:
-            return await self._pipeline.colorize(self._body, upload, self._order, self._ticket)
+            result = await self._pipeline.colorize(self._body, upload, self._order, self._ticket)
+            colorized = True
+            return result
         except Exception as error:
             return error
         finally:
-            self._ticket.done(upload.pixels)
+            self._ticket.done(upload.pixels, colorized=colorized)
 
     async def close(self) -> None:
         """Stop, and give back all memory; harmless when everything was received."""

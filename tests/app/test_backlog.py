@@ -97,6 +97,22 @@ def test_estimates_follow_what_waits_really_were() -> None:
     assert accepted.wait_s() == pytest.approx(6, rel=0.01)
 
 
+def test_photos_that_fail_at_once_say_nothing_of_waits() -> None:
+    accepted = backlog()
+    for _ in range(30):
+        accepted.accept([MEGAPIXEL])
+    before = accepted.wait_s()
+    for _ in range(100):
+        ticket = accepted.accept([MEGAPIXEL])
+        ticket.done(MEGAPIXEL)
+        ticket.close()
+    assert accepted.wait_s() == before
+    ticket = accepted.accept([MEGAPIXEL])
+    ticket.done(MEGAPIXEL, colorized=True)  # far sooner than foreseen
+    ticket.close()
+    assert accepted.wait_s() < before
+
+
 def test_nothing_known_yet_lets_requests_in() -> None:
     fresh = Backlog(Pace(threads=1), max_photos=64, max_wait_s=1)
     fresh.accept([MEGAPIXEL] * 64, deadline_s=1)
