@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from app.engines import Engine
+from app.engines.agreement import probes
 from app.engines.choose import load_engines
 from app.memory import return_freed
 from app.settings import Settings
-from model_store.contract import NETWORK_SIZE, ModelDescription
+from model_store.contract import ModelDescription
 from model_store.errors import ModelCorrupt, ModelNotFound, ModelStoreError
 from model_store.store import BUNDLED_ROOT, ModelStore, ModelVersion
 
@@ -80,7 +81,7 @@ class Models:
         try:
             return self._use(number)
         except KeyError:
-            return self._load(selector)
+            return self._load(number)
 
     def reload(self, *, again: bool = True) -> LoadedModel:
         """Make the version that the settings name now the default.
@@ -119,10 +120,8 @@ class Models:
                 rows.append((version, None, str(error)))
         return rows
 
-    def _load(self, selector: str) -> LoadedModel:
+    def _load(self, selector: str | int) -> LoadedModel:
         with self._loading:
-            if selector.isdecimal() and int(selector) in self._loaded:
-                return self._use(int(selector))
             model = self.store.resolve(selector)
             if model.version in self._loaded:
                 return self._use(model.version)
@@ -166,7 +165,8 @@ class Models:
         """Forget what was not used for longest until `limit` versions are left."""
         kept = self.default.version if self.default else None
         while len(self._loaded) > limit:
-            oldest = next(version for version in self._loaded if version != kept)
+            # A copy: requests move what they use to the end meanwhile, without the lock.
+            oldest = next(version for version in list(self._loaded) if version != kept)
             del self._loaded[oldest]
             log.info("unloaded model %d", oldest)
             return_freed()
@@ -178,11 +178,8 @@ def _check_answer(engine: Engine, model: ModelVersion) -> None:
     Raises:
         ModelCorrupt: the answer is not finite, or far outside of Lab.
     """
-    L = np.linspace(0, 100, NETWORK_SIZE**2, dtype=np.float32)
-    ab = engine.infer(
-        L.reshape(1, NETWORK_SIZE, NETWORK_SIZE, 1),
-        np.array([model.description.default_vividness], np.float32),
-    )
+    L, vividness = probes()
+    ab = engine.infer(L[:1], vividness[:1])
     if not (np.abs(ab) < _MOST_CHROMA).all():  # false for what is not a number, too
         raise ModelCorrupt(f"{model.path} answers a test photo with ab that are no colours.")
 

@@ -144,7 +144,7 @@ async def _read_multipart(
         form = await parser.parse()
     except MultiPartException as error:
         if error.message.startswith("Too many files"):
-            raise _too_many(settings) from error
+            raise too_many_photos(settings.max_photos) from error
         raise MalformedBody(f"{error.message.rstrip('.')}. {_HOW}") from error
     except (UnicodeError, ValueError, KeyError) as error:
         raise MalformedBody(f"The multipart body cannot be taken apart. {_HOW}") from error
@@ -163,7 +163,7 @@ async def _read_multipart(
     if not [upload for upload in uploads if upload.data or upload.name]:
         raise NoPhoto(f"The request holds no photo. {_HOW}")
     if len(uploads) > settings.max_photos:
-        raise _too_many(settings)
+        raise too_many_photos(settings.max_photos)
     return uploads, fields
 
 
@@ -174,8 +174,8 @@ async def _taken(file: UploadFile) -> Upload:
     return Upload(file.filename or None, data)
 
 
-def _too_many(settings: Settings) -> TooManyPhotos:
+def too_many_photos(limit: int) -> TooManyPhotos:
+    """The error for a request that holds more photos than one may."""
     return TooManyPhotos(
-        f"A request may hold {settings.max_photos} photos at most. Send the rest in another.",
-        limit=settings.max_photos,
+        f"A request may hold {limit} photos at most. Send the rest in another.", limit=limit
     )

@@ -88,7 +88,7 @@ class ModelStore:
                 problems.append(f"{name} is not listed")
             elif found[name].is_symlink() or not found[name].is_file():
                 problems.append(f"{name} is not a plain file")
-            elif _sha256(found[name]) != listed[name]:
+            elif sha256_of(found[name]) != listed[name]:
                 problems.append(f"{name} has changed")
         if problems:
             raise ModelCorrupt(
@@ -121,7 +121,7 @@ class ModelStore:
         try:
             shutil.copytree(source_dir, hidden, copy_function=shutil.copyfile)
             (hidden / _DESCRIPTION).unlink(missing_ok=True)
-            files = {name: _sha256(path) for name, path in _files(hidden).items()}
+            files = {name: sha256_of(path) for name, path in _files(hidden).items()}
             for folder, _, names in os.walk(hidden, topdown=False):
                 # A source made by tempfile is its owner's alone: take the store's permissions.
                 Path(folder).chmod(self.folder.stat().st_mode)
@@ -225,7 +225,8 @@ def _files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

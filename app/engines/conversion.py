@@ -18,7 +18,7 @@ from typing import Any
 
 import app
 from app.engines import EngineUnusable
-from model_store.store import ModelVersion
+from model_store.store import ModelVersion, sha256_of
 
 log = logging.getLogger("app.engine")
 
@@ -115,7 +115,7 @@ def _make(model: ModelVersion, folder: Path, threads: int, max_batch: int) -> Re
         raise EngineUnusable(f"the conversion failed: {reason}") from error
     except (OSError, subprocess.TimeoutExpired, ValueError, TypeError, IndexError) as error:
         raise EngineUnusable(f"the conversion failed: {error}") from error
-    report = replace(report, files={path.name: _sha256(path) for path in folder.iterdir()})
+    report = replace(report, files={path.name: sha256_of(path) for path in folder.iterdir()})
     (folder / _REPORT).write_text(json.dumps(report.to_dict(), indent=2) + "\n", "utf-8")
     return report
 
@@ -138,7 +138,7 @@ def _read(place: Path) -> Report | None:
     try:
         report = _report(json.loads((place / _REPORT).read_text("utf-8")))
         for name, sha256 in report.files.items():
-            if _sha256(place / name) != sha256:
+            if sha256_of(place / name) != sha256:
                 raise ValueError(f"{name} has changed")
     except FileNotFoundError as error:
         if place.exists():
@@ -187,8 +187,3 @@ def _processor() -> str:
 
 def _user_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "chromaserve"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

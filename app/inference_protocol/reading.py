@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from app.errors import InvalidOptions, InvalidTensor, TooManyPhotos, invalid_options
+from app.errors import InvalidOptions, InvalidTensor, invalid_options
 from app.inference_protocol.catalogue import LIGHTNESS, NETWORK, VIVIDNESS, ProtocolModel
 from app.inference_protocol.message import Message
 from app.inference_protocol.tensors import Float, read_bytes, read_floats, rows
 from app.options import Options
+from app.uploads import too_many_photos
 
 _MICROSECONDS = 1_000_000
 
@@ -51,10 +52,7 @@ def check(message: Message, model: ProtocolModel, max_photos: int) -> int:
     if set(counts.values()) != {photos}:
         raise InvalidTensor(f"The inputs are for different numbers of photos: {counts}.")
     if photos > max_photos:
-        raise TooManyPhotos(
-            f"A request may hold {max_photos} photos at most. Send the rest in another.",
-            limit=max_photos,
-        )
+        raise too_many_photos(max_photos)
     return photos
 
 
