@@ -51,4 +51,5 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=2m --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['CHROMASERVE_PORT'] + '/readyz', timeout=4)"]
 # The exec form: the service is process 1 and gets SIGTERM itself.
-ENTRYPOINT ["chromaserve-serve"]
+ENTRYPOINT ["chromaserve"]
+CMD ["serve"]

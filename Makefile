@@ -30,7 +30,7 @@ RUN   := $(VENV)/.serve-installed
 DEV   := $(VENV)/.test-installed
 TRAIN := $(BIN)/python -m training
 FIT    = --config $(CONFIG) --photos $(PHOTOS) --run $(RUNS)
-CODE  := app model_store training tests benchmarks
+CODE  := app chromaserve model_store training tests benchmarks
 UV    := build/lock/bin/uv
 PEERS := fastapi litserve bentoml ray
 LOCK  := $(UV) pip compile pyproject.toml --universal --python-version 3.$(MIN_PYTHON) \
@@ -65,8 +65,9 @@ lock: $(UV) ## write requirements/*.lock from pyproject.toml (ARGS=--upgrade for
 	$(LOCK) $(ARGS) -o requirements/runtime.lock
 	$(LOCK) $(ARGS) -c requirements/runtime.lock --extra gpu -o requirements/gpu.lock
 	$(LOCK) $(ARGS) -c requirements/runtime.lock --extra otel -o requirements/otel.lock
-	$(LOCK) $(ARGS) -c requirements/otel.lock --extra otel --extra train --extra dev \
-		-o requirements/dev.lock
+	$(LOCK) $(ARGS) -c requirements/otel.lock --extra ray -o requirements/ray.lock
+	$(LOCK) $(ARGS) -c requirements/ray.lock --extra otel --extra ray --extra train --extra docs \
+		--extra dev -o requirements/dev.lock
 
 train: $(DEV) ## make a model from PHOTOS by CONFIG, its work in RUNS (see docs/training.md)
 	$(TRAIN) scan $(FIT) && $(TRAIN) cache $(FIT)

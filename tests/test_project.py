@@ -17,9 +17,14 @@ from app.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PACKAGES = ("app", "model_store", "training")
+PACKAGES = ("app", "chromaserve", "model_store", "training")
 # What a package may not import: the service runs without training, and both rest on the store.
-WALLS = {"app": {"training"}, "model_store": {"app", "training"}, "training": {"app"}}
+WALLS = {
+    "app": {"training"},
+    "chromaserve": {"training"},
+    "model_store": {"app", "training"},
+    "training": {"app"},
+}
 SOURCES = ROOT / "samples" / "SOURCES.md"
 
 
@@ -82,9 +87,12 @@ DISTRIBUTIONS = {
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
     "keras": "tensorflow",
+    "imageio_ffmpeg": "imageio-ffmpeg",
+    "kubernetes_validate": "kubernetes-validate",
     "opentelemetry": "opentelemetry-api",
     "prometheus_client": "prometheus-client",
     "pydantic_settings": "pydantic-settings",
+    "yaml": "pyyaml",
     "skimage": "scikit-image",
     "starlette": "fastapi",
 }
@@ -93,10 +101,11 @@ DISTRIBUTIONS = {
 @pytest.mark.parametrize(
     ("package", "extras"),
     [
-        ("app", ["otel"]),
+        ("app", ["otel", "ray"]),
+        ("chromaserve", []),
         ("model_store", []),
         ("training", ["train", "evaluate"]),
-        ("tests", ["train", "dev", "otel"]),
+        ("tests", ["train", "dev", "otel", "ray", "docs"]),
         ("benchmarks", ["train", "dev"]),
     ],
 )
@@ -111,7 +120,7 @@ def test_imports_are_declared_as_dependencies(package: str, extras: list[str]) -
 
 def test_every_dependency_says_why_it_is_there() -> None:
     text = (ROOT / "pyproject.toml").read_text()
-    for section in (None, "gpu", "train", "otel", "dev"):
+    for section in (None, "gpu", "train", "otel", "ray", "docs", "dev"):
         for name in declared(section):
             assert re.search(rf'^ +"{re.escape(name)}\b.*", +# \w.+$', text, re.MULTILINE), name
 
@@ -122,7 +131,8 @@ def test_every_dependency_says_why_it_is_there() -> None:
         ("runtime", [None]),
         ("gpu", [None, "gpu"]),
         ("otel", [None, "otel"]),
-        ("dev", [None, "train", "dev", "otel"]),
+        ("ray", [None, "ray"]),
+        ("dev", [None, "train", "dev", "otel", "ray", "docs"]),
     ],
 )
 def test_locks_pin_every_dependency_by_hash(lock: str, sections: list[str | None]) -> None:
@@ -142,6 +152,7 @@ def test_locks_agree_on_versions() -> None:
     assert pins("runtime") <= pins("dev")
     assert pins("runtime") <= pins("gpu")
     assert pins("runtime") <= pins("otel") <= pins("dev")
+    assert pins("runtime") <= pins("ray") <= pins("dev")
 
 
 def test_licence_and_attribution_of_the_weights() -> None:

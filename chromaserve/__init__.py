@@ -1,0 +1,1 @@
+"""Colorize photos, here or on a server: what other programs import."""
