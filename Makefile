@@ -69,7 +69,7 @@ lock: $(UV) ## write requirements/*.lock from pyproject.toml (ARGS=--upgrade for
 	$(LOCK) $(ARGS) -c requirements/ray.lock --extra otel --extra ray --extra train --extra docs \
 		--extra dev -o requirements/dev.lock
 
-train: $(DEV) ## make a model from PHOTOS by CONFIG, its work in RUNS (see docs/training.md)
+train: $(DEV) ## make a model from PHOTOS by CONFIG, its work in RUNS (see docs/how-to/training.md)
 	$(TRAIN) scan $(FIT) && $(TRAIN) cache $(FIT)
 	$(TRAIN) fit $(FIT) --config $(BASE) --run runs/base --cache $(RUNS)/cache
 	$(TRAIN) fit $(FIT) $(ARGS)
@@ -77,11 +77,11 @@ train: $(DEV) ## make a model from PHOTOS by CONFIG, its work in RUNS (see docs/
 publish: $(DEV) ## make RUNS the next version of the bundled model, measured on PHOTOS
 	$(TRAIN) publish $(FIT) $(ARGS)
 
-ablation: $(DEV) ## measure what each step of the recipe brings, write docs/ablation.md (PHOTOS, ARGS)
+ablation: $(DEV) ## measure what each step of the recipe brings, write docs/measurements/ablation.md (PHOTOS, ARGS)
 	$(TRAIN) ablation --config training/configs/ablation.toml --photos $(PHOTOS) \
 		--run runs/ablation --cache $(RUNS)/cache $(ARGS)
 
-thesis: $(DEV) ## train and measure the thesis's four models, write docs/thesis.md (PHOTOS, ARGS)
+thesis: $(DEV) ## train and measure the thesis's four models, write docs/measurements/thesis.md (PHOTOS, ARGS)
 	$(TRAIN) thesis --photos $(PHOTOS) $(ARGS)
 
 evaluate: $(DEV) ## measure the bundled model on PHOTOS, or another (ARGS="--store FOLDER")
@@ -91,7 +91,7 @@ picture: $(DEV) ## draw the results picture of the README from the sample photos
 	$(TRAIN) evaluate samples/colour --out runs/picture --sheet-photos 8
 	mkdir -p docs/images && cp runs/picture/contact_sheet.png docs/images/results.png
 
-bench: $(DEV) $(if $(filter serving,$(BENCH)),$(PEERS:%=build/peers/%/.installed)) ## compare with other servers, write docs/benchmarks.md (ARGS=--quick; BENCH=soak and others)
+bench: $(DEV) $(if $(filter serving,$(BENCH)),$(PEERS:%=build/peers/%/.installed)) ## compare with other servers, write docs/measurements/benchmarks.md (ARGS=--quick; BENCH=soak and others)
 	$(BIN)/python -m benchmarks.$(BENCH) $(ARGS)
 
 image: ## build the container image IMAGE (ARGS="--build-arg EXTRAS=gpu" for the GPU variant)

@@ -104,7 +104,7 @@ class NcnnEngine:
         network = self._ncnn.Net()
         network.opt.num_threads = threads
         network.opt.use_vulkan_compute = False
-        # Half the bits are no faster here, and differ by up to 3 ab (docs/engines.md).
+        # Half the bits are no faster here, and differ by up to 3 ab (docs/explanation/engines.md).
         for half in ("fp16_storage", "fp16_arithmetic", "fp16_packed", "bf16_storage"):
             setattr(network.opt, f"use_{half}", False)
         for load, name in ((network.load_param, PARAM), (network.load_model, WEIGHTS)):

@@ -1,6 +1,6 @@
 """chromaserve and its peers side by side: the same SavedModel, photos, load and machine.
 
-    make bench                     all of it, writes docs/benchmarks.md
+    make bench                     all of it, writes docs/measurements/benchmarks.md
     make bench ARGS=--quick        a few seconds each, to see whether all works
 
 Every server is started once a round and measured with each size of photo; rounds interleave the
@@ -28,7 +28,7 @@ from benchmarks.serving.report import page
 from benchmarks.serving.results import Results, describe_run
 
 RUNS = ROOT / "runs" / "bench"
-PAGE = ROOT / "docs" / "benchmarks.md"
+PAGE = ROOT / "docs" / "measurements" / "benchmarks.md"
 QUICK_S = 4.0
 
 

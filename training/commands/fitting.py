@@ -27,12 +27,12 @@ def add_stages(add: AddStage) -> None:
     sub.add_argument("--run", default="runs/average", help="folder for the mean")
     sub = add_run_stage(add, "ablation", ablation_command, config="ablation", run="ablation")
     add_start(sub)
-    sub.add_argument("--out", type=Path, default=Path("docs/ablation.md"))
+    sub.add_argument("--out", type=Path, default=Path("docs/measurements/ablation.md"))
     sub = add_run_stage(add, "thesis", thesis_command, config="thesis", run="thesis")
     sub.add_argument("--epochs", type=int, help="in place of the configuration's [thesis] epochs")
     sub.add_argument("--pictures", type=Path, default=Path("samples/colour"),
                      help="photos that the document may show")  # fmt: skip
-    sub.add_argument("--document", type=Path, default=Path("docs/thesis.md"))
+    sub.add_argument("--document", type=Path, default=Path("docs/measurements/thesis.md"))
 
 
 def fusion_command(args: argparse.Namespace) -> None:
@@ -103,7 +103,7 @@ def fit_command(args: argparse.Namespace) -> None:
 
 
 def thesis_command(args: argparse.Namespace) -> None:
-    """Train the thesis's four models, measure them, and write docs/thesis.md."""
+    """Train the thesis's four models, measure them, and write docs/measurements/thesis.md."""
     from training.data import SUFFIXES
     from training.run import Run
     from training.thesis.document import document

@@ -54,8 +54,8 @@ def document(figures: Figures, images: str = "images") -> str:
         against_grey(figures),
         _models_table(figures),
         f"![The same photos by the four models]({images}/thesis-models.jpg)",
-        "Photos from `samples/` ([sources](../samples/SOURCES.md)) at their own size, by the best "
-        "weights, chroma enlarged bilinearly.",
+        "Photos from `samples/` ([sources](../../samples/SOURCES.md)) at their own size, by the "
+        "best weights, chroma enlarged bilinearly.",
         "## Accuracy as the thesis measures it",
         "Keras's \"accuracy\" on two channels: the share of pixels where the larger one of a and "
         "b is the same in answer and truth. Beside it: the better of the two constant answers. "
