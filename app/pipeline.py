@@ -5,6 +5,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,11 +15,11 @@ from app.backlog import Ticket
 from app.batching import Batcher, Inference
 from app.colorizer import prepare, recolor
 from app.errors import PhotoTimeout, kind_of
+from app.footprint import memory_needed
 from app.images.decode import decode
 from app.images.encode import Format, check_format, encode
 from app.images.limits import inspect
-from app.images.photo import Float, Header, Photo
-from app.images.png import PngLevel
+from app.images.photo import Float, Header, Photo, Pixels, Striped
 from app.metrics import Metrics
 from app.models import LoadedModel
 from app.pace import Pace
@@ -27,21 +29,7 @@ from app.telemetry import Timings
 from app.uploads import Body, Upload
 from model_store.contract import GuidedFilter, Postprocess
 
-# Peaks of decoding and encoding, rounded up; tests/app/test_memory.py measures them.
-BYTES_PER_PIXEL = {8: 8, 16: 12}
-WEBP_BYTES_PER_PIXEL = 12
-"""More, where the photo is a WebP."""
-TO_WEBP_BYTES_PER_PIXEL = {False: 4, True: 32}
-"""More, where the result is encoded as WebP without or with alpha."""
-BYTES_PER_PHOTO = 6 * 2**20
-"""For the network's input and output, and the fixed costs of decoders."""
-POSTPROCESS_BYTES: dict[Postprocess, int] = {
-    "none": 0,
-    "guided": 0,
-    "tv": 8 * 2**20,
-    "crf": 16 * 2**20,
-}
-"""More for what a method holds at its working size, whatever the photo's."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -122,11 +110,47 @@ class Pipeline:
         """
         try:
             async with self.attempt(ticket):
-                colored = await self._colorize(body, upload, order, ticket)
+                header = upload.header
+                if not isinstance(header, Header):
+                    raise header or ValueError("not looked at")
+                data, size, timings, share = await self._work(
+                    header,
+                    lambda: decode(upload.data, header),  # nothing else holds the bytes
+                    lambda: body.release(upload),
+                    partial(encode, output=order.format, level=self._settings.png_level),
+                    order,
+                    ticket,
+                )
+                share.shrink(len(data))
         finally:
             body.release(upload)
-        self.done(colored.timings, order.model, upload.pixels)
-        return colored
+        self.done(timings, order.model, upload.pixels)
+        return Colored(data, *size, timings, share)
+
+    async def colorize_pixels(
+        self, header: Header, read: Callable[[], Photo], order: Order, ticket: Ticket
+    ) -> tuple[Pixels, Share]:
+        """Colorize a photo that is in memory as pixels, and is to stay pixels.
+
+        Args:
+            header: what is known of it before `read`.
+            read: makes the photo, on a thread of the decoding stage.
+            order: what is wanted; its format is not looked at.
+            ticket: as for `colorize`.
+
+        Returns:
+            uint8 or uint16 [H, W, 3 or 4], and its share of the memory bound.
+
+        Raises:
+            ServiceError: as `colorize`.
+        """
+        async with self.attempt(ticket):
+            pixels, _, timings, share = await self._work(
+                header, read, lambda: None, Striped.pixels, order, ticket
+            )
+            share.shrink(pixels.nbytes)
+        self.done(timings, order.model, header.pixels)
+        return pixels, share
 
     @asynccontextmanager
     async def attempt(self, ticket: Ticket) -> AsyncIterator[None]:
@@ -166,11 +190,17 @@ class Pipeline:
                 " Try again when the service is less busy, or shrink the photo."
             ) from error
 
-    async def _colorize(self, body: Body, upload: Upload, order: Order, ticket: Ticket) -> Colored:
+    async def _work(
+        self,
+        header: Header,
+        read: Callable[[], Photo],
+        release: Callable[[], None],
+        write: Callable[[Striped], T],
+        order: Order,
+        ticket: Ticket,
+    ) -> tuple[T, tuple[int, int], Timings, Share]:
+        """What `write` makes of a photo, the photo's size, times, and memory still held."""
         start = time.perf_counter()
-        header = upload.header
-        if not isinstance(header, Header):
-            raise header or ValueError("not looked at")
         self._make_room_for(order.model)
         async with ticket.turn:
             place = await self.in_work.take(1)
@@ -179,26 +209,18 @@ class Pipeline:
                 share = await self.memory.take(needed)
         with place, share.until_failure():
             admitted = time.perf_counter()
-            photo, L = await self.decoding.run(ticket, _decode, upload.data, header, order.format)
-            body.release(upload)
+            photo, L = await self.decoding.run(ticket, _decode, read, order.format)
+            release()
             decoded = time.perf_counter()
             result = await self.infer(order.model, L, order.vividness, ticket, order.mirror)
             inferred = time.perf_counter()
             guided = order.model.description.guided_filter
-            data = await self.encoding.run(
-                ticket,
-                _finish,
-                photo,
-                result.ab,
-                order.postprocess,
-                guided,
-                order.format,
-                self._settings.png_level,
+            made = await self.encoding.run(
+                ticket, _finish, photo, result.ab, order.postprocess, guided, write
             )
-            share.shrink(len(data))
             done = time.perf_counter()
             timings = _timings(start, admitted, decoded, result, inferred, done)
-            return Colored(data, *photo.size, timings, share)
+            return made, photo.size, timings, share
 
     async def infer(
         self, model: LoadedModel, L: Float, vividness: float, flow: Hashable, mirror: bool = False
@@ -240,18 +262,8 @@ class Pipeline:
         self.in_work.total = max(self.in_work.total, enough)
 
 
-def memory_needed(header: Header, output: Format, method: Postprocess) -> int:
-    """Bytes that a photo takes at most, from decoding to the end of encoding."""
-    each = BYTES_PER_PIXEL[header.bits]
-    if header.format == "WEBP":
-        each += WEBP_BYTES_PER_PIXEL
-    if output == "webp":
-        each += TO_WEBP_BYTES_PER_PIXEL[header.alpha]
-    return BYTES_PER_PHOTO + POSTPROCESS_BYTES[method] + header.pixels * each
-
-
-def _decode(data: bytes, header: Header, output: Format) -> tuple[Photo, Float]:
-    photo = decode(data, header)
+def _decode(read: Callable[[], Photo], output: Format) -> tuple[Photo, Float]:
+    photo = read()
     check_format(photo, output)
     return photo, prepare(photo)
 
@@ -261,10 +273,9 @@ def _finish(
     ab: Float,
     method: Postprocess,
     guided: GuidedFilter,
-    output: Format,
-    level: PngLevel = "fast",
-) -> bytes:
-    return encode(recolor(photo, ab.astype(np.float32, copy=False), method, guided), output, level)
+    write: Callable[[Striped], T],
+) -> T:
+    return write(recolor(photo, ab.astype(np.float32, copy=False), method, guided))
 
 
 def _timings(

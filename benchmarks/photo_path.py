@@ -32,10 +32,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from app.colorizer import recolor
+from app.images.decode import decode
+from app.images.encode import encode
 from app.images.limits import inspect
 from app.images.photo import Float, Photo, Striped
 from app.images.png import PngWriter
-from app.pipeline import _decode, _finish
 from model_store.contract import NETWORK_SIZE, GuidedFilter
 from model_store.lab import srgb_to_lab
 
@@ -105,22 +106,20 @@ def added(*steps: list[tuple[float, float]]) -> list[float]:
 def path_steps(data: bytes, ab: Float) -> dict[str, Callable[[], object]]:
     """OpenCV's and our own ways through one photo."""
     header = inspect(data, max_pixels=10**9, max_side=10**6)
-    photo: Photo = _decode(data, header, "png")[0]
+    photo: Photo = decode(data, header)
     file = np.frombuffer(data, np.uint8)
 
     def colours() -> Striped:
         return recolor(photo, ab, "guided", GUIDED)
 
-    result = cv2.imdecode(
-        np.frombuffer(_finish(photo, ab, "guided", GUIDED, "png"), np.uint8), cv2.IMREAD_UNCHANGED
-    )
+    result = cv2.imdecode(np.frombuffer(encode(colours(), "png"), np.uint8), cv2.IMREAD_UNCHANGED)
     assert result is not None
     return {
         "OpenCV decode": lambda: cv2.imdecode(file, cv2.IMREAD_UNCHANGED),
-        "decode": lambda: _decode(data, header, "png"),
+        "decode": lambda: decode(data, header),
         "colour, without encoding": lambda: list(map(len, colours().strips)),
         "OpenCV encode": lambda: cv2.imencode(".png", result),
-        "colour and encode": lambda: _finish(photo, ab, "guided", GUIDED, "png"),
+        "colour and encode": lambda: encode(colours(), "png"),
     }
 
 
@@ -140,9 +139,9 @@ def print_peak(folder: Path) -> None:
     for name in ("small", "large"):
         data = (folder / name).read_bytes()
         header = inspect(data, max_pixels=10**9, max_side=10**6)
-        photo = _decode(data, header, "png")[0]
+        photo = decode(data, header)
         del data
-        _finish(photo, ab, "guided", GUIDED, "png")
+        encode(recolor(photo, ab, "guided", GUIDED), "png")
         status = Path("/proc/self/status").read_text()
         peaks.append(1024 * int(re.findall(r"VmHWM:\s+(\d+)", status)[0]))
     print(peaks[1] - peaks[0])

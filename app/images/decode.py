@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from app.images.limits import PIL_ERRORS, open_image
-from app.images.photo import Depth, Header, Photo, Pixels, strips, upright
-from app.images.pixels import open_pixels
+from app.images.photo import Depth, Header, Photo, Pixels, empty, strips, upright
+from app.images.pixels import Strips, open_pixels
 from app.images.thumbnail import Thumbnail
 from model_store.contract import NETWORK_SIZE
 from model_store.lab import srgb_to_grey, srgb_to_L
@@ -27,35 +27,40 @@ def decode(data: bytes, header: Header) -> Photo:
     with open_image(data, header.format) as image, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pixels = open_pixels(data, image, header)
-        planes = _Planes(image.height, image.width, np.uint16 if header.bits == 16 else np.uint8)
-        for start, stop in strips(image.height, image.width):
-            planes.add(start, *pixels(start, stop))
+        planes = Planes(image.height, image.width, np.uint16 if header.bits == 16 else np.uint8)
+        planes.fill(pixels)
         del pixels
         # OpenCV and Pillow turn a TIFF upright.
         as_is = header.format == "TIFF" or (header.format == "PNG" and not _may_turn(data))
-        orientation = 1 if as_is else _orientation(image)
+        orientation = 1 if as_is else exif_orientation(image)
     return planes.photo(orientation)
 
 
-class _Planes:
+class Planes:
     """What is kept of a photo, filled strip by strip."""
 
     def __init__(self, rows: int, columns: int, depth: Depth) -> None:
+        """Prepare for a photo of rows × columns whose colours are to be of this depth."""
         self._shape, self._depth = (rows, columns), depth
         self._grey: Pixels | None = None
         self._alpha: Pixels | None = None
         self._thumbnail = Thumbnail(rows, columns, NETWORK_SIZE, NETWORK_SIZE)
+
+    def fill(self, pixels: Strips) -> None:
+        """Take the whole photo."""
+        for start, stop in strips(*self._shape):
+            self.add(start, *pixels(start, stop))
 
     def add(self, start: int, colours: Pixels, alpha: Pixels | None) -> None:
         """Take rows from `start` on: grey [n, W] or sRGB [n, W, 3], and alpha [n, W]."""
         part = slice(start, start + len(colours))
         grey = colours if colours.ndim == 2 else srgb_to_grey(colours)
         if self._grey is None:
-            self._grey = _empty(self._shape, grey.dtype.type)
+            self._grey = empty(self._shape, grey.dtype.type)
         self._grey[part] = grey
         if alpha is not None:
             if self._alpha is None:
-                self._alpha = _empty(self._shape, self._depth)
+                self._alpha = empty(self._shape, self._depth)
             self._alpha[part] = _as_depth(alpha, self._depth)
         self._thumbnail.add(start, srgb_to_L(grey))
 
@@ -80,17 +85,13 @@ def _may_turn(png: bytes) -> bool:
     return False
 
 
-def _orientation(image: Image.Image) -> int:
+def exif_orientation(image: Image.Image) -> int:
     """EXIF orientation still to be undone, 1 if there is none or it is nonsense."""
     try:
         orientation = image.getexif().get(_ORIENTATION, 1)
     except PIL_ERRORS:
         return 1
     return orientation if orientation in range(1, 9) else 1
-
-
-def _empty(shape: tuple[int, int], depth: Depth) -> Pixels:
-    return np.empty(shape, np.uint8) if depth is np.uint8 else np.empty(shape, np.uint16)
 
 
 def _as_depth(alpha: Pixels, depth: Depth) -> Pixels:

@@ -62,9 +62,9 @@ def inspect(data: bytes, *, max_pixels: int, max_side: int) -> Header:
     kind = sniff(data)
     if kind == "WEBP":
         # Pillow allocates the whole canvas to open a WebP, so its size is read here first.
-        _check_size(*_webp_size(data), max_pixels, max_side)
+        check_size(*_webp_size(data), max_pixels, max_side)
     with open_image(data, kind) as image:
-        _check_size(*image.size, max_pixels, max_side)
+        check_size(*image.size, max_pixels, max_side)
         bits = 16 if _sixteen_bits(image, data) else 8
         if kind == "TIFF":
             _check_tiff(image, bits, max_pixels)
@@ -88,7 +88,8 @@ def damaged(kind: str) -> DamagedPhoto:
     )
 
 
-def _check_size(width: int, height: int, max_pixels: int, max_side: int) -> None:
+def check_size(width: int, height: int, max_pixels: int, max_side: int) -> None:
+    """Raise TooManyPixels, or DamagedPhoto where there are none."""
     if width < 1 or height < 1:
         raise DamagedPhoto(f"The photo's header says {width} × {height} pixels. Send another file.")
     if width * height > max_pixels:

@@ -64,6 +64,20 @@ class Striped:
     strips: Iterator[Pixels]
     """From the top, [n, columns, channels] of `dtype`: red, green, blue(, alpha)."""
 
+    def pixels(self) -> Pixels:
+        """The whole image, which can be made once."""
+        image = empty(self.shape, self.dtype)
+        start = 0
+        for strip in self.strips:
+            image[start : start + len(strip)] = strip.reshape(len(strip), *self.shape[1:])
+            start += len(strip)
+        return image
+
+
+def empty(shape: tuple[int, ...], depth: Depth) -> Pixels:
+    """An array of this depth, not yet filled."""
+    return np.empty(shape, np.uint8) if depth is np.uint8 else np.empty(shape, np.uint16)
+
 
 def strips(rows: int, columns: int) -> Iterator[tuple[int, int]]:
     """First row and row after the last of strips from the top, a small part of a large photo."""

@@ -32,7 +32,7 @@ def open_pixels(data: bytes, image: Image.Image, header: Header) -> Strips:
         DamagedPhoto: the file is truncated or corrupt.
         UnsupportedSamples: a kind of pixel that cannot be converted; the strips may raise it too.
     """
-    profile = _profile(image)
+    profile = foreign_profile(image)
     if header.bits == 16 and not image.mode.startswith("I;16") and profile is None:
         return _wide_colours(data, image, header)
     try:
@@ -40,12 +40,19 @@ def open_pixels(data: bytes, image: Image.Image, header: Header) -> Strips:
             # Pillow decodes without a look at the checksums of the pixels' chunks.
             with open_image(data, header.format) as checked:
                 checked.verify()
-        image.load()
+        return image_pixels(image, profile)
     except (*PIL_ERRORS, MemoryError) as error:
         raise damaged(header.format) from error
-    if image.mode.startswith("I;16"):
-        return _wide_greys(image)
-    return _pillow_pixels(image, profile)
+
+
+def image_pixels(image: Image.Image, profile: bytes | None) -> Strips:
+    """Load a Pillow image, and hand out its pixels, in sRGB by its profile if there is one.
+
+    Raises:
+        OSError, and whatever else Pillow raises: the image cannot be loaded.
+    """
+    image.load()
+    return _wide_greys(image) if image.mode.startswith("I;16") else _pillow_pixels(image, profile)
 
 
 def _pillow_pixels(image: Image.Image, profile: bytes | None) -> Strips:
@@ -101,7 +108,7 @@ def _transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform |
         return None  # a broken profile says nothing: take the numbers as sRGB, as browsers do
 
 
-def _profile(image: Image.Image) -> bytes | None:
+def foreign_profile(image: Image.Image) -> bytes | None:
     """The embedded ICC profile, unless there is none or it is sRGB itself."""
     profile = image.info.get("icc_profile")
     if not isinstance(profile, bytes) or len(profile) < 128:

@@ -10,6 +10,7 @@ from app.admission import Share
 from app.backlog import Ticket
 from app.batching import Inference
 from app.errors import ServiceError
+from app.footprint import BYTES_PER_PHOTO
 from app.images.photo import Header
 from app.inference_protocol import respond
 from app.inference_protocol.catalogue import NETWORK, PHOTOS
@@ -18,7 +19,7 @@ from app.inference_protocol.respond import Output
 from app.inference_protocol.tensors import Float
 from app.models import LoadedModel
 from app.options import Options
-from app.pipeline import BYTES_PER_PHOTO, Colored, Order
+from app.pipeline import Colored, Order
 from app.requests import PhotoRun
 from app.service import Service
 from app.telemetry import Timings

@@ -14,8 +14,11 @@ from tests.app.photos import encoded, load, png16
 MEASURE = """
 import os, re, sys
 import numpy as np
+from app.colorizer import recolor
+from app.footprint import memory_needed
+from app.images.decode import decode
+from app.images.encode import encode
 from app.images.limits import inspect
-from app.pipeline import _decode, _finish, memory_needed
 from model_store.contract import GuidedFilter
 
 guided = GuidedFilter(radius=8, eps=1e-4)
@@ -27,9 +30,9 @@ def peak():
 def work(path, output, method):
     data = open(path, "rb").read()
     header = inspect(data, max_pixels=10**8, max_side=10**5)
-    photo, _ = _decode(data, header, output)
+    photo = decode(data, header)
     del data
-    encoded = _finish(photo, ab, method, guided, output)
+    encoded = encode(recolor(photo, ab, method, guided), output)
     return memory_needed(header, output, method)
 
 work(sys.argv[1], *sys.argv[3:])  # a small one: libraries' own memory

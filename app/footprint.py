@@ -1,0 +1,31 @@
+"""Memory that a photo takes on its way, known before it is decoded."""
+
+from app.images.encode import Format
+from app.images.photo import Header
+from model_store.contract import Postprocess
+
+# Peaks of decoding and encoding, rounded up; tests/app/test_memory.py measures them.
+BYTES_PER_PIXEL = {8: 8, 16: 12}
+WEBP_BYTES_PER_PIXEL = 12
+"""More, where the photo is a WebP."""
+TO_WEBP_BYTES_PER_PIXEL = {False: 4, True: 32}
+"""More, where the result is encoded as WebP without or with alpha."""
+BYTES_PER_PHOTO = 6 * 2**20
+"""For the network's input and output, and the fixed costs of decoders."""
+POSTPROCESS_BYTES: dict[Postprocess, int] = {
+    "none": 0,
+    "guided": 0,
+    "tv": 8 * 2**20,
+    "crf": 16 * 2**20,
+}
+"""More for what a method holds at its working size, whatever the photo's."""
+
+
+def memory_needed(header: Header, output: Format, method: Postprocess) -> int:
+    """Bytes that a photo takes at most, from decoding to the end of encoding."""
+    each = BYTES_PER_PIXEL[header.bits]
+    if header.format == "WEBP":
+        each += WEBP_BYTES_PER_PIXEL
+    if output == "webp":
+        each += TO_WEBP_BYTES_PER_PIXEL[header.alpha]
+    return BYTES_PER_PHOTO + POSTPROCESS_BYTES[method] + header.pixels * each
