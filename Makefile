@@ -30,7 +30,7 @@ RUN   := $(VENV)/.serve-installed
 DEV   := $(VENV)/.test-installed
 TRAIN := $(BIN)/python -m training
 FIT    = --config $(CONFIG) --photos $(PHOTOS) --run $(RUNS)
-CODE  := app chromaserve model_store training tests benchmarks
+CODE  := app chromaserve model_store training documentation tests benchmarks
 UV    := build/lock/bin/uv
 PEERS := fastapi litserve bentoml ray
 LOCK  := $(UV) pip compile pyproject.toml --universal --python-version 3.$(MIN_PYTHON) \
@@ -38,7 +38,7 @@ LOCK  := $(UV) pip compile pyproject.toml --universal --python-version 3.$(MIN_P
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format lock train publish ablation thesis evaluate picture bench image clean
+.PHONY: help serve test lint format lock train publish ablation thesis evaluate picture bench image reference docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +96,12 @@ bench: $(DEV) $(if $(filter serving,$(BENCH)),$(PEERS:%=build/peers/%/.installed
 
 image: ## build the container image IMAGE (ARGS="--build-arg EXTRAS=gpu" for the GPU variant)
 	docker build -t $(IMAGE) $(ARGS) .
+
+reference: $(DEV) ## renew the generated parts of the documentation
+	$(BIN)/python -m documentation
+
+docs: $(DEV) ## build the documentation as a site, build/site (ARGS=serve shows it as you write)
+	$(BIN)/python -m mkdocs $(or $(ARGS),build --strict)
 
 clean: ## remove the environment, builds and caches (never runs/ or cache/)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

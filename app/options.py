@@ -57,7 +57,8 @@ class Options(BaseModel):
         examples=[20],
     )
     format: Format | None = Field(
-        default=None, description="Encoding of the result: png (the default), jpeg or webp."
+        default=None,
+        description="Encoding of the result; 16-bit photos stay 16-bit in png alone. Default: png.",
     )
 
     @model_validator(mode="after")

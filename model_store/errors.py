@@ -2,7 +2,10 @@
 
 
 class ModelStoreError(Exception):
-    """Base of this package's errors; the message is a sentence for a person."""
+    """The model version is damaged, or made for another contract.
+
+    Base of this package's errors; the message is a sentence for a person.
+    """
 
 
 class ModelNotFound(ModelStoreError):  # noqa: N818 - reads as a fact in tracebacks and logs

@@ -12,18 +12,16 @@ import pytest
 from PIL import Image
 from skimage.color import rgb2lab
 
-from app.errors import KINDS
-from app.settings import Settings
-
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PACKAGES = ("app", "chromaserve", "model_store", "training")
+PACKAGES = ("app", "chromaserve", "model_store", "training", "documentation")
 # What a package may not import: the service runs without training, and both rest on the store.
 WALLS = {
     "app": {"training"},
     "chromaserve": {"training"},
     "model_store": {"app", "training"},
     "training": {"app"},
+    "documentation": {"training"},
 }
 SOURCES = ROOT / "samples" / "SOURCES.md"
 
@@ -105,6 +103,7 @@ DISTRIBUTIONS = {
         ("chromaserve", []),
         ("model_store", []),
         ("training", ["train", "evaluate"]),
+        ("documentation", ["docs"]),
         ("tests", ["train", "dev", "otel", "ray", "docs"]),
         ("benchmarks", ["train", "dev"]),
     ],
@@ -209,29 +208,3 @@ def test_sample_pairs_have_the_same_luminance() -> None:
             of_colour = rgb2lab(np.asarray(colour))[..., 0]
             of_grey = rgb2lab(np.asarray(grey.convert("RGB")))[..., 0]
         assert np.abs(of_colour - of_grey).mean() < 1, path  # JPEG's own error
-
-
-def test_every_setting_is_documented_with_its_default() -> None:
-    page = (ROOT / "docs" / "reference" / "settings.md").read_text()
-    documented = dict(re.findall(r"^\| `(CHROMASERVE_[A-Z_]+)` \| `?([^`|]+?)`? \|", page, re.M))
-    fields = {f"CHROMASERVE_{name.upper()}": f.default for name, f in Settings.model_fields.items()}
-    assert documented.keys() == fields.keys()
-    for name, default in fields.items():
-        said = documented[name]
-        assert said == ("none" if default is None else str(default)), name
-
-
-def test_every_kind_of_problem_is_documented_with_its_status() -> None:
-    page = (ROOT / "docs" / "reference" / "api.md").read_text()
-    documented = re.findall(r"^\| (\d{3}) \| `([a-z-]+)` \|", page, re.M)
-    assert sorted(documented) == sorted((str(k.status), k.slug) for k in KINDS.values())
-
-
-@pytest.mark.parametrize(
-    "page",
-    ["README.md", *(str(p.relative_to(ROOT)) for p in sorted((ROOT / "docs").rglob("*.md")))],
-)
-def test_links_between_pages_lead_somewhere(page: str) -> None:
-    path = ROOT / page
-    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text()):
-        assert (path.parent / target).exists(), target

@@ -1,0 +1,41 @@
+"""Renew the generated parts of the documentation: `python -m documentation [--check]`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from documentation.blocks import Maker, renew
+from documentation.commands import command_line
+from documentation.http_api import options_table, problems_table, routes
+from documentation.settings import settings_table
+
+PAGES = Path(__file__).resolve().parent.parent / "docs"
+MAKERS: dict[str, Maker] = {
+    "settings": settings_table,
+    "options": options_table,
+    "problems": problems_table,
+    "routes": routes,
+    "command-line": command_line,
+}
+
+
+def main() -> int:
+    """Renew every page under docs; with --check only tell which ones are not up to date."""
+    parser = argparse.ArgumentParser(prog="python -m documentation", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; status 1 if stale")
+    check = parser.parse_args().check
+    stale = 0
+    for path in sorted(PAGES.rglob("*.md")):
+        page = path.read_text(encoding="utf-8")
+        renewed = renew(page, MAKERS)
+        if renewed == page:
+            continue
+        stale += 1
+        print(f"{path}: {'not up to date; run `make reference`' if check else 'renewed'}")
+        if not check:
+            path.write_text(renewed, encoding="utf-8")
+    return int(check and stale > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

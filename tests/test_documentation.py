@@ -1,0 +1,133 @@
+"""The documentation: up to date, whole, without dead ends, and true about what there is."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import httpx
+import pytest
+import typer
+from mkdocs.commands.build import build
+from mkdocs.config import load_config
+
+from app.command_line.main import command
+from app.errors import KINDS
+from app.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    *(str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs").rglob("*.md"))),
+]
+SHELL = re.compile(r"^```(?:sh|console|bash)\n(.*?)^```$", re.M | re.S)
+
+
+def test_generated_parts_are_as_the_code_makes_them() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "documentation", "--check"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_setting_is_documented_once() -> None:
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text()
+    documented = re.findall(r"^\| `(CHROMASERVE_[A-Z_]+)` \|", page, re.M)
+    names = [f"CHROMASERVE_{name.upper()}" for name in Settings.model_fields]
+    assert sorted(documented) == sorted(names)
+
+
+def test_every_kind_of_problem_is_documented_with_its_status() -> None:
+    page = (ROOT / "docs" / "reference" / "api.md").read_text()
+    documented = re.findall(r"^\| (\d{3}) \| `([a-z-]+)` \|", page, re.M)
+    assert sorted(documented) == sorted((str(k.status), k.slug) for k in KINDS.values())
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_between_pages_lead_somewhere(page: str) -> None:
+    path = ROOT / page
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text()):
+        assert (path.parent / target).exists(), target
+
+
+def test_what_the_pages_name_there_is() -> None:
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
+    chromaserve = typer.main.get_group(command)
+    subcommands = chromaserve.list_commands(typer.Context(chromaserve))
+    settings = {f"CHROMASERVE_{name.upper()}" for name in Settings.model_fields}
+    for page in PAGES:
+        text = (ROOT / page).read_text()
+        for block in SHELL.findall(text):
+            for target in re.findall(r"^make ([a-z]+)", block, re.M):
+                assert target in targets, f"{page}: make {target}"
+            for name in re.findall(r"^(?:\$ )?chromaserve ([a-z]+)", block, re.M):
+                assert name in subcommands, f"{page}: chromaserve {name}"
+        for module in re.findall(r"python -m ((?:benchmarks|training|documentation)[.\w]*)", text):
+            assert importlib.util.find_spec(module.rstrip(".")), f"{page}: {module}"
+        for name in re.findall(r"CHROMASERVE_[A-Z_]+[A-Z]", text):
+            assert name in settings, f"{page}: {name}"
+
+
+def test_every_metric_is_documented(http: httpx.Client) -> None:
+    page = (ROOT / "docs" / "how-to" / "observability.md").read_text()
+    served = re.findall(r"^# TYPE (chromaserve_\w+) ", http.get("/metrics").text, re.M)
+    assert len(served) > 10
+    for name in served:
+        if not name.endswith("_created"):
+            assert f"`{name}`" in page, name
+
+
+class Html(HTMLParser):
+    """A page's anchors, its links, and what a browser loads to show it."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.anchors: set[str] = set()
+        self.links: list[str] = []
+        self.loaded: list[str] = []
+        self.feed(page.read_text())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.anchors |= {str(given[key]) for key in ("id", "name") if given.get(key)}
+        target = given.get("href") or given.get("src")
+        if not target:
+            return
+        is_link = tag == "a" or given.get("rel") in ("canonical", "prev", "next")
+        (self.links if is_link else self.loaded).append(target)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built strictly: what MkDocs warns of ends the build."""
+    folder = tmp_path_factory.mktemp("site")
+    build(load_config(str(ROOT / "mkdocs.yml"), site_dir=str(folder), strict=True))
+    return folder
+
+
+def test_the_site_has_every_page_and_no_dead_end(site: Path) -> None:
+    pages = {path: Html(path) for path in site.rglob("*.html")}
+    sources = [path.relative_to(ROOT / "docs") for path in (ROOT / "docs").rglob("*.md")]
+    assert {site / path.with_suffix(".html") for path in sources} <= pages.keys()
+    for path, page in pages.items():
+        for link in page.links + page.loaded:
+            parts = urlsplit(link)
+            if parts.scheme:
+                continue
+            start = site if parts.path.startswith("/") else path.parent  # 404.html is anywhere
+            relative = unquote(parts.path).lstrip("/")
+            target = (start / relative).resolve() if parts.path else path
+            target = target / "index.html" if target.is_dir() else target
+            assert target.exists(), f"{path}: {link}"
+            if parts.fragment and target in pages:
+                assert unquote(parts.fragment) in pages[target].anchors, f"{path}: {link}"
+
+
+def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
+    for path in site.rglob("*.html"):
+        for address in Html(path).loaded:
+            assert not urlsplit(address).netloc, f"{path}: {address}"
