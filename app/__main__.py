@@ -23,6 +23,7 @@ def main() -> int:
             name = "".join(f"CHROMASERVE_{part}".upper() for part in fault["loc"][:1])
             print(f"chromaserve: {name or 'settings'}: {fault['msg']}", file=sys.stderr)
         return 2
+    from app.access.keys import KeyFileError
     from app.main import create_app
     from app.telemetry import configure_logging
     from app.tracing import NoOpenTelemetry, asked_for
@@ -32,6 +33,9 @@ def main() -> int:
         app = create_app(settings)
     except NoOpenTelemetry as error:
         print(f"chromaserve: {error}", file=sys.stderr)
+        return 2
+    except KeyFileError as error:
+        print(f"chromaserve: CHROMASERVE_API_KEYS_FILE: {error}", file=sys.stderr)
         return 2
     service = app.state.service
     server = _Server(
@@ -45,6 +49,9 @@ def main() -> int:
             timeout_keep_alive=settings.keep_alive_s,
             timeout_graceful_shutdown=settings.shutdown_timeout_s,
             server_header=False,
+            root_path=settings.root_path or "",
+            proxy_headers=settings.forwarded_allow_ips is not None,
+            forwarded_allow_ips=settings.forwarded_allow_ips,
         ),
         service,
     )

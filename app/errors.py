@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
+from app.root_path import reference
 from app.telemetry import REQUEST_ID_HEADER, request_id
 from model_store.errors import ModelNotFound, ModelStoreError
 
@@ -36,6 +37,20 @@ class ServiceError(Exception):
 
 class MalformedBody(ServiceError):
     """The request body is not what its Content-Type says."""
+
+
+class UntrustedHost(ServiceError):
+    """The Host header is not one of the service's own names."""
+
+
+class OriginRefused(ServiceError):
+    """The service does not answer pages of that origin (CORS)."""
+
+
+class Unauthorized(ServiceError):
+    """The service takes an API key, and the request has none that is known."""
+
+    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": "Bearer"}
 
 
 class NotAcceptable(ServiceError):
@@ -97,7 +112,7 @@ class NotReady(ServiceError):
 
 
 class Busy(ServiceError):
-    """The queue or the memory bound is full."""
+    """There is no place left, or a photo would wait longer for its turn than the service allows."""
 
 
 class WouldBeLate(Busy):
@@ -123,6 +138,9 @@ class Kind:
 
 KINDS: dict[type[Exception], Kind] = {
     MalformedBody: Kind(400, "malformed-body", "Malformed request body"),
+    UntrustedHost: Kind(400, "untrusted-host", "Unknown host"),
+    OriginRefused: Kind(400, "origin-refused", "Origin not allowed"),
+    Unauthorized: Kind(401, "unauthorized", "API key missing or unknown"),
     ModelNotFound: Kind(404, "model-not-found", "No such model version"),
     NotAcceptable: Kind(406, "not-acceptable", "Nothing acceptable to send"),
     UploadStalled: Kind(408, "upload-stalled", "Upload stalled"),
@@ -196,7 +214,7 @@ def _problem(kind: Kind, detail: str, instance: str | None, extra: dict[str, Any
     if instance and "/v2/" in instance + "/":
         extra = {**extra, "error": detail}  # where the Open Inference Protocol looks for it
     return Problem(
-        type=f"/problems/{kind.slug}",
+        type=reference(f"/problems/{kind.slug}"),
         title=kind.title,
         status=kind.status,
         detail=detail,
@@ -247,9 +265,10 @@ def install(app: FastAPI, retry_after_s: Callable[[], int]) -> None:
     def on_http_error(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         kind = HTTP_KINDS.get(error.status_code) or Kind(error.status_code, "http", "Error")
+        docs = f"See {reference('/docs')} for what"
         detail = {
-            404: f"There is nothing at {request.url.path}. See /docs for what there is.",
-            405: f"{request.url.path} does not take {request.method}. See /docs for what it takes.",
+            404: f"There is nothing at {request.url.path}. {docs} there is.",
+            405: f"{request.url.path} does not take {request.method}. {docs} it takes.",
         }.get(error.status_code, str(error.detail))
         headers = dict(error.headers) if error.headers else None
         return ProblemResponse(_problem(kind, detail, request.url.path, {}), headers)

@@ -12,6 +12,9 @@ from fastapi.responses import RedirectResponse
 from starlette.requests import ClientDisconnect
 
 from app import errors, tracing
+from app.access.document import describe_keys
+from app.access.keys import Keys
+from app.access.layers import install_inner, install_outer
 from app.middleware import WATCHED, Connections, Observation
 from app.routes import colorize, health, metrics, models, openapi, problems, v2, v2_infer
 from app.service import Service
@@ -26,8 +29,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     Args:
         settings: by default those of the environment.
+
+    Raises:
+        KeyFileError: the file of API keys cannot be used.
     """
     settings = settings or Settings()
+    keys = Keys(settings.keys, settings.api_keys_file) if settings.wants_keys else None
     service = Service(settings)
     traces = tracing.start(settings, _version())
     if traces:
@@ -59,12 +66,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for module in (colorize, models, v2, v2_infer, health, metrics, problems):
         app.include_router(module.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
+    install_inner(app, settings, keys)
     app.add_middleware(Connections, service=service)
+    install_outer(app, settings)
     app.add_middleware(Observation, metrics=service.metrics)
     if traces:
         app.add_middleware(TraceIds, tracing=traces)  # the outermost
     errors.install(app, lambda: service.backlog.retry_after_s)
-    openapi.describe(app)
+    openapi.describe(app, *([describe_keys] if keys else []))
     app.add_exception_handler(ClientDisconnect, _client_gone)
     return app
 

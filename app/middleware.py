@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import CLIENT_CLOSED, PROBLEM_KEY, NotReady, error_response
 from app.metrics import Metrics
+from app.root_path import enter, route_path
 from app.service import Service
 from app.telemetry import REQUEST_ID_HEADER, request_id
 
@@ -20,11 +21,13 @@ log = logging.getLogger("app.http")
 access_log = logging.getLogger("app.access")
 
 _LINGER_S = 10.0
-_HEALTH = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
+HEALTH = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
-WATCHED = (*_HEALTH, "/metrics")
+WATCHED = (*HEALTH, "/metrics")
 """Asked for every few seconds: not worth a line, or a trace, each."""
+KEY_NAME = "chromaserve.key"
+"""Where in its ASGI scope the name of the key is noted that a request came with."""
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
@@ -49,6 +52,7 @@ class Observation:
         identity = own if _REQUEST_ID.fullmatch(own) else uuid.uuid4().hex
         # Never reset: what handles an unknown error runs after this, in the same context.
         request_id.set(identity)
+        enter(scope)
         status = 0
 
         async def sending(message: Message) -> None:
@@ -76,11 +80,12 @@ class Observation:
             self._metrics.refusal(problem)
         said = f" {problem}" if problem else ""
         watched = route in WATCHED
+        key = {"key": scope[KEY_NAME]} if KEY_NAME in scope else {}
         access_log.log(
             logging.DEBUG if watched else logging.INFO,
             "%s %s %d%s in %.1f ms",
             *(method, quote(scope["path"]), status, said, 1000 * seconds),
-            extra={"route": route, "status": status, "seconds": round(seconds, 4)},
+            extra={"route": route, "status": status, "seconds": round(seconds, 4), **key},
         )
 
 
@@ -132,7 +137,7 @@ class Connections:
             await patient(message)
 
         app = self._app
-        if self._service.draining and scope["path"] not in _HEALTH:
+        if self._service.draining and route_path(scope) not in HEALTH:
             error = NotReady("The service is shutting down. Send the request again shortly.")
             app = error_response(error, scope["path"])
         try:

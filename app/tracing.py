@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.root_path import route_path
 from app.settings import Settings
 from app.telemetry import Timings, trace_id
 
@@ -77,7 +78,7 @@ class Tracing:
             "metrics": False,
             "logs": False,
             "operation_spans": False,
-            "exclude": lambda scope: scope["path"] in unwatched,
+            "exclude": lambda scope: route_path(scope) in unwatched,
         }
 
     def current_id(self) -> str | None:

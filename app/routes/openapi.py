@@ -1,5 +1,7 @@
 """What the OpenAPI document says of request bodies and problems."""
 
+from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 from fastapi import FastAPI
@@ -45,8 +47,8 @@ def reference(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": _REFERENCE.format(model=model.__name__)}
 
 
-def describe(app: FastAPI) -> None:
-    """Add to the document the schemas that no route returns in FastAPI's own way."""
+def describe(app: FastAPI, *more: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Add to the document the schemas that no route returns in FastAPI's own way, and `more`."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -55,7 +57,7 @@ def describe(app: FastAPI) -> None:
             [(Problem, "serialization"), (Manifest, "serialization")], ref_template=_REFERENCE
         )
         document["components"]["schemas"] |= schemas["$defs"]
-        return document
+        return reduce(lambda so_far, add: add(so_far), more, document)
 
     app.openapi = openapi  # type: ignore[method-assign]
 

@@ -5,6 +5,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from app.errors import HTTP_KINDS, KINDS
+from app.root_path import reference
 
 router = APIRouter(tags=["problems"])
 
@@ -31,5 +32,8 @@ async def kind(slug: str) -> Kind:
         raise HTTPException(404)
     found, meaning = _KINDS[slug]
     return Kind(
-        type=f"/problems/{slug}", title=found.title, status=found.status, meaning=meaning.strip()
+        type=reference(f"/problems/{slug}"),
+        title=found.title,
+        status=found.status,
+        meaning=meaning.split("\n\n")[0].strip(),
     )
