@@ -24,15 +24,20 @@ def safe_stem(name: str | None) -> str:
 def unique_names(names: list[str | None], extension: str) -> list[str]:
     """Safe names with the extension, told apart by -2, -3… whatever the case of letters."""
     taken: set[str] = set()
-    unique = []
-    for name in names:
-        stem, candidate, count = safe_stem(name), "", 1
-        while not candidate or candidate.lower() in taken:
-            candidate = f"{stem}{'' if count == 1 else f'-{count}'}{extension}"
-            count += 1
-        taken.add(candidate.lower())
-        unique.append(candidate)
-    return unique
+    return [unique_name(safe_stem(name), extension, taken) for name in names]
+
+
+def unique_name(stem: str, extension: str, taken: set[str]) -> str:
+    """The stem with the extension, and with -2, -3… before it where that is taken.
+
+    The name that is given is noted in `taken`, in lower case.
+    """
+    candidate, count = f"{stem}{extension}", 1
+    while candidate.lower() in taken:
+        count += 1
+        candidate = f"{stem}-{count}{extension}"
+    taken.add(candidate.lower())
+    return candidate
 
 
 def content_disposition(filename: str) -> str:

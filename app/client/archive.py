@@ -1,0 +1,71 @@
+"""A ZIP read while it arrives: each entry as soon as it is complete.
+
+Written out, because what there is to read is little: the service stores entries, and each one's
+header says how long it is. The library for every kind of ZIP (stream-unzip) brings an inflater and
+a package of ciphers.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+_LOCAL = struct.Struct("<4s2x2H4x3I2H")
+"""Local file header (APPNOTE 4.3.7): signature, flags, method, CRC, sizes, lengths."""
+_ENTRY, _DIRECTORY = b"PK\3\4", (b"PK\1\2", b"PK\5\6")
+_ENCRYPTED, _SIZES_BEHIND, _UTF8 = 1, 8, 1 << 11
+_UNKNOWN = 0xFFFFFFFF  # sizes are in a ZIP64 field
+
+
+class BadArchive(Exception):  # noqa: N818 - reads as a fact
+    """The bytes are not a ZIP as the service sends it, or they were cut short."""
+
+
+class ArchiveReader:
+    """Takes a ZIP's bytes in pieces of any size; holds no more than one entry."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+        self._needed = _LOCAL.size
+        self.complete = False
+        """Whether all entries have come: what follows is the directory."""
+
+    def feed(self, data: bytes) -> Iterator[tuple[str, bytes]]:
+        """Take the next bytes; give the names and contents of the entries that they complete.
+
+        Raises:
+            BadArchive: they are no stored entries of known length, or a checksum is wrong.
+        """
+        if self.complete:
+            return
+        self._held += data
+        while len(self._held) >= self._needed:
+            entry = self._entry()
+            if self.complete:
+                return
+            if entry is not None:
+                yield entry
+
+    def _entry(self) -> tuple[str, bytes] | None:
+        """The entry at the start of what is held; None while more bytes are `needed`."""
+        held = self._held
+        signature, flags, method, crc, packed, size, name_size, extra = _LOCAL.unpack_from(held)
+        if signature in _DIRECTORY:
+            self.complete = True
+            held.clear()
+            return None
+        if signature != _ENTRY:
+            raise BadArchive("An entry was expected in the ZIP, and something else came.")
+        if method or flags & (_ENCRYPTED | _SIZES_BEHIND) or packed != size or size == _UNKNOWN:
+            raise BadArchive("The ZIP has an entry that is not stored plainly with its length.")
+        start = _LOCAL.size + name_size + extra
+        self._needed = start + size
+        if len(held) < self._needed:
+            return None
+        name = bytes(held[_LOCAL.size : _LOCAL.size + name_size])
+        with memoryview(held) as view:
+            content = bytes(view[start : start + size])
+        if zlib.crc32(content) != crc:
+            raise BadArchive("The checksum of an entry of the ZIP is wrong.")
+        del held[: self._needed]
+        self._needed = _LOCAL.size
+        return name.decode("utf-8" if flags & _UTF8 else "cp437"), content

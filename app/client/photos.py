@@ -1,0 +1,105 @@
+"""Photos and options as they go into a request."""
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, TypedDict
+
+Photo = bytes | bytearray | memoryview | str | Path | BinaryIO
+"""A file's bytes, its path, or the file opened for reading bytes."""
+
+
+class Options(TypedDict, total=False):
+    """Options of POST /colorize; what is left out has the model's or the service's default."""
+
+    vividness: float | None
+    head: Literal["regression", "distribution"] | None
+    postprocess: Literal["none", "guided", "tv", "crf"] | None
+    mirror: bool | None
+    model: int | str | None
+    deadline_s: float | None
+    format: Literal["png", "jpeg", "webp"] | None
+
+
+class PhotoOptions(Options, total=False):
+    """Options of a request for one photo."""
+
+    hints: Iterable[Any] | None
+    """Colours at places, as `Hint` or as mappings of x, y, color and, if wanted, radius."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A photo that can be sent, and sent again."""
+
+    name: str
+    content: bytes | Path | BinaryIO
+    size: int
+    """Bytes."""
+
+    def open(self, stack: ExitStack) -> bytes | BinaryIO:
+        """What httpx sends: bytes, or a file that it reads in pieces; the stack closes it.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        if isinstance(self.content, Path):
+            return stack.enter_context(self.content.open("rb"))
+        return self.content  # httpx seeks to a file's start
+
+
+def source(photo: Photo) -> Source:
+    """A photo as something to send.
+
+    Files are read when they are sent, in pieces. Of an open file that cannot seek, or that was
+    read from already, the rest is read now.
+
+    Raises:
+        OSError: it cannot be read.
+        TypeError: it is something else.
+    """
+    if isinstance(photo, bytes | bytearray | memoryview):
+        data = bytes(photo)
+        return Source("photo", data, len(data))
+    if isinstance(photo, str | Path):
+        path = Path(photo)
+        return Source(path.name, path, path.stat().st_size)
+    if not hasattr(photo, "read"):
+        raise TypeError(f"A photo is bytes, a path or a binary file, not {type(photo).__name__}.")
+    name = getattr(photo, "name", None)
+    name = Path(name).name if isinstance(name, str) else "photo"
+    if photo.seekable() and photo.tell() == 0:
+        size = photo.seek(0, 2)
+        photo.seek(0)
+        return Source(name, photo, size)
+    data = photo.read()
+    return Source(name, data, len(data))
+
+
+def parameters(options: Mapping[str, Any]) -> dict[str, str]:
+    """Options as the query string has them, which the service checks before it takes the body."""
+    told = {}
+    for name, value in options.items():
+        if value is not None and name != "hints":
+            told[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return told
+
+
+def fields(options: Mapping[str, Any]) -> dict[str, str]:
+    """Options that go into the body, as they may be long: colour hints."""
+    hints = options.get("hints")
+    if hints is None:
+        return {}
+    return {"hints": json.dumps([_plain(hint) for hint in hints])}
+
+
+def _plain(hint: Any) -> dict[str, Any]:  # noqa: ANN401 - a Hint of any kind
+    if is_dataclass(hint) and not isinstance(hint, type):
+        told = asdict(hint)
+    elif hasattr(hint, "model_dump"):
+        told = hint.model_dump()
+    else:
+        told = dict(hint)
+    return {name: value for name, value in told.items() if value is not None}
