@@ -23,20 +23,21 @@ def safe_stem(name: str | None) -> str:
 
 def unique_names(names: list[str | None], extension: str) -> list[str]:
     """Safe names with the extension, told apart by -2, -3… whatever the case of letters."""
-    taken: set[str] = set()
+    taken: dict[str, int] = {}
     return [unique_name(safe_stem(name), extension, taken) for name in names]
 
 
-def unique_name(stem: str, extension: str, taken: set[str]) -> str:
+def unique_name(stem: str, extension: str, taken: dict[str, int]) -> str:
     """The stem with the extension, and with -2, -3… before it where that is taken.
 
-    The name that is given is noted in `taken`, in lower case.
+    What is given is noted in `taken`: names in lower case, and the last number after each.
     """
-    candidate, count = f"{stem}{extension}", 1
+    candidate = f"{stem}{extension}"
+    first = candidate.lower()
     while candidate.lower() in taken:
-        count += 1
-        candidate = f"{stem}-{count}{extension}"
-    taken.add(candidate.lower())
+        taken[first] += 1
+        candidate = f"{stem}-{taken[first]}{extension}"
+    taken[candidate.lower()] = 1
     return candidate
 
 

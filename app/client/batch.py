@@ -49,7 +49,7 @@ class UniqueNames:
     """Tells results apart whose photos have one name, in different folders."""
 
     def __init__(self) -> None:
-        self._taken: set[str] = set()
+        self._taken: dict[str, int] = {}
 
     def told_apart(self, colorized: Colorized) -> Colorized:
         """The same, its result under a name that none before it has."""
