@@ -37,7 +37,7 @@ class Network:
 @serve.deployment(num_replicas=WORKERS, max_ongoing_requests=2 * MAX_BATCH)
 @serve.ingress(app)
 class Colorizer:
-    def __init__(self, network: DeploymentHandle) -> None:
+    def __init__(self, network: "DeploymentHandle[Network]") -> None:
         self.network = network
 
     @app.post("/colorize")
