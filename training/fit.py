@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from training.colorizer import Colorizer, build_colorizer
 from training.config import Config
+from training.data import DataError
 from training.features import Taps
 from training.feed import CachedFeed, PhotoFeed
 from training.losses import rebalancing_weights, soft_bins
@@ -121,7 +122,7 @@ def _fit(
     rows, _ = feed.select("train")
     val, _ = feed.select("val")
     if not rows or not val:
-        raise ValueError("fit needs training and validation images")
+        raise DataError("fit needs training and validation photos: see [data] of the configuration")
     sample = np.asarray(rows, np.int64)[:: max(1, len(rows) // STATISTICS_ROWS)]
     rms, prior = statistics(feed.batches(sample), network)
     for name, scale in rms.items():
