@@ -59,20 +59,24 @@ def _ncnn_engines(model: ModelVersion, settings: Settings) -> tuple[Engine, ...]
     replicas = settings.replicas or 1
     threads = max(1, (settings.engine_threads or usable_cores()) // replicas)
     max_batch = settings.max_batch or MAX_BATCH
-    with converted(model, cache=settings.engine_cache, threads=threads, max_batch=max_batch) as (
-        folder,
-        report,
-    ):
+    with converted(
+        model,
+        cache=settings.engine_cache,
+        threads=threads,
+        max_batch=max_batch,
+        measured=settings.engine == "auto",
+    ) as (folder, report):
         if report.refused:
             raise EngineUnusable(report.refused)
-        log.info(
-            "measured, ms a photo alone and in a batch of %d: SavedModel %s, ncnn %s;"
-            " they differ by %.1g ab at most",
-            max_batch,
-            report.savedmodel_ms,
-            report.ncnn_ms,
-            report.apart,
-        )
+        if report.ncnn_ms:
+            log.info(
+                "measured, ms a photo alone and in a batch of %d: SavedModel %s, ncnn %s;"
+                " they differ by %.1g ab at most",
+                max_batch,
+                report.savedmodel_ms,
+                report.ncnn_ms,
+                report.apart,
+            )
         if settings.engine == "auto" and not report.ncnn_is_faster:
             raise EngineUnusable("the SavedModel is faster here")
         try:

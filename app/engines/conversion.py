@@ -1,4 +1,4 @@
-"""Models converted for ncnn, kept on disk: made once for a version and a machine."""
+"""Models converted for ncnn, kept on disk: made once for a version, and measured on a machine."""
 
 import hashlib
 import json
@@ -57,7 +57,12 @@ class Report:
 
 @contextmanager
 def converted(
-    model: ModelVersion, *, cache: Path | None, threads: int, max_batch: int
+    model: ModelVersion,
+    *,
+    cache: Path | None,
+    threads: int,
+    max_batch: int,
+    measured: bool = True,
 ) -> Iterator[tuple[Path, Report]]:
     """A version's conversion: the folder, to be read while the block runs, and its report.
 
@@ -69,14 +74,18 @@ def converted(
         cache: folder of all conversions; None for the user's cache folder.
         threads: what the engines will run on.
         max_batch: photos in a full batch.
+        measured: whether it must have been measured on this machine. One that was made on another
+            will do otherwise: its files are the same, its report then tells no times.
 
     Raises:
         EngineUnusable: it could not be made.
     """
-    key = _key(model, threads, max_batch)
+    made_of = _of_model(model)
     try:
-        place = (cache or _user_cache()) / key
+        place = (cache or _user_cache()) / f"{made_of}-{_of_machine(threads, max_batch)}"
         found = _read(place)
+        if found is None and not measured:
+            place, found = _made_elsewhere(place, made_of)
         if found is None:
             place.parent.mkdir(parents=True, exist_ok=True)
             hidden = Path(tempfile.mkdtemp(prefix=".making-", dir=place.parent))
@@ -92,6 +101,15 @@ def converted(
         yield (_put(hidden, place) if put else hidden), report
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _made_elsewhere(place: Path, made_of: str) -> tuple[Path, Report | None]:
+    """Another machine's conversion beside the place, without its times; or the place itself."""
+    for other in sorted(place.parent.glob(f"{made_of}-*")):
+        found = _read(other)
+        if found and not found.refused:
+            return other, replace(found, savedmodel_ms=None, ncnn_ms=None)
+    return place, None
 
 
 def _make(model: ModelVersion, folder: Path, threads: int, max_batch: int) -> Report:
@@ -166,15 +184,28 @@ def _make_room(cache: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _key(model: ModelVersion, threads: int, max_batch: int) -> str:
-    """A name for all that a conversion and its measurements depend on."""
-    parts = [_FORMAT, model.description.files, threads, max_batch, _processor()]
-    for package in ("ncnn", "tensorflow"):
-        try:
-            parts.append(version(package))
-        except PackageNotFoundError as error:
-            raise EngineUnusable(f"{package} is not installed") from error
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+def _of_model(model: ModelVersion) -> str:
+    """A name for what a conversion's files depend on."""
+    ncnn = _version("ncnn")
+    if ncnn is None:
+        raise EngineUnusable("ncnn is not installed")
+    return _name([_FORMAT, model.description.files, ncnn])
+
+
+def _of_machine(threads: int, max_batch: int) -> str:
+    """A name for what its measurements depend on."""
+    return _name([threads, max_batch, _processor(), _version("tensorflow")])
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _name(parts: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _processor() -> str:

@@ -113,6 +113,19 @@ def test_a_conversion_is_made_once(
     load_engines(model, Settings(engine="ncnn", engine_cache=cache, engine_threads=2))
 
 
+def test_a_conversion_made_elsewhere_serves_where_ncnn_is_asked_for(
+    model: ModelVersion, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in an image that has one, and no TensorFlow to make another."""
+    (folder,) = copied.iterdir()
+    made_of, _, _ = folder.name.partition("-")
+    folder.rename(copied / f"{made_of}-another-machine")
+    monkeypatch.setattr(subprocess, "run", None)  # no other process is started
+    settings = Settings(engine="ncnn", engine_cache=copied, engine_threads=1)
+    (engine,) = load_engines(model, settings)
+    assert (engine.name, engine.device) == ("ncnn", "CPU (1 threads)")
+
+
 def test_the_service_does_not_import_tensorflow_where_ncnn_serves(cache: Path) -> None:
     program = (
         "import sys; from app.models import Models; from app.settings import Settings;"
