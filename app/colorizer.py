@@ -1,13 +1,15 @@
 """From a photo's lightness to its colours: no HTTP, no threads, no model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from app.hints import Hint
 from app.images.photo import Float, Photo, Pixels, Striped, strips
 from app.images.thumbnail import Thumbnail
 from model_store.contract import NETWORK_SIZE, GuidedFilter, Postprocess
-from model_store.lab import srgb_to_L
+from model_store.hints import Disc, hint_model
+from model_store.lab import srgb_to_L, srgb_to_lab
 from model_store.postprocess import chroma_model
 from model_store.recombine import Recombination
 
@@ -17,7 +19,13 @@ def prepare(photo: Photo) -> Float:
     return photo.thumbnail[:, :, np.newaxis]
 
 
-def recolor(photo: Photo, ab: Float, method: Postprocess, guided: GuidedFilter) -> Striped:
+def recolor(
+    photo: Photo,
+    ab: Float,
+    method: Postprocess,
+    guided: GuidedFilter,
+    hints: Sequence[Hint] = (),
+) -> Striped:
     """Join a photo's lightness with the network's chroma at the photo's own size.
 
     Args:
@@ -25,25 +33,35 @@ def recolor(photo: Photo, ab: Float, method: Postprocess, guided: GuidedFilter) 
         ab: float32 [h, w, 2] in Lab units, the network's output for it.
         method: how ab comes to the photo's size; see `enlarge_ab`.
         guided: of the model that made ab.
+        hints: colours that somebody knows, spread over the network's; see `hint_model`.
 
     Returns:
         [H, W, 3], or [H, W, 4] with the photo's alpha. L* is the photo's own to rounding.
     """
     rows, columns = photo.grey.shape
-    model = chroma_model(
-        ab,
-        (rows, columns),
-        lambda height, width: _lightness(photo, height, width),
-        method=method,
-        guided=guided,
-    )
+
+    def lightness(height: int, width: int) -> Float:
+        return _lightness(photo, height, width)
+
+    model = chroma_model(ab, (rows, columns), lightness, method=method, guided=guided)
+    known = hint_model(_discs(hints), model, (rows, columns), lightness) if hints else None
     channels = 3 if photo.alpha is None else 4
-    return Striped((rows, columns, channels), photo.dtype, _colours(photo, model))
+    return Striped((rows, columns, channels), photo.dtype, _colours(photo, model, known))
 
 
-def _colours(photo: Photo, model: Float) -> Iterator[Pixels]:
+def _discs(hints: Sequence[Hint]) -> list[Disc]:
+    """Hints with their colours in Lab."""
+    rgb = np.array([[hint.rgb for hint in hints]], np.uint8)
+    _, ab = srgb_to_lab(rgb)
+    return [
+        Disc(hint.x, hint.y, hint.radius, float(a), float(b))
+        for hint, (a, b) in zip(hints, ab[0], strict=True)
+    ]
+
+
+def _colours(photo: Photo, model: Float, hints: Float | None) -> Iterator[Pixels]:
     rows, columns = photo.grey.shape
-    recombination = Recombination(model, rows, columns, photo.dtype)
+    recombination = Recombination(model, rows, columns, photo.dtype, hints)
     for start, stop in strips(rows, columns):
         alpha = None if photo.alpha is None else photo.alpha[start:stop]
         yield recombination.strip(start, photo.grey[start:stop], alpha)

@@ -19,13 +19,18 @@ POSTPROCESS_BYTES: dict[Postprocess, int] = {
     "crf": 16 * 2**20,
 }
 """More for what a method holds at its working size, whatever the photo's."""
+HINTS_BYTES = 24 * 2**20
+"""More for colour hints, at theirs."""
 
 
-def memory_needed(header: Header, output: Format, method: Postprocess) -> int:
+def memory_needed(
+    header: Header, output: Format, method: Postprocess, *, hinted: bool = False
+) -> int:
     """Bytes that a photo takes at most, from decoding to the end of encoding."""
     each = BYTES_PER_PIXEL[header.bits]
     if header.format == "WEBP":
         each += WEBP_BYTES_PER_PIXEL
     if output == "webp":
         each += TO_WEBP_BYTES_PER_PIXEL[header.alpha]
-    return BYTES_PER_PHOTO + POSTPROCESS_BYTES[method] + header.pixels * each
+    more = POSTPROCESS_BYTES[method] + (HINTS_BYTES if hinted else 0)
+    return BYTES_PER_PHOTO + more + header.pixels * each

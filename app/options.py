@@ -1,15 +1,37 @@
 """What a client may choose about the colours, as query parameters or form fields."""
 
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from app.errors import InvalidOptions, invalid_options
+from app.hints import EXAMPLE, SCHEMA, Hint, parse_hints
 from app.images.encode import Format
 from model_store.contract import Postprocess
 
 Head = Literal["regression", "distribution"]
 _VIVIDNESS: dict[Head, float] = {"regression": 0.0, "distribution": 1.0}
+
+
+def _from_json(given: Any) -> Any:  # noqa: ANN401 - whatever came
+    """Hints from their JSON; FastAPI hands over a query parameter's values as a list."""
+    if isinstance(given, list) and len(given) == 1:
+        given = given[0]
+    if not isinstance(given, str):
+        return given
+    try:
+        return parse_hints(given)
+    except ValueError as error:
+        raise PydanticCustomError("hints", "{fault}", {"fault": str(error)}) from error
 
 
 class Options(BaseModel):
@@ -39,6 +61,15 @@ class Options(BaseModel):
         default=False,
         description="Colours averaged over the photo and its mirror image: alike for both, hardly"
         " truer, and twice the model's work.",
+    )
+    hints: Annotated[
+        tuple[Hint, ...], BeforeValidator(_from_json), WithJsonSchema(SCHEMA, mode="validation")
+    ] = Field(
+        default=(),
+        description="Colours that you know, at places of the one photo that is sent: a JSON list"
+        " of up to 200 objects with x and y in pixels of the upright photo, color as #rrggbb and,"
+        " if you like, radius. Each spreads to what belongs to its place.",
+        examples=[EXAMPLE],
     )
     model: str | None = Field(
         default=None,
@@ -99,3 +130,11 @@ def merge(query: list[tuple[str, str]], form: list[tuple[str, str]]) -> Options:
         return Options.model_validate(given)
     except ValidationError as error:
         raise invalid_options(error.errors()) from error
+
+
+def check_photos(options: Options, photos: int) -> None:
+    """Raise InvalidOptions where the options are not for so many photos."""
+    if options.hints and photos > 1:
+        raise InvalidOptions(
+            f"hints are for one photo, and {photos} came. Send each photo with its own hints."
+        )

@@ -14,8 +14,9 @@ from app.admission import Budget, Share
 from app.backlog import Ticket
 from app.batching import Batcher, Inference
 from app.colorizer import prepare, recolor
-from app.errors import PhotoTimeout, kind_of
+from app.errors import InvalidOptions, PhotoTimeout, kind_of
 from app.footprint import memory_needed
+from app.hints import Hint, check_inside
 from app.images.decode import decode
 from app.images.encode import Format, check_format, encode
 from app.images.limits import inspect
@@ -27,7 +28,7 @@ from app.settings import Settings, usable_cores
 from app.stages import Stage
 from app.telemetry import Timings
 from app.uploads import Body, Upload
-from model_store.contract import GuidedFilter, Postprocess
+from model_store.contract import Postprocess
 
 T = TypeVar("T")
 
@@ -41,6 +42,8 @@ class Order:
     mirror: bool
     postprocess: Postprocess
     format: Format
+    hints: tuple[Hint, ...] = ()
+    """For the one photo that a request with hints has."""
 
 
 @dataclass(frozen=True)
@@ -205,19 +208,18 @@ class Pipeline:
         async with ticket.turn:
             place = await self.in_work.take(1)
             with place.until_failure():
-                needed = memory_needed(header, order.format, order.postprocess)
+                needed = memory_needed(
+                    header, order.format, order.postprocess, hinted=bool(order.hints)
+                )
                 share = await self.memory.take(needed)
         with place, share.until_failure():
             admitted = time.perf_counter()
-            photo, L = await self.decoding.run(ticket, _decode, read, order.format)
+            photo, L = await self.decoding.run(ticket, _decode, read, order)
             release()
             decoded = time.perf_counter()
             result = await self.infer(order.model, L, order.vividness, ticket, order.mirror)
             inferred = time.perf_counter()
-            guided = order.model.description.guided_filter
-            made = await self.encoding.run(
-                ticket, _finish, photo, result.ab, order.postprocess, guided, write
-            )
+            made = await self.encoding.run(ticket, _finish, photo, result.ab, order, write)
             done = time.perf_counter()
             timings = _timings(start, admitted, decoded, result, inferred, done)
             return made, photo.size, timings, share
@@ -262,20 +264,20 @@ class Pipeline:
         self.in_work.total = max(self.in_work.total, enough)
 
 
-def _decode(read: Callable[[], Photo], output: Format) -> tuple[Photo, Float]:
+def _decode(read: Callable[[], Photo], order: Order) -> tuple[Photo, Float]:
     photo = read()
-    check_format(photo, output)
+    check_format(photo, order.format)
+    try:
+        check_inside(order.hints, *photo.size)
+    except ValueError as error:
+        raise InvalidOptions(f"hints: {error} and send the request again.") from error
     return photo, prepare(photo)
 
 
-def _finish(
-    photo: Photo,
-    ab: Float,
-    method: Postprocess,
-    guided: GuidedFilter,
-    write: Callable[[Striped], T],
-) -> T:
-    return write(recolor(photo, ab.astype(np.float32, copy=False), method, guided))
+def _finish(photo: Photo, ab: Float, order: Order, write: Callable[[Striped], T]) -> T:
+    ab = ab.astype(np.float32, copy=False)
+    guided = order.model.description.guided_filter
+    return write(recolor(photo, ab, order.postprocess, guided, order.hints))
 
 
 def _timings(

@@ -22,7 +22,7 @@ from app.settings import Settings
 
 FIELD = "file"
 _MAX_FIELDS = 16
-_MAX_FIELD_BYTES = 1024
+_MAX_FIELD_BYTES = 64 * 1024  # as many hints as there may be, their numbers at full length
 _HOW = f"Send the photo as the multipart field `{FIELD}`, or bare as an image/* body."
 
 

@@ -38,14 +38,14 @@ def local_model(ab: Float, guide: Float, *, radius: int, eps: float) -> Float:
     and applied to the full-size L (He & Sun 2015, algorithm 2).
 
     Args:
-        ab: float32 [h, w, 2] in Lab units, the network's output.
-        guide: float32 [224, 224] in [0, 100], L as the network sees it.
+        ab: float32 [h, w, 2] in Lab units, the network's output; or [h, w, K], any planes.
+        guide: float32 [224, 224] in [0, 100], L as the network sees it; or another size of it.
         radius: half width of the window in pixels at 224 × 224 (for another size of ab it is
             scaled); 0 means no windows: A = 0, B = ab.
         eps: regularisation in units of (L/100)²; larger means smoother.
 
     Returns:
-        float32 [h, w, 4]: A of a, A of b, B of a, B of b.
+        float32 [h, w, 4]: A of a, A of b, B of a, B of b; or [h, w, 2·K].
 
     Raises:
         ValueError: for a negative radius, or eps that is not positive.
@@ -55,23 +55,24 @@ def local_model(ab: Float, guide: Float, *, radius: int, eps: float) -> Float:
     if radius == 0:
         return np.concatenate([np.zeros_like(ab), ab], axis=2)
     model = _coefficients(squeeze(guide, *ab.shape[:2]) / np.float32(100), ab, radius, eps)
-    model[:, :, :2] /= 100
+    model[:, :, : ab.shape[2]] /= 100
     return model
 
 
 def apply_model(model: Float, L: Float) -> Float:
-    """A·L + B with the model upsampled: float32 [H, W, 2] for `local_model`'s and L [H, W]."""
+    """A·L + B with the model upsampled: float32 [H, W, K] for `local_model`'s and L [H, W]."""
     rows, columns = L.shape
     enlarged = Enlarged(model, rows, columns)
-    ab = np.empty((rows, columns, 2), np.float32)
+    count = model.shape[2] // 2
+    out = np.empty((rows, columns, count), np.float32)
     step = max(1, _STRIP // columns)
     for i in range(0, rows, step):
         part = slice(i, i + step)
-        slope_a, slope_b, a, b = enlarged.strip(i, min(i + step, rows))
-        a += slope_a * L[part]
-        b += slope_b * L[part]
-        cv2.merge([a, b], dst=ab[part])
-    return ab
+        planes = enlarged.strip(i, min(i + step, rows))
+        for slope, offset in zip(planes[:count], planes[count:], strict=True):
+            offset += slope * L[part]
+        cv2.merge(planes[count:], dst=out[part])
+    return out
 
 
 class Enlarged:
@@ -115,7 +116,7 @@ def check_planes(ab: Float, L: Float) -> None:
 
 
 def _coefficients(guide: Float, ab: Float, radius: int, eps: float) -> Float:
-    """Window means of A_a, A_b, B_a, B_b: float32 [h, w, 4], from guide [h, w] and ab [h, w, 2]."""
+    """Window means of A_a, A_b, B_a, B_b: float32 [h, w, 2K], from guide [h, w], ab [h, w, K]."""
     height, width = guide.shape
     window = tuple(2 * max(1, round(radius * n / NETWORK_SIZE)) + 1 for n in (width, height))
 
@@ -125,13 +126,13 @@ def _coefficients(guide: Float, ab: Float, radius: int, eps: float) -> Float:
 
     # Around the middle, so that float32 is enough for the difference of two nearly equal means.
     i = guide - np.float32(0.5)
-    a, b = np.moveaxis(ab, 2, 0)
-    mean_i, variance, *means = mean(i, i * i, a, b, i * a, i * b)
+    planes = list(np.moveaxis(ab, 2, 0))
+    mean_i, variance, *means = mean(i, i * i, *planes, *(i * plane for plane in planes))
     variance -= mean_i * mean_i
     variance += np.float32(eps)
     slopes: list[Float] = []
     offsets: list[Float] = []
-    for mean_p, mean_ip in zip(means[:2], means[2:], strict=True):
+    for mean_p, mean_ip in zip(means[: len(planes)], means[len(planes) :], strict=True):
         slopes.append(np.asarray((mean_ip - mean_i * mean_p) / variance, np.float32))
         offsets.append((mean_p - slopes[-1] * (mean_i + 0.5)).astype(np.float32, copy=False))
     return np.asarray(cv2.merge(mean(*slopes, *offsets)), np.float32)

@@ -6,6 +6,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from model_store.chroma import Enlarged
 from model_store.gamut import Outside, linear_rgb_unbounded
+from model_store.hints import clear_share
 from model_store.lab import Image, codes, gamut_tolerance, grey_to_f
 
 Float = NDArray[np.float32]
@@ -20,7 +21,9 @@ class Recombination:
     from f(Y) by the local model itself, without a and b in between.
     """
 
-    def __init__(self, model: Float, rows: int, columns: int, dtype: DTypeLike) -> None:
+    def __init__(
+        self, model: Float, rows: int, columns: int, dtype: DTypeLike, hints: Float | None = None
+    ) -> None:
         """Prepare for a photo.
 
         Args:
@@ -28,15 +31,20 @@ class Recombination:
             rows: the photo's height.
             columns: its width.
             dtype: np.uint8 or np.uint16, of the colours to make.
+            hints: float32 [h', w', 6], the local model of colour hints: see `hint_model`.
 
         Raises:
-            ValueError: the model is not finite.
+            ValueError: a model is not finite.
         """
-        if not np.isfinite(model).all():
+        if not all(np.isfinite(each).all() for each in (model, hints) if each is not None):
             raise ValueError("the model of chroma must be finite")
         self._depth = np.dtype(dtype)
         self._close = gamut_tolerance(self._depth)
         self._enlarged = Enlarged(_for_f(model), rows, columns)
+        self._hints: Enlarged | None = None
+        if hints is not None:
+            planes = np.dstack([_share_for_f(hints), _for_f(hints[..., [1, 2, 4, 5]])])
+            self._hints = Enlarged(planes, rows, columns)
 
     def strip(self, start: int, grey: Image, alpha: Image | None = None) -> Image:
         """Colours of the rows from `start` on.
@@ -77,9 +85,31 @@ class Recombination:
         fx += slope_x
         slope_z *= fy
         fz += slope_z
+        if self._hints:
+            self._mix(self._hints.strip(start, start + len(grey)), fy, fx, fz)
         fy, y, fx, fz = (plane.reshape(-1) for plane in (fy, y, fx, fz))
         channels, outside = linear_rgb_unbounded(fy, y, fx, fz, self._close)
         return [codes(channel, self._depth).reshape(grey.shape) for channel in channels], outside
+
+    @staticmethod
+    def _mix(hints: list[Float], fy: Float, fx: Float, fz: Float) -> None:
+        """Move f(X) and f(Z) to those of hints, by their share."""
+        slope, share, slope_x, slope_z, to_x, to_z = hints
+        slope *= fy
+        share += slope
+        clear_share(share)
+        for f, slope, to in ((fx, slope_x, to_x), (fz, slope_z, to_z)):
+            slope *= fy
+            to += slope
+            to -= f
+            to *= share
+            f += to
+
+
+def _share_for_f(hints: Float) -> Float:
+    """Slope and offset of the share on f(Y), from those on L."""
+    slope, offset = hints[..., 0], hints[..., 3]
+    return np.dstack([116 * slope, offset - 16 * slope])
 
 
 def _for_f(model: Float) -> Float:

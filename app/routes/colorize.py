@@ -8,7 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 from app.errors import AllPhotosFailed, problem
 from app.manifest import Manifest
 from app.negotiation import negotiate
-from app.options import Options, merge
+from app.options import Options, check_photos, merge
 from app.pipeline import Order
 from app.requests import PhotoRun, unless_gone
 from app.responses import image_response, json_response, zip_response
@@ -73,6 +73,7 @@ async def colorize(
     try:
         body = await read_body(request, service.settings, held)
         merged = merge(request.query_params.multi_items(), body.fields)
+        check_photos(merged, len(body.uploads))
         wanted = negotiate(
             request.headers.get("accept"), photos=len(body.uploads), asked=merged.format
         )
@@ -83,7 +84,7 @@ async def colorize(
         if vividness is None:
             vividness = model.description.default_vividness
         postprocess = merged.postprocess or model.description.postprocess
-        order = Order(model, vividness, merged.mirror, postprocess, wanted.format)
+        order = Order(model, vividness, merged.mirror, postprocess, wanted.format, merged.hints)
         await run_in_threadpool(service.pipeline.look_at, body.uploads)
         pixels = [upload.pixels for upload in body.uploads]
         ticket = service.backlog.accept(pixels, merged.deadline_s)
