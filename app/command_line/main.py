@@ -1,23 +1,53 @@
-"""The command's parts: one function each, put together by Typer."""
+"""The command: its parts, one function each, put together by Typer.
+
+Each part imports what it needs when it runs, so that `--help` and shell completion are quick.
+"""
 
 import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
 
 import typer
 
-from app.__main__ import main as run_service
+from app.command_line.batch import batch
+from app.command_line.benchmark import benchmark
+from app.command_line.colorize import colorize
+from app.command_line.exits import STATUSES
+from app.command_line.info import info
+from app.command_line.models import models
+from app.command_line.serve import serve
+from app.command_line.video import video
 
-command = typer.Typer(name="chromaserve", no_args_is_help=True, add_completion=False)
+command = typer.Typer(
+    name="chromaserve",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        try:
+            print(version("chromaserve"))
+        except PackageNotFoundError:
+            print("not installed")
+        raise typer.Exit
 
 
 @command.callback()
-def about() -> None:
-    """Give grey photos colours."""
+def about(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell the version."),
+    ] = False,
+) -> None:
+    """Give grey photos colours: here, by a service, or as a service."""
 
 
-@command.command()
-def serve() -> None:
-    """Serve over HTTP, with the settings of the environment."""
-    raise typer.Exit(run_service())
+for part in (colorize, video, batch, serve, models, info, benchmark):
+    command.command(epilog=STATUSES)(part)
 
 
 def main() -> None:

@@ -82,7 +82,7 @@ def converted(
     """
     made_of = _of_model(model)
     try:
-        place = (cache or _user_cache()) / f"{made_of}-{_of_machine(threads, max_batch)}"
+        place = (cache or user_cache()) / f"{made_of}-{_of_machine(threads, max_batch)}"
         found = _read(place)
         if found is None and not measured:
             place, found = _made_elsewhere(place, made_of)
@@ -216,5 +216,6 @@ def _processor() -> str:
     return next((line for line in lines if line.startswith("model name")), platform.machine())
 
 
-def _user_cache() -> Path:
+def user_cache() -> Path:
+    """Folder of conversions where no other is named."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "chromaserve"

@@ -1,6 +1,7 @@
 """What a caller may choose about the colours, by keyword; the names are the API's."""
 
-from typing import TYPE_CHECKING, TypedDict
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from pydantic import ValidationError
 
@@ -9,6 +10,7 @@ from app.options import Head, Options
 from app.pipeline import Order
 
 if TYPE_CHECKING:
+    from app.hints import Hint
     from app.images.encode import Format
     from app.models import LoadedModel
     from model_store.contract import Postprocess
@@ -25,6 +27,9 @@ class ColourOptions(TypedDict, total=False):
     """How colours come to the photo's size: "guided", "tv", "crf" or "none"."""
     mirror: bool | None
     """Average with the mirror image's colours, for twice the work."""
+    hints: "Iterable[Hint | Mapping[str, Any]] | str | None"
+    """Colours that are known at places of the photo: `Hint`s, mappings of x, y, color and perhaps
+    radius, or the JSON of a list of them."""
 
 
 def order_for(model: "LoadedModel", encoding: "Format", options: ColourOptions) -> Order:
@@ -33,12 +38,15 @@ def order_for(model: "LoadedModel", encoding: "Format", options: ColourOptions) 
     Raises:
         InvalidOptions: an option is unknown or out of range.
     """
+    given: dict[str, Any] = {k: v for k, v in options.items() if v is not None}
+    if "hints" in given and not isinstance(given["hints"], str):
+        given["hints"] = tuple(given["hints"])
     try:
-        chosen = Options.model_validate({k: v for k, v in options.items() if v is not None})
+        chosen = Options.model_validate(given)
     except ValidationError as error:
         raise invalid_options(error.errors()) from error
     vividness = chosen.asked_vividness
     if vividness is None:
         vividness = model.description.default_vividness
     postprocess = chosen.postprocess or model.description.postprocess
-    return Order(model, vividness, chosen.mirror, postprocess, encoding)
+    return Order(model, vividness, chosen.mirror, postprocess, encoding, chosen.hints)

@@ -1,0 +1,100 @@
+"""Exit statuses of the command, and errors told in a sentence."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+import typer
+
+
+class Exit(IntEnum):
+    """What a script can tell by; docs/how-to/command-line.md lists them."""
+
+    DONE = 0
+    SOME_FAILED = 1
+    USAGE = 2
+    NOTHING_DONE = 3
+    """No photo was found, or none could be colorized."""
+    NO_SERVICE = 4
+    """It cannot be reached, is too busy for long, or refuses the key."""
+    NO_MODEL = 5
+    """It is missing or damaged, or cannot run on this machine."""
+    INTERRUPTED = 130
+
+
+STATUSES = """Exit status: 0 all done; 1 some photos failed; 2 wrong use; 3 no photo was found or
+none could be colorized; 4 the service cannot be reached or refuses; 5 the model cannot run; 130
+interrupted."""
+
+
+class Complaint(Exception):  # noqa: N818 - not all of them are errors
+    """The command ends with a sentence and a status."""
+
+    def __init__(self, sentence: str, status: Exit = Exit.USAGE) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+def say(sentence: str) -> None:
+    """A line of the command's own on standard error."""
+    print(f"chromaserve: {' '.join(sentence.split())}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def complaints() -> Iterator[None]:
+    """End the command with a sentence and a status, whatever goes wrong in the block."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("interrupted; what is written is complete, and running it again goes on from there")
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; the interpreter must not flush into it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(Exit.SOME_FAILED) from None
+    except typer.Exit:
+        raise
+    except Exception as error:
+        if os.environ.get("CHROMASERVE_LOG_LEVEL", "").lower() == "debug":
+            raise
+        say(sentence(error))
+        raise typer.Exit(status_of(error)) from None
+
+
+def status_of(error: Exception) -> Exit:
+    """The status that an error ends the command with."""
+    if isinstance(error, Complaint):
+        return error.status
+    name = _first_name(error)
+    return _STATUSES.get(name, Exit.NOTHING_DONE)
+
+
+def sentence(error: Exception) -> str:
+    """An error in words; one that is not foreseen with its type."""
+    if isinstance(error, Complaint) or _first_name(error) in _STATUSES:
+        return str(getattr(error, "detail", "") or error)
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    if isinstance(error, ImportError):
+        return f"a package is missing: {error}. Install chromaserve anew"
+    return f"unexpected {type(error).__name__}: {error} (CHROMASERVE_LOG_LEVEL=debug tells more)"
+
+
+# By name: asking for the classes would import what most commands do not need.
+_STATUSES = {
+    "ServiceError": Exit.NOTHING_DONE,
+    "InvalidOptions": Exit.USAGE,
+    "ModelStoreError": Exit.NO_MODEL,
+    "ModelNotFound": Exit.NO_MODEL,
+    "NoGpu": Exit.NO_MODEL,
+    "BadOptions": Exit.USAGE,
+    "BadPhoto": Exit.NOTHING_DONE,
+    "ClientError": Exit.NO_SERVICE,
+}
+
+
+def _first_name(error: Exception) -> str:
+    """The most specific of the error's types that has a status."""
+    return next((t.__name__ for t in type(error).__mro__ if t.__name__ in _STATUSES), "")

@@ -1,0 +1,24 @@
+"""`chromaserve serve`: the service."""
+
+import os
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; CHROMASERVE_HOST, or 127.0.0.1.")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port to listen on; CHROMASERVE_PORT, or 8000."),
+    ] = None,
+) -> None:
+    """Serve over HTTP. All other settings are environment variables, CHROMASERVE_*."""
+    for name, value in (("HOST", host), ("PORT", port)):
+        if value is not None:
+            os.environ[f"CHROMASERVE_{name}"] = str(value)
+    from app.__main__ import main as run_service
+
+    raise typer.Exit(run_service())
