@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import RedirectResponse
 from starlette.requests import ClientDisconnect
 
 from app import errors, tracing
@@ -16,7 +15,7 @@ from app.access.document import describe_keys
 from app.access.keys import Keys
 from app.access.layers import install_inner, install_outer
 from app.middleware import WATCHED, Connections, Observation
-from app.routes import colorize, health, metrics, models, openapi, problems, v2, v2_infer
+from app.routes import colorize, health, metrics, models, openapi, page, problems, v2, v2_infer
 from app.service import Service
 from app.settings import Settings
 from app.tracing import TraceIds
@@ -63,9 +62,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         ],
     )
     app.state.service = service
-    for module in (colorize, models, v2, v2_infer, health, metrics, problems):
+    for module in (colorize, models, v2, v2_infer, health, metrics, problems, page):
         app.include_router(module.router)
-    app.add_api_route("/", _to_docs, include_in_schema=False)
     install_inner(app, settings, keys)
     app.add_middleware(Connections, service=service)
     install_outer(app, settings)
@@ -88,10 +86,6 @@ async def _load_or_end(service: Service) -> None:
         log.critical("cannot serve: %s", " ".join(str(error).split()))
         log.debug("loading failed", exc_info=True)
         signal.raise_signal(signal.SIGTERM)
-
-
-async def _to_docs() -> RedirectResponse:
-    return RedirectResponse("/docs")
 
 
 def _client_gone(request: Request, error: Exception) -> Response:  # noqa: ARG001 - a handler

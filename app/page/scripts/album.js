@@ -1,0 +1,131 @@
+/** The photos on the page: what is known of each, and which one is looked at. */
+
+import { defaults, key } from './options.js';
+
+const MOST_RESULTS = 24; // kept a photo
+
+/**
+ * An answer of the service that can be shown.
+ *
+ * @typedef {object} Result
+ * @property {string} key of its options but vividness
+ * @property {number} vividness
+ * @property {Blob} blob
+ * @property {string} url
+ * @property {string} version
+ * @property {number|null} milliseconds
+ */
+
+export class Photo {
+  /** @param {File} file */
+  constructor(file, options) {
+    this.file = file;
+    this.name = file.name || 'photo';
+    this.state = 'queued'; // preparing, uploading, colouring, waiting, done, failed
+    this.more = {}; // of the state: share, seconds, why
+    this.problem = null; // in words: {title, detail}
+    this.working = false; // on other options of a photo that is done
+    this.options = structuredClone(options);
+    this.sent = null; // see preview.js
+    this.before = null; // address of the photo as it was
+    this.original = null; // address of the file itself, where `before` is smaller
+    this.detail = null; // the latest answer with all of the photo's pixels: {url, of: a Result}
+    this.thumbnail = null;
+    this.width = 0; // of the photo, upright; 0 while unknown
+    this.height = 0;
+    this.leaving = new AbortController();
+    /** @type {Result[]} the latest last */
+    this.results = [];
+  }
+
+  /** The answer for the present options, if it is known. */
+  get result() {
+    const wanted = key(this.options);
+    return this.results.findLast(
+      (r) => r.key === wanted && r.vividness === this.options.vividness,
+    );
+  }
+
+  /**
+   * What comes closest to the present options: one answer, or two to be mixed.
+   *
+   * @returns {[Result, number][]} each with the share that it has, from the bottom to the top
+   */
+  get closest() {
+    if (this.result) {
+      return [[this.result, 1]];
+    }
+    const { vividness } = this.options;
+    const wanted = key(this.options);
+    const alike = this.results.filter((r) => r.key === wanted);
+    const below = alike.filter((r) => r.vividness < vividness)
+      .sort((a, b) => b.vividness - a.vividness)[0];
+    const above = alike.filter((r) => r.vividness > vividness)
+      .sort((a, b) => a.vividness - b.vividness)[0];
+    if (below && above) {
+      const share = (vividness - below.vividness) / (above.vividness - below.vividness);
+      return [[below, 1], [above, share]];
+    }
+    const one = below ?? above ?? this.results.at(-1);
+    return one ? [[one, 1]] : [];
+  }
+
+  keep(result) {
+    this.results.push(result);
+    while (this.results.length > MOST_RESULTS) {
+      const shown = this.closest.map(([each]) => each);
+      const oldest = this.results.findIndex((each) => !shown.includes(each));
+      URL.revokeObjectURL(this.results.splice(oldest, 1)[0].url);
+    }
+  }
+
+  forget() {
+    this.leaving.abort();
+    const urls = [this.before, this.original, this.detail?.url, this.thumbnail, ...this.results.map((r) => r.url)];
+    urls.filter(Boolean).forEach((url) => URL.revokeObjectURL(url));
+  }
+}
+
+/** Events: 'photos' (the list), 'selected' (which is looked at), 'photo' (detail: a photo). */
+export class Album extends EventTarget {
+  constructor() {
+    super();
+    /** @type {Photo[]} */
+    this.photos = [];
+    /** @type {Photo|null} */
+    this.selected = null;
+    this.options = defaults; // of photos that come
+  }
+
+  /** @param {File[]} files */
+  add(files) {
+    const photos = files.map((file) => new Photo(file, this.options));
+    this.photos.push(...photos);
+    this.dispatchEvent(new Event('photos'));
+    if (!this.selected && photos.length) {
+      this.select(photos[0]);
+    }
+    return photos;
+  }
+
+  remove(photo) {
+    const index = this.photos.indexOf(photo);
+    this.photos.splice(index, 1);
+    this.dispatchEvent(new Event('photos'));
+    if (photo === this.selected) {
+      this.select(this.photos[Math.min(index, this.photos.length - 1)] ?? null);
+    }
+    photo.forget();
+  }
+
+  select(photo) {
+    this.selected = photo;
+    this.dispatchEvent(new Event('selected'));
+  }
+
+  /** Tell that something about a photo is new. */
+  changed(photo, news = {}) {
+    Object.assign(photo, news);
+    this.dispatchEvent(new CustomEvent('photo', { detail: photo }));
+  }
+}

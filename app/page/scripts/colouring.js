@@ -1,0 +1,180 @@
+/** Getting colours: of every photo once, and anew of the one whose options change. */
+
+import { Lanes } from './lanes.js';
+import { fields, key } from './options.js';
+import { grey, prepare, thumbnail } from './preview.js';
+import { inWords } from './problem.js';
+import { colorize } from './service.js';
+
+const AT_ONCE = 2; // photos, beside the one whose options are being changed
+const SETTLED_MS = 60; // a slider that rests for so long is asked about
+
+export class Colouring {
+  /** @param {import('./album.js').Album} album */
+  constructor(album) {
+    this.album = album;
+    this.lanes = new Lanes(AT_ONCE);
+    this.latest = new AbortController(); // of the only request for other options
+    this.ends = { photo: null, key: '', leaving: new AbortController() };
+    this.detailing = new AbortController();
+    this.detailOf = null;
+    this.timer = 0;
+  }
+
+  /** The first colours of a photo, when it is its turn. */
+  async start(photo) {
+    const { album } = this;
+    const { signal } = photo.leaving;
+    album.changed(photo, { state: 'queued', more: {}, problem: null });
+    try {
+      await this.lanes.run(async () => {
+        album.changed(photo, { state: 'preparing' });
+        await this.prepare(photo);
+        const told = (state, more = {}) => album.changed(photo, { state, more });
+        const result = await this.ask(photo, structuredClone(photo.options), signal, told);
+        await this.complete(photo, result);
+      }, signal);
+    } catch (error) {
+      if (!signal.aborted) {
+        album.changed(photo, { state: 'failed', problem: inWords(error) });
+      }
+      return;
+    }
+    album.changed(photo, { state: 'done', more: {} });
+    if (!photo.result) { // other options were chosen meanwhile
+      await (photo === album.selected ? this.recolour(photo) : this.start(photo));
+    }
+  }
+
+  /**
+   * The present options of a photo are new: show what is closest, ask for the rest. Only the
+   * latest wish is asked for; what is under way for an older one is broken off.
+   */
+  recolour(photo) {
+    this.latest.abort();
+    this.detailing.abort();
+    this.detailOf = null;
+    if (this.ends.key !== key(photo.options)) {
+      this.ends.leaving.abort();
+    }
+    clearTimeout(this.timer);
+    if (photo.state !== 'done') {
+      return; // `start` looks at the options again
+    }
+    const known = Boolean(photo.result);
+    this.album.changed(photo, { working: !known, more: {}, problem: null });
+    if (!known) {
+      this.timer = setTimeout(() => this.exact(photo), SETTLED_MS);
+    }
+  }
+
+  async exact(photo) {
+    const { album } = this;
+    this.latest = new AbortController();
+    const signal = AbortSignal.any([this.latest.signal, photo.leaving.signal]);
+    const told = (state, more = {}) => album.changed(photo, { more: { ...more, recolouring: state } });
+    try {
+      photo.keep(await this.ask(photo, structuredClone(photo.options), signal, told));
+      album.changed(photo, { working: false, more: {} });
+    } catch (error) {
+      if (!signal.aborted) {
+        album.changed(photo, { working: false, more: {}, problem: inWords(error) });
+      }
+    }
+  }
+
+  /** The safest and the liveliest colours, between which a moving slider is answered at once. */
+  async prefetch(photo) {
+    const wanted = key(photo.options);
+    const { ends } = this;
+    if (photo.state !== 'done'
+      || (ends.photo === photo && ends.key === wanted && !ends.leaving.signal.aborted)) {
+      return;
+    }
+    ends.leaving.abort();
+    const leaving = new AbortController();
+    this.ends = { photo, key: wanted, leaving };
+    const signal = AbortSignal.any([leaving.signal, photo.leaving.signal]);
+    for (const vividness of [0, 1]) {
+      const options = { ...structuredClone(photo.options), vividness };
+      if (photo.results.some((r) => r.key === wanted && r.vividness === vividness)) {
+        continue;
+      }
+      try {
+        photo.keep(await this.ask(photo, options, signal));
+      } catch {
+        return; // the exact answer tells what is wrong
+      }
+    }
+    this.album.changed(photo);
+  }
+
+  /** All of the photo's pixels in colour: what is shown is made of a smaller picture. */
+  async detail(photo) {
+    const of = photo.result;
+    if (!of || photo.sent.scale === 1 || photo.detail?.of === of || this.detailOf === of) {
+      return;
+    }
+    this.detailing.abort();
+    this.detailing = new AbortController();
+    this.detailOf = of;
+    const signal = AbortSignal.any([this.detailing.signal, photo.leaving.signal]);
+    try {
+      const sent = fields(photo.options, photo.sent.format);
+      const { blob } = await colorize(photo.file, photo.name, sent, { signal });
+      URL.revokeObjectURL(photo.detail?.url ?? '');
+      photo.original ??= URL.createObjectURL(photo.file);
+      this.album.changed(photo, { detail: { url: URL.createObjectURL(blob), of } });
+    } catch {
+      // What is shown stays; a download tells what is wrong.
+    }
+  }
+
+  async prepare(photo) {
+    if (photo.sent) {
+      return;
+    }
+    const sent = await prepare(photo.file);
+    photo.leaving.signal.throwIfAborted();
+    if (sent.seen) {
+      photo.before = URL.createObjectURL(sent.blob);
+      photo.thumbnail = URL.createObjectURL(await thumbnail(sent.blob));
+    }
+    const { width = 0, height = 0 } = sent;
+    this.album.changed(photo, { sent, width, height });
+  }
+
+  /** What only an answer shows: its small picture, and the photo that the browser cannot read. */
+  async complete(photo, result) {
+    photo.keep(result);
+    const small = URL.createObjectURL(await thumbnail(result.blob));
+    if (photo.thumbnail) {
+      URL.revokeObjectURL(photo.thumbnail);
+    }
+    photo.thumbnail = small;
+    if (!photo.before) {
+      const image = await loaded(result.url);
+      photo.before = URL.createObjectURL(await grey(result.blob));
+      photo.width = image.naturalWidth;
+      photo.height = image.naturalHeight;
+    }
+  }
+
+  /** @returns {Promise<import('./album.js').Result>} */
+  async ask(photo, options, signal, told) {
+    const { blob: file, format, scale } = photo.sent;
+    const { blob, version, milliseconds } = await colorize(
+      file, photo.name, fields(options, format, scale), { signal, told },
+    );
+    const url = URL.createObjectURL(blob);
+    return { key: key(options), vividness: options.vividness, blob, url, version, milliseconds };
+  }
+}
+
+/** An image that can be shown without a flash of nothing. */
+export async function loaded(url) {
+  const image = new Image();
+  image.src = url;
+  await image.decode();
+  return image;
+}

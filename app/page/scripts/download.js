@@ -1,0 +1,135 @@
+/**
+ * Downloads: always the original files with the chosen options, as the API gives them.
+ *
+ * The ZIP is written here and not by the service: each photo has options of its own, hints are for
+ * one photo a request, more photos than one request may hold fit in, and one that fails can be told
+ * while the others go on.
+ */
+
+import { say } from './announce.js';
+import { EXTENSIONS, fields, stem } from './options.js';
+import { inWords } from './problem.js';
+import { colorize } from './service.js';
+import { words } from './states.js';
+import { zip } from './zip.js';
+
+const $ = (id) => document.getElementById(id);
+
+export class Download {
+  /** @param {import('./album.js').Album} album @param {import('./lanes.js').Lanes} lanes */
+  constructor(album, lanes) {
+    this.album = album;
+    this.lanes = lanes;
+    this.leaving = new AbortController();
+    $('download').addEventListener('click', () => this.one(album.selected));
+    $('download-all').addEventListener('click', () => this.all([...album.photos]));
+    $('saving-stop').addEventListener('click', () => this.leaving.abort());
+  }
+
+  get format() {
+    return $('format').value;
+  }
+
+  one(photo) {
+    return this.busy(async (signal) => {
+      const told = (state, more = {}) => this.tell(`${words({ state, more })}…`);
+      const { blob } = await this.ask(photo, signal, told);
+      save(blob, stem(photo.name) + EXTENSIONS[this.format]);
+      return 'Saved.';
+    });
+  }
+
+  all(photos) {
+    return this.busy(async (signal) => {
+      let ended = 0;
+      const failed = [];
+      const tell = (waits = '') => this.tell(waits || `${ended} of ${photos.length} ready…`);
+      tell();
+      const { format } = this;
+      const answers = await Promise.all(photos.map(async (photo) => {
+        const told = (state, more) => tell(state === 'waiting' ? words({ state, more }) : '');
+        try {
+          return (await this.ask(photo, signal, told)).blob;
+        } catch (error) {
+          signal.throwIfAborted();
+          failed.push(`${photo.name}: ${inWords(error).title}`);
+          return null;
+        } finally {
+          ended += 1;
+          tell();
+        }
+      }));
+      const named = names(photos, EXTENSIONS[format]);
+      const files = named.map((name, i) => ({ name, blob: answers[i] })).filter((f) => f.blob);
+      if (files.length) {
+        save(await zip(files), 'colorized.zip');
+      }
+      const saved = files.length ? `Saved ${files.length} photos.` : 'Nothing to save.';
+      return [saved, ...failed].join(' ');
+    });
+  }
+
+  /** The API's answer for the file itself. */
+  ask(photo, signal, told) {
+    const sent = fields(photo.options, this.format);
+    return this.lanes.run(
+      () => colorize(photo.file, photo.name, sent, { signal, told }),
+      signal,
+    );
+  }
+
+  async busy(work) {
+    const buttons = [$('download'), $('download-all'), $('format')];
+    this.leaving = new AbortController();
+    const { signal } = this.leaving;
+    // Not `disabled`: the button keeps the focus.
+    if (buttons[0].getAttribute('aria-disabled') === 'true') {
+      return;
+    }
+    buttons.forEach((each) => each.setAttribute('aria-disabled', 'true'));
+    $('saving').classList.remove('bad');
+    $('saving-stop').hidden = false;
+    this.tell('Sending…');
+    let said = '';
+    try {
+      said = await work(signal);
+    } catch (error) {
+      const { title, detail } = inWords(error);
+      said = signal.aborted ? 'Stopped.' : `${title}. ${detail}`;
+      $('saving').classList.toggle('bad', !signal.aborted);
+    } finally {
+      buttons.forEach((each) => each.removeAttribute('aria-disabled'));
+      $('saving-stop').hidden = true;
+    }
+    this.tell(said);
+    say(said);
+  }
+
+  tell(text) {
+    $('saving').hidden = false;
+    $('saving-text').textContent = text;
+  }
+}
+
+/** Names of results, told apart by -2, -3… whatever the case of letters, as the API does. */
+export function names(photos, extension) {
+  const taken = new Set();
+  return photos.map(({ name }) => {
+    const base = stem(name).replace(/[<>:"|?*;%/\\\p{Cc}]/gu, '_');
+    let candidate = base + extension;
+    for (let count = 2; taken.has(candidate.toLowerCase()); count += 1) {
+      candidate = `${base}-${count}${extension}`;
+    }
+    taken.add(candidate.toLowerCase());
+    return candidate;
+  });
+}
+
+function save(blob, name) {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  // The browser takes the file up soon after; it has no event for that.
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}

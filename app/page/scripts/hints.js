@@ -1,0 +1,214 @@
+/** Colour hints: picked from a palette, placed on the photo, listed, moved and taken back. */
+
+import { say } from './announce.js';
+
+const $ = (id) => document.getElementById(id);
+const RADIUS = 0.012; // of the photo's longer side
+const MOST = 200; // that the service takes
+const COLORS = {
+  skin: '#d9a27e', sky: '#6ea6dc', sea: '#2f6f86', grass: '#6f9440', leaves: '#3f6a2c',
+  wood: '#8a5a34', brick: '#a5482c', straw: '#d8b25a', red: '#c02a30', rose: '#d98299',
+  violet: '#7a4f9a', navy: '#2f4379',
+};
+
+export class Hints {
+  /**
+   * @param {import('./viewer.js').Viewer} viewer
+   * @param {(photo: object) => void} changed told of a photo whose hints are others now
+   */
+  constructor(viewer, changed) {
+    this.viewer = viewer;
+    this.changed = changed;
+    this.placing = false;
+    this.history = new WeakMap(); // photo → earlier lists of hints
+    this.cross = null; // where the keyboard would place one, on the stage
+    this.color = COLORS.sky;
+    this.palette();
+    $('place').addEventListener('click', () => this.mode(!this.placing));
+    $('undo').addEventListener('click', () => this.undo());
+    $('clear').addEventListener('click', () => this.set([]));
+    viewer.addEventListener('placed', () => this.draw());
+    viewer.stage.addEventListener('focus', () => this.draw());
+    viewer.stage.addEventListener('blur', () => this.draw());
+  }
+
+  get photo() {
+    return this.viewer.photo;
+  }
+
+  get list() {
+    return this.photo?.options.hints ?? [];
+  }
+
+  /** Begin or end placing; meanwhile the photo is shown in colour everywhere. */
+  mode(placing) {
+    if (placing && this.photo?.state !== 'done') {
+      return;
+    }
+    this.placing = placing;
+    this.cross = placing ? [this.viewer.view.stageWidth / 2, this.viewer.view.stageHeight / 2] : null;
+    $('place').setAttribute('aria-pressed', String(placing));
+    $('place').textContent = placing ? 'Stop placing' : 'Place hints';
+    this.viewer.stage.classList.toggle('placing', placing);
+    this.viewer.showWhole(placing);
+    if (placing) {
+      this.viewer.stage.focus({ preventScroll: true });
+      say('Placing hints. The arrow keys move the cross, Enter places a hint, Escape ends.');
+    }
+  }
+
+  place(x, y) {
+    const { photo, viewer: { view } } = this;
+    if (photo?.state !== 'done' || !view.contains(x, y) || this.list.length >= MOST) {
+      return;
+    }
+    const radius = Math.max(RADIUS * Math.max(photo.width, photo.height), 1);
+    this.set([...this.list, { x, y, radius, color: this.color }]);
+    say(`Hint ${this.list.length} placed.`);
+  }
+
+  /** A hint is being moved; nothing is asked for before it is dropped. */
+  drag(index, x, y) {
+    const { width, height } = this.photo;
+    this.dragged ??= structuredClone(this.list);
+    const clamp = (value, size) => Math.min(Math.max(value, 0), size - 1);
+    Object.assign(this.dragged[index], { x: clamp(x, width), y: clamp(y, height) });
+    this.draw();
+  }
+
+  drop() {
+    const moved = this.dragged;
+    this.dragged = null;
+    if (moved) {
+      this.set(moved);
+    }
+  }
+
+  set(hints, remembered = true) {
+    const { photo } = this;
+    if (remembered) {
+      const earlier = this.history.get(photo) ?? [];
+      this.history.set(photo, [...earlier, photo.options.hints]);
+    }
+    photo.options.hints = hints;
+    this.refresh();
+    this.changed(photo);
+  }
+
+  undo() {
+    const earlier = this.history.get(this.photo) ?? [];
+    if (earlier.length) {
+      this.history.set(this.photo, earlier.slice(0, -1));
+      this.set(earlier.at(-1), false);
+      say('Undone.');
+    }
+  }
+
+  moveCross(dx, dy) {
+    const { stageWidth, stageHeight } = this.viewer.view;
+    const [x, y] = this.cross;
+    this.cross = [
+      Math.min(Math.max(x + dx, 0), stageWidth), Math.min(Math.max(y + dy, 0), stageHeight),
+    ];
+    this.draw();
+  }
+
+  /** Keys on the stage while hints are placed; whether this one meant something. */
+  key(event) {
+    if (!this.placing) {
+      return false;
+    }
+    if (event.key === 'Enter' || event.key === ' ') {
+      this.place(...this.viewer.view.toPhoto(...this.cross));
+    } else if (event.key === 'Escape') {
+      this.mode(false);
+      $('place').focus();
+    } else if (event.key === 'z' || event.key === 'Backspace' || event.key === 'Delete') {
+      this.undo();
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  /** The list beside the photo, after the photo or its hints have changed. */
+  refresh() {
+    const able = this.photo?.state === 'done';
+    $('place').disabled = !able;
+    $('undo').disabled = !able || !(this.history.get(this.photo)?.length);
+    $('clear').disabled = !able || !this.list.length;
+    $('hints').replaceChildren(...this.list.map((hint, i) => this.row(hint, i)));
+    this.draw();
+  }
+
+  row(hint, i) {
+    const color = Object.assign(document.createElement('input'), { type: 'color', value: hint.color });
+    color.setAttribute('aria-label', `Colour of hint ${i + 1}`);
+    color.addEventListener('change', () => {
+      this.set(this.list.map((each, j) => (j === i ? { ...each, color: color.value } : each)));
+      $('hints').children[i].querySelector('input').focus();
+    });
+    const where = document.createElement('span');
+    where.textContent = `${Math.round(hint.x)}, ${Math.round(hint.y)}`;
+    const remove = Object.assign(document.createElement('button'), {
+      type: 'button', className: 'link', textContent: 'Remove',
+    });
+    remove.setAttribute('aria-label', `Remove hint ${i + 1}`);
+    remove.addEventListener('click', () => {
+      this.set(this.list.filter((_, j) => j !== i));
+      ($('hints').children[i]?.querySelector('button') ?? $('place')).focus();
+    });
+    const item = document.createElement('li');
+    item.append(color, where, remove);
+    return item;
+  }
+
+  /** The marks over the photo, and the cross. */
+  draw() {
+    const { view, stage, shown } = this.viewer;
+    const hints = shown === this.photo ? this.dragged ?? this.list : [];
+    const markers = $('markers');
+    while (markers.children.length > hints.length) {
+      markers.lastChild.remove();
+    }
+    hints.forEach((hint, i) => {
+      const marker = markers.children[i] ?? markers.appendChild(document.createElement('span'));
+      const [x, y] = view.toStage(hint.x, hint.y);
+      marker.className = 'marker';
+      marker.dataset.index = i;
+      marker.style.backgroundColor = hint.color;
+      marker.style.transform = `translate(${x}px, ${y}px)`;
+    });
+    const cross = $('crosshair');
+    cross.hidden = !(this.placing && stage.matches(':focus-visible'));
+    if (this.cross) {
+      cross.style.transform = `translate(${this.cross[0]}px, ${this.cross[1]}px)`;
+    }
+  }
+
+  palette() {
+    const choices = Object.entries(COLORS).map(([name, color]) => {
+      const input = Object.assign(document.createElement('input'), {
+        type: 'radio', name: 'hint-color', value: color, checked: color === this.color,
+      });
+      const swatch = document.createElement('span');
+      swatch.style.backgroundColor = color;
+      const label = document.createElement('label');
+      label.title = name;
+      input.setAttribute('aria-label', name);
+      input.addEventListener('change', () => { this.color = color; });
+      label.append(input, swatch);
+      // By pointer a colour is picked in order to place it; keys pass over many.
+      label.addEventListener('pointerup', () => setTimeout(() => this.mode(true)));
+      return label;
+    });
+    const own = Object.assign(document.createElement('input'), { type: 'color', value: '#888888' });
+    own.setAttribute('aria-label', 'another colour');
+    own.title = 'another colour';
+    own.addEventListener('input', () => {
+      this.color = own.value;
+      document.querySelectorAll('[name=hint-color]').forEach((each) => { each.checked = false; });
+    });
+    $('palette').replaceChildren(...choices, own);
+  }
+}

@@ -1,0 +1,55 @@
+/** The API key, where the service wants one: asked for, and kept until the tab is closed. */
+
+const PLACE = 'chromaserve-key';
+const dialog = document.querySelector('#key-dialog');
+const input = document.querySelector('#key');
+let asking = null;
+
+/** The key, '' without one. */
+export const key = () => sessionStorage.getItem(PLACE) ?? '';
+
+/**
+ * Have the user give a key; one dialog, however many requests want it.
+ *
+ * @param {Problem} refusal what the service said
+ * @param {string} used the key that it refused
+ * @throws {Problem} the refusal, where no key is given
+ */
+export async function askForKey(refusal, used, signal) {
+  if (key() !== used) {
+    return; // another request has got a new one meanwhile
+  }
+  document.querySelector('#key-text').textContent = used
+    ? `The service did not take this key. ${refusal.detail}`
+    : 'This service wants an API key. It is kept until this tab is closed.';
+  asking ??= ask().finally(() => { asking = null; });
+  const given = await asking;
+  signal?.throwIfAborted();
+  if (!given) {
+    throw refusal;
+  }
+}
+
+function ask() {
+  return new Promise((resolve) => {
+    const before = document.activeElement;
+    const form = document.querySelector('#key-form');
+    const end = (given) => {
+      form.onsubmit = null;
+      dialog.onclose = null;
+      dialog.close();
+      before?.focus?.();
+      resolve(given);
+    };
+    form.onsubmit = (event) => {
+      event.preventDefault();
+      sessionStorage.setItem(PLACE, input.value.trim());
+      input.value = '';
+      dispatchEvent(new Event('key'));
+      end(true);
+    };
+    document.querySelector('#key-cancel').onclick = () => end(false);
+    dialog.onclose = () => end(false); // by Escape
+    dialog.showModal();
+  });
+}

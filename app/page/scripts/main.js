@@ -1,0 +1,90 @@
+/** The page: its parts, put together. */
+
+import { Album } from './album.js';
+import { follow } from './announce.js';
+import { Colouring } from './colouring.js';
+import { Download } from './download.js';
+import { Gestures } from './gestures.js';
+import { Hints } from './hints.js';
+import { intake } from './intake.js';
+import { Panel } from './panel.js';
+import { Shelf } from './shelf.js';
+import { Viewer } from './viewer.js';
+
+const $ = (id) => document.getElementById(id);
+const KEY_ZOOM = 1.5;
+
+const album = new Album();
+const colouring = new Colouring(album);
+const viewer = new Viewer(album);
+const hints = new Hints(viewer, (photo) => colouring.recolour(photo));
+const panel = new Panel(album, colouring);
+const shelf = new Shelf(album, remove);
+new Gestures(viewer, hints);
+new Download(album, colouring.lanes);
+follow(album);
+
+album.addEventListener('photos', () => {
+  const some = album.photos.length > 0;
+  $('welcome').hidden = some;
+  $('work').hidden = !some;
+  document.body.classList.toggle('open', some);
+});
+album.addEventListener('selected', () => {
+  hints.mode(false);
+  hints.refresh();
+});
+let able = false;
+album.addEventListener('photo', ({ detail }) => {
+  if (detail === album.selected && able !== (detail.state === 'done')) {
+    able = detail.state === 'done';
+    hints.refresh();
+  }
+});
+
+let learned = panel.learn();
+addEventListener('key', () => { learned = panel.learn(); });
+viewer.addEventListener('detail', () => colouring.detail(viewer.photo));
+
+intake(async (files) => {
+  await Promise.race([learned, new Promise((resolve) => { setTimeout(resolve, 1000); })]);
+  const first = !album.photos.length;
+  const photos = album.add(files);
+  if (first) {
+    viewer.stage.focus({ preventScroll: true });
+  }
+  photos.forEach((photo) => colouring.start(photo));
+});
+
+/** Take a photo off the page; the focus goes to the one that is looked at then. */
+function remove(photo) {
+  album.remove(photo);
+  if (album.selected) {
+    shelf.focus(album.selected);
+  } else {
+    document.querySelector('#welcome [data-action=choose]').focus();
+  }
+}
+
+const actions = {
+  'zoom-in': () => viewer.zoomBy(KEY_ZOOM),
+  'zoom-out': () => viewer.zoomBy(1 / KEY_ZOOM),
+  'zoom-fit': () => viewer.zoomFit(),
+  remove: () => remove(album.selected),
+  retry: () => {
+    const photo = album.selected;
+    viewer.stage.focus({ preventScroll: true });
+    if (photo.state === 'failed') {
+      colouring.start(photo);
+    } else {
+      colouring.recolour(photo);
+    }
+  },
+};
+for (const [action, run] of Object.entries(actions)) {
+  document.querySelectorAll(`[data-action=${action}]`).forEach((button) => {
+    button.addEventListener('click', run);
+  });
+}
+
+$('welcome').hidden = false;

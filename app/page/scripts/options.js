@@ -1,0 +1,61 @@
+/** The options of a photo: what they are, how they are sent, which answers they share. */
+
+/** @typedef {{x: number, y: number, radius: number, color: string}} Hint in pixels of the photo */
+/** @typedef {{vividness: number, postprocess: string, mirror: boolean, hints: Hint[]}} Options */
+
+/** @type {Options} */
+export const defaults = { vividness: 0.65, postprocess: 'guided', mirror: false, hints: [] };
+
+export const EXTENSIONS = { png: '.png', jpeg: '.jpg', webp: '.webp' };
+
+/** What all vividness values of a photo have in common. */
+export function key({ postprocess, mirror, hints }) {
+  return JSON.stringify([postprocess, mirror, hints]);
+}
+
+/**
+ * Options as form fields.
+ *
+ * @param {Options} options
+ * @param {string} format
+ * @param {number} scale of what is sent to the photo, 1 for the photo itself
+ * @returns {Record<string, string>}
+ */
+export function fields(options, format, scale = 1) {
+  const sent = {
+    vividness: String(options.vividness),
+    postprocess: options.postprocess,
+    mirror: String(options.mirror),
+    format,
+  };
+  if (options.hints.length) {
+    sent.hints = JSON.stringify(options.hints.map(({ x, y, radius, color }) => ({
+      x: rounded(x * scale),
+      y: rounded(y * scale),
+      radius: rounded(radius * scale),
+      color,
+    })));
+  }
+  return sent;
+}
+
+const rounded = (value) => Math.round(value * 10) / 10;
+
+/** The command that does to the file what the page does. */
+export function command(name, options, format, root) {
+  const { hints, ...rest } = fields(options, format);
+  const query = new URLSearchParams(rest);
+  const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+  const parts = [
+    `curl -F ${quoted(`file=@${name}`)}`,
+    ...(hints ? [`  -F ${quoted(`hints=${hints}`)}`] : []),
+    `  ${quoted(`${root}?${query}`)}`,
+    `  -o ${quoted(stem(name) + EXTENSIONS[format])}`,
+  ];
+  return parts.join(' \\\n');
+}
+
+/** A file's name without its extension. */
+export function stem(name) {
+  return name.replace(/(?<=.)\.[^.]*$/, '') || 'photo';
+}

@@ -1,0 +1,120 @@
+/** What of a photo is sent while its colours are looked at: large ones are shrunk in the browser. */
+
+const MOST_PIXELS = 1.2e6;
+const THUMBNAIL = 160; // pixels of the longer side
+
+/** The formats that the service reads and browsers too, told by their first bytes as it does. */
+const SIGNATURES = {
+  jpeg: [0xff, 0xd8, 0xff],
+  png: [0x89, 0x50, 0x4e, 0x47],
+  webp: [0x52, 0x49, 0x46, 0x46],
+  bmp: [0x42, 0x4d],
+};
+
+/**
+ * @typedef {object} Sent
+ * @property {Blob} blob what is sent: the file itself, or a smaller picture of it
+ * @property {number} scale of it to the photo
+ * @property {boolean} seen whether the browser can show the photo
+ * @property {string} format that its answers are asked for in
+ * @property {number} [width] of the photo, upright
+ * @property {number} [height]
+ */
+
+/**
+ * Decide what is sent. What the browser cannot read goes as it is: the service reads more, and
+ * says in words what is wrong with the rest.
+ *
+ * @param {File} file
+ * @returns {Promise<Sent>}
+ */
+export async function prepare(file) {
+  const kind = await kindOf(file);
+  const bitmap = kind && await createImageBitmap(file).catch(() => null);
+  if (!bitmap) {
+    return { blob: file, scale: 1, seen: false, format: 'png' };
+  }
+  try {
+    const { width, height } = bitmap;
+    if (width * height <= MOST_PIXELS) {
+      // Formats other than JPEG may have transparency, which a JPEG cannot answer.
+      const format = kind === 'jpeg' ? 'jpeg' : 'png';
+      return { blob: file, scale: 1, seen: true, format, width, height };
+    }
+    const format = kind !== 'jpeg' && transparent(bitmap) ? 'png' : 'jpeg';
+    const scale = Math.sqrt(MOST_PIXELS / (width * height));
+    const blob = await drawn(bitmap, scale, format);
+    return { blob, scale, seen: true, format, width, height };
+  } finally {
+    bitmap.close();
+  }
+}
+
+/** A small picture of a picture, for the list. */
+export async function thumbnail(blob) {
+  const bitmap = await createImageBitmap(blob);
+  try {
+    const scale = Math.min(THUMBNAIL / Math.max(bitmap.width, bitmap.height), 1);
+    return await drawn(bitmap, scale, 'jpeg');
+  } finally {
+    bitmap.close();
+  }
+}
+
+/** The grey of a picture: each pixel's luminance (IEC 61966-2-1), which its colours left alone. */
+export async function grey(blob) {
+  const bitmap = await createImageBitmap(blob);
+  const { canvas, context } = canvasOf(bitmap, 1);
+  bitmap.close();
+  const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
+  const { data } = pixels;
+  const linear = Float64Array.from({ length: 256 }, (_, i) => {
+    const value = i / 255;
+    return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  });
+  for (let i = 0; i < data.length; i += 4) {
+    const y = 0.2126 * linear[data[i]] + 0.7152 * linear[data[i + 1]] + 0.0722 * linear[data[i + 2]];
+    data.fill(255 * (y <= 0.0031308 ? 12.92 * y : 1.055 * y ** (1 / 2.4) - 0.055), i, i + 3);
+  }
+  context.putImageData(pixels, 0, 0);
+  return encoded(canvas, 'png');
+}
+
+async function kindOf(file) {
+  const head = new Uint8Array(await file.slice(0, 12).arrayBuffer());
+  const found = Object.entries(SIGNATURES).find(([, bytes]) => bytes.every((b, i) => head[i] === b));
+  return found?.[0];
+}
+
+function transparent(bitmap) {
+  const scale = Math.min(256 / Math.max(bitmap.width, bitmap.height), 1);
+  const { canvas, context } = canvasOf(bitmap, scale);
+  const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+  for (let i = 3; i < data.length; i += 4) {
+    if (data[i] < 255) {
+      return true;
+    }
+  }
+  return false;
+}
+
+function drawn(bitmap, scale, format) {
+  return encoded(canvasOf(bitmap, scale).canvas, format);
+}
+
+function canvasOf(bitmap, scale) {
+  const canvas = document.createElement('canvas');
+  canvas.width = Math.max(Math.round(bitmap.width * scale), 1);
+  canvas.height = Math.max(Math.round(bitmap.height * scale), 1);
+  const context = canvas.getContext('2d', { willReadFrequently: scale === 1 });
+  context.imageSmoothingQuality = 'high';
+  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  return { canvas, context };
+}
+
+function encoded(canvas, format) {
+  return new Promise((resolve, reject) => {
+    const done = (blob) => (blob ? resolve(blob) : reject(new Error('The picture is too large')));
+    canvas.toBlob(done, `image/${format}`, 0.95);
+  });
+}

@@ -1,0 +1,150 @@
+/** Requests to the service: progress of uploads, keys, and waiting where it is busy. */
+
+import { Problem, seconds } from './problem.js';
+import { key, askForKey } from './key.js';
+
+const ROOT = new URL('../../', import.meta.url);
+
+/** The address of one of the service's paths, also where it lies below another path. */
+export const address = (path) => new URL(path, ROOT);
+
+let resumeAt = 0; // before this moment (performance.now) nothing is sent
+let reason = '';
+
+/**
+ * Colorize one photo, for as long as it takes: waits while the service is busy or out of reach.
+ *
+ * @param {Blob} file
+ * @param {string} name of the file
+ * @param {Record<string, string>} fields options
+ * @param {{signal?: AbortSignal, told?: (state: string, more?: object) => void}} how
+ *     told gets 'uploading' {share}, 'colouring', 'waiting' {seconds, why}
+ * @returns {Promise<{blob: Blob, version: string, milliseconds: number|null}>}
+ * @throws {Problem} what another try would not mend
+ */
+export async function colorize(file, name, fields, { signal, told = () => {} } = {}) {
+  for (let attempt = 1; ; attempt += 1) {
+    await rested(signal, told);
+    const used = key();
+    try {
+      return await send(file, name, fields, signal, told);
+    } catch (problem) {
+      if (!(problem instanceof Problem)) {
+        throw problem;
+      }
+      if (problem.status === 401) {
+        await askForKey(problem, used, signal);
+        continue;
+      }
+      const patience = problem.patience(attempt);
+      if (patience === null) {
+        throw problem;
+      }
+      rest(patience, problem);
+    }
+  }
+}
+
+/** GET JSON, null where there is none to be had. */
+export async function read(path) {
+  try {
+    const response = await fetch(address(path), { headers: authorization() });
+    return response.ok ? await response.json() : null;
+  } catch {
+    return null;
+  }
+}
+
+function authorization() {
+  return key() ? { Authorization: `Bearer ${key()}` } : {};
+}
+
+/** Let nobody send before so many seconds are over, and a little more, not all at once. */
+function rest(patience, problem) {
+  const until = performance.now() + 1000 * patience * (1 + 0.2 * Math.random());
+  if (until > resumeAt) {
+    resumeAt = until;
+    reason = problem.title;
+  }
+}
+
+async function rested(signal, told) {
+  for (;;) {
+    signal?.throwIfAborted();
+    const left = resumeAt - performance.now();
+    if (left <= 0) {
+      return;
+    }
+    told('waiting', { seconds: Math.ceil(left / 1000), why: reason });
+    await pause(Math.min(left, 1000), signal);
+  }
+}
+
+function pause(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal?.addEventListener('abort', () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    }, { once: true });
+  });
+}
+
+/** One request. Not by fetch, which does not tell how much of a body is sent. */
+function send(file, name, fields, signal, told) {
+  const form = new FormData();
+  for (const [option, value] of Object.entries(fields)) {
+    form.append(option, value);
+  }
+  form.append('file', file, name);
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    const abort = () => request.abort();
+    request.open('POST', address('colorize'));
+    for (const [header, value] of Object.entries(authorization())) {
+      request.setRequestHeader(header, value);
+    }
+    request.responseType = 'blob';
+    told('uploading', { share: 0 });
+    request.upload.onprogress = (event) => {
+      told('uploading', { share: event.total ? event.loaded / event.total : 0 });
+    };
+    request.upload.onload = () => told('colouring');
+    request.onabort = () => reject(signal.reason);
+    request.onerror = () => reject(new Problem(0));
+    request.onload = () => answer(request).then(resolve, reject);
+    request.onloadend = () => signal?.removeEventListener('abort', abort);
+    signal?.addEventListener('abort', abort, { once: true });
+    request.send(form);
+  });
+}
+
+async function answer(request) {
+  const type = request.getResponseHeader('Content-Type') ?? '';
+  if (request.status === 200 && type.startsWith('image/')) {
+    return {
+      blob: request.response,
+      version: request.getResponseHeader('X-Model-Version') ?? '?',
+      milliseconds: total(request.getResponseHeader('Server-Timing')),
+    };
+  }
+  const details = type.includes('json') ? await parsed(request.response) : {};
+  throw new Problem(
+    request.status,
+    details,
+    seconds(request.getResponseHeader('Retry-After')),
+  );
+}
+
+async function parsed(blob) {
+  try {
+    return JSON.parse(await blob.text()) ?? {};
+  } catch {
+    return {};
+  }
+}
+
+function total(timing) {
+  const found = /total;(?:.*?;)?dur=([\d.]+)/.exec(timing ?? '');
+  return found ? Number(found[1]) : null;
+}

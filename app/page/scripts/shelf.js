@@ -1,0 +1,86 @@
+/** The strip of all photos: which is looked at, how far each one is. */
+
+import { words } from './states.js';
+
+const $ = (id) => document.getElementById(id);
+
+export class Shelf {
+  /** @param {import('./album.js').Album} album @param {(photo: object) => void} remove */
+  constructor(album, remove) {
+    this.album = album;
+    this.remove = remove;
+    this.items = new Map();
+    album.addEventListener('photos', () => this.list());
+    album.addEventListener('selected', () => this.mark());
+    album.addEventListener('photo', ({ detail }) => this.update(detail));
+  }
+
+  list() {
+    const { photos } = this.album;
+    for (const [photo, { item }] of this.items) {
+      if (!photos.includes(photo)) {
+        item.remove();
+        this.items.delete(photo);
+      }
+    }
+    for (const photo of photos) {
+      if (!this.items.has(photo)) {
+        this.items.set(photo, this.made(photo));
+        $('shelf').append(this.items.get(photo).item);
+        this.update(photo);
+      }
+    }
+  }
+
+  made(photo) {
+    const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
+    const item = make('li', {});
+    const button = make('button', { type: 'button', className: 'thumb' });
+    const image = make('img', { alt: '', draggable: false, hidden: true });
+    const name = make('span', { className: 'name', textContent: photo.name });
+    const state = make('span', { className: 'state' });
+    const bar = make('span', { className: 'progress' });
+    const close = make('button', { type: 'button', className: 'remove', textContent: '×' });
+    close.setAttribute('aria-label', `Remove ${photo.name}`);
+    const picture = make('span', { className: 'picture' });
+    picture.append(image);
+    button.append(picture, name, state, bar);
+    button.addEventListener('click', () => this.album.select(photo));
+    close.addEventListener('click', () => this.remove(photo));
+    item.append(button, close);
+    return { item, button, image, state, bar };
+  }
+
+  update(photo) {
+    const parts = this.items.get(photo);
+    if (!parts) {
+      return;
+    }
+    const { item, image, state, bar } = parts;
+    item.dataset.state = photo.state;
+    const said = photo.state === 'waiting' ? `Waiting ${photo.more.seconds} s` : words(photo);
+    if (state.textContent !== said) {
+      state.textContent = said;
+    }
+    bar.style.transform = `scaleX(${photo.state === 'uploading' ? photo.more.share ?? 0 : 0})`;
+    if (photo.thumbnail && image.src !== photo.thumbnail) {
+      image.src = photo.thumbnail;
+      image.hidden = false;
+    }
+  }
+
+  mark() {
+    for (const [photo, { button, item }] of this.items) {
+      const current = photo === this.album.selected;
+      button.toggleAttribute('aria-current', current);
+      if (current) {
+        button.setAttribute('aria-current', 'true');
+        item.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+      }
+    }
+  }
+
+  focus(photo) {
+    this.items.get(photo)?.button.focus();
+  }
+}
