@@ -36,21 +36,21 @@ def video(
     with complaints():
         if sys.stdin.isatty() or sys.stdout.isatty():
             raise Complaint("frames come from one pipe and go into another, not from a terminal")
-        from app.library.background import local_settings
-        from app.models import Models
+        from app.library.colorizer import Colorizer
         from app.video import DEFAULT_SMOOTHING, colorize_frames
 
-        report = colorize_frames(
-            sys.stdin.buffer,
-            sys.stdout.buffer,
-            width,
-            height,
-            model=Models(local_settings(model_version=model)).load_default(),
-            pixel_format=pixel_format,
-            smoothing=DEFAULT_SMOOTHING if smoothing is None else smoothing,
-            vividness=vividness,
-            postprocess=postprocess,
-        )
+        with Colorizer(model) as colorizer:
+            report = colorize_frames(
+                sys.stdin.buffer,
+                sys.stdout.buffer,
+                width,
+                height,
+                colorizer=colorizer,
+                pixel_format=pixel_format,
+                smoothing=DEFAULT_SMOOTHING if smoothing is None else smoothing,
+                vividness=vividness,
+                postprocess=postprocess,
+            )
         if not quiet:
             speed = f"{report.frames_per_second:.1f} a second"
             say(f"{report.frames} frames in {report.seconds:.1f} s, {speed}")

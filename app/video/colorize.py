@@ -1,8 +1,9 @@
 """Raw frames from a stream to a stream: the way of a photo, for one frame after another."""
 
 import time
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Coroutine, Generator, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeVar, Unpack
 
@@ -29,8 +30,6 @@ class FrameReport:
     frames: int
     """Written."""
     seconds: float
-    reader_left: bool
-    """Whoever read the result went away before its end, as `head` does."""
 
     @property
     def frames_per_second(self) -> float:
@@ -65,14 +64,13 @@ def colorize_frames(
         options: as for a photo.
 
     Returns:
-        How many frames there were. Where the sink's reader goes away, the work ends and the
-        report says so.
+        How many frames there were, and how long they took.
 
     Raises:
         TruncatedFrame: the stream ends within a frame; the whole ones are written.
         InvalidOptions: a number is out of range.
         EngineFailed: the model failed on a frame.
-        OSError: an error of the streams.
+        OSError: an error of the streams; BrokenPipeError where the sink's reader has gone.
     """
     if min(width, height) < 1:
         raise InvalidOptions(f"A frame has at least 1 × 1 pixels, not {width} × {height}.")
@@ -80,18 +78,14 @@ def colorize_frames(
     order = order_for(colorizer.background.model, "png", options)
     way = _Way(colorizer, order)
     start = time.perf_counter()
-    written, reader_left = 0, False
-    frames = way.coloured(
-        _steadied(way.answers(read_frames(source, width, height, pixel_format)), steady)
-    )
-    try:
+    written = 0
+    answers = _steadied(way.answers(read_frames(source, width, height, pixel_format)), steady)
+    with closing(way.coloured(answers)) as frames:
         for frame in frames:
             write_frame(sink, frame)
             written += 1
-        sink.flush()
-    except BrokenPipeError:
-        reader_left = True
-    return FrameReport(written, time.perf_counter() - start, reader_left)
+    sink.flush()
+    return FrameReport(written, time.perf_counter() - start)
 
 
 def _steadied(
@@ -114,7 +108,7 @@ class _Way:
         enough = 2 * sum(engine.max_batch for engine in self._order.model.engines)
         return ahead(self._infer, photos, enough)
 
-    def coloured(self, frames: Iterable[tuple[Photo, Float]]) -> Iterator[Pixels]:
+    def coloured(self, frames: Iterable[tuple[Photo, Float]]) -> Generator[Pixels, None, None]:
         """Each frame in its colours, [H, W, 3]."""
         return ahead(self._recolor, frames, self._pipeline.encoding.threads)
 
