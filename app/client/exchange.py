@@ -70,11 +70,11 @@ async def answer(
 def may_pass(error: Exception) -> bool:
     """Whether the same request may succeed later.
 
-    502 and 504 count where a proxy says them; the service's own 504 means that the work took too
-    long, and would again.
+    500, 502 and 504 count where a proxy says them, as one does for a replica that died; the
+    service's own 504 means that the work took too long, and would again.
     """
     if isinstance(error, ProblemError):
-        return isinstance(error, TooBusy) or (error.status in (502, 504) and not error.slug)
+        return isinstance(error, TooBusy) or (error.status in (500, 502, 504) and not error.slug)
     if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
         return False
     return isinstance(error, httpx.TransportError | BadArchive)
