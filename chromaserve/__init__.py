@@ -7,22 +7,77 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from app.client import AsyncClient, Client
+    from app.client import (
+        AsyncClient,
+        BadOptions,
+        BadPhoto,
+        Client,
+        ClientError,
+        ProblemError,
+        Result,
+        Retries,
+        TooBusy,
+        Unauthorized,
+        Unreachable,
+    )
+    from app.errors import (
+        DamagedPhoto,
+        EngineFailed,
+        InvalidOptions,
+        PhotoTimeout,
+        ServiceError,
+        TooManyPixels,
+        UnsupportedFormat,
+        UnsupportedSamples,
+    )
+    from app.hints import Hint
     from app.library.colorizer import Colorizer
+    from model_store.errors import ModelNotFound, ModelStoreError
+
+__all__ = [
+    "AsyncClient",
+    "BadOptions",
+    "BadPhoto",
+    "Client",
+    "ClientError",
+    "Colorizer",
+    "DamagedPhoto",
+    "EngineFailed",
+    "Hint",
+    "InvalidOptions",
+    "ModelNotFound",
+    "ModelStoreError",
+    "PhotoTimeout",
+    "ProblemError",
+    "Result",
+    "Retries",
+    "ServiceError",
+    "TooBusy",
+    "TooManyPixels",
+    "Unauthorized",
+    "Unreachable",
+    "UnsupportedFormat",
+    "UnsupportedSamples",
+]
 
 _HOMES = {
-    "AsyncClient": "app.client",
-    "Client": "app.client",
     "Colorizer": "app.library.colorizer",
+    "Hint": "app.hints",
+    **dict.fromkeys(("ModelNotFound", "ModelStoreError"), "model_store.errors"),
+    **dict.fromkeys(
+        (
+            *("DamagedPhoto", "EngineFailed", "InvalidOptions", "PhotoTimeout", "ServiceError"),
+            *("TooManyPixels", "UnsupportedFormat", "UnsupportedSamples"),
+        ),
+        "app.errors",
+    ),
 }
-
-__all__ = ["AsyncClient", "Client", "Colorizer"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for (PEP 562)
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_HOMES.get(name, "app.client")), name)
 
 
 def __dir__() -> list[str]:

@@ -32,7 +32,7 @@ def benchmark(
         from app.library.colorizer import Colorizer
 
         start = time.perf_counter()
-        with Colorizer() as colorizer:
+        with Colorizer(cache_mb=0) as colorizer:
             told: dict[str, Any] = {
                 "engine": colorizer.engine,
                 "model": colorizer.model_version,

@@ -72,19 +72,21 @@ def _of_service(url: str, api_key: str | None) -> list[dict[str, Any]]:
 
 def _lines(row: dict[str, Any]) -> list[tuple[str, ...]]:
     """A version's lines: one a vividness that it was measured at, or what is wrong with it."""
-    name = f"{row['version']}{' *' if row['default'] else ''}"
+    version = f"{row['version']}{' *' if row['default'] else ''}"
     if row["problem"]:
-        return [(name, "", row["problem"])]
-    first = (name, str(row["created"])[:10], row["licence"])
-    measured = ((row.get("metrics") or {}).get("vividness") or {}).items()
+        return [(version, "", row["problem"])]
+    first = (version, str(row["created"])[:10], row["licence"])
     lines: list[tuple[str, ...]] = []
-    for vividness, groups in measured:
+    for name, groups in (row.get("metrics") or {}).items():
+        what, _, vividness = name.partition(" ")
+        if what != "vividness":
+            continue
         all_photos = groups.get("all", {})
         gain, colour = all_photos.get("gain"), all_photos.get("colourfulness_ratio")
         lines.append(
             (
                 *(("", "", "") if lines else first),
-                str(vividness),
+                vividness,
                 "" if gain is None else f"{gain:+.2f} dB",
                 "" if colour is None else f"{colour:.2f}",
             )

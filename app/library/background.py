@@ -1,6 +1,7 @@
 """The service's parts without HTTP: a model, and its pipeline on an event loop in a thread."""
 
 import asyncio
+import logging
 import os
 import threading
 from collections.abc import Coroutine
@@ -14,6 +15,10 @@ from app.service import Service
 from app.settings import Settings
 
 T = TypeVar("T")
+
+# A library's records are for the program's handlers; without any they are not for its output.
+for _name in ("app", "model_store"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 
 # A program's own photos, and as many at once as it likes: wide bounds, but bounds.
 _LOCAL: dict[str, Any] = {

@@ -41,6 +41,7 @@ class Colorizer:
         threads: int | None = None,
         max_pixels: int | None = None,
         timeout_s: float | None = None,
+        cache_mb: float | None = None,
     ) -> None:
         """Load a model; blocks for a second or two, the first time on a machine for longer.
 
@@ -55,6 +56,8 @@ class Colorizer:
             threads: that the model runs on, on a CPU; 0 is one a core.
             max_pixels: of one photo.
             timeout_s: longest work on one photo, its waiting included.
+            cache_mb: MiB of the model's answers that are kept, so that a photo with other options
+                is done again without the model; 0 keeps none.
 
         Raises:
             ModelStoreError: the model is missing, damaged, or cannot run here.
@@ -69,6 +72,7 @@ class Colorizer:
                 engine_threads=threads,
                 max_pixels=max_pixels,
                 photo_timeout_s=timeout_s,
+                cache_mb=cache_mb,
             )
         )
 

@@ -1,0 +1,228 @@
+"""The library: every kind of photo in and out, as the service does it."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from chromaserve import (
+    Colorizer,
+    DamagedPhoto,
+    InvalidOptions,
+    ModelNotFound,
+    TooManyPixels,
+    UnsupportedFormat,
+    UnsupportedSamples,
+)
+from tests.app.photos import encoded
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+CAT = SAMPLES / "grey" / "cat.jpg"
+
+
+@pytest.fixture(scope="module")
+def colorizer(model_root: Path) -> Iterator[Colorizer]:
+    with Colorizer(model_root=model_root, max_pixels=4_000_000) as made:
+        yield made
+
+
+def pixels(data: bytes) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(BytesIO(data)))
+
+
+@pytest.mark.parametrize(
+    ("options", "query"),
+    [
+        ({}, ""),
+        (
+            {"vividness": 0.2, "postprocess": "tv", "mirror": True, "format": "jpeg"},
+            "?vividness=0.2&postprocess=tv&mirror=true&format=jpeg",
+        ),
+        (
+            {"hints": [{"x": 100, "y": 80, "color": "#2e6b3a"}], "format": "webp"},
+            '?hints=[{"x":100,"y":80,"color":"%232e6b3a"}]&format=webp',
+        ),
+    ],
+    ids=["default", "options", "hints"],
+)
+def test_bytes_become_the_bytes_of_the_service(
+    colorizer: Colorizer, http: httpx.Client, options: dict[str, object], query: str
+) -> None:
+    data = CAT.read_bytes()
+    answer = http.post(f"/colorize{query}", content=data, headers={"Content-Type": "image/jpeg"})
+    assert answer.status_code == 200, answer.text
+    assert colorizer.colorize(data, **options) == answer.content  # type: ignore[arg-type]
+
+
+def test_a_path_becomes_a_file(colorizer: Colorizer, tmp_path: Path) -> None:
+    photo = tmp_path / "cat.jpg"
+    photo.write_bytes(CAT.read_bytes())
+    beside = colorizer.colorize(photo)
+    assert beside == tmp_path / "cat-colour.png"
+    assert beside.read_bytes() == colorizer.colorize(CAT.read_bytes())
+    named = colorizer.colorize(photo, output=tmp_path / "new" / "cat.webp")
+    assert Image.open(named).format == "WEBP"
+    names = {path.name for path in tmp_path.rglob("*")}
+    assert names == {"cat.jpg", "cat-colour.png", "new", "cat.webp"}, "nothing else is left"
+
+
+def grey_sample() -> NDArray[np.uint8]:
+    return np.asarray(Image.open(CAT))
+
+
+def colour_sample() -> Image.Image:
+    with Image.open(SAMPLES / "colour" / "coffee.jpg") as image:
+        return image.convert("RGB").resize((90, 60))
+
+
+def image_files() -> dict[str, bytes]:
+    """Files whose pixels are not simply sRGB: the library must read an image as the file."""
+    colour = colour_sample()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    alpha = colour.copy()
+    alpha.putalpha(colour.convert("L"))
+    return {
+        "exif.jpg": encoded(colour, "JPEG", exif=exif),
+        "exif.tiff": encoded(colour, "TIFF", exif=exif),
+        "palette.png": encoded(colour.quantize(32), "PNG"),
+        "cmyk.jpg": encoded(colour.convert("CMYK"), "JPEG"),
+        "alpha.png": encoded(alpha, "PNG"),
+        "bits.png": encoded(colour.convert("1"), "PNG"),
+    }
+
+
+@pytest.mark.parametrize("name", image_files())
+def test_a_pillow_image_is_read_as_its_file(colorizer: Colorizer, name: str) -> None:
+    data = image_files()[name]
+    with Image.open(BytesIO(data)) as image:
+        result = colorizer.colorize(image)
+    expected = Image.open(BytesIO(colorizer.colorize(data)))
+    assert result.mode == expected.mode
+    np.testing.assert_array_equal(np.asarray(result), np.asarray(expected))
+
+
+@pytest.mark.parametrize("channels", [0, 1, 3, 4])
+def test_an_array_keeps_its_depth_and_alpha(colorizer: Colorizer, channels: int) -> None:
+    grey = grey_sample()[:120, :160]
+    given = grey if channels == 0 else np.dstack([grey] * channels)
+    narrow = colorizer.colorize(given)
+    wide = colorizer.colorize(given.astype(np.uint16) * np.uint16(257))
+    assert [narrow.dtype.name, wide.dtype.name] == ["uint8", "uint16"]
+    assert narrow.shape == wide.shape == (120, 160, 4 if channels == 4 else 3)
+    if channels == 4:
+        np.testing.assert_array_equal(narrow[..., 3], grey)
+        np.testing.assert_array_equal(wide[..., 3] / 257, grey)
+    of_file = pixels(colorizer.colorize(encoded(Image.fromarray(grey), "PNG"))).astype(float)
+    assert np.abs(narrow[..., :3] - of_file).max() <= 1
+    assert np.abs(wide[..., :3] / 257 - of_file).max() <= 1
+
+
+def test_sixteen_bit_greys_of_pillow(colorizer: Colorizer) -> None:
+    wide = grey_sample()[:64, :64].astype(np.uint16) * 257
+    of_wide = colorizer.colorize(Image.fromarray(wide))
+    of_int = colorizer.colorize(Image.fromarray(wide.astype(np.int32)))
+    assert of_wide.mode == of_int.mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(of_wide), np.asarray(of_int))
+    narrow = colorizer.colorize(Image.fromarray((wide // 257).astype(np.uint8)))
+    assert np.abs(np.asarray(of_wide, int) - np.asarray(narrow, int)).max() <= 1
+
+
+def test_many_come_in_order_and_are_read_lazily(colorizer: Colorizer) -> None:
+    taken: list[int] = []
+
+    def photos() -> Iterator[NDArray[np.uint8]]:
+        for number in range(200):
+            taken.append(number)
+            yield np.full((20 + number, 24), 128, np.uint8)
+
+    results = colorizer.colorize_many(photos())
+    assert [next(results).shape[0] for _ in range(3)] == [20, 21, 22]
+    assert len(taken) < 100, "a bounded number is read ahead"
+    results.close()  # type: ignore[attr-defined]  # it is a generator
+    assert colorizer.colorize(np.zeros((8, 8), np.uint8)).shape == (8, 8, 3)
+
+
+def test_errors_of_many_are_raised_or_returned(colorizer: Colorizer) -> None:
+    photos = [CAT.read_bytes(), b"no photo", CAT.read_bytes()[:4000], CAT.read_bytes()]
+    first, second, third, fourth = colorizer.colorize_many(photos, errors="return")
+    assert first == fourth == colorizer.colorize(photos[0])
+    assert isinstance(second, UnsupportedFormat)
+    assert isinstance(third, DamagedPhoto)
+    results = colorizer.colorize_many(photos)
+    assert next(results) == first
+    with pytest.raises(UnsupportedFormat):
+        next(results)
+
+
+def test_many_files_go_into_a_folder(colorizer: Colorizer, tmp_path: Path) -> None:
+    photos = [CAT, CAT.with_name("missing.jpg")]
+    done, missing = colorizer.colorize_many(photos, output=tmp_path / "out", errors="return")
+    assert done == tmp_path / "out" / "cat.png"
+    assert isinstance(missing, FileNotFoundError)
+
+
+def test_what_cannot_be_colorized_is_refused(colorizer: Colorizer) -> None:
+    with pytest.raises(TooManyPixels):
+        colorizer.colorize(np.zeros((2001, 2000), np.uint8))
+    with pytest.raises(UnsupportedSamples):
+        colorizer.colorize(np.zeros((4, 4), np.float32))  # type: ignore[type-var]
+    with pytest.raises(UnsupportedSamples):
+        colorizer.colorize(Image.new("F", (4, 4)))
+    with pytest.raises(InvalidOptions, match="vividness"):
+        colorizer.colorize(b"", vividness=2)
+    with pytest.raises(InvalidOptions, match="transparency"):
+        colorizer.colorize(encoded(Image.new("LA", (4, 4)), "PNG"), format="jpeg")
+    with pytest.raises(ModelNotFound):
+        Colorizer(model=999)
+
+
+def test_threads_share_it(colorizer: Colorizer) -> None:
+    expected = colorizer.colorize(CAT.read_bytes())
+    results: list[bytes] = []
+
+    def work() -> None:
+        results.extend(colorizer.colorize_many([CAT.read_bytes()] * 3))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [expected] * 12
+
+
+NEVER_CLOSED = """
+import sys
+import numpy as np
+import chromaserve
+from chromaserve import Client
+Client("http://127.0.0.1:9")
+print(*{"cv2", "ncnn", "tensorflow", "scipy"} & sys.modules.keys())
+results = chromaserve.Colorizer().colorize_many(np.zeros((8, 8), np.uint8) for _ in range(99))
+print(next(results).shape)
+"""
+
+
+def test_a_program_that_closes_nothing_ends_and_a_client_alone_is_light() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NEVER_CLOSED], capture_output=True, text=True, timeout=100
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\n(8, 8, 3)\n", "")
+
+
+def test_a_closed_one_says_so(model_root: Path) -> None:
+    colorizer = Colorizer(model_root=model_root)
+    assert colorizer.model_version >= 1
+    colorizer.close()
+    colorizer.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        colorizer.colorize(CAT.read_bytes())
