@@ -8,7 +8,7 @@ import typer
 from app.command_line.exits import Complaint
 
 # Written out, as the modules that have them take long to import; a test holds them together.
-PostprocessName = Literal["guided", "tv", "crf", "none"]
+PostprocessName = Literal["none", "guided", "tv", "crf"]
 HeadName = Literal["regression", "distribution"]
 FormatName = Literal["png", "jpeg", "webp"]
 
