@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from documentation.blocks import Maker, renew
@@ -19,22 +20,26 @@ MAKERS: dict[str, Maker] = {
 }
 
 
-def main() -> int:
-    """Renew every page under docs; with --check only tell which ones are not up to date."""
-    parser = argparse.ArgumentParser(prog="python -m documentation", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; status 1 if stale")
-    check = parser.parse_args().check
-    stale = 0
+def stale_pages() -> Iterator[tuple[Path, str]]:
+    """Pages under docs that are not as the code makes them, and what they should be."""
     for path in sorted(PAGES.rglob("*.md")):
         page = path.read_text(encoding="utf-8")
         renewed = renew(page, MAKERS)
-        if renewed == page:
-            continue
-        stale += 1
+        if renewed != page:
+            yield path, renewed
+
+
+def main() -> int:
+    """Renew every stale page; with --check only tell which ones are."""
+    parser = argparse.ArgumentParser(prog="python -m documentation", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; status 1 if stale")
+    check = parser.parse_args().check
+    stale = list(stale_pages())
+    for path, renewed in stale:
         print(f"{path}: {'not up to date; run `make reference`' if check else 'renewed'}")
         if not check:
             path.write_text(renewed, encoding="utf-8")
-    return int(check and stale > 0)
+    return int(check and bool(stale))
 
 
 if __name__ == "__main__":

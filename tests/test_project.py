@@ -82,9 +82,11 @@ def declared(section: str | None) -> list[str]:
 # The distribution that gives a module, where their names differ.
 DISTRIBUTIONS = {
     "anyio": "fastapi",
+    "axe_playwright_python": "axe-playwright-python",
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
     "keras": "tensorflow",
+    "mkdocs": "mkdocs-material",
     "imageio_ffmpeg": "imageio-ffmpeg",
     "kubernetes_validate": "kubernetes-validate",
     "opentelemetry": "opentelemetry-api",
@@ -168,7 +170,7 @@ def test_continuous_integration_runs_the_command_of_the_readme() -> None:
         if line and not line.startswith(("#", "set ", "cd "))
     ]
     assert commands == ["make test"]
-    assert "\nmake test\n" in (ROOT / "README.md").read_text()
+    assert "`make test`" in (ROOT / "README.md").read_text()
 
 
 def rows() -> dict[str, list[str]]:
