@@ -36,11 +36,11 @@ class Ticket:
             return None
         return max(0.0, self.deadline_s - (time.perf_counter() - self.since))
 
-    def done(self, pixels: int, *, colorized: bool = False) -> None:
-        """One photo is done; only of one that was colorized the time it took says something."""
+    def done(self, pixels: int, *, telling: bool = False) -> None:
+        """One photo is done; the time it took tells something if it went the whole way."""
         self.left -= 1
         self.pixels_left -= pixels
-        if colorized and self.photos == 1:
+        if telling and self.photos == 1:
             self._backlog.learn(self._foreseen_s, time.perf_counter() - self.since)
 
     def close(self) -> None:

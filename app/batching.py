@@ -32,7 +32,7 @@ class Inference:
     ab: Float
     """float32 [224, 224, 2] in Lab units."""
     batch: int
-    """Photos in the batch that it went with."""
+    """Photos in the batch that it went with; 0 for an answer kept from before."""
     queue_s: float
     inference_s: float
 

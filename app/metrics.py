@@ -68,6 +68,13 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._answers = Counter(
+            "chromaserve_answers",
+            "Photos that the model was asked about, by whether its answer was kept from before.",
+            ["cache"],
+            registry=self.registry,
+        )
+
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count an answered request; `route` is a template, never a client's own path."""
         self._requests.labels(route, method, str(status)).inc()
@@ -88,6 +95,10 @@ class Metrics:
     def not_colorized(self, outcome: str) -> None:
         """Count a photo that came to nothing."""
         self._photos.labels(outcome).inc()
+
+    def answer(self, *, kept: bool) -> None:
+        """Count a photo whose answer was kept from before, or was not."""
+        self._answers.labels("hit" if kept else "miss").inc()
 
     def batch(self, photos: int) -> None:
         """Count a batch that went through the model; called on the model's thread."""

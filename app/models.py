@@ -1,9 +1,10 @@
 """The model versions in memory: one loaded at the start, others on demand."""
 
+import itertools
 import logging
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ log = logging.getLogger("app.models")
 
 _MOST_CHROMA = 256.0  # sRGB needs 108 at most
 
+_numbers = itertools.count()
+
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -29,6 +32,8 @@ class LoadedModel:
     version: int
     description: ModelDescription
     engines: tuple[Engine, ...]
+    number: int = field(default_factory=lambda: next(_numbers))
+    """That no other one has which this process ever loads, of whatever version."""
 
     @property
     def engine(self) -> Engine:

@@ -14,7 +14,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from app.errors import InvalidOptions, invalid_options
-from app.hints import EXAMPLE, SCHEMA, Hint, parse_hints
+from app.hints import EXAMPLE, MAX_HINTS, SCHEMA, Hint, parse_hints
 from app.images.encode import Format
 from model_store.contract import Postprocess
 
@@ -24,7 +24,7 @@ _VIVIDNESS: dict[Head, float] = {"regression": 0.0, "distribution": 1.0}
 
 def _from_json(given: Any) -> Any:  # noqa: ANN401 - whatever came
     """Hints from their JSON; FastAPI hands over a query parameter's values as a list."""
-    if isinstance(given, list) and len(given) == 1:
+    if isinstance(given, list) and len(given) == 1 and isinstance(given[0], str):
         given = given[0]
     if not isinstance(given, str):
         return given
@@ -66,6 +66,7 @@ class Options(BaseModel):
         tuple[Hint, ...], BeforeValidator(_from_json), WithJsonSchema(SCHEMA, mode="validation")
     ] = Field(
         default=(),
+        max_length=MAX_HINTS,
         description="Colours that you know, at places of the one photo that is sent: a JSON list"
         " of up to 200 objects with x and y in pixels of the upright photo, color as #rrggbb and,"
         " if you like, radius. Each spreads to what belongs to its place.",

@@ -21,8 +21,10 @@ class Pace:
 
     def note(self, timings: Timings, pixels: int, replicas: int = 1) -> None:
         """Learn from a colorized photo of so many pixels, its model on so many devices."""
-        self._photos = _MEMORY * self._photos + 1
-        self._model_s = _MEMORY * self._model_s + timings.inference_s / timings.batch / replicas
+        if not timings.cached:  # else nothing was seen of the model
+            self._photos = _MEMORY * self._photos + 1
+            model_s = timings.inference_s / timings.batch / replicas
+            self._model_s = _MEMORY * self._model_s + model_s
         # Sums, not a mean of ratios: a small photo's fixed costs say little about a large one's.
         self._pixels = _MEMORY * self._pixels + pixels
         rest = (timings.decode_s + timings.encode_s) / self._threads

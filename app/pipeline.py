@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from app.admission import Budget, Share
+from app.answers import Answers
 from app.backlog import Ticket
 from app.batching import Batcher, Inference
 from app.colorizer import prepare, recolor
@@ -21,6 +22,7 @@ from app.images.decode import decode
 from app.images.encode import Format, check_format, encode
 from app.images.limits import inspect
 from app.images.photo import Float, Header, Photo, Pixels, Striped
+from app.inference import Inferring
 from app.metrics import Metrics
 from app.models import LoadedModel
 from app.pace import Pace
@@ -71,6 +73,9 @@ class Pipeline:
         self.decoding = Stage("decode", threads)
         # Twice: a photo with `mirror` goes through the model as two.
         self.batcher = Batcher(2 * settings.max_queue, metrics.batch)
+        self.answers = Answers(settings.cache_bytes)
+        self.infer = Inferring(self.batcher, self.answers, metrics).infer
+        """The model's answer for one photo."""
         self.encoding = Stage("encode", threads)
         self.memory = Budget(
             settings.photo_memory_bytes,
@@ -223,39 +228,6 @@ class Pipeline:
             done = time.perf_counter()
             timings = _timings(start, admitted, decoded, result, inferred, done)
             return made, photo.size, timings, share
-
-    async def infer(
-        self, model: LoadedModel, L: Float, vividness: float, flow: Hashable, mirror: bool = False
-    ) -> Inference:
-        """The model's answer for one photo, in a batch with others.
-
-        Args:
-            model: which.
-            L: float32 [224, 224, 1] in [0, 100].
-            vividness: 0..1.
-            flow: the request, which takes turns with others.
-            mirror: average with the answer for the mirror image.
-
-        Raises:
-            Busy, NotReady, EngineFailed: as `Batcher.submit`.
-        """
-        one = self.batcher.submit(model.engines, L, vividness, flow)
-        if not mirror:
-            return await one
-        flipped = np.ascontiguousarray(L[:, ::-1])
-        other = self.batcher.submit(model.engines, flipped, vividness, flow)
-        both = [asyncio.ensure_future(each) for each in (one, other)]
-        try:
-            plain, mirrored = await asyncio.gather(*both)
-        finally:
-            for task in both:  # where one failed, the other need not run
-                task.cancel()
-        return Inference(
-            ab=(plain.ab + mirrored.ab[:, ::-1]) * np.float32(0.5),
-            batch=max(plain.batch, mirrored.batch),
-            queue_s=plain.queue_s,
-            inference_s=max(plain.inference_s, mirrored.inference_s),
-        )
 
     def _make_room_for(self, model: LoadedModel) -> None:
         """Let as many photos in as keep this model's engines busy: a batch each, and the next."""

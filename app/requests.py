@@ -95,15 +95,15 @@ class PhotoRun:
         return self._running.popleft().result()
 
     async def _outcome(self, upload: Upload) -> Outcome:
-        colorized = False
+        telling = False
         try:
             result = await self._pipeline.colorize(self._body, upload, self._order, self._ticket)
-            colorized = True
+            telling = not result.timings.cached
             return result
         except Exception as error:
             return error
         finally:
-            self._ticket.done(upload.pixels, colorized=colorized)
+            self._ticket.done(upload.pixels, telling=telling)
 
     async def close(self) -> None:
         """Stop, and give back all memory; harmless when everything was received."""

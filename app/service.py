@@ -75,6 +75,8 @@ class Service:
             labels = {"use": use}
             yield "memory_bytes", "Bytes accounted for, by use.", labels, budget.used
             yield "memory_bound_bytes", "Bytes that there are, by use.", labels, budget.total
+        answers = self.pipeline.answers
+        yield "cache_bytes", "Bytes of the model's answers that are kept.", {}, answers.bytes
         for model in self.models.loaded:
             told = {
                 "version": str(model.version),

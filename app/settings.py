@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     """The service's settings; field `x` is the environment variable `CHROMASERVE_X`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CHROMASERVE_", frozen=True, protected_namespaces=()
+        env_prefix="CHROMASERVE_", env_ignore_empty=True, frozen=True, protected_namespaces=()
     )
 
     host: str = Field(
@@ -128,6 +128,12 @@ class Settings(BaseSettings):
         default=None, description="Photos in one batch; by default 32 on a GPU, 8 on a CPU."
     )
 
+    cache_mb: float = Field(
+        default=64,
+        ge=0,
+        description="MiB of the model's latest answers that are kept, beyond max_memory_mb, so that"
+        " the same photo with other options does not run it again; 0: none.",
+    )
     png_level: Literal["fast", "small"] = Field(
         default="fast",
         description="small makes PNGs somewhat smaller and takes many times as long.",
@@ -205,6 +211,11 @@ class Settings(BaseSettings):
     def upload_memory_bytes(self) -> int:
         """Bytes that all request bodies in memory may take."""
         return int(self.max_memory_mb * MIB * UPLOAD_SHARE)
+
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes of the model's answers that are kept."""
+        return int(self.cache_mb * MIB)
 
     @property
     def photo_memory_bytes(self) -> int:

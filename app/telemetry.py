@@ -20,7 +20,7 @@ class Timings:
     """Waiting for the model."""
     inference_s: float
     batch: int
-    """Photos that shared the batch."""
+    """Photos that shared the batch; 0 where the model's answer was kept from before."""
     encode_s: float
     """Upsampling, recombination and encoding."""
     total_s: float
@@ -40,12 +40,18 @@ class Timings:
         """The stages in milliseconds, for people and manifests."""
         return {stage: round(1000 * each, 1) for stage, each in self.seconds().items()}
 
+    @property
+    def cached(self) -> bool:
+        """Whether the model's answer was kept from before."""
+        return self.batch == 0
+
     def header(self) -> str:
         """The value of a Server-Timing header; inference's description is the batch size."""
         parts = []
+        description = "cached" if self.cached else f"batch={self.batch}"
         for name, duration in self.milliseconds().items():
-            batch = f';desc="batch={self.batch}"' if name == "inference" else ""
-            parts.append(f"{name}{batch};dur={duration}")
+            told = f';desc="{description}"' if name == "inference" else ""
+            parts.append(f"{name}{told};dur={duration}")
         return ", ".join(parts)
 
 

@@ -104,6 +104,8 @@ class Tracing:
             "chromaserve.engine": engine,
             "chromaserve.model.version": version,
         }
+        if timings.cached:
+            attributes["chromaserve.cached"] = True
         photo = self._tracer.start_span(
             "photo", start_time=ago(timings.total_s), attributes=attributes
         )
@@ -119,7 +121,7 @@ class Tracing:
             "encode": ago(before_encode),
         }
         for stage, started in starts.items():
-            if seconds[stage] == 0:  # a tensor is not decoded
+            if seconds[stage] == 0:  # a tensor is not decoded, a kept answer is not inferred
                 continue
             told = {"chromaserve.batch.size": timings.batch, **attributes}
             span = self._tracer.start_span(

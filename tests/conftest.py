@@ -67,6 +67,7 @@ def running(folder: Path, **settings: object) -> Iterator[Start]:
             "host": "127.0.0.1",
             "port": port,
             "model_root": model_root_path(),
+            "cache_mb": 0,  # the network has to run where a test asks twice
             **settings,
             **more,
         }

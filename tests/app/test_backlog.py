@@ -108,7 +108,7 @@ def test_photos_that_fail_at_once_say_nothing_of_waits() -> None:
         ticket.close()
     assert accepted.wait_s() == before
     ticket = accepted.accept([MEGAPIXEL])
-    ticket.done(MEGAPIXEL, colorized=True)  # far sooner than foreseen
+    ticket.done(MEGAPIXEL, telling=True)  # far sooner than foreseen
     ticket.close()
     assert accepted.wait_s() < before
 

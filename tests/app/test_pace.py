@@ -32,6 +32,14 @@ def test_two_devices_halve_the_models_share() -> None:
     assert made.seconds(30, 30e6) == pytest.approx(1.5)
 
 
+def test_an_answer_that_was_kept_says_nothing_of_the_models_pace() -> None:
+    kept = replace(BY_THE_MODEL, queue_s=0, inference_s=0, batch=0)
+    assert pace(BY_THE_MODEL, *[kept] * 50).seconds(30, 0) == pytest.approx(3)
+    assert pace(BY_ENCODING, *[replace(kept, decode_s=1, encode_s=2)] * 50).seconds(
+        10, 10e6
+    ) == pytest.approx(15)
+
+
 def test_photos_at_the_pace_of_decoding_and_encoding_where_that_is_slower() -> None:
     assert pace(BY_ENCODING, threads=2).seconds(10, 10e6) == pytest.approx(15)
     assert pace(BY_ENCODING, threads=4).seconds(10, 10e6) == pytest.approx(7.5)
