@@ -63,6 +63,7 @@ format: $(DEV) ## rewrite the code in the project's format
 lock: $(UV) ## write requirements/*.lock from pyproject.toml (ARGS=--upgrade for newer versions)
 	@mkdir -p requirements
 	$(LOCK) $(ARGS) -o requirements/runtime.lock
+	$(LOCK) $(ARGS) -c requirements/runtime.lock --override requirements/slim.txt -o requirements/slim.lock
 	$(LOCK) $(ARGS) -c requirements/runtime.lock --extra gpu -o requirements/gpu.lock
 	$(LOCK) $(ARGS) -c requirements/runtime.lock --extra otel -o requirements/otel.lock
 	$(LOCK) $(ARGS) -c requirements/otel.lock --extra ray -o requirements/ray.lock
