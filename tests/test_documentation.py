@@ -16,6 +16,7 @@ from mkdocs.commands.build import build
 from mkdocs.config import load_config
 from PIL import Image
 
+import chromaserve
 from app.command_line.main import command
 from app.errors import KINDS
 from app.settings import Settings
@@ -56,10 +57,15 @@ def test_links_between_pages_lead_somewhere(page: str) -> None:
         assert (path.parent / target).exists(), target
 
 
+def test_every_name_of_the_library_is_documented() -> None:
+    page = (ROOT / "docs" / "reference" / "python.md").read_text()
+    assert sorted(re.findall(r"^::: chromaserve\.(\w+)", page, re.M)) == sorted(chromaserve.__all__)
+
+
 def test_what_the_pages_name_there_is() -> None:
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
-    chromaserve = typer.main.get_group(command)
-    subcommands = chromaserve.list_commands(typer.Context(chromaserve))
+    group = typer.main.get_group(command)
+    subcommands = group.list_commands(typer.Context(group))
     settings = {f"CHROMASERVE_{name.upper()}" for name in Settings.model_fields}
     settings.add("CHROMASERVE_API_KEY")  # the command's, for --api-key
     for page in PAGES:
