@@ -57,6 +57,15 @@ def test_links_between_pages_lead_somewhere(page: str) -> None:
         assert (path.parent / target).exists(), target
 
 
+def test_the_architecture_names_every_module() -> None:
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
+    named = set(re.findall(r"`(\w+)/?`", page))
+    for package in ("app", "model_store", "training"):
+        children = {path.stem for path in (ROOT / package).iterdir() if path.suffix == ".py"}
+        children |= {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+        assert children - {"__init__"} <= named, package
+
+
 def test_every_name_of_the_library_is_documented() -> None:
     page = (ROOT / "docs" / "reference" / "python.md").read_text()
     assert sorted(re.findall(r"^::: chromaserve\.(\w+)", page, re.M)) == sorted(chromaserve.__all__)
@@ -68,6 +77,8 @@ def test_what_the_pages_name_there_is() -> None:
     subcommands = group.list_commands(typer.Context(group))
     settings = {f"CHROMASERVE_{name.upper()}" for name in Settings.model_fields}
     settings.add("CHROMASERVE_API_KEY")  # the command's, for --api-key
+    compose = (ROOT / "docker-compose.yml").read_text()
+    settings |= set(re.findall(r"\$\{(CHROMASERVE_\w+)", compose))
     for page in PAGES:
         text = (ROOT / page).read_text()
         for block in SHELL.findall(text):
