@@ -1,0 +1,1 @@
+"""The client, against real services, some behind a faulty way there."""

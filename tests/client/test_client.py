@@ -1,0 +1,163 @@
+"""One photo by the client: results, kinds of input, errors in types, keys and root paths."""
+
+import asyncio
+import io
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from chromaserve import (
+    AsyncClient,
+    BadOptions,
+    BadPhoto,
+    Client,
+    ProblemError,
+    Unauthorized,
+    Unreachable,
+)
+from tests.app.photos import decoded, raw
+from tests.client.faulty import proxy_to
+from tests.conftest import Server, running
+
+KEY = "key-of-the-tests-0123"
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[Client]:
+    with Client(server.url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "grandmother – 1931.jpg"
+    path.write_bytes(raw("rocket.jpg"))
+    return path
+
+
+def plain(http: httpx.Client, photo: Path, **options: str) -> bytes:
+    """The service's own answer."""
+    answer = http.post("/colorize", files={"file": photo.read_bytes()}, params=options)
+    assert answer.status_code == 200
+    return answer.content
+
+
+def test_importing_the_client_brings_nothing_that_colorizes() -> None:
+    code = (
+        "import sys; from chromaserve import AsyncClient, Client; "
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "httpx" in loaded
+    assert not loaded & {"cv2", "numpy", "PIL", "scipy", "ncnn", "tensorflow", "fastapi"}
+
+
+def test_a_photo_comes_back_as_the_service_answers_it(
+    client: Client, http: httpx.Client, photo: Path, tmp_path: Path
+) -> None:
+    result = client.colorize(photo, vividness=0.3, postprocess="none", format="jpeg")
+    assert result.data == plain(http, photo, vividness="0.3", postprocess="none", format="jpeg")
+    assert (result.media_type, result.name) == ("image/jpeg", "grandmother – 1931.jpg")
+    assert result.size == result.image().size == (640, 427)
+    assert result.model_version == client.info().model_version
+    assert {"decode", "inference", "encode", "total"} <= set(result.timings)
+    assert result.timings["total"] >= result.timings["decode"] > 0
+    assert result.request_id
+    saved = result.save(tmp_path / "out.jpg")
+    assert saved.read_bytes() == result.data
+    (tmp_path / "folder").mkdir()
+    assert result.save(tmp_path / "folder") == tmp_path / "folder" / result.name
+
+
+def test_bytes_paths_open_files_and_pipes_are_one_photo(
+    client: Client, http: httpx.Client, photo: Path
+) -> None:
+    wanted = plain(http, photo)
+    data = photo.read_bytes()
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        with os.fdopen(writing, "wb") as end:
+            end.write(data)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    with photo.open("rb") as file, os.fdopen(reading, "rb") as pipe:
+        for kind in (data, str(photo), photo, file, io.BytesIO(data), pipe):
+            assert client.colorize(kind).data == wanted
+    thread.join()
+
+
+def test_hints_colour_what_they_are_put_on(client: Client, photo: Path) -> None:
+    with_hint = client.colorize(photo, hints=[{"x": 320, "y": 40, "color": "#c03070"}])
+    red, green, _ = decoded(with_hint.data)[40, 320].astype(int)
+    red_before, green_before, _ = decoded(client.colorize(photo).data)[40, 320].astype(int)
+    assert red - green > red_before - green_before + 20
+
+
+def test_problems_have_types_and_all_of_their_members(client: Client, photo: Path) -> None:
+    with pytest.raises(BadPhoto) as damaged:
+        client.colorize(photo.read_bytes()[:2000])
+    assert (damaged.value.status, damaged.value.slug) == (422, "damaged-photo")
+    assert damaged.value.detail
+    assert damaged.value.request_id
+    with pytest.raises(BadOptions) as wrong:
+        client.colorize(photo, vividness=7)
+    assert wrong.value.type.endswith("/problems/invalid-options")
+    assert wrong.value.extensions["errors"][0]["option"] == "vividness"
+    with pytest.raises(BadOptions, match="version"):
+        client.colorize(photo, model=999)
+    with pytest.raises(FileNotFoundError):
+        client.colorize(photo.parent / "none.jpg")
+    with pytest.raises(ValueError, match="attempts"):
+        Client("http://127.0.0.1", retries=0)
+
+
+def test_nobody_there(photo: Path) -> None:
+    with Client("http://127.0.0.1:9", retries=2) as client:
+        assert not client.ready()
+        with pytest.raises(Unreachable):
+            client.colorize(photo)
+        with pytest.raises(TimeoutError, match="did not become ready"):
+            client.wait_ready(0.3)
+
+
+def test_a_key_and_a_root_path_behind_a_proxy(
+    tmp_path_factory: pytest.TempPathFactory, photo: Path
+) -> None:
+    with running(tmp_path_factory.mktemp("guarded")) as start:
+        guarded = start(api_keys=KEY, root_path="/colour")
+        with (
+            proxy_to(guarded.url, "/colour") as proxy,
+            Client(proxy.url, api_key=KEY) as client,
+            Client(proxy.url) as stranger,
+        ):
+            client.wait_ready()
+            assert client.colorize(photo).size == (640, 427)
+            assert client.models()["models"]
+            assert stranger.ready()
+            with pytest.raises(Unauthorized) as refused:
+                stranger.colorize(photo)
+        assert refused.value.slug == "unauthorized"
+
+
+def test_the_asynchronous_client_runs_requests_side_by_side(server: Server, photo: Path) -> None:
+    async def several() -> list[bytes]:
+        async with AsyncClient(server.url) as client:
+            await client.wait_ready()
+            assert (await client.info()).engine in ("ncnn", "savedmodel")
+            results = await asyncio.gather(*(client.colorize(photo) for _ in range(3)))
+            with pytest.raises(ProblemError):
+                await client.colorize(b"junk")
+            return [result.data for result in results]
+
+    one, *others = asyncio.run(several())
+    assert decoded(one).shape == (427, 640, 3)
+    assert others == [one, one]
