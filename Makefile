@@ -32,13 +32,14 @@ TRAIN := $(BIN)/python -m training
 FIT    = --config $(CONFIG) --photos $(PHOTOS) --run $(RUNS)
 CODE  := app chromaserve model_store training documentation tests benchmarks
 UV    := build/lock/bin/uv
+SBOM  := build/cyclonedx/bin/cyclonedx-py
 PEERS := fastapi litserve bentoml ray
 LOCK  := $(UV) pip compile pyproject.toml --universal --python-version 3.$(MIN_PYTHON) \
 	--generate-hashes --no-emit-index-url --no-annotate --quiet \
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format lock train publish ablation thesis evaluate picture bench image reference docs clean
+.PHONY: help serve test lint format lock train publish ablation thesis evaluate picture bench image sbom reference docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,7 +96,7 @@ picture: $(DEV) ## draw the results picture of the README from the sample photos
 bench: $(DEV) $(if $(filter serving,$(BENCH)),$(PEERS:%=build/peers/%/.installed)) ## compare with other servers, write docs/measurements/benchmarks.md (ARGS=--quick; BENCH=soak and others)
 	$(BIN)/python -m benchmarks.$(BENCH) $(ARGS)
 
-image: ## build the container image IMAGE (ARGS="--build-arg EXTRAS=gpu" for the GPU variant)
+image: ## build the container image IMAGE (ARGS="--target slim", or "--build-arg EXTRAS=gpu")
 	docker build -t $(IMAGE) $(ARGS) .
 
 reference: $(DEV) ## renew the generated parts of the documentation
@@ -103,6 +104,13 @@ reference: $(DEV) ## renew the generated parts of the documentation
 
 docs: $(DEV) ## build the documentation as a site, build/site (ARGS=serve shows it as you write)
 	$(BIN)/python -m mkdocs $(or $(ARGS),build --strict)
+
+sbom: $(SBOM) ## write bills of materials of the images, CycloneDX JSON, to build/sbom
+	@mkdir -p build/sbom
+	@for lock in slim runtime gpu otel; do \
+		PYTHONWARNINGS=ignore $(SBOM) requirements --pyproject pyproject.toml --mc-type application \
+			--output-reproducible --output-format JSON --spec-version 1.6 --validate \
+			--output-file build/sbom/$$lock.cdx.json requirements/$$lock.lock || exit 1; done
 
 clean: ## remove the environment, builds and caches (never runs/ or cache/)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
@@ -143,3 +151,8 @@ $(UV):
 	@$(MAKE) --no-print-directory $(BIN)/pip
 	$(BIN)/python -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.5"
+
+# Apart from the service, whose dependencies it lists.
+$(SBOM): | $(UV)
+	$(UV) venv --quiet --clear --python $(BIN)/python build/cyclonedx
+	$(UV) pip install --quiet --python build/cyclonedx/bin/python "cyclonedx-bom[validation]>=7,<8"
