@@ -15,4 +15,6 @@ def command_line(_: Sequence[str]) -> str:
     context = typer.Context(group, info_name="chromaserve")
     page = get_docs_for_click(obj=group, ctx=context, name="chromaserve", indent=1)
     # The list of subcommands cuts their descriptions short; each has a heading of its own.
-    return re.sub(r"\*\*Commands\*\*:\n\n(\*.*\n)+\n", "", page)
+    page = re.sub(r"\*\*Commands\*\*:\n\n(\*.*\n)+\n", "", page)
+    # A paragraph that is an example, in the terminal's help, is one here too.
+    return re.sub(r"\n\n(ffmpeg -.+(?:\n.+)*)", r"\n\n```sh\n\1\n```", page)
