@@ -156,6 +156,18 @@ def test_locks_agree_on_versions() -> None:
     assert pins("runtime") <= pins("ray") <= pins("dev")
 
 
+def test_the_slim_lock_is_the_runtime_lock_without_what_tensorflow_brings() -> None:
+    def pins(lock: str) -> dict[str, str]:
+        text = (ROOT / "requirements" / f"{lock}.lock").read_text()
+        found = re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE)
+        return {f"{name} {version}": name for name, version in found}
+
+    slim = pins("slim")
+    assert slim.keys() <= pins("runtime").keys()
+    assert set(declared(None)) - {"tensorflow"} <= set(slim.values())
+    assert {"tensorflow", "keras", "h5py"}.isdisjoint(slim.values())
+
+
 def test_licence_and_attribution_of_the_weights() -> None:
     assert "Apache License" in (ROOT / "LICENSE").read_text()
     notice = (ROOT / "NOTICE").read_text()
