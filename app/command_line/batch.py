@@ -1,6 +1,9 @@
 """`chromaserve batch`: folders and object stores too large for one machine, on a Ray cluster."""
 
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
 _INSTALL = "chromaserve batch needs Ray: pip install 'chromaserve[ray]'"
 _FAILED, _USAGE = 1, 2
+_LINE_EVERY_S = 60
 
 
 def batch(
@@ -63,7 +67,7 @@ def batch(
     from app.batch.listing import REPORTS
     from app.batch.places import Place
     from app.batch.report import Report
-    from app.batch.run import connect, places_for, run
+    from app.batch.run import joined, places_for, run
     from app.batch.work import Job
     from app.options import Options
 
@@ -90,19 +94,14 @@ def batch(
         parcel=parcel,
     )
     try:
-        connect(address)
-        with Report(to, report or f"{REPORTS}/{began}") as lines, _progress() as bar:
-            task = bar.add_task("starting")
-            summary = run(
-                job,
-                lines,
-                workers or places_for(job),
-                lambda now: bar.update(task, description=_say(now)),
-            )
+        with (
+            joined(address),
+            Report(to, report or f"{REPORTS}/{began}") as lines,
+            _progress() as show,
+        ):
+            summary = run(job, lines, workers or places_for(job), show)
     except (OSError, ValueError, ray.exceptions.RayError) as error:
         raise _refuse(" ".join(str(error).split())) from error
-    finally:
-        ray.shutdown()
     print(f"{_say(summary)} in {summary.seconds:.1f} s; report: {to.url}/{lines.folder}")
     for kind, count in sorted(summary.failed.items()):
         print(f"  {count} {kind}")
@@ -116,14 +115,24 @@ def _say(summary: "Summary") -> str:
     )
 
 
-def _progress() -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-    )
+@contextmanager
+def _progress() -> Iterator[Callable[["Summary"], None]]:
+    """What shows the counts: a moving line on a terminal, a line a minute in a log."""
+    if sys.stderr.isatty():
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Progress(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task("starting")
+            yield lambda summary: bar.update(task, description=_say(summary))
+        return
+    last = time.monotonic()
+
+    def show(summary: "Summary") -> None:
+        nonlocal last
+        if time.monotonic() - last > _LINE_EVERY_S:
+            last = time.monotonic()
+            print(_say(summary), file=sys.stderr, flush=True)
+
+    yield show
 
 
 def _refuse(sentence: str) -> typer.Exit:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.command_line.exits import Complaint, complaints
+from app.command_line.notes import tell_notes
 from app.command_line.options import Json
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def benchmark(
 ) -> None:
     """Measure this machine: grey JPEGs in memory to colour PNGs, and the model alone in batches."""
     with complaints():
+        tell_notes()
         from app.library.colorizer import Colorizer
 
         start = time.perf_counter()

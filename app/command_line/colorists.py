@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from app.command_line.exits import Complaint, Exit
+from app.command_line.notes import tell_notes
 from app.command_line.options import FormatName
 from app.command_line.tasks import Task
 
@@ -36,6 +38,7 @@ class Local:
         """Load the model; `options` as the command's: vividness, model, format and so on."""
         from app.library.colorizer import Colorizer
 
+        tell_notes()
         chosen = dict(options)
         self._format: FormatName = chosen.pop("format")
         self.colorizer = Colorizer(chosen.pop("model"))
@@ -114,9 +117,24 @@ def colorist(
     """The service at a URL, or without one the model in this process; closed with the block."""
     made = Remote(url, api_key, options) if url else Local(options)
     try:
-        yield made
+        with answers(url):
+            yield made
     finally:
         made.close()
+
+
+@contextmanager
+def answers(url: str | None) -> Iterator[None]:
+    """Name the service in the complaint where it gives no answer."""
+    if url is None:
+        yield
+        return
+    from app.client import Unreachable
+
+    try:
+        yield
+    except Unreachable as error:
+        raise Complaint(f"no service at {url}: {error}", Exit.NO_SERVICE) from error
 
 
 def _noted(tasks: Iterable[Task], taken: list[Task]) -> Iterator[Task]:

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from app.command_line.exits import complaints
+from app.command_line.notes import tell_notes
 from app.command_line.options import Json
 
 _PACKAGES = ("tensorflow", "ncnn", "opencv-python-headless", "numpy", "pillow", "ray")
@@ -21,6 +22,7 @@ def info(as_json: Json = False) -> None:
     The model is loaded for it.
     """
     with complaints():
+        tell_notes()
         told = _tell()
         if as_json:
             print(json.dumps(told, indent=2))

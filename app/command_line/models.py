@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from app.command_line.colorists import answers
 from app.command_line.exits import complaints
 from app.command_line.options import ApiKey, Json, Url
 
@@ -65,7 +66,7 @@ def _here() -> list[dict[str, Any]]:
 def _of_service(url: str, api_key: str | None) -> list[dict[str, Any]]:
     from app.client import Client
 
-    with Client(url, api_key=api_key) as client:
+    with answers(url), Client(url, api_key=api_key) as client:
         rows: list[dict[str, Any]] = client.models()["models"]
     return rows
 

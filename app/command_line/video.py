@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from app.command_line.exits import Complaint, complaints, say
+from app.command_line.notes import tell_notes
 from app.command_line.options import Model, Postprocess, Quiet, Vividness
 
 
@@ -34,6 +35,7 @@ def video(
     ffmpeg -f rawvideo -pix_fmt rgb24 -s 640x480 -r 25 -i - -pix_fmt yuv420p out.mp4
     """
     with complaints():
+        tell_notes()
         if sys.stdin.isatty() or sys.stdout.isatty():
             raise Complaint("frames come from one pipe and go into another, not from a terminal")
         from app.library.colorizer import Colorizer

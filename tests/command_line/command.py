@@ -1,0 +1,45 @@
+"""The command in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SAMPLES = Path(__file__).parents[2] / "samples" / "grey"
+START = [sys.executable, "-c", "from app.command_line.main import main; main()"]
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if k == "CHROMASERVE_ENGINE_CACHE"}
+    others = {k: v for k, v in os.environ.items() if not k.startswith("CHROMASERVE_")}
+    return {**others, **kept, **more}
+
+
+def run(
+    *arguments: object, stdin: bytes = b"", **more: str
+) -> "subprocess.CompletedProcess[bytes]":
+    """Run it to its end; never on a terminal."""
+    return subprocess.run(
+        [*START, *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        env=environment(**more),
+        timeout=120,
+        check=False,
+    )
+
+
+def start(*arguments: object) -> "subprocess.Popen[bytes]":
+    """Start it, and leave it running."""
+    return subprocess.Popen(
+        [*START, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    )
+
+
+def files(folder: Path) -> set[str]:
+    """Every file in a tree, hidden ones too, by its path in it."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}

@@ -1,0 +1,213 @@
+"""`chromaserve colorize`: files, folders, streams, a running service, interruptions."""
+
+import json
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+from watchfiles import watch
+
+from tests.command_line.command import SAMPLES, files, run, start
+from tests.conftest import Server
+
+CAT = SAMPLES / "cat.jpg"
+DEADLINE_S = 60
+
+
+def colorized(http: httpx.Client, photo: Path, query: str = "") -> bytes:
+    """What the service makes of a photo."""
+    answer = http.post(f"/colorize{query}", files={"file": photo.read_bytes()})
+    assert answer.status_code == 200
+    return answer.content
+
+
+def said(done: "subprocess.CompletedProcess[bytes]") -> str:
+    told = done.stderr.decode()
+    assert "Traceback" not in told
+    return told
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A folder of small photos, one of them damaged, and of other things."""
+    folder = tmp_path / "photos"
+    (folder / "more" / "deep").mkdir(parents=True)
+    (folder / ".hidden").mkdir()
+    shutil.copy(CAT, folder / "same.jpg")
+    shutil.copy(SAMPLES / "coffee.jpg", folder / "more" / "COFFEE.JPG")
+    shutil.copy(SAMPLES / "rocket.jpg", folder / "more" / "deep" / "rocket.jpeg")
+    shutil.copy(CAT, folder / ".hidden" / "cat.jpg")
+    (folder / "same.png").write_bytes(CAT.read_bytes()[:5000])
+    (folder / "notes.txt").write_text("not a photo")
+    return folder
+
+
+def test_a_folder_keeps_its_tree_and_a_broken_photo_spoils_nothing(
+    tree: Path, tmp_path: Path, http: httpx.Client
+) -> None:
+    out = tmp_path / "out"
+    done = run("colorize", tree, out, "--json", "--format", "jpeg", "--vividness", "0.3")
+    assert done.returncode == 1, done.stderr
+    assert "same.png: The JPEG file is damaged" in said(done)
+    results = {"same.jpg.jpg", "more/COFFEE.jpg", "more/deep/rocket.jpg"}
+    assert files(out) == results
+    query = "?format=jpeg&vividness=0.3"
+    assert (out / "same.jpg.jpg").read_bytes() == colorized(http, CAT, query)
+    *rows, last = map(json.loads, done.stdout.splitlines())
+    assert {Path(row["output"] or "").name for row in rows if row["status"] == "colorized"} == {
+        Path(name).name for name in results
+    }
+    (failed,) = (row for row in rows if row["status"] == "failed")
+    assert failed["input"] == str(tree / "same.png")
+    assert "damaged" in failed["problem"]
+    assert last["summary"].items() >= {"colorized": 3, "failed": 1, "skipped": 0}.items()
+
+    # Again: only what is new or changed since.
+    before = {name: (out / name).stat().st_mtime_ns for name in results}
+    (tree / "same.png").write_bytes(CAT.read_bytes())
+    again = run("colorize", tree, out, "--json", "--format", "jpeg")
+    assert again.returncode == 0, again.stderr
+    summary = json.loads(again.stdout.splitlines()[-1])["summary"]
+    assert summary.items() >= {"colorized": 1, "failed": 0, "skipped": 3}.items()
+    assert {name: (out / name).stat().st_mtime_ns for name in results} == before
+    assert files(out) == results | {"same.png.jpg"}
+
+
+def test_standard_input_becomes_the_service_s_answer_on_standard_output(
+    http: httpx.Client,
+) -> None:
+    hints = '[{"x": 200, "y": 100, "color": "#3355aa"}]'
+    done = run(*("colorize", "-", "--postprocess", "tv", "--hints", hints), stdin=CAT.read_bytes())
+    assert done.returncode == 0, done.stderr
+    answer = http.post(
+        "/colorize", files={"file": CAT.read_bytes()}, data={"postprocess": "tv", "hints": hints}
+    )
+    assert done.stdout == answer.content
+    assert said(done) == ""
+
+
+def test_a_service_does_it_by_url(
+    tree: Path, tmp_path: Path, server: Server, http: httpx.Client
+) -> None:
+    done = run("colorize", "--url", server.url, tree, "-o", tmp_path / "out", "--mirror")
+    assert done.returncode == 1, done.stderr
+    assert "damaged" in said(done)
+    expected = colorized(http, SAMPLES / "rocket.jpg", "?mirror=true")
+    assert (tmp_path / "out" / "more" / "deep" / "rocket.png").read_bytes() == expected
+    piped = run("colorize", "--url", server.url, "-", stdin=CAT.read_bytes())
+    assert piped.stdout == colorized(http, CAT)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_leaves_whole_files_and_is_resumed(
+    number: signal.Signals, tmp_path: Path, server: Server
+) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    for path in sorted(SAMPLES.iterdir())[:16]:
+        shutil.copy(path, photos)
+    assert run("colorize", photos, tmp_path / "whole", "--url", server.url).returncode == 0
+    running = start("colorize", photos, out)
+    try:
+        out.mkdir()
+        for _ in watch(out, rust_timeout=100, yield_on_timeout=True, watch_filter=None):
+            if any(not name.startswith(".") for name in files(out)):
+                break
+            assert running.poll() is None, running.communicate()
+        running.send_signal(number)
+        _, told = running.communicate(timeout=DEADLINE_S)
+    finally:
+        running.kill()
+    if number == signal.SIGINT:
+        assert running.returncode == 130
+        assert b"interrupted" in told
+        assert b"Traceback" not in told
+    whole = {name: (tmp_path / "whole" / name).read_bytes() for name in files(tmp_path / "whole")}
+    finished = {name for name in files(out) if not name.startswith(".")}
+    assert 0 < len(finished) < len(whole), "it was ended in the middle"
+    assert all((out / name).read_bytes() == whole[name] for name in finished)
+    again = run("colorize", photos, out)
+    assert again.returncode == 0, again.stderr
+    assert f"{len(finished)} skipped".encode() in again.stderr
+    assert {name: (out / name).read_bytes() for name in files(out)} == whole
+
+
+def test_a_watched_folder(tmp_path: Path) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    out.mkdir()
+    shutil.copy(CAT, photos / "first.jpg")
+    watching = start("colorize", photos, out, "--watch")
+
+    def wait_for(name: str, since: int = 0) -> Path:
+        path = out / name
+        for _ in watch(out, rust_timeout=200, yield_on_timeout=True, watch_filter=None):
+            if path.exists() and path.stat().st_mtime_ns > since:
+                return path
+            assert watching.poll() is None, watching.communicate()
+        raise AssertionError
+
+    try:
+        first = wait_for("first.png").stat().st_mtime_ns
+        # Written in two parts: the first alone is a damaged photo.
+        data = CAT.read_bytes()
+        with (photos / "second.jpg").open("wb") as file:
+            file.write(data[:6000])
+            file.flush()
+            shutil.copy(SAMPLES / "coffee.jpg", photos / "first.jpg")  # a changed one
+            wait_for("first.png", since=first)
+            file.write(data[6000:])
+        assert wait_for("second.png").stat().st_size > 0
+        watching.send_signal(signal.SIGTERM)
+        _, told = watching.communicate(timeout=DEADLINE_S)
+    finally:
+        watching.kill()
+    assert watching.returncode in (0, 1)  # the half photo may have been tried
+    assert b"Traceback" not in told
+    assert files(out) == {"first.png", "second.png"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["missing.jpg"], 3, "there is no missing.jpg"),
+        (["empty"], 3, "no photo"),
+        (["cat.jpg", "there.png"], 2, "--overwrite"),
+        (["cat.jpg", "other.jpg", "third.jpg"], 2, "--output"),
+        (["folder", "folder"], 2, "itself"),
+        (["cat.jpg", "--watch"], 2, "folders"),
+        (["cat.jpg", "--vividness", "2"], 2, "vividness"),
+        (["folder", "--hints", "[]"], 2, "one photo"),
+        (["cat.jpg", "--hints", "@missing.json"], 2, "missing.json"),
+        (["cat.jpg", "--url", "http://127.0.0.1:9"], 4, "127.0.0.1:9"),
+    ],
+)
+def test_statuses_that_need_no_model(
+    tmp_path: Path, arguments: list[str], status: int, words: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "folder").mkdir()
+    for name in ("cat.jpg", "there.png", "folder/one.jpg", "folder/two.jpg"):
+        shutil.copy(CAT, tmp_path / name)
+    before = files(tmp_path)
+    named = [str(tmp_path / a) if a.split("/")[0] in IN_FOLDER else a for a in arguments]
+    done = run("colorize", *named)
+    assert done.returncode == status, done.stderr
+    assert words in said(done).replace(f"{tmp_path}/", "")
+    assert files(tmp_path) == before
+
+
+IN_FOLDER = {"missing.jpg", "empty", "cat.jpg", "there.png", "other.jpg", "third.jpg", "folder"}
+
+
+def test_a_model_that_is_not_there_and_options_that_the_model_refuses(tmp_path: Path) -> None:
+    shutil.copy(CAT, tmp_path)
+    done = run("colorize", tmp_path / "cat.jpg", "--model", "999")
+    assert done.returncode == 5
+    assert "999" in said(done)
+    done = run("colorize", tmp_path / "cat.jpg", CHROMASERVE_DEVICE="moon")
+    assert done.returncode == 2
+    assert "device" in said(done)

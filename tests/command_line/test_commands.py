@@ -1,0 +1,79 @@
+"""The other commands: quick help, video, what is here and how fast it is."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from app.command_line import options
+from app.images.encode import Format
+from app.options import Head
+from model_store.contract import Postprocess
+from tests.command_line.command import run
+from tests.conftest import Server
+
+HEAVY = """
+import sys
+from typer.testing import CliRunner
+from app.command_line.main import command
+result = CliRunner().invoke(command, sys.argv[1:])
+print(result.output)
+heavy = {"cv2", "ncnn", "numpy", "PIL", "scipy", "tensorflow", "fastapi", "httpx"}
+assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()
+"""
+
+
+def test_help_is_quick_and_tells_the_statuses() -> None:
+    for arguments in ((), ("colorize",), ("batch",)):
+        done = subprocess.run(
+            [sys.executable, "-c", HEAVY, *arguments, "--help"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    assert "colorize" in done.stdout or "SRC" in done.stdout
+
+
+def test_choices_are_those_of_the_service() -> None:
+    assert set(get_args(options.PostprocessName)) == set(get_args(Postprocess))
+    assert set(get_args(options.HeadName)) == set(get_args(Head))
+    assert set(get_args(options.FormatName)) == set(get_args(Format))
+
+
+def test_video_gives_a_frame_for_each_and_says_where_a_stream_breaks() -> None:
+    frames = np.random.default_rng(1).integers(0, 256, (3, 24, 32), np.uint8).tobytes()
+    arguments = ("video", "--width", 32, "--height", 24, "--pixel-format", "gray")
+    done = run(*arguments, "--smoothing", 0.5, stdin=frames + b"half a frame")
+    assert len(done.stdout) == 3 * len(frames)
+    assert done.returncode == 3
+    assert b"ends within frame 4" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_models_here_and_of_a_service(server: Server, model_root: Path) -> None:
+    here = run("models", "--json", CHROMASERVE_MODEL_ROOT=str(model_root))
+    there = run("models", "--json", "--url", server.url)
+    assert here.returncode == there.returncode == 0
+    told = [json.loads(done.stdout) for done in (here, there)]
+    assert [[row["version"], row["default"]] for row in told[0]] == [
+        [row["version"], row["default"]] for row in told[1]
+    ]
+    assert told[0][0]["metrics"] == told[1][0]["metrics"]
+    words = run("models", CHROMASERVE_MODEL_ROOT=str(model_root)).stdout.decode()
+    assert f"{told[0][-1]['version']} *" in words
+
+
+def test_info_tells_what_colorizes_here(model_root: Path) -> None:
+    done = run(
+        "info", "--json", CHROMASERVE_MODEL_ROOT=str(model_root), CHROMASERVE_API_KEYS="k" * 32
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["engine"] in ("ncnn", "savedmodel")
+    assert told["cores"] >= 1
+    assert told["settings"]["CHROMASERVE_MODEL_ROOT"] == str(model_root)
+    assert "CHROMASERVE_API_KEYS" not in told["settings"], "secrets are not told"
