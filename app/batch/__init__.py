@@ -1,0 +1,1 @@
+"""Folders and object stores too large for one machine, colorized by Ray Data."""

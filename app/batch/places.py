@@ -1,0 +1,147 @@
+"""Folders of photos by their URLs, on disk or in an object store: list, read, write whole."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import fsspec
+from fsspec.core import url_to_fs
+
+# These put a whole object or none. Elsewhere a file is written beside its place and renamed.
+_OBJECT_STORES = frozenset(
+    ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "obs", "tos", "memory")
+)
+_UNFINISHED = ".part"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder that every worker sees; an object of it can be sent to them.
+
+    Names within it are relative, with slashes, "" for the folder itself.
+    """
+
+    url: str
+    run: str = ""
+    """Whose unfinished files are left alone by `tidy`: they are being written."""
+
+    @classmethod
+    def of(cls, text: str, run: str = "") -> "Place":
+        """The place of a path on disk, or of any URL that fsspec knows.
+
+        Raises:
+            ValueError: there is no such kind of URL, or what reads it is not installed.
+        """
+        url = text if "://" in text else Path(text).absolute().as_uri()
+        try:
+            place = cls(url.rstrip("/"), run)
+            _ = place._fs
+        except ImportError as error:
+            raise ValueError(f"{text}: {error}") from error
+        return place
+
+    @cached_property
+    def _opened(self) -> tuple[Any, str]:
+        # Listings change while others write: they are never kept.
+        fs, root = url_to_fs(self.url, use_listings_cache=False)
+        return fs, root.rstrip("/")
+
+    @property
+    def _fs(self) -> Any:  # noqa: ANN401 - an fsspec.AbstractFileSystem, which has no types
+        return self._opened[0]
+
+    def __reduce__(self) -> tuple[type["Place"], tuple[str, str]]:
+        return Place, (self.url, self.run)  # what reads it is opened anew in each process
+
+    def inside(self, other: "Place") -> bool:
+        """Whether it is the other place or lies in it."""
+        same = type(self._fs) is type(other._fs)
+        return same and (self._path("") + "/").startswith(other._path("") + "/")
+
+    def list(self, folder: str) -> tuple[list[str], dict[str, int]]:
+        """The folders in a folder, and its files with their sizes; each by its own name, sorted.
+
+        A size that is not known is 1.
+
+        Raises:
+            FileNotFoundError: there is no such folder.
+            OSError: it cannot be listed.
+        """
+        folders: list[str] = []
+        files: dict[str, int] = {}
+        where = self._path(folder)
+        for entry in self._fs.ls(where, detail=True):
+            path = entry["name"].rstrip("/")
+            if path.strip("/") == where.strip("/"):
+                continue  # an empty object that stands for the folder
+            name = path.rpartition("/")[2]
+            if entry["type"] == "directory":
+                folders.append(name)
+            else:
+                size = entry.get("size")
+                files[name] = 1 if size is None else int(size)
+        return sorted(folders), dict(sorted(files.items()))
+
+    def read(self, name: str, limit: int) -> bytes:
+        """A file's bytes, at most `limit` of them.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        data: bytes = self._fs.cat_file(self._path(name), start=0, end=limit)
+        return data
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file that is there whole or not at all; one that was there is replaced.
+
+        Its folder must exist (see `make`).
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        path = self._path(name)
+        if self._puts_whole:
+            self._fs.pipe_file(path, data)
+            return
+        folder, _, file = path.rpartition("/")
+        hidden = f"{folder}/.{file}.{uuid4().hex}.{self.run}{_UNFINISHED}"
+        try:
+            self._fs.pipe_file(hidden, data)
+            self._fs.mv(hidden, path)
+        except BaseException:
+            if self._fs.exists(hidden):
+                self._fs.rm_file(hidden)
+            raise
+
+    def make(self, folder: str) -> None:
+        """Make a folder and those above it, where the store has folders.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        if not self._puts_whole:
+            self._fs.makedirs(self._path(folder), exist_ok=True)
+
+    def tidy(self, folder: str, files: Iterable[str]) -> None:
+        """Remove what writers of earlier runs have left in a folder when they were killed."""
+        for name in files:
+            unfinished = name.startswith(".") and name.endswith(_UNFINISHED)
+            if unfinished and not name.endswith(f".{self.run}{_UNFINISHED}"):
+                self._fs.rm_file(self._path(f"{folder}/{name}" if folder else name))
+
+    def open(self, name: str) -> Any:  # noqa: ANN401 - a file of fsspec, which has no types
+        """A text file in UTF-8 to write to; it may be there only when it is closed."""
+        return fsspec.core.OpenFile(self._fs, self._path(name), "w", encoding="utf-8").open()
+
+    @property
+    def _puts_whole(self) -> bool:
+        protocol = self._fs.protocol
+        names = {protocol} if isinstance(protocol, str) else set(protocol)
+        return bool(names & _OBJECT_STORES)
+
+    def _path(self, name: str) -> str:
+        root = self._opened[1]
+        return f"{root}/{name}" if name else root

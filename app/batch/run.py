@@ -1,0 +1,173 @@
+"""A job on a Ray cluster: folders listed, photos colorized by workers, a report written.
+
+Ray Data moves parcels from those that list to those that colorize, as fast as these can take
+them, and gives a lost worker's parcels to another. Photos themselves never go through it: workers
+read and write them.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from app.batch.listing import Parcel, Shard, shards
+from app.batch.report import Report, Summary
+from app.batch.work import Job, Outcome, Worker
+from app.settings import usable_cores
+
+if TYPE_CHECKING:
+    import pyarrow
+
+STORE_BYTES = 200 * 2**20
+"""Of a local cluster: parcels and outcomes are small."""
+_SHARDS_A_CORE = 4
+
+
+@contextmanager
+def joined(address: str | None) -> Iterator[None]:
+    """Be on a cluster while the block runs: the one that this process is on already, or another.
+
+    Args:
+        address: of a running cluster, "auto" for this machine's; None for one of one's own, which
+            ends with the block.
+
+    Raises:
+        ConnectionError: there is no cluster at the address.
+    """
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    # What goes wrong comes as an exception, or is retried. Without this every run begins with a
+    # line that says what would happen if this process ended, as it then does (Ray issue 53727).
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address:
+        ray.init(address, **quiet)
+    else:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init(
+            num_cpus=usable_cores(),
+            object_store_memory=STORE_BYTES,
+            include_dashboard=False,
+            **quiet,
+        )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def places_for(job: Job) -> int:
+    """How many workers the joined cluster has room for, at least one."""
+    import ray
+
+    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    room = [there.get("CPU", 0) // job.num_cpus]
+    if job.num_gpus:
+        room.append(there.get("GPU", 0) // job.num_gpus)
+    return max(1, int(min(room)))
+
+
+def run(job: Job, report: Report, workers: int, on_progress: Callable[[Summary], None]) -> Summary:
+    """Colorize what is left to do, on the cluster that this process has joined.
+
+    Args:
+        job: what is wanted.
+        report: told of every photo.
+        workers: processes that colorize.
+        on_progress: told of the counts so far, often.
+
+    Raises:
+        OSError: the source cannot be listed.
+        RayError: the cluster is lost, or workers cannot start, as the model cannot be loaded.
+    """
+    import ray.data
+
+    _configure(ray.data.DataContext.get_current())
+    found = shards(job.source, max(64, _SHARDS_A_CORE * workers))
+    folders: Any = ray.data.from_items([asdict(shard) for shard in found])
+    listed = folders.map_batches(
+        list_folders, batch_size=1, batch_format="pyarrow", num_cpus=0, fn_kwargs={"job": job}
+    )
+    outcomes = listed.map_batches(
+        Colorize,
+        fn_constructor_args=(job,),
+        batch_size=None,
+        batch_format="pyarrow",
+        num_cpus=job.num_cpus,
+        num_gpus=job.num_gpus or None,
+        # Two parcels at once, so that the end of one leaves no batch half empty.
+        compute=ray.data.ActorPoolStrategy(
+            size=workers, max_concurrent_calls_per_actor=2, enable_true_multi_threading=True
+        ),
+    )
+    for block in outcomes.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+        for row in block.to_pylist():
+            report.summary.already += row["already"]
+            for line in row["outcomes"]:
+                report.add(Outcome(**line))
+        on_progress(report.summary)
+    return report.summary
+
+
+def _configure(context: Any) -> None:  # noqa: ANN401 - ray.data.DataContext
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    # A block, which one task gets, holds one parcel.
+    context.target_max_block_size = context.target_min_block_size = 1
+
+
+def list_folders(batch: "pyarrow.Table", job: Job) -> Iterator["pyarrow.Table"]:
+    """Shards in, their parcels out, one by one."""
+    for row in batch.to_pylist():
+        for parcel in job.parcels(Shard(**row)):
+            yield _table([asdict(parcel)], _parcels)
+
+
+class Colorize:
+    """A worker as Ray Data calls it: parcels in, what became of each out."""
+
+    def __init__(self, job: Job) -> None:
+        self._worker = Worker(job)
+
+    def __call__(self, batch: "pyarrow.Table") -> "pyarrow.Table":
+        """One block of parcels."""
+        rows = []
+        for row in batch.to_pylist():
+            parcel = Parcel(**row)
+            outcomes = [asdict(each) for each in self._worker.do(parcel)]
+            rows.append({"already": parcel.done, "outcomes": outcomes})
+        return _table(rows, _results)
+
+
+def _table(rows: list[dict[str, Any]], schema: Callable[[], "pyarrow.Schema"]) -> "pyarrow.Table":
+    import pyarrow
+
+    return pyarrow.Table.from_pylist(rows, schema=schema())
+
+
+# Said, and not found out by Arrow: a column may be null, or empty, in every row of a block.
+def _parcels() -> "pyarrow.Schema":
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("names", pa.list_(pa.string())),
+            ("done", pa.int64()),
+            ("folder", pa.string()),
+            ("fault", pa.string()),
+        ]
+    )
+
+
+def _results() -> "pyarrow.Schema":
+    import pyarrow as pa
+
+    texts = [(name, pa.string()) for name in ("input", "output", "status", "problem", "detail")]
+    outcome = pa.struct([*texts, ("seconds", pa.float64())])
+    return pa.schema([("already", pa.int64()), ("outcomes", pa.list_(outcome))])
