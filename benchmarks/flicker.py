@@ -21,6 +21,8 @@ than the smoothing's own. With --sheet, frames are written side by side: grey, a
 
 import argparse
 import io
+import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +34,7 @@ from numpy.typing import NDArray
 from app.library.colorizer import Colorizer
 from app.video import DEFAULT_SMOOTHING, colorize_frames
 from benchmarks.clips import Clip, Grey, made_clips, read_clip
+from model_store.contract import NETWORK_SIZE
 from model_store.lab import srgb_to_L, srgb_to_lab
 
 Float = NDArray[np.float32]
@@ -42,6 +45,7 @@ STILL_L, MOVED_L = 1.0, 4.0
 MOVED_PIXELS = 0.5
 FEW = 500  # pixels; fewer say nothing
 SHEET_COLUMNS = 8
+SPEED_BATCHES = 5
 
 
 @dataclass
@@ -71,17 +75,17 @@ class Scene:
     """Where each pixel was in the frame before: columns, rows."""
 
 
-def colours(colorizer: Colorizer, frames: list[Grey], smoothing: float) -> tuple[list[RGB], float]:
-    """The frames coloured as a stream, and frames a second."""
+def colours(colorizer: Colorizer, frames: list[Grey], smoothing: float) -> list[RGB]:
+    """The frames coloured as a stream."""
     height, width = frames[0].shape
     source, sink = io.BytesIO(b"".join(frame.tobytes() for frame in frames)), io.BytesIO()
-    report = colorize_frames(
+    colorize_frames(
         source, sink, width, height,
         colorizer=colorizer, pixel_format="gray", smoothing=smoothing,
     )  # fmt: skip
     made = np.frombuffer(sink.getbuffer(), np.uint8).reshape(-1, height, width, 3)
     assert len(made) == len(frames)
-    return list(made), report.frames_per_second
+    return list(made)
 
 
 def scenes(clip: Clip) -> Iterator[Scene]:
@@ -159,6 +163,7 @@ def sheet(path: Path, clip: Clip, alone: list[RGB], made: list[RGB]) -> None:
     cv2.imwrite(str(path), np.hstack(columns)[:, :, ::-1])
 
 
+SPEED_SIZES = ((640, 360), (1280, 720), (1920, 1080))
 COLUMNS = ("still", "along", "moved", "moved p99", "uncovered", "uncovered p99", "cut")
 
 
@@ -173,26 +178,55 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     clips = [read_clip(arguments.video, arguments.frames)] if arguments.video else made_clips()
+    # The same frames are coloured again and again: the network need not see them anew.
+    os.environ["CHROMASERVE_CACHE_MB"] = "512"
     with Colorizer() as colorizer:
         print(f"{colorizer.engine}; ab, smaller is steadier or nearer")
         for clip in clips:
             _report(colorizer, clip, arguments.smoothing, arguments.sheet)
+    if not arguments.video:
+        os.environ["CHROMASERVE_CACHE_MB"] = "0"
+        with Colorizer() as colorizer:
+            _speed(colorizer)
 
 
 def _report(colorizer: Colorizer, clip: Clip, smoothing: list[float], folder: Path | None) -> None:
     rows, columns = clip.frames[0].shape
     print(f"\n{clip.name}: {len(clip.frames)} frames, {columns} × {rows}\n")
-    print(f"| smoothing | {' | '.join(COLUMNS)} | frames/s |")
-    print(f"| --- |{' --- |' * (len(COLUMNS) + 1)}")
-    alone, _ = colours(colorizer, clip.frames, 0)
-    truth = colours(colorizer, clip.clean, 0)[0] if clip.clean else None
+    print(f"| smoothing | {' | '.join(COLUMNS)} |")
+    print(f"| --- |{' --- |' * len(COLUMNS)}")
+    alone = colours(colorizer, clip.frames, 0)
+    truth = colours(colorizer, clip.clean, 0) if clip.clean else None
     for value in smoothing:
-        made, speed = colours(colorizer, clip.frames, value)
+        made = colours(colorizer, clip.frames, value)
         figures = measure(clip, made, alone, truth)
-        told = " | ".join(figures.mean(name) for name in COLUMNS)
-        print(f"| {value:g} | {told} | {speed:.1f} |", flush=True)
-        if folder and value == smoothing[-1]:
+        print(f"| {value:g} | {' | '.join(figures.mean(name) for name in COLUMNS)} |", flush=True)
+        if folder and value == DEFAULT_SMOOTHING:
             sheet(folder / f"{clip.name.replace(' ', '-')}.png", clip, alone, made)
+
+
+def _speed(colorizer: Colorizer) -> None:
+    """Frames a second by size, beside what the network alone does."""
+    frames = next(clip for clip in made_clips() if clip.name == "pan and zoom").frames
+    engine = colorizer.background.model.engine
+    L = np.full((engine.max_batch, NETWORK_SIZE, NETWORK_SIZE, 1), 50, np.float32)
+    start = time.perf_counter()
+    for _ in range(SPEED_BATCHES):
+        engine.infer(L, np.full(len(L), 0.5, np.float32))
+    alone = SPEED_BATCHES * len(L) / (time.perf_counter() - start)
+    print(f"\nThe network alone: {alone:.1f} frames a second\n")
+    print("| frames a second | smoothing 0 | the default |\n| --- | --- | --- |")
+    for size in SPEED_SIZES:
+        large = b"".join(cv2.resize(frame, size).tobytes() for frame in frames)
+        told = []
+        for smoothing in (0.0, DEFAULT_SMOOTHING):
+            with open(os.devnull, "wb") as sink:  # noqa: PTH123 - no file
+                report = colorize_frames(
+                    io.BytesIO(large), sink, *size,
+                    colorizer=colorizer, pixel_format="gray", smoothing=smoothing,
+                )  # fmt: skip
+            told.append(f"{report.frames_per_second:.1f}")
+        print(f"| {size[0]} × {size[1]} | {' | '.join(told)} |", flush=True)
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):

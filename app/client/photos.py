@@ -3,9 +3,12 @@
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypedDict
+
+if TYPE_CHECKING:
+    from app.hints import Hint
 
 Photo = bytes | bytearray | memoryview | str | Path | BinaryIO
 """A file's bytes, its path, or the file opened for reading bytes."""
@@ -26,8 +29,8 @@ class Options(TypedDict, total=False):
 class PhotoOptions(Options, total=False):
     """Options of a request for one photo."""
 
-    hints: Iterable[Any] | None
-    """Colours at places, as `Hint` or as mappings of x, y, color and, if wanted, radius."""
+    hints: "Iterable[Hint | Mapping[str, Any]] | None"
+    """Colours at places: `Hint`, or a mapping with its members."""
 
 
 @dataclass(frozen=True)
@@ -95,11 +98,5 @@ def fields(options: Mapping[str, Any]) -> dict[str, str]:
     return {"hints": json.dumps([_plain(hint) for hint in hints])}
 
 
-def _plain(hint: Any) -> dict[str, Any]:  # noqa: ANN401 - a Hint of any kind
-    if is_dataclass(hint) and not isinstance(hint, type):
-        told = asdict(hint)
-    elif hasattr(hint, "model_dump"):
-        told = hint.model_dump()
-    else:
-        told = dict(hint)
-    return {name: value for name, value in told.items() if value is not None}
+def _plain(hint: "Hint | Mapping[str, Any]") -> dict[str, Any]:
+    return dict(hint) if isinstance(hint, Mapping) else hint.model_dump(exclude_none=True)

@@ -13,7 +13,7 @@ done
 archive=$(mktemp)
 trap 'rm -f "$archive"' EXIT
 curl --silent --show-error --fail-with-body --retry 5 --retry-max-time 60 \
-    ${CHROMASERVE_KEY:+--header "Authorization: Bearer $CHROMASERVE_KEY"} --header 'Accept: application/zip' \
+    ${CHROMASERVE_API_KEY:+--header "Authorization: Bearer $CHROMASERVE_API_KEY"} --header 'Accept: application/zip' \
     "$@" --output "$archive" "$url/colorize" || { cat "$archive" >&2; exit 1; }
 mkdir -p "$folder"
 # Any unzip does; Python's is there where chromaserve is. manifest.json tells what failed.

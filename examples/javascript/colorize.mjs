@@ -1,7 +1,7 @@
 // Colorize a photo with what Node 18 and later has by itself.
 //
 //   node colorize.mjs photo.jpg colour.png
-//   CHROMASERVE_URL=https://photos.example/colour CHROMASERVE_KEY=... node colorize.mjs a.jpg b.png
+//   CHROMASERVE_URL=https://photos.example CHROMASERVE_API_KEY=... node colorize.mjs a.jpg b.png
 import { readFile, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -20,7 +20,7 @@ function retryAfter(answer) {
 
 /** The photo in colour, as bytes; throws what the service says is wrong. */
 export async function colorize(url, photo, name, options = {}) {
-  const key = process.env.CHROMASERVE_KEY;
+  const key = process.env.CHROMASERVE_API_KEY;
   const query = new URLSearchParams(options);
   for (let attempt = 1; ; attempt++) {
     const form = new FormData();

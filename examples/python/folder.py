@@ -19,7 +19,7 @@ async def main(folder: Path, output: Path) -> int:
     output.mkdir(parents=True, exist_ok=True)
     photos = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     failed = 0
-    async with AsyncClient(URL, api_key=os.environ.get("CHROMASERVE_KEY")) as client:
+    async with AsyncClient(URL, api_key=os.environ.get("CHROMASERVE_API_KEY")) as client:
         await client.wait_ready()
         async for position, name, outcome in client.colorize_many(photos, format="webp"):
             if isinstance(outcome, Result):

@@ -1,7 +1,7 @@
 """Colorize one photo on a service.
 
 python one_photo.py photo.jpg colour.png
-CHROMASERVE_URL=https://photos.example/colour CHROMASERVE_KEY=... python one_photo.py a.jpg b.png
+CHROMASERVE_URL=https://photos.example CHROMASERVE_API_KEY=... python one_photo.py a.jpg b.png
 """
 
 import os
@@ -15,7 +15,7 @@ URL = os.environ.get("CHROMASERVE_URL", "http://localhost:8000")
 
 def main(photo: Path, output: Path) -> int:
     """Write the photo in colour; the exit status."""
-    with Client(URL, api_key=os.environ.get("CHROMASERVE_KEY")) as client:
+    with Client(URL, api_key=os.environ.get("CHROMASERVE_API_KEY")) as client:
         try:
             result = client.colorize(photo, vividness=0.8)
         except BadPhoto as problem:

@@ -17,6 +17,7 @@ from chromaserve import (
     BadOptions,
     BadPhoto,
     Client,
+    Hint,
     ProblemError,
     Unauthorized,
     Unreachable,
@@ -96,7 +97,9 @@ def test_bytes_paths_open_files_and_pipes_are_one_photo(
 
 
 def test_hints_colour_what_they_are_put_on(client: Client, photo: Path) -> None:
-    with_hint = client.colorize(photo, hints=[{"x": 320, "y": 40, "color": "#c03070"}])
+    hint = Hint(x=320, y=40, color="#c03070")
+    with_hint = client.colorize(photo, hints=[hint])
+    assert client.colorize(photo, hints=[hint.model_dump()]).data == with_hint.data
     red, green, _ = decoded(with_hint.data)[40, 320].astype(int)
     red_before, green_before, _ = decoded(client.colorize(photo).data)[40, 320].astype(int)
     assert red - green > red_before - green_before + 20
