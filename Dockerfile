@@ -1,7 +1,7 @@
 # The service, without training. Any Debian with python3 3.11 to 3.13 and its venv module will do
 # as the base. The last stage is what is built unless --target says otherwise:
 #   docker build --target slim -t chromaserve:slim .     ncnn on a CPU, the bundled model converted
-#   docker build -t chromaserve:cpu .                    any model, by TensorFlow or ncnn
+#   docker build -t chromaserve:full .                   any model, by TensorFlow or ncnn
 #   docker build -t chromaserve:gpu --build-arg EXTRAS=gpu .
 ARG BASE_IMAGE=python:3.12-slim-bookworm
 
