@@ -1,0 +1,1 @@
+"""Video: frames through the pipe, colours over time."""
