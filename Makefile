@@ -28,6 +28,7 @@ BIN   := $(VENV)/bin
 PIP   := $(BIN)/python -m pip --disable-pip-version-check
 RUN   := $(VENV)/.serve-installed
 DEV   := $(VENV)/.test-installed
+CHROME := $(VENV)/.browser-installed
 TRAIN := $(BIN)/python -m training
 FIT    = --config $(CONFIG) --photos $(PHOTOS) --run $(RUNS)
 CODE  := app chromaserve model_store training documentation tests benchmarks
@@ -39,17 +40,17 @@ LOCK  := $(UV) pip compile pyproject.toml --universal --python-version 3.$(MIN_P
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format lock train publish ablation thesis evaluate picture bench image sbom reference docs clean
+.PHONY: help serve test lint format lock train publish ablation thesis evaluate picture screenshots bench image sbom reference docs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: $(RUN) ## install what is missing and serve the bundled model on PORT (8000)
 	@echo "A sample:  curl -F file=@samples/grey/picos-de-europa.jpg" \
 		"http://localhost:$(PORT)/colorize -o colour.png"
 	@CHROMASERVE_PORT=$(PORT) exec $(BIN)/python -m app
 
-test: $(DEV) ## install what is missing and run the tests (ARGS="-k name")
+test: $(DEV) $(CHROME) ## install what is missing and run the tests (ARGS="-k name")
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: $(DEV) ## check style, format and types
@@ -93,6 +94,9 @@ picture: $(DEV) ## draw the results picture of the README from the sample photos
 	$(TRAIN) evaluate samples/colour --out runs/picture --sheet-photos 8
 	mkdir -p docs/images && cp runs/picture/contact_sheet.png docs/images/results.png
 
+screenshots: $(DEV) $(CHROME) ## picture the page for the documentation, docs/images/page*.jpg
+	$(BIN)/python -m tests.page.screenshots $(ARGS)
+
 bench: $(DEV) $(if $(filter serving,$(BENCH)),$(PEERS:%=build/peers/%/.installed)) ## compare with other servers, write docs/measurements/benchmarks.md (ARGS=--quick; BENCH=soak and others)
 	$(BIN)/python -m benchmarks.$(BENCH) $(ARGS)
 
@@ -125,6 +129,15 @@ $(RUN): requirements/runtime.lock pyproject.toml | $(BIN)/pip
 $(DEV): requirements/dev.lock pyproject.toml | $(BIN)/pip
 	$(PIP) install --require-hashes -r requirements/dev.lock
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# A browser for the tests of the page: one that is installed, Debian's where apt may bring it, or
+# Playwright's own.
+$(CHROME): $(DEV)
+	@$(BIN)/python -m tests.page.browser || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+		&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
+		|| $(BIN)/python -m playwright install chromium
 	@touch $@
 
 # The last file that venv writes: a half-made environment is made anew.

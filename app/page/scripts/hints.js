@@ -22,14 +22,14 @@ export class Hints {
     this.placing = false;
     this.history = new WeakMap(); // photo → earlier lists of hints
     this.cross = null; // where the keyboard would place one, on the stage
+    this.byKey = false; // the cross is for keys; pointers have their own
     this.color = COLORS.sky;
     this.palette();
-    $('place').addEventListener('click', () => this.mode(!this.placing));
+    $('place').addEventListener('click', ({ detail }) => this.mode(!this.placing, detail === 0));
     $('undo').addEventListener('click', () => this.undo());
     $('clear').addEventListener('click', () => this.set([]));
     viewer.addEventListener('placed', () => this.draw());
-    viewer.stage.addEventListener('focus', () => this.draw());
-    viewer.stage.addEventListener('blur', () => this.draw());
+    viewer.stage.addEventListener('pointerdown', () => this.cross && this.moveCross(0, 0, false));
   }
 
   get photo() {
@@ -41,12 +41,13 @@ export class Hints {
   }
 
   /** Begin or end placing; meanwhile the photo is shown in colour everywhere. */
-  mode(placing) {
+  mode(placing, byKey = false) {
     if (placing && this.photo?.state !== 'done') {
       return;
     }
     this.placing = placing;
     this.cross = placing ? [this.viewer.view.stageWidth / 2, this.viewer.view.stageHeight / 2] : null;
+    this.byKey = byKey;
     $('place').setAttribute('aria-pressed', String(placing));
     $('place').textContent = placing ? 'Stop placing' : 'Place hints';
     this.viewer.stage.classList.toggle('placing', placing);
@@ -104,7 +105,8 @@ export class Hints {
     }
   }
 
-  moveCross(dx, dy) {
+  moveCross(dx, dy, byKey = true) {
+    this.byKey = byKey;
     const { stageWidth, stageHeight } = this.viewer.view;
     const [x, y] = this.cross;
     this.cross = [
@@ -165,7 +167,7 @@ export class Hints {
 
   /** The marks over the photo, and the cross. */
   draw() {
-    const { view, stage, shown } = this.viewer;
+    const { view, shown } = this.viewer;
     const hints = shown === this.photo ? this.dragged ?? this.list : [];
     const markers = $('markers');
     while (markers.children.length > hints.length) {
@@ -180,7 +182,7 @@ export class Hints {
       marker.style.transform = `translate(${x}px, ${y}px)`;
     });
     const cross = $('crosshair');
-    cross.hidden = !(this.placing && stage.matches(':focus-visible'));
+    cross.hidden = !(this.placing && this.byKey);
     if (this.cross) {
       cross.style.transform = `translate(${this.cross[0]}px, ${this.cross[1]}px)`;
     }

@@ -78,6 +78,8 @@ export class Viewer extends EventTarget {
     if (images.length !== after.children.length || images.some((e, i) => e !== after.children[i])) {
       after.replaceChildren(...images);
     }
+    const exact = photo.result && !photo.working;
+    this.stage.setAttribute('aria-busy', String(!exact && !photo.problem));
     this.place();
     if (photo.detail?.of === photo.result && photo.original) {
       $('before').src = photo.original;

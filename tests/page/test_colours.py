@@ -1,0 +1,150 @@
+"""The page in a real browser: photos in, colours compared, changed and hinted at."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import httpx
+from PIL import Image
+from playwright.sync_api import Page, Request, Route, expect
+
+from tests.page.stage import DONE, answer, choose, chroma, drop, photo, seen
+
+HOUSE = photo("dust-bowl-home.jpg")
+
+
+def test_a_dropped_photo_gets_colours_and_the_slider_uncovers_them(page: Page) -> None:
+    drop(page, "house.jpg", HOUSE)
+    page.wait_for_selector(DONE)
+    lab = seen(page)
+    middle = lab.shape[1] // 2
+    assert chroma(lab[:, : middle - 60]) < 1
+    assert chroma(lab[:, middle + 60 :]) > 10
+    page.locator("#split").press("End")
+    assert chroma(seen(page)[:, :-60]) < 1
+    page.locator("#split").press("Home")
+    assert chroma(seen(page)[:, 60:]) > 10
+    box = page.locator("#photo").bounding_box()
+    assert box
+    page.mouse.click(box["x"] + box["width"] * 0.75, box["y"] + 40)
+    lab = seen(page)
+    assert chroma(lab[:, : int(lab.shape[1] * 0.7)]) < 1
+
+
+def test_vividness_is_seen_at_once_and_then_exactly(page: Page) -> None:
+    choose(page, house=HOUSE)
+    page.wait_for_selector(DONE)
+    page.locator("#split").press("Home")
+    slider = page.get_by_role("slider", name="Vividness")
+    shown = {}
+    for key in ("Home", "End"):
+        slider.press(key)
+        page.wait_for_selector(DONE)
+        shown[key] = chroma(seen(page))
+    assert shown["End"] > shown["Home"] * 1.3
+    held: list[Route] = []
+    left: list[Request] = []
+    page.on("requestfailed", lambda request: left.append(request))
+    page.route("**/colorize", lambda route: held.append(route))  # no answer for now
+    for _ in range(10):
+        slider.press("ArrowLeft")
+    assert page.locator("#vividness-value").text_content() == "0.50"
+    expect(page.locator("#after img")).to_have_count(2)
+    mixed = chroma(seen(page))
+    assert shown["Home"] * 1.05 < mixed < shown["End"] * 0.95
+    expect(page.locator("#stage")).to_have_attribute("aria-busy", "true")
+    expect(page.locator("#working")).to_be_visible()
+    held[-1].continue_()
+    page.wait_for_selector(DONE)
+    assert len(left) == len(held) - 1, "what is not wanted any more is broken off"
+    expect(page.locator("#after img")).to_have_count(1)
+
+
+def test_a_hint_colours_what_is_near_and_can_be_taken_back(page: Page) -> None:
+    choose(page, house=HOUSE)
+    page.wait_for_selector(DONE)
+    page.locator("#split").press("Home")
+    before = seen(page)
+    page.get_by_role("radio", name="red", exact=True).locator("..").click()
+    box = page.locator("#photo").bounding_box()
+    assert box
+    page.mouse.click(box["x"] + box["width"] * 0.68, box["y"] + box["height"] * 0.4)
+    expect(page.locator("#hints li")).to_have_count(1)
+    page.wait_for_selector(DONE)
+    hinted = seen(page)
+    height, width = hinted.shape[:2]
+    y, x = int(height * 0.4), int(width * 0.68) + 24  # beside the mark
+    near = (slice(y - 6, y + 6), slice(x - 6, x + 6))
+    far = (slice(height - 60, height - 20), slice(20, 80))
+    assert hinted[near][..., 1].mean() > before[near][..., 1].mean() + 20
+    assert abs(hinted[far] - before[far]).mean() < 1
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#hints li")).to_have_count(0)
+    page.wait_for_selector(DONE)
+    assert abs(seen(page)[near][..., 1].mean() - before[near][..., 1].mean()) < 1
+
+
+def test_a_download_is_the_answer_of_the_api_for_the_file_itself(
+    page: Page, http: httpx.Client, tmp_path: Path
+) -> None:
+    large = io.BytesIO()
+    with Image.open(io.BytesIO(HOUSE)) as image:
+        image.resize((2000, 1540)).save(large, "JPEG", quality=92)
+    data = large.getvalue()
+    choose(page, house=data)
+    page.wait_for_selector(DONE)
+    expect(page.locator("#facts")).to_contain_text("2000 × 1540")
+    # A smaller picture is sent while it is looked at whole.
+    expect(page.locator("#after img")).to_have_js_property("naturalWidth", 1248)
+    page.locator("#stage").press("+")
+    for _ in range(5):
+        page.get_by_role("button", name="Zoom in").click()
+    expect(page.locator("#after img")).to_have_js_property("naturalWidth", 2000)
+    page.get_by_role("button", name="Show the whole photo").click()
+    page.get_by_role("radio", name="tv").check(force=True)
+    page.get_by_role("slider", name="Vividness").press("End")
+    page.get_by_role("button", name="Place hints").click()
+    page.locator("#stage").press("Enter")  # in the middle
+    expect(page.locator("#hints li")).to_have_count(1)
+    page.wait_for_selector(DONE)
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Download", exact=True).click()
+    started.value.save_as(tmp_path / "house.png")
+    assert started.value.suggested_filename == "house.png"
+    hint = {"x": 1000, "y": 770, "radius": 24, "color": "#6ea6dc"}
+    wanted = {"vividness": 1, "postprocess": "tv", "hints": json.dumps([hint])}
+    assert (tmp_path / "house.png").read_bytes() == answer(http, data, **wanted)
+
+
+def test_many_photos_are_coloured_a_few_at_once_and_saved_as_one_zip(
+    page: Page, http: httpx.Client, tmp_path: Path
+) -> None:
+    names = ("cat", "coffee", "dahlia", "rocket", "pagoda")
+    photos = {name: photo(f"{name}.jpg") for name in names}
+    at_once, most = 0, 0
+
+    def count(change: int) -> None:
+        nonlocal at_once, most
+        at_once += change
+        most = max(most, at_once)
+
+    page.on("request", lambda r: count(+1) if r.url.endswith("/colorize") else None)
+    page.on("requestfinished", lambda r: count(-1) if r.url.endswith("/colorize") else None)
+    choose(page, **photos, broken=photos["cat"][:9000])
+    expect(page.locator("#shelf li[data-state=done]")).to_have_count(5)
+    expect(page.locator("#shelf li[data-state=failed]")).to_have_count(1)
+    expect(page.get_by_role("status")).to_have_text("5 of 6 photos are done, 1 failed.")
+    page.locator("#format").select_option("jpeg")
+    with page.expect_download() as started:
+        page.get_by_role("button", name="All as ZIP").click()
+    expect(page.locator("#saving")).to_contain_text("broken.jpg: Damaged photo")
+    started.value.save_as(tmp_path / "all.zip")
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        assert archive.testzip() is None
+        found = {name: archive.read(name) for name in archive.namelist()}
+    assert found == {
+        f"{name}.jpg": answer(http, data, vividness=0.65, postprocess="guided", format="jpeg")
+        for name, data in photos.items()
+    }
+    assert most <= 3

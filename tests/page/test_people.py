@@ -1,0 +1,167 @@
+"""The page for everyone: keyboard, screen reader, phone, dark mode; errors in words."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import Browser, Page, Playwright, Route, expect
+
+from tests.app.photos import encoded, small
+from tests.conftest import Start
+from tests.page.conftest import Open
+from tests.page.stage import DONE, GREY, choose, photo
+
+
+def test_by_keyboard_alone(page: Page) -> None:
+    keyboard = page.keyboard
+    page.on("filechooser", lambda _: None)  # from now on choosers are the test's
+    keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the photos")).to_be_focused()
+    keyboard.press("Enter")
+    keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Choose photos")).to_be_focused()
+    with page.expect_file_chooser() as chooser:
+        keyboard.press("Enter")
+    chooser.value.set_files(GREY / "cat.jpg")
+    page.wait_for_selector(DONE)
+    stage = page.locator("#stage")
+    expect(stage).to_be_focused()
+    keyboard.press("ArrowRight")
+    expect(page.locator("#split")).to_have_value("52")
+    keyboard.press("+")
+    expect(page.locator("#zoom-level")).to_have_text("125%")
+    keyboard.press("0")
+    keyboard.press("Tab")
+    expect(page.locator("#split")).to_be_focused()
+    page.get_by_role("button", name="Place hints").focus()
+    keyboard.press("Enter")
+    expect(stage).to_be_focused()
+    expect(page.locator("#crosshair")).to_be_visible()
+    keyboard.press("Shift+ArrowUp")
+    keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_have_text("Hint 1 placed.")
+    keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Place hints")).to_be_focused()
+    page.wait_for_selector(DONE)
+    page.get_by_role("button", name="Remove hint 1").press("Enter")
+    expect(page.locator("#hints li")).to_have_count(0)
+    with page.expect_download():
+        page.get_by_role("button", name="Download", exact=True).press("Enter")
+    page.get_by_role("button", name="Remove cat.jpg").press("Enter")
+    expect(page.get_by_role("button", name="Choose photos")).to_be_focused()
+
+
+def test_everything_has_a_name_and_contrast(page: Page) -> None:
+    def violations(page: Page) -> list[Any]:
+        return [
+            (each["id"], [node["html"] for node in each["nodes"]])
+            for each in Axe().run(page).response["violations"]
+        ]
+
+    assert violations(page) == []
+    choose(page, house=photo("dust-bowl-home.jpg"), broken=b"not a photo")
+    expect(page.locator("#shelf li[data-state=done]")).to_have_count(1)
+    page.get_by_role("button", name="broken.jpg Failed", exact=False).first.click()
+    page.emulate_media(color_scheme="dark")
+    assert violations(page) == []
+    page.get_by_role("button", name="house.jpg Done").click()
+    page.emulate_media(color_scheme="light")
+    page.wait_for_selector(DONE)
+    assert violations(page) == []
+    expect(page.get_by_role("main")).to_match_aria_snapshot("""
+        - main:
+          - region "house.jpg":
+            - application "Photo viewer":
+              - img "house.jpg, as it was"
+              - img "house.jpg, in colour"
+            - slider "Border between before and after"
+            - group "Zoom":
+              - button "Zoom out"
+              - button "Show the whole photo"
+              - button "Zoom in"
+          - region "Photos":
+            - button "Add photos"
+            - list:
+              - listitem:
+                - button "house.jpg Done"
+                - button "Remove house.jpg"
+              - listitem
+          - form "Options":
+            - slider "Vividness"
+            - group "Edges":
+              - radio "guided" [checked]
+            - group "Colour hints":
+              - button "Place hints" [pressed=false]
+            - checkbox "Average with the mirror image twice the work"
+            - combobox "Save as"
+            - button "Download"
+        """)
+
+
+@pytest.mark.parametrize(
+    ("data", "title"),
+    [
+        (photo("cat.jpg")[:9000], "Damaged photo"),
+        (b"not a photo", "Unsupported image format"),
+        (b"\xff" * (9 << 20), "Request body too large"),
+    ],
+    ids=["damaged", "not a photo", "too large"],
+)
+def test_what_is_wrong_is_said_in_words(page: Page, data: bytes, title: str) -> None:
+    choose(page, bad=data)
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text(title)
+    assert len(alert.locator("#notice-text").inner_text()) > 30
+    alert.get_by_role("button", name="Remove this photo").click()
+    expect(page.get_by_role("heading", name="Give grey photos colour")).to_be_visible()
+
+
+def test_a_photo_that_only_the_service_can_read_is_seen_too(page: Page) -> None:
+    page.set_input_files(
+        "#chooser",
+        {"name": "scan.tif", "mimeType": "image/tiff", "buffer": encoded(small("L"), "TIFF")},
+    )
+    page.wait_for_selector(DONE)
+    expect(page.locator("#facts")).to_contain_text("120 × 80")
+    expect(page.get_by_role("img", name="scan.tif, as it was")).to_be_visible()
+
+
+def test_on_a_phone_in_dark_mode(open_page: Open, chromium: tuple[Playwright, Browser]) -> None:
+    page = open_page(**chromium[0].devices["Pixel 7"], color_scheme="dark")
+    width = page.viewport_size["width"] if page.viewport_size else 0
+    for _ in ("welcome", "photo"):
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        with Image.open(io.BytesIO(page.screenshot())) as image:
+            assert np.median(np.asarray(image.convert("L"))) < 60
+        choose(page, **{f"a-photo-with-a-long-name-{i}": photo("cat.jpg") for i in range(4)})
+        page.wait_for_selector(DONE)
+    box = page.locator("#stage").bounding_box()
+    assert box
+    page.touchscreen.tap(box["x"] + box["width"] * 0.25, box["y"] + 30)
+    assert abs(float(page.locator("#split").input_value()) - 25) < 3
+
+
+def test_a_service_behind_a_proxy_with_a_key_that_is_not_ready_yet(
+    open_page: Open, start_server: Start
+) -> None:
+    server = start_server(api_keys="lantern-and-lens", root_path="/colours")
+    server.wait_for("/healthz")
+
+    def proxy(route: Route) -> None:
+        assert "/colours/" in route.request.url
+        route.continue_(url=route.request.url.replace("/colours/", "/"))
+
+    page = open_page(server.url + "/colours/", proxy)
+    choose(page, cat=photo("cat.jpg"))
+    dialog = page.get_by_role("dialog", name="API key")
+    dialog.get_by_label("Key").fill("wrong-wrong-wrong")
+    dialog.get_by_role("button", name="Use this key").click()
+    expect(dialog).to_contain_text("did not take this key")
+    dialog.get_by_label("Key").fill("lantern-and-lens")
+    dialog.get_by_role("button", name="Use this key").click()
+    expect(page.locator("#notice")).to_contain_text("Not ready. Trying again in")
+    page.wait_for_selector(DONE)
+    assert page.evaluate("[localStorage.length, document.cookie]") == [0, ""]
