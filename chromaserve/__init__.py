@@ -13,9 +13,11 @@ if TYPE_CHECKING:
         BadPhoto,
         Client,
         ClientError,
+        Colorized,
         ProblemError,
         Result,
         Retries,
+        ServiceInfo,
         TooBusy,
         Unauthorized,
         Unreachable,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     )
     from app.hints import Hint
     from app.library.colorizer import Colorizer
+    from app.video import FrameReport, TruncatedFrame, colorize_frames
     from model_store.errors import ModelNotFound, ModelStoreError
 
 __all__ = [
@@ -40,9 +43,11 @@ __all__ = [
     "BadPhoto",
     "Client",
     "ClientError",
+    "Colorized",
     "Colorizer",
     "DamagedPhoto",
     "EngineFailed",
+    "FrameReport",
     "Hint",
     "InvalidOptions",
     "ModelNotFound",
@@ -52,17 +57,21 @@ __all__ = [
     "Result",
     "Retries",
     "ServiceError",
+    "ServiceInfo",
     "TooBusy",
     "TooManyPixels",
+    "TruncatedFrame",
     "Unauthorized",
     "Unreachable",
     "UnsupportedFormat",
     "UnsupportedSamples",
+    "colorize_frames",
 ]
 
 _HOMES = {
     "Colorizer": "app.library.colorizer",
     "Hint": "app.hints",
+    **dict.fromkeys(("FrameReport", "TruncatedFrame", "colorize_frames"), "app.video"),
     **dict.fromkeys(("ModelNotFound", "ModelStoreError"), "model_store.errors"),
     **dict.fromkeys(
         (

@@ -19,7 +19,7 @@ def video(
     smoothing: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, help="How steady colours are: 0 each frame by itself. Default: 0.9."
+            min=0, max=1, help="How steady colours are: 0 each frame by itself. Default: 0.8."
         ),
     ] = None,
     vividness: Vividness = None,
