@@ -9,103 +9,105 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from app.command_line.options import FormatName, PostprocessName
+from app.command_line.exits import Complaint, Exit, complaints
+from app.command_line.options import FormatName, Head, Mirror, Model, Postprocess, Vividness
 
 if TYPE_CHECKING:
     from app.batch.report import Summary
 
-_INSTALL = "chromaserve batch needs Ray: pip install 'chromaserve[ray]'"
-_FAILED, _USAGE = 1, 2
+_NO_RAY = "batch needs Ray. Install it with: pip install 'chromaserve[ray]'"
 _LINE_EVERY_S = 60
 
 
 def batch(
-    source: Annotated[str, typer.Argument(metavar="SRC", help="Folder of photos: path or URL.")],
-    target: Annotated[str, typer.Argument(metavar="DST", help="Folder for results: path or URL.")],
-    vividness: Annotated[
-        float | None, typer.Option(help="0: the safest colours; 1: the liveliest.")
-    ] = None,
-    postprocess: Annotated[
-        PostprocessName | None, typer.Option(help="How colours come to the photo's size.")
-    ] = None,
-    mirror: Annotated[bool, typer.Option(help="Average with the mirror image.")] = False,
-    format: Annotated[FormatName, typer.Option(help="Encoding of results.")] = "png",
-    model: Annotated[str | None, typer.Option(help="Model version.")] = None,
+    source: Annotated[str, typer.Argument(metavar="SRC", help="Folder of photos: a path or URL.")],
+    target: Annotated[str, typer.Argument(metavar="DST", help="Folder of results: a path or URL.")],
+    vividness: Vividness = None,
+    postprocess: Postprocess = None,
+    mirror: Mirror = False,
+    head: Head = None,
+    format: Annotated[FormatName, typer.Option(help="Of the results.")] = "png",
+    model: Model = None,
     model_root: Annotated[
-        Path | None, typer.Option(help="Model store, at this path on every machine.")
+        Path | None,
+        typer.Option(help="Folder of models, at this path on every machine; default: bundled."),
     ] = None,
     address: Annotated[
         str | None,
-        typer.Option(help="Ray cluster, such as auto; by default one that is started here."),
+        typer.Option(
+            metavar="ADDRESS",
+            help="Of a Ray cluster, HOST:PORT or auto; default: one on this machine, for this run.",
+        ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that colorize; default: fill the cluster.")
+        int | None,
+        typer.Option(min=1, help="Processes that colorize.", show_default="fill the cluster"),
     ] = None,
-    cpus: Annotated[float, typer.Option(min=0.1, help="Cores, and threads, of a worker.")] = 1,
-    gpus: Annotated[float, typer.Option(min=0, help="GPUs of a worker; 0.5: two on one.")] = 0,
-    parcel: Annotated[int, typer.Option(min=1, help="Photos of a task.")] = 64,
+    cpus: Annotated[
+        float, typer.Option(min=0.1, help="Cores of a worker, and threads of its model.")
+    ] = 1,
+    gpus: Annotated[
+        float, typer.Option(min=0, help="GPUs of a worker; with 0.5 two workers share one.")
+    ] = 0,
+    parcel: Annotated[
+        int, typer.Option(min=1, help="Photos of a task: done again if its worker is lost.")
+    ] = 64,
     report: Annotated[
-        str | None, typer.Option(help="Folder in DST for the report; default: _reports/TIME.")
+        str | None,
+        typer.Option(
+            metavar="FOLDER", help="Of the report, within DST.", show_default="_reports/TIME"
+        ),
     ] = None,
 ) -> None:
     """Colorize a folder tree by many processes, on one machine or on many.
 
-    SRC and DST are paths or URLs (s3://, gs://, https://...) that every machine reaches. Results
-    have their photos' names with the format's extension after them. What is there already is left
-    alone: run it again after an interruption. Exit status: 0 all done, 1 some photos failed,
-    2 nothing could be done.
+    SRC and DST are paths, or URLs such as s3:// and gs://, that every machine reaches. The result
+    of a.jpg is a.jpg.png, in the same folder of DST. Results that are there already are left
+    alone, so that an interrupted run is resumed by running it again.
     """
-    try:
-        import ray
-        import ray.data
-        from pydantic import ValidationError
-    except ImportError:
-        raise _refuse(_INSTALL) from None
-    from app.batch.listing import REPORTS
-    from app.batch.places import Place
-    from app.batch.report import Report
-    from app.batch.run import joined, places_for, run
-    from app.batch.work import Job
-    from app.options import Options
+    with complaints():
+        try:
+            import ray.data  # fails, too, where only Ray's core is installed
+        except ImportError as error:
+            raise Complaint(_NO_RAY) from error
+        from app.batch.listing import REPORTS
+        from app.batch.places import Place
+        from app.batch.report import Report
+        from app.batch.run import joined, places_for, run
+        from app.batch.work import Job
 
-    began = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    try:
-        Options(vividness=vividness, postprocess=postprocess, mirror=mirror, model=model)
-        from_, to = Place.of(source), Place.of(target, run=began)
-        if from_.inside(to) or to.inside(from_):
-            raise ValueError("SRC and DST must not lie in each other")
-        from_.list("")
-    except ValidationError as error:
-        raise _refuse(" ".join(str(each["msg"]) for each in error.errors())) from error
-    except (OSError, ValueError) as error:
-        raise _refuse(str(error)) from error
-    job = Job(
-        source=from_,
-        target=to,
-        format=format,
-        options={"vividness": vividness, "postprocess": postprocess, "mirror": mirror},
-        model=model,
-        model_root=model_root.absolute() if model_root else None,
-        num_cpus=cpus,
-        num_gpus=gpus,
-        parcel=parcel,
-    )
-    try:
-        with (
-            joined(address),
-            Report(to, report or f"{REPORTS}/{began}") as lines,
-            _progress() as show,
-        ):
-            summary = run(job, lines, workers or places_for(job), show)
-    except (OSError, ValueError, ray.exceptions.RayError) as error:
-        raise _refuse(" ".join(str(error).split())) from error
-    print(f"{_say(summary)} in {summary.seconds:.1f} s; report: {to.url}/{lines.folder}")
-    for kind, count in sorted(summary.failed.items()):
-        print(f"  {count} {kind}")
-    raise typer.Exit(_FAILED if summary.failed else 0)
+        began = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        try:
+            job = Job(
+                source=Place.of(source),
+                target=Place.of(target, run=began),
+                format=format,
+                options={
+                    "vividness": vividness,
+                    "postprocess": postprocess,
+                    "mirror": mirror,
+                    "head": head,
+                },
+                model=model,
+                model_root=model_root.absolute() if model_root else None,
+                num_cpus=cpus,
+                num_gpus=gpus,
+                parcel=parcel,
+            )
+            job.check()
+        except (OSError, ValueError) as error:
+            raise Complaint(str(error)) from error
+        folder = report or f"{REPORTS}/{began}"
+        try:
+            with joined(address), Report(job.target, folder) as lines, _progress() as show:
+                summary = run(job, lines, workers or places_for(job), show)
+        except ray.exceptions.RayError as error:
+            raise Complaint(_last_line(error), Exit.NOTHING_DONE) from error
+        print(f"{_say(summary)} in {summary.seconds:.1f} s; report: {job.target.url}/{folder}")
+        for kind, count in sorted(summary.failed.items()):
+            print(f"  {count:,} {kind}")
+        raise typer.Exit(_status(summary))
 
 
 def _say(summary: "Summary") -> str:
@@ -115,10 +117,24 @@ def _say(summary: "Summary") -> str:
     )
 
 
+def _status(summary: "Summary") -> Exit:
+    if summary.failed:
+        return Exit.SOME_FAILED if summary.done or summary.already else Exit.NOTHING_DONE
+    return Exit.DONE if summary.done or summary.already else Exit.NOTHING_DONE
+
+
+def _last_line(error: Exception) -> str:
+    """What happened, without the stack of the process that it happened in."""
+    return str(error).strip().splitlines()[-1]
+
+
 @contextmanager
 def _progress() -> Iterator[Callable[["Summary"], None]]:
     """What shows the counts: a moving line on a terminal, a line a minute in a log."""
     if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         with Progress(*columns, console=Console(stderr=True)) as bar:
             task = bar.add_task("starting")
@@ -133,8 +149,3 @@ def _progress() -> Iterator[Callable[["Summary"], None]]:
             print(_say(summary), file=sys.stderr, flush=True)
 
     yield show
-
-
-def _refuse(sentence: str) -> typer.Exit:
-    print(f"chromaserve: {sentence}", file=sys.stderr)
-    return typer.Exit(_USAGE)

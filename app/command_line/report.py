@@ -25,7 +25,7 @@ class Report:
 
     def __init__(self, *, quiet: bool, as_json: bool) -> None:
         """Nothing is told yet; standard error has the words, standard output the JSON."""
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
         self._quiet = quiet
         self._json = as_json
         self._start = time.perf_counter()
@@ -89,7 +89,7 @@ class Report:
             self._line({"input": str(task.photo), "output": output, **more})
 
     def _line(self, row: dict[str, Any]) -> None:
-        print(json.dumps(row, ensure_ascii=False), file=sys.stdout, flush=True)
+        print(json.dumps(row), file=sys.stdout, flush=True)
 
     @property
     def _per_second(self) -> float:

@@ -53,7 +53,7 @@ class Plan:
         """A task for each photo that is there now, folders in the order of their names.
 
         Raises:
-            Complaint: an input is missing.
+            Complaint: an input is missing, or a result would take the place of something else.
         """
         found: list[Task] = []
         for path in self.inputs:
@@ -63,6 +63,7 @@ class Plan:
                 found.append(Task(path, self._for_file(path)))
             else:
                 raise Complaint(f"there is no {path}", Exit.NOTHING_DONE)
+        _check_places(found)
         return found
 
     def _for_file(self, photo: Path) -> Path:
@@ -88,10 +89,28 @@ class Plan:
         return self.output if len(self.inputs) == 1 else self.output / folder.resolve().name
 
 
+def _check_places(tasks: list[Task]) -> None:
+    """Each result has a place of its own, and none is that of a photo."""
+    photos = {task.photo.absolute() for task in tasks}
+    taken: dict[Path, Path] = {}
+    for task in tasks:
+        place = task.output.absolute()
+        if place in photos:
+            raise Complaint(f"the result of {task.photo} would take the place of {place}")
+        other = taken.setdefault(place, task.photo)
+        if other != task.photo:
+            raise Complaint(f"{other} and {task.photo} would both become {task.output}")
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
 def _photos(folder: Path, target: Path) -> Iterator[tuple[Path, list[Path]]]:
     """Each folder in the tree, relative, with its photos; hidden ones and results are left out."""
     results = target.resolve()
-    for place, folders, names in os.walk(folder):
+    for place, folders, names in os.walk(folder, onerror=_unless_gone):
         parent = Path(place)
         folders[:] = sorted(
             name

@@ -15,6 +15,9 @@ from tests.conftest import Server
 
 CAT = SAMPLES / "cat.jpg"
 DEADLINE_S = 60
+IN_FOLDER = {
+    *(".", "missing.jpg", "empty", "cat.jpg", "there.png", "other.jpg", "third.jpg", "folder")
+}
 
 
 def colorized(http: httpx.Client, photo: Path, query: str = "") -> bytes:
@@ -183,6 +186,8 @@ def test_a_watched_folder(tmp_path: Path) -> None:
         (["cat.jpg", "there.png"], 2, "--overwrite"),
         (["cat.jpg", "other.jpg", "third.jpg"], 2, "--output"),
         (["folder", "folder"], 2, "itself"),
+        (["there.png", "-o", "."], 2, "take the place of"),
+        (["cat.jpg", "folder/cat.png", "-o", "empty"], 2, "would both become"),
         (["cat.jpg", "--watch"], 2, "folders"),
         (["cat.jpg", "--vividness", "2"], 2, "vividness"),
         (["folder", "--hints", "[]"], 2, "one photo"),
@@ -195,7 +200,7 @@ def test_statuses_that_need_no_model(
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "folder").mkdir()
-    for name in ("cat.jpg", "there.png", "folder/one.jpg", "folder/two.jpg"):
+    for name in ("cat.jpg", "there.png", "folder/one.jpg", "folder/cat.png"):
         shutil.copy(CAT, tmp_path / name)
     before = files(tmp_path)
     named = [str(tmp_path / a) if a.split("/")[0] in IN_FOLDER else a for a in arguments]
@@ -205,7 +210,15 @@ def test_statuses_that_need_no_model(
     assert files(tmp_path) == before
 
 
-IN_FOLDER = {"missing.jpg", "empty", "cat.jpg", "there.png", "other.jpg", "third.jpg", "folder"}
+    ".",
+    "missing.jpg",
+    "empty",
+    "cat.jpg",
+    "there.png",
+    "other.jpg",
+    "third.jpg",
+    "folder",
+}
 
 
 def test_a_model_that_is_not_there_and_options_that_the_model_refuses(tmp_path: Path) -> None:
