@@ -210,17 +210,6 @@ def test_statuses_that_need_no_model(
     assert files(tmp_path) == before
 
 
-    ".",
-    "missing.jpg",
-    "empty",
-    "cat.jpg",
-    "there.png",
-    "other.jpg",
-    "third.jpg",
-    "folder",
-}
-
-
 def test_a_model_that_is_not_there_and_options_that_the_model_refuses(tmp_path: Path) -> None:
     shutil.copy(CAT, tmp_path)
     done = run("colorize", tmp_path / "cat.jpg", "--model", "999")
