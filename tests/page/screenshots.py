@@ -19,7 +19,9 @@ def main() -> None:
     """Start a service and picture its page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
-    out = parser.parse_args().out
+    parser.add_argument("--all", action="store_true", help="more than the documentation shows")
+    arguments = parser.parse_args()
+    out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -35,21 +37,24 @@ def main() -> None:
             return opened
 
         desktop = page(viewport=DESKTOP)
-        _save(desktop, out / "page-welcome.jpg")
+        if arguments.all:
+            _save(desktop, out / "page-welcome.jpg")
         names = ("dust-bowl-home", "alpine-landscape", "nagasaki-boats", "admiral", "forest-stream")
         _fill(desktop, *names)
         _save(desktop, out / "page.jpg")
         _hint(desktop)
         _save(desktop, out / "page-hints.jpg")
+        phone = page(**playwright.devices["Pixel 7"] | {"device_scale_factor": 1.5})
+        _fill(phone, "nagasaki-boats", "dust-bowl-home")
+        _save(phone, out / "page-phone.jpg")
+        if not arguments.all:
+            return
         choose(desktop, **{"half-a-photo": photo("cat.jpg")[:9000]})
         desktop.get_by_role("button", name="half-a-photo.jpg Failed").click()
         _save(desktop, out / "page-error.jpg")
         dark = page(viewport=DESKTOP, color_scheme="dark")
         _fill(dark, "alpine-landscape", "admiral")
         _save(dark, out / "page-dark.jpg")
-        phone = page(**playwright.devices["Pixel 7"])
-        _fill(phone, "nagasaki-boats", "dust-bowl-home")
-        _save(phone, out / "page-phone.jpg")
 
 
 def _fill(page: Page, *names: str) -> None:
@@ -73,7 +78,7 @@ def _hint(page: Page) -> None:
 def _save(page: Page, path: Path) -> None:
     """A screenshot as a JPEG, a third of a PNG's bytes; its colours at full resolution."""
     with Image.open(io.BytesIO(page.screenshot())) as image:
-        image.convert("RGB").save(path, quality=88, subsampling=0, optimize=True)
+        image.convert("RGB").save(path, quality=82, subsampling=0, optimize=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import base64
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import numpy as np
@@ -30,18 +30,24 @@ def choose(page: Page, **files: bytes) -> None:
     page.set_input_files("#chooser", payloads)
 
 
-def drop(page: Page, name: str, data: bytes) -> None:
-    """Let a file fall on the page."""
+def bring(page: Page, how: Literal["drop", "paste"], name: str, data: bytes) -> None:
+    """Let a file fall on the page, or paste it."""
     transfer = page.evaluate_handle(
         """([name, data]) => {
             const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
             const transfer = new DataTransfer();
-            transfer.items.add(new File([bytes], name, { type: 'image/jpeg' }));
+            transfer.items.add(new File([bytes], name));
             return transfer;
         }""",
         [name, base64.b64encode(data).decode()],
     )
-    page.dispatch_event("body", "drop", {"dataTransfer": transfer})
+    event = {"dataTransfer": transfer, "clipboardData": transfer, "bubbles": True}
+    if how == "drop":
+        page.dispatch_event("body", "drop", event)
+    else:
+        page.locator("body").evaluate(
+            "(body, event) => body.dispatchEvent(new ClipboardEvent('paste', event))", event
+        )
 
 
 def seen(page: Page) -> NDArray[np.float64]:

@@ -9,13 +9,13 @@ import httpx
 from PIL import Image
 from playwright.sync_api import Page, Request, Route, expect
 
-from tests.page.stage import DONE, answer, choose, chroma, drop, photo, seen
+from tests.page.stage import DONE, answer, bring, choose, chroma, photo, seen
 
 HOUSE = photo("dust-bowl-home.jpg")
 
 
 def test_a_dropped_photo_gets_colours_and_the_slider_uncovers_them(page: Page) -> None:
-    drop(page, "house.jpg", HOUSE)
+    bring(page, "drop", "house.jpg", HOUSE)
     page.wait_for_selector(DONE)
     lab = seen(page)
     middle = lab.shape[1] // 2

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, Playwright, Route, expect
 from tests.app.photos import encoded, small
 from tests.conftest import Start
 from tests.page.conftest import Open
-from tests.page.stage import DONE, GREY, choose, photo
+from tests.page.stage import DONE, GREY, bring, choose, photo
 
 
 def test_by_keyboard_alone(page: Page) -> None:
@@ -119,11 +119,8 @@ def test_what_is_wrong_is_said_in_words(page: Page, data: bytes, title: str) -> 
     expect(page.get_by_role("heading", name="Give grey photos colour")).to_be_visible()
 
 
-def test_a_photo_that_only_the_service_can_read_is_seen_too(page: Page) -> None:
-    page.set_input_files(
-        "#chooser",
-        {"name": "scan.tif", "mimeType": "image/tiff", "buffer": encoded(small("L"), "TIFF")},
-    )
+def test_a_pasted_photo_that_only_the_service_can_read_is_seen_too(page: Page) -> None:
+    bring(page, "paste", "scan.tif", encoded(small("L"), "TIFF"))
     page.wait_for_selector(DONE)
     expect(page.locator("#facts")).to_contain_text("120 × 80")
     expect(page.get_by_role("img", name="scan.tif, as it was")).to_be_visible()

@@ -23,6 +23,11 @@ export class Download {
     this.leaving = new AbortController();
     $('download').addEventListener('click', () => this.one(album.selected));
     $('download-all').addEventListener('click', () => this.all([...album.photos]));
+    album.addEventListener('selected', () => {
+      if ($('saving').classList.contains('bad')) {
+        $('saving').hidden = true; // it was about another photo
+      }
+    });
     $('saving-stop').addEventListener('click', () => this.leaving.abort());
   }
 

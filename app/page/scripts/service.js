@@ -55,8 +55,9 @@ export async function read(path) {
   }
 }
 
+/** Not by Authorization, which a proxy may want for itself. */
 function authorization() {
-  return key() ? { Authorization: `Bearer ${key()}` } : {};
+  return key() ? { 'X-API-Key': key() } : {};
 }
 
 /** Let nobody send before so many seconds are over, and a little more, not all at once. */
