@@ -13,8 +13,9 @@ INCLUDED = {
     "project/changelog.md": "CHANGELOG.md",
     "project/contributing.md": "CONTRIBUTING.md",
     "project/samples.md": "samples/SOURCES.md",
+    "images/icon.svg": "app/page/icon.svg",
 }
-"""Pages of the site that lie elsewhere in the repository."""
+"""Files of the site that lie elsewhere in the repository."""
 
 _LINK = re.compile(r"\]\((?![a-z]+:|#)(?P<target>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
 
