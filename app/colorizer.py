@@ -44,7 +44,7 @@ def recolor(
         return _lightness(photo, height, width)
 
     model = chroma_model(ab, (rows, columns), lightness, method=method, guided=guided)
-    known = hint_model(_discs(hints), model, (rows, columns), lightness) if hints else None
+    known = hint_model(_discs(hints), (rows, columns), lightness) if hints else None
     channels = 3 if photo.alpha is None else 4
     return Striped((rows, columns, channels), photo.dtype, _colours(photo, model, known))
 

@@ -11,11 +11,7 @@ _MAX_RADIUS = 100_000
 
 
 class Hint(BaseModel):
-    """A place in a photo, and the colour that it has.
-
-    Example:
-        >>> Hint(x=410, y=300, color="#2e6b3a")
-    """
+    """A place in a photo, and the colour that it has: `Hint(x=410, y=300, color="#2e6b3a")`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

@@ -71,6 +71,7 @@ class Options(BaseModel):
         " of up to 200 objects with x and y in pixels of the upright photo, color as #rrggbb and,"
         " if you like, radius. Each spreads to what belongs to its place.",
         examples=[EXAMPLE],
+        json_schema_extra={"default": "[]"},
     )
     model: str | None = Field(
         default=None,

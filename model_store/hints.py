@@ -19,12 +19,11 @@ DEFAULT_RADIUS = 0.01
 """Of the photo's longer side."""
 
 # Chosen on photos, by benchmarks/hints.py.
-_LIGHTNESS = 4.0  # change of L that is as far as ...
-_CHROMA = 8.0  # ... this change of the network's ab, and as
-_SIDE = 1 / 5.0  # ... this part of the longer side
-_ALIKE = 0.5  # a difference of L from the hint's, in the end, by one on the way
-_REACH = 6.0  # the distance at which a colour is half the hint's
-_FADE = 0.4  # of that distance, where it fades
+_LIGHTNESS = 4.0  # an edge of that much L is as far ...
+_SIDE = 0.5  # ... as this part of the longer side
+_ALIKE = 1.0  # and as a difference of L from the hint's, in the end, by _LIGHTNESS / _ALIKE
+_REACH = 5.0  # the distance at which a colour is half the hint's
+_FADE = 0.6  # of that distance, where it fades
 _GRAIN = 2, 4.0  # window and deviation of L: below is grain and texture, which is no way to go
 _CERTAIN = 10.0  # confidence in a hint
 _TRUST = 0.02  # and in what the distance tells, where it tells most
@@ -46,21 +45,19 @@ class Disc:
 
 def hint_model(
     discs: Sequence[Disc],
-    base: Float,
     size: tuple[int, ...],
     lightness: Callable[[int, int], Float],
 ) -> Float:
     """Where hints' colours go, as a local model for the photo's size.
 
     A hint's colour takes the place of the network's in all that belongs to the hint: what can be
-    reached from its disc without crossing much of an edge of lightness, or of the network's own
-    colours (`nearest`). Of several hints the nearest counts. How much of its colour a pixel has is
+    reached from its disc without crossing much of an edge of lightness (`nearest`). Of several
+    hints the nearest counts. How much of its colour a pixel has is
     1 in a disc, about 1 near it in that sense and 0 far from it; between, where the distance alone
     is a poor judge, Levin's optimisation (`spread_colour`) leads it along edges of lightness.
 
     Args:
         discs: one or more; where two overlap, the later one counts.
-        base: float32 [h, w, 4], the local model of the network's chroma.
         size: height and width of the photo.
         lightness: gives the photo's L squeezed to a height and a width.
 
@@ -71,10 +68,12 @@ def hint_model(
     rows, columns = working_size(size[0], size[1])
     L = lightness(rows, columns)
     labels = _labels(discs, (rows / size[0], columns / size[1]), L.shape, max(size))
-    distance, nearest_disc = _distance(L, apply_model(base, L), labels)
+    distance, nearest_disc = _distance(L, labels)
     share = _share(L, distance, labels)
     colours = np.array([(disc.a, disc.b) for disc in discs], np.float32)[nearest_disc]
     radius, eps = _FOLLOWING
+    if (rows, columns) == size[:2]:
+        radius = 0  # every pixel has been looked at
     return local_model(np.dstack([share, colours]), L, radius=radius, eps=eps)
 
 
@@ -122,11 +121,11 @@ def _labels(
     return labels
 
 
-def _distance(L: Float, ab: Float, labels: Labels) -> tuple[Float, Labels]:
+def _distance(L: Float, labels: Labels) -> tuple[Float, Labels]:
     """Distance from the nearest disc, in which 1 is a clear edge, and that disc's number."""
     smooth = _without_grain(L)
-    features = np.dstack([smooth / _LIGHTNESS, ab / _CHROMA]).astype(np.float32)
-    distance, disc = nearest(features, labels, step=1 / (_SIDE * max(L.shape)))
+    step = 1 / (_SIDE * max(L.shape))
+    distance, disc = nearest(smooth / _LIGHTNESS, labels, step=step)
     count = int(labels.max()) + 1
     inside = labels >= 0
     sizes = np.bincount(labels[inside], minlength=count)
