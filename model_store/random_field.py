@@ -1,12 +1,14 @@
 """A Gaussian random field on chroma: neighbours of like lightness get like colours."""
 
 from itertools import product
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 Float = NDArray[np.float32]
 Number = TypeVar("Number", np.float32, np.int32)
@@ -66,6 +68,8 @@ def edge_confidence(L: Float) -> Float:
 
 def _difference_from_neighbours(L: Float) -> "sparse.csr_array[np.float32]":
     """The matrix I − W: what a pixel's colour has over the weighted mean of its neighbours'."""
+    from scipy import sparse  # takes a quarter of a second, and most photos do not need it
+
     index = np.arange(L.size, dtype=np.int32).reshape(L.shape)
     inside = _neighbours(np.pad(index, 1, constant_values=-1))
     there = inside >= 0
