@@ -18,7 +18,7 @@ from app.client.exchange import (
     TIMEOUT,
     answer,
     asked_pause_s,
-    final,
+    give_up,
     may_pass,
     open_http,
 )
@@ -207,5 +207,5 @@ class AsyncClient:
             except FAILURES as error:
                 pause_s = attempts.pause_s(asked_pause_s(error)) if may_pass(error) else None
                 if pause_s is None:
-                    raise final(error) from error
+                    give_up(error)
             await asyncio.sleep(pause_s)

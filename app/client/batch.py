@@ -12,7 +12,7 @@ import httpx
 
 from app.client.answers import Colorized, Outcome, Result, model_version_of
 from app.client.archive import ArchiveReader, BadArchive
-from app.client.exchange import FAILURES, Named, answer, asked_pause_s, final, may_pass
+from app.client.exchange import FAILURES, Named, answer, asked_pause_s, give_up, may_pass
 from app.client.photos import Options, Photo, Source, source
 from app.client.problems import BadPhoto, ProblemError, TooBusy, problem_error
 from app.client.retrying import Attempts, Retries
@@ -119,9 +119,12 @@ class Batch:
             ProblemError, Unreachable: the request as a whole comes to nothing.
         """
         told = await self._ready.get()
-        if isinstance(told, Exception):
+        if isinstance(told, Colorized):
+            return told
+        await self._task  # that was its last word
+        if told is not None:
             raise told
-        return told
+        return None
 
     async def cancel(self) -> None:
         """Give up what is not done."""
@@ -162,7 +165,7 @@ class Batch:
             pause_s = attempts.pause_s(max((s for s in asked if s is not None), default=None))
             if pause_s is None:
                 if failure:
-                    raise final(failure) from failure
+                    give_up(failure)
                 for place, problem in passing.items():
                     await self._finish(place, problem)
                 return
@@ -242,7 +245,7 @@ class Batch:
         or took too long: later requests may fare better.
         """
         if not isinstance(error, ProblemError):
-            raise final(error) from error
+            give_up(error)
         waiting = [i for i in todo if self._open(i)]
         if error.slug == "all-photos-failed":
             for place, told in zip(waiting, error.extensions["errors"], strict=True):

@@ -67,6 +67,7 @@ class Client:
         with self._lock, self._stack:
             if self._portal:
                 self._portal.call(self._client.aclose)
+                self._portal.call(self._portal.stop, True)
             self._portal = None
 
     def colorize(self, photo: Photo, **options: Unpack[PhotoOptions]) -> Result:
@@ -99,8 +100,9 @@ class Client:
                     yield names.told_apart(each)
                 running.popleft()
         finally:
-            for batch in running:
-                self._wait(batch.cancel)
+            if self._portal:  # else nothing runs any more
+                for batch in running:
+                    self._wait(batch.cancel)
 
     def models(self) -> dict[str, Any]:
         """The versions on disk, the device and the load: `AsyncClient.models`."""
@@ -119,7 +121,12 @@ class Client:
         return self._wait(lambda: self._client.wait_ready(timeout))
 
     def _wait(self, call: Callable[[], Awaitable[T]]) -> T:
-        return self._started().call(call)
+        future = self._started().start_task_soon(call)
+        try:
+            return future.result()
+        except BaseException:  # the caller may be interrupted
+            future.cancel()
+            raise
 
     def _run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return self._started().call(lambda: call(*args, **kwargs))

@@ -4,7 +4,7 @@ import importlib.metadata
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 import httpx
 
@@ -85,9 +85,14 @@ def asked_pause_s(error: Exception) -> float | None:
     return error.retry_after_s if isinstance(error, ProblemError) else None
 
 
-def final(error: Exception) -> Exception:
-    """What is raised for an error after the last attempt: one of the client's own."""
+def give_up(error: Exception) -> NoReturn:
+    """Raise the client's own error for what the last attempt ended with.
+
+    Raises:
+        ProblemError: the answer.
+        Unreachable: there was none, or not all of it.
+    """
     if isinstance(error, ProblemError):
-        return error
+        raise error
     said = str(error) or type(error).__name__
-    return Unreachable(f"The service gave no complete answer: {said}")
+    raise Unreachable(f"The service gave no complete answer: {said}") from error

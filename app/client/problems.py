@@ -85,7 +85,12 @@ _BY_SLUG: dict[str, type[ProblemError]] = {
     "invalid-options": BadOptions,
     "model-not-found": BadOptions,
 }
-_BY_STATUS: dict[int, type[ProblemError]] = {401: Unauthorized, 429: TooBusy, 503: TooBusy}
+_BY_STATUS: dict[int, type[ProblemError]] = {
+    401: Unauthorized,
+    413: BadPhoto,  # a proxy's limit, too
+    429: TooBusy,
+    503: TooBusy,
+}
 
 
 def problem_error(

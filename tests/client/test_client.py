@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -94,6 +95,13 @@ def test_bytes_paths_open_files_and_pipes_are_one_photo(
         for kind in (data, str(photo), photo, file, io.BytesIO(data), pipe):
             assert client.colorize(kind).data == wanted
     thread.join()
+
+
+def test_threads_may_share_a_client(client: Client, http: httpx.Client, photo: Path) -> None:
+    wanted = plain(http, photo)
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(client.colorize, [photo] * 4))
+    assert [result.data == wanted for result in results] == [True] * 4
 
 
 def test_hints_colour_what_they_are_put_on(client: Client, photo: Path) -> None:

@@ -102,13 +102,18 @@ def test_what_came_before_a_connection_broke_is_not_sent_again(
     assert [seen.photos for seen in proxy.seen] == [6, 4, 4]
 
 
-def test_an_error_of_the_whole_ends_it_and_one_of_all_photos_does_not(client: Client) -> None:
+def test_an_error_of_the_whole_ends_it_and_one_of_all_photos_does_not(
+    client: Client, proxy: Proxy
+) -> None:
     with pytest.raises(BadOptions):
         list(client.colorize_many([photo(50)] * 3, vividness=2))
     outcomes = [each.outcome for each in client.colorize_many([b"1", b"2", b"3"])]
     assert [type(outcome) for outcome in outcomes] == [BadPhoto] * 3
     [alone] = client.colorize_many([b"1"])
     assert isinstance(alone.outcome, BadPhoto)
+    proxy.faults.append(Fault(413, body=b"<h1>Too large for this proxy</h1>"))
+    [large] = client.colorize_many([photo(50)])
+    assert isinstance(large.outcome, BadPhoto)
     assert list(client.colorize_many([])) == []
     with pytest.raises(ValueError, match="per_request"):
         next(client.colorize_many([b"1"], per_request=0))
