@@ -10,10 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
 
-from app import errors, tracing
+from app import problem_responses, tracing
 from app.access.document import describe_keys
 from app.access.keys import Keys
 from app.access.layers import install_inner, install_outer
+from app.errors import CLIENT_CLOSED
 from app.middleware import WATCHED, Connections, Observation
 from app.routes import colorize, health, metrics, models, openapi, page, problems, v2, v2_infer
 from app.service import Service
@@ -70,7 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Observation, metrics=service.metrics)
     if traces:
         app.add_middleware(TraceIds, tracing=traces)  # the outermost
-    errors.install(app, lambda: service.backlog.retry_after_s)
+    problem_responses.install(app, lambda: service.backlog.retry_after_s)
     openapi.describe(app, *([describe_keys] if keys else []))
     app.add_exception_handler(ClientDisconnect, _client_gone)
     return app
@@ -89,7 +90,7 @@ async def _load_or_end(service: Service) -> None:
 
 
 def _client_gone(request: Request, error: Exception) -> Response:  # noqa: ARG001 - a handler
-    return Response(status_code=errors.CLIENT_CLOSED)
+    return Response(status_code=CLIENT_CLOSED)
 
 
 def _version() -> str:

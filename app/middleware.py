@@ -11,8 +11,9 @@ from urllib.parse import quote
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import CLIENT_CLOSED, PROBLEM_KEY, NotReady, error_response
+from app.errors import CLIENT_CLOSED, NotReady
 from app.metrics import Metrics
+from app.problem_responses import PROBLEM_KEY, error_response
 from app.root_path import enter, route_path
 from app.service import Service
 from app.telemetry import REQUEST_ID_HEADER, request_id

@@ -10,8 +10,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access.keys import Keys
-from app.errors import OriginRefused, Unauthorized, UntrustedHost, error_response
+from app.errors import OriginRefused, Unauthorized, UntrustedHost
 from app.middleware import HEALTH, KEY_NAME, WATCHED
+from app.problem_responses import error_response
 from app.root_path import route_path
 from app.settings import Settings
 
