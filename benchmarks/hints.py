@@ -38,8 +38,8 @@ SAMPLES = Path(__file__).parents[1] / "samples" / "colour"
 SHOWN = "coffee.jpg"
 SHOWN_HINTS = (
     *((110, 215, "#a03030"), (440, 230, "#a03030")),  # the saucer
-    *((70, 130, "#8a5a30"), (490, 290, "#8a5a30")),  # the table
-    *((560, 70, "#8a5a30"), (60, 360, "#8a5a30")),
+    *((70, 130, "#8a5a30"), (150, 45, "#8a5a30"), (60, 360, "#8a5a30")),  # the table
+    *((560, 70, "#8a5a30"), (500, 225, "#8a5a30")),
 )
 """A sample photo, and what a person might say of it: x, y and colour."""
 _BLUR = 0.02  # of the longer side: errors of fewer pixels are no mistake that anybody would click

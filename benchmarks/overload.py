@@ -110,7 +110,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
     url = f"http://127.0.0.1:{arguments.port}"
     words = [sys.executable, "-m", "app"]
     environment = {"CHROMASERVE_PORT": str(arguments.port), "CHROMASERVE_LOG_LEVEL": "warning",
-                   "PYTHONPATH": str(ROOT)}  # fmt: skip
+                   "CHROMASERVE_CACHE_MB": "0", "PYTHONPATH": str(ROOT)}  # fmt: skip
     log = folder / "server.log"
     with (
         running(words, environment, log) as (process, tree),

@@ -155,7 +155,7 @@ def main() -> None:
         store = ModelStore(folder / "store")
         environment = {"CHROMASERVE_PORT": str(arguments.port), "CHROMASERVE_RELOAD_S": "0.5",
                        "CHROMASERVE_MODEL_ROOT": str(store.root), "PYTHONPATH": str(ROOT),
-                       "CHROMASERVE_MAX_WAIT_S": "60"}  # fmt: skip
+                       "CHROMASERVE_MAX_WAIT_S": "60", "CHROMASERVE_CACHE_MB": "0"}  # fmt: skip
         log = folder / "server.log"
         words = [sys.executable, "-m", "app"]
         with (

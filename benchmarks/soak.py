@@ -3,6 +3,7 @@
     python benchmarks/soak.py photo.jpg other.png --clients 16 --seconds 60 --pid 4711
 
 Each client sends the photos in turn, one a request, and starts the next when it has its answer.
+Start the server with CHROMASERVE_CACHE_MB=0: else the network runs once a photo, and no more.
 """
 
 import argparse

@@ -58,7 +58,7 @@ def _ours(engine: str) -> Contender:
         f"chromaserve-{engine}", f"chromaserve, {ENGINES[engine]}", "chromaserve", "",
         ("-m", "app"), engine, ours=True,
         settings={"CHROMASERVE_ENGINE": engine, "CHROMASERVE_PORT": "{port}",
-                  "CHROMASERVE_LOG_LEVEL": "warning"},
+                  "CHROMASERVE_CACHE_MB": "0", "CHROMASERVE_LOG_LEVEL": "warning"},
     )  # fmt: skip
 
 
