@@ -1,9 +1,12 @@
 """How far pixels are from given places where lightness and colour change on the way."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse.csgraph import dijkstra
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 Float = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -27,6 +30,8 @@ def nearest(plane: Float, labels: Labels, *, step: float) -> tuple[Float, Labels
     Returns:
         Distances float32 [h, w] and labels int32 [h, w].
     """
+    from scipy.sparse.csgraph import dijkstra  # takes long, and only hints need it
+
     found, _, sources = dijkstra(
         _graph(plane, step),
         directed=False,
@@ -40,6 +45,8 @@ def nearest(plane: Float, labels: Labels, *, step: float) -> tuple[Float, Labels
 
 def _graph(plane: Float, step: float) -> "sparse.csr_array[np.float64]":
     """Each pixel with four of its eight neighbours, the others having it with theirs."""
+    from scipy import sparse
+
     rows, columns = plane.shape
     index = np.arange(rows * columns, dtype=np.int32).reshape(rows, columns)
     ends: list[list[NDArray[np.int32]]] = [[], []]

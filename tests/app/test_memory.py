@@ -16,6 +16,7 @@ import os, re, sys
 import numpy as np
 from app.colorizer import recolor
 from app.footprint import memory_needed
+from app.hints import Hint
 from app.images.decode import decode
 from app.images.encode import encode
 from app.images.limits import inspect
@@ -27,13 +28,15 @@ ab = np.random.default_rng(1).normal(0, 30, (224, 224, 2)).astype(np.float32)
 def peak():
     return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
 
-def work(path, output, method):
+hints = [Hint(x=i, y=i % 50, color="#336699") for i in range(50)]
+
+def work(path, output, method, *hinted):
     data = open(path, "rb").read()
     header = inspect(data, max_pixels=10**8, max_side=10**5)
     photo = decode(data, header)
     del data
-    encoded = encode(recolor(photo, ab, method, guided), output)
-    return memory_needed(header, output, method)
+    encoded = encode(recolor(photo, ab, method, guided, hints if hinted else ()), output)
+    return memory_needed(header, output, method, hinted=bool(hinted))
 
 work(sys.argv[1], *sys.argv[3:])  # a small one: libraries' own memory
 before = peak()
@@ -67,6 +70,7 @@ def kinds(rgb: NDArray[np.uint8]) -> dict[str, bytes]:
         ("rgba.webp", "webp", "guided"),
         ("wide.png", "png", "tv"),
         ("rgb.jpg", "png", "crf"),
+        ("rgb.jpg", "png", "guided hinted"),
     ],
 )
 def test_a_photo_takes_no_more_than_it_is_accounted_for(
@@ -75,7 +79,7 @@ def test_a_photo_takes_no_more_than_it_is_accounted_for(
     photo = large()
     (tmp_path / "large").write_bytes(kinds(photo)[kind])
     (tmp_path / "small").write_bytes(kinds(photo[:64, :64])[kind])
-    arguments = [str(tmp_path / "small"), str(tmp_path / "large"), output, method]
+    arguments = [str(tmp_path / "small"), str(tmp_path / "large"), output, *method.split()]
     measured = subprocess.run(
         [sys.executable, "-c", MEASURE, *arguments],
         capture_output=True,
