@@ -7,6 +7,7 @@ read and write them.
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 STORE_BYTES = 200 * 2**20
 """Of a local cluster: parcels and outcomes are small."""
-_SHARDS_A_CORE = 4
+_SHARDS_A_WORKER = 4
+_KNOCK_S = 5
 
 
 @contextmanager
@@ -46,6 +48,7 @@ def joined(address: str | None) -> Iterator[None]:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address:
+        _knock(address)
         ray.init(address, **quiet)
     else:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -59,6 +62,16 @@ def joined(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """See whether anybody is there; Ray itself would wait for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), _KNOCK_S).close()
+        except OSError as error:
+            raise ConnectionError(f"there is no Ray cluster at {address}: {error}") from error
 
 
 def places_for(job: Job) -> int:
@@ -87,8 +100,8 @@ def run(job: Job, report: Report, workers: int, on_progress: Callable[[Summary],
     """
     import ray.data
 
-    _configure(ray.data.DataContext.get_current())
-    found = shards(job.source, max(64, _SHARDS_A_CORE * workers))
+    _configure(ray.data.DataContext.get_current(), workers)
+    found = shards(job.source, max(64, _SHARDS_A_WORKER * workers))
     folders: Any = ray.data.from_items([asdict(shard) for shard in found])
     listed = folders.map_batches(
         list_folders, batch_size=1, batch_format="pyarrow", num_cpus=0, fn_kwargs={"job": job}
@@ -114,12 +127,14 @@ def run(job: Job, report: Report, workers: int, on_progress: Callable[[Summary],
     return report.summary
 
 
-def _configure(context: Any) -> None:  # noqa: ANN401 - ray.data.DataContext
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+def _configure(context: Any, workers: int) -> None:  # noqa: ANN401 - ray.data.DataContext
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # the rest comes as exceptions
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     # A block, which one task gets, holds one parcel.
     context.target_max_block_size = context.target_min_block_size = 1
+    # Workers that are lost while they start are replaced, unless none ever gets further.
+    context.max_consecutive_actor_init_deaths = workers
 
 
 def list_folders(batch: "pyarrow.Table", job: Job) -> Iterator["pyarrow.Table"]:

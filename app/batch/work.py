@@ -8,12 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from app.batch.listing import Parcel, Shard, output_name, parcels
 from app.batch.places import Place
-from app.errors import BodyTooLarge, kind_of, problem
+from app.errors import BodyTooLarge, invalid_options, kind_of, problem
 from app.images.encode import Format
 from app.library.colorizer import Colorizer
 from app.library.options import ColourOptions
+from app.options import Options
+from model_store.store import BUNDLED_ROOT, ModelStore
 
 _BATCHES_AT_ONCE = 3
 """One that is read or decoded, one in the model, one that is encoded or written."""
@@ -34,6 +38,25 @@ class Job:
     num_gpus: float
     parcel: int
     """Photos of a task: what is done again when its worker is lost."""
+
+    def check(self) -> None:
+        """Hold what is wanted against what is there, before a cluster is started.
+
+        Raises:
+            InvalidOptions: an option is out of range.
+            ModelStoreError: there is no such model version here, or it is damaged.
+            ValueError: source and target lie in each other.
+            OSError: the source cannot be listed.
+        """
+        try:
+            Options.model_validate({k: v for k, v in self.options.items() if v is not None})
+        except ValidationError as error:
+            raise invalid_options(error.errors()) from error
+        if self.source.inside(self.target) or self.target.inside(self.source):
+            raise ValueError("SRC and DST must not lie in each other")
+        self.source.list("")
+        store = ModelStore(self.model_root or BUNDLED_ROOT)
+        store.verify(store.resolve(self.model or "latest"))
 
     def parcels(self, shard: Shard) -> Iterator[Parcel]:
         """A shard's photos; see `listing.parcels`."""

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -81,26 +81,49 @@ def converted(
         EngineUnusable: it could not be made.
     """
     made_of = _of_model(model)
+    with ExitStack() as turn:
+        try:
+            place = (cache or user_cache()) / f"{made_of}-{_of_machine(threads, max_batch)}"
+            found = _read(place)
+            if found is None and not measured:
+                place, found = _made_elsewhere(place, made_of)
+            if found is None:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                turn.enter_context(_turn(place.parent))
+                found = _read(place)  # made by another process meanwhile
+            if found is None:
+                hidden = Path(tempfile.mkdtemp(prefix=".making-", dir=place.parent))
+                put = True
+        except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home
+            log.warning("conversions are not kept: %s", error)
+            hidden, put, found = Path(tempfile.mkdtemp(prefix="chromaserve-")), False, None
+        if found is not None:
+            turn.close()
+            yield place, found
+            return
+        try:
+            report = _make(model, hidden, threads, max_batch)
+            made = _put(hidden, place) if put else hidden
+            turn.close()
+            yield made, report
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
+
+
+@contextmanager
+def _turn(cache: Path) -> Iterator[None]:
+    """Be the only process on this machine that makes a conversion, while the block runs."""
     try:
-        place = (cache or user_cache()) / f"{made_of}-{_of_machine(threads, max_batch)}"
-        found = _read(place)
-        if found is None and not measured:
-            place, found = _made_elsewhere(place, made_of)
-        if found is None:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            hidden = Path(tempfile.mkdtemp(prefix=".making-", dir=place.parent))
-            put = True
-    except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home
-        log.warning("conversions are not kept: %s", error)
-        hidden, put, found = Path(tempfile.mkdtemp(prefix="chromaserve-")), False, None
-    if found is not None:
-        yield place, found
+        import fcntl
+    except ImportError:  # not everywhere; then the first that is done counts
+        yield
         return
+    folder = os.open(cache, os.O_RDONLY)
     try:
-        report = _make(model, hidden, threads, max_batch)
-        yield (_put(hidden, place) if put else hidden), report
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
     finally:
-        shutil.rmtree(hidden, ignore_errors=True)
+        os.close(folder)
 
 
 def _made_elsewhere(place: Path, made_of: str) -> tuple[Path, Report | None]:
