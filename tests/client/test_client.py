@@ -150,7 +150,7 @@ def test_a_key_and_a_root_path_behind_a_proxy(
             Client(proxy.url, api_key=KEY) as client,
             Client(proxy.url) as stranger,
         ):
-            client.wait_ready()
+            client.wait_ready(120)
             assert client.colorize(photo).size == (640, 427)
             assert client.models()["models"]
             assert stranger.ready()
