@@ -139,6 +139,10 @@ def test_on_a_phone_in_dark_mode(open_page: Open, chromium: tuple[Playwright, Br
     assert box
     page.touchscreen.tap(box["x"] + box["width"] * 0.25, box["y"] + 30)
     assert abs(float(page.locator("#split").input_value()) - 25) < 3
+    page.get_by_role("radio", name="red").locator("..").tap()
+    expect(page.locator("#stage")).to_be_in_viewport(ratio=0.99)
+    page.locator("#stage").tap()
+    expect(page.get_by_label("Colour of hint 1")).to_have_value("#c02a30")
 
 
 def test_a_service_behind_a_proxy_with_a_key_that_is_not_ready_yet(

@@ -74,7 +74,10 @@ export class Colouring {
     const signal = AbortSignal.any([this.latest.signal, photo.leaving.signal]);
     const told = (state, more = {}) => album.changed(photo, { more: { ...more, recolouring: state } });
     try {
-      photo.keep(await this.ask(photo, structuredClone(photo.options), signal, told));
+      await this.complete(
+        photo,
+        await this.ask(photo, structuredClone(photo.options), signal, told),
+      );
       album.changed(photo, { working: false, more: {} });
     } catch (error) {
       if (!signal.aborted) {

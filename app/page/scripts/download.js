@@ -95,7 +95,7 @@ export class Download {
     $('saving').classList.remove('bad');
     $('saving-stop').hidden = false;
     this.tell('Sending…');
-    let said = '';
+    let said;
     try {
       said = await work(signal);
     } catch (error) {

@@ -41,6 +41,7 @@ export class Gestures {
     const marker = event.target.closest?.('.marker');
     if (this.pointers.size === 2) {
       this.action = null;
+      this.hints.cancel();
     } else if (event.target.closest?.('#divider')) {
       this.action = 'divide';
     } else if (marker) {
@@ -74,7 +75,11 @@ export class Gestures {
       return;
     }
     if (this.action === 'divide') {
-      this.viewer.divideAt(x);
+      // Up and down, a finger scrolls the page.
+      this.start.across ||= Math.abs(x - this.start.x) > SLOP;
+      if (this.start.across) {
+        this.viewer.divideAt(x);
+      }
     } else if (this.action === 'pan' || this.action === 'place') {
       this.viewer.moveBy(x - before.x, y - before.y);
     } else if (this.action) {
@@ -98,6 +103,7 @@ export class Gestures {
     const { action, start } = this;
     this.action = null;
     if (cancelled || !action) {
+      this.hints.cancel();
       return;
     }
     if (action === 'place' && !start.far) {
@@ -121,6 +127,10 @@ export class Gestures {
   }
 
   wheel(event) {
+    const page = document.documentElement;
+    if (!event.ctrlKey && !this.viewer.view.moved && page.scrollHeight > page.clientHeight + 1) {
+      return; // the page itself scrolls
+    }
     event.preventDefault();
     const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1;
     const speed = event.ctrlKey ? 0.01 : 0.002; // a pinch on a touchpad comes in small steps

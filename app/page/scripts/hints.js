@@ -54,6 +54,7 @@ export class Hints {
     this.viewer.showWhole(placing);
     if (placing) {
       this.viewer.stage.focus({ preventScroll: true });
+      this.viewer.stage.scrollIntoView({ block: 'nearest' }); // on a phone the palette is below
       say('Placing hints. The arrow keys move the cross, Enter places a hint, Escape ends.');
     }
   }
@@ -83,6 +84,11 @@ export class Hints {
     if (moved) {
       this.set(moved);
     }
+  }
+
+  cancel() {
+    this.dragged = null;
+    this.draw();
   }
 
   set(hints, remembered = true) {
@@ -201,7 +207,7 @@ export class Hints {
       input.addEventListener('change', () => { this.color = color; });
       label.append(input, swatch);
       // By pointer a colour is picked in order to place it; keys pass over many.
-      label.addEventListener('pointerup', () => setTimeout(() => this.mode(true)));
+      label.addEventListener('click', ({ detail }) => detail && setTimeout(() => this.mode(true)));
       return label;
     });
     const own = Object.assign(document.createElement('input'), { type: 'color', value: '#888888' });

@@ -33,6 +33,10 @@ album.addEventListener('photos', () => {
 album.addEventListener('selected', () => {
   hints.mode(false);
   hints.refresh();
+  const photo = album.selected;
+  if (photo?.state === 'done' && !photo.result) {
+    colouring.recolour(photo); // given up for another photo's sake
+  }
 });
 let able = false;
 album.addEventListener('photo', ({ detail }) => {

@@ -59,11 +59,13 @@ export class Panel {
 
   /** All photos, and those to come, get this one's options; hints are a photo's own. */
   same() {
-    const { hints, ...common } = this.album.selected.options;
+    const { selected, photos } = this.album;
+    const { vividness, postprocess, mirror } = selected.options;
+    const common = { vividness, postprocess, mirror };
     this.album.options = { ...common, hints: [] };
-    for (const photo of this.album.photos) {
+    for (const photo of photos) {
       Object.assign(photo.options, common);
-      if (photo.state === 'done' && !photo.result) {
+      if (photo !== selected && photo.state === 'done' && !photo.result) {
         this.colouring.start(photo);
       }
     }

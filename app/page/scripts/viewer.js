@@ -102,7 +102,9 @@ export class Viewer extends EventTarget {
   /** The image of an answer, or that of its photo's full size where it is known. */
   finest(result) {
     const { detail } = this.photo;
-    return this.image(detail?.of === result ? detail : result);
+    return detail?.of === result
+      ? this.image(detail).catch(() => this.image(result)) // too large for this browser
+      : this.image(result);
   }
 
   /** The first colours come in from the right. */
@@ -227,7 +229,7 @@ export class Viewer extends EventTarget {
     notice.querySelector('.row').hidden = !photo.problem;
     notice.querySelector('[data-action=retry]').hidden = !photo.problem?.again;
     notice.querySelector('[data-action=remove]').hidden = !failed;
-    const { result } = photo;
+    const result = photo.results.at(-1);
     set($('facts'), photo.width
       ? [`${photo.width} × ${photo.height}`, ...(result ? [`model ${result.version}`] : [])].join(', ')
       : '');
