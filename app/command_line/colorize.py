@@ -130,12 +130,15 @@ def _run(
     todo = tasks if overwrite else [task for task in tasks if not task.is_done]
     _sweep(todo)
     report.skip(sorted(set(tasks) - set(todo), key=lambda task: task.photo))
-    if todo or watch:
-        with colorist(url, api_key, chosen) as made:
-            _follow(made, report, todo)
-            if watch:
-                _watch(made, report, work)
-    return report.finish()
+    try:
+        if todo or watch:
+            with colorist(url, api_key, chosen) as made:
+                _follow(made, report, todo)
+                if watch:
+                    _watch(made, report, work)
+    finally:  # told, too, where the run ends early
+        status = report.finish()
+    return status
 
 
 def _follow(made: "Local | Remote", report: "Report", todo: list[Task]) -> None:
