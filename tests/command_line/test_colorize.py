@@ -137,7 +137,7 @@ def test_interrupted_runs_leave_whole_files_and_are_resumed(tmp_path: Path, serv
     assert "interrupted" in said(interrupted)
     end_in_the_middle(signal.SIGKILL)
     skipped = len(finished())
-    again = run("colorize", photos, out)
+    again = run("colorize", photos, out, "--url", server.url)  # quicker than to load the model
     assert again.returncode == 0, again.stderr
     assert f"{len(whole) - skipped} colorized, {skipped} skipped" in said(again)
     assert {name: (out / name).read_bytes() for name in files(out)} == whole
