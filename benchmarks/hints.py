@@ -17,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from app.engines.choose import load_engines
 from app.settings import Settings
@@ -42,6 +43,7 @@ SHOWN_HINTS = (
     *((560, 70, "#8a5a30"), (500, 225, "#8a5a30")),
 )
 """A sample photo, and what a person might say of it: x, y and colour."""
+_WIDTH = 1200  # of the picture
 _BLUR = 0.02  # of the longer side: errors of fewer pixels are no mistake that anybody would click
 _APART = 0.12  # of the longer side, that chosen places have between them
 
@@ -151,8 +153,10 @@ def draw(photo: Colorized, out: Path) -> None:
         for radius, ring in ((9, (255, 255, 255)), (7, colour)):
             cv2.circle(pictures[-1], (x, y), radius, ring, 2, cv2.LINE_AA)
     strip = np.hstack(pictures)
-    strip = cv2.resize(strip, (1200, 1200 * len(strip) // strip.shape[1]), None, 0, 0, 3)
-    out.write_bytes(cv2.imencode(out.suffix, strip[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1])
+    small = cv2.resize(
+        strip, (_WIDTH, _WIDTH * len(strip) // strip.shape[1]), interpolation=cv2.INTER_AREA
+    )
+    Image.fromarray(np.asarray(small, np.uint8)).save(out, quality=88)
 
 
 def _photos(folders: list[Path], limit: int, vividness: float | None) -> Iterator[Colorized]:

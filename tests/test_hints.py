@@ -69,10 +69,8 @@ def test_where_discs_overlap_the_later_one_counts() -> None:
 
 
 def test_the_same_hints_give_the_same_bytes_and_change_nothing_that_was_given() -> None:
-    L = cv2.GaussianBlur(
-        np.random.default_rng(1).uniform(0, 100, (200, 300)).astype(np.float32), (0, 0), 3
-    )
-    L = np.asarray(L, np.float32)
+    noise = np.random.default_rng(1).uniform(0, 100, (200, 300)).astype(np.float32)
+    L = np.asarray(cv2.GaussianBlur(noise, (0, 0), 3), np.float32)
     before = L.copy()
     discs = [Disc(40, 50, None, 30, 20), Disc(200, 150, 9, -30, 20)]
     assert spread(L, *discs).tobytes() == spread(L, *discs).tobytes()

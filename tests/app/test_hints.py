@@ -36,7 +36,8 @@ def chroma(pixels: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def asked(colour: str) -> NDArray[np.float64]:
-    return chroma(np.array([[list(bytes.fromhex(colour[1:]))]], np.uint8))[0, 0]
+    pixel = np.array([[list(bytes.fromhex(colour[1:]))]], np.uint8)
+    return np.asarray(chroma(pixel)[0, 0], np.float64)
 
 
 def apart(pixels: NDArray[Any], colour: str) -> NDArray[np.float64]:
