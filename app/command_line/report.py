@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -29,7 +30,13 @@ class Report:
         self._quiet = quiet
         self._json = as_json
         self._start = time.perf_counter()
-        self.colorized = self.failed = self.skipped = 0
+        self.colorized = self.skipped = 0
+        self._failed: set[Path] = set()
+
+    @property
+    def failed(self) -> int:
+        """Photos that failed, and were not colorized since: one may have come in parts."""
+        return len(self._failed)
 
     def skip(self, tasks: Iterable[Task]) -> None:
         """These are done already."""
@@ -70,12 +77,13 @@ class Report:
         task, seconds = outcome.task, outcome.seconds
         if outcome.error is None:
             self.colorized += 1
+            self._failed.discard(task.photo)
             took = "" if seconds is None else f" ({seconds:.2f} s)"
             if line:
                 self._say(f"{task.photo} → {task.output}{took}")
             self._write(task, status="colorized", seconds=seconds and round(seconds, 3))
             return
-        self.failed += 1
+        self._failed.add(task.photo)
         told = sentence(outcome.error)
         self._say(f"{task.photo}: {told}")
         self._write(task, status="failed", problem=told)
