@@ -11,10 +11,9 @@ FROM ${BASE_IMAGE} AS dependencies
 # or otel (CPU, with OpenTelemetry).
 ARG EXTRAS=""
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
-COPY requirements/ /src/requirements/
+COPY requirements/${EXTRAS:-runtime}.lock /src/requirements.lock
 RUN python3 -m venv /opt/venv \
-    && /opt/venv/bin/python -m pip install --require-hashes \
-        -r "/src/requirements/${EXTRAS:-runtime}.lock" \
+    && /opt/venv/bin/python -m pip install --require-hashes -r /src/requirements.lock \
     # libclang, 65 MB, and C++ headers, 430 MB: for building TensorFlow extensions only
     && /opt/venv/bin/python -m pip uninstall --yes libclang pip \
     && rm -r /opt/venv/lib/python3*/site-packages/tensorflow/include \
@@ -40,9 +39,9 @@ RUN CHROMASERVE_ENGINE=ncnn CHROMASERVE_ENGINE_CACHE=/opt/engines PYTHONPATH=/op
 
 FROM ${BASE_IMAGE} AS slim-dependencies
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
-COPY requirements/slim.lock /src/
+COPY requirements/slim.lock /src/requirements.lock
 RUN python3 -m venv /opt/venv \
-    && /opt/venv/bin/python -m pip install --require-hashes -r /src/slim.lock \
+    && /opt/venv/bin/python -m pip install --require-hashes -r /src/requirements.lock \
     && /opt/venv/bin/python -m pip uninstall --yes pip \
     && find /opt/venv -type d -name tests -prune -exec rm -r {} +
 
@@ -77,12 +76,11 @@ FROM common AS slim
 COPY --from=slim-dependencies /opt/venv /opt/venv
 COPY --from=service /opt/chromaserve /opt/chromaserve
 COPY --from=conversion /opt/engines /opt/engines
-COPY --from=slim-dependencies /src/slim.lock /opt/requirements.lock
+COPY --from=slim-dependencies /src/requirements.lock /opt/requirements.lock
 ENV CHROMASERVE_ENGINE=ncnn CHROMASERVE_DEVICE=cpu CHROMASERVE_ENGINE_CACHE=/opt/engines
 
 FROM common AS full
-ARG EXTRAS=""
 COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=service /opt/chromaserve /opt/chromaserve
-COPY --from=dependencies /src/requirements/${EXTRAS:-runtime}.lock /opt/requirements.lock
+COPY --from=dependencies /src/requirements.lock /opt/requirements.lock
 ENV CHROMASERVE_ENGINE_CACHE=/cache
