@@ -30,31 +30,28 @@ class Clip:
     frames: list[Grey]
     """uint8 [H, W]."""
     clean: list[Grey] | None
-    cut: int | None
+    cut: int | None = None
     """First frame of the second scene."""
+    covered: list[NDArray[np.bool_]] | None = None
+    """Where something passes before the background."""
 
 
 def made_clips() -> Iterator[Clip]:
     """A tripod, a pan with zoom, an object that passes, and a cut."""
     half = FRAMES // 2
-    scenes: list[tuple[str, list[Grey], int | None]] = [
-        ("tripod", [_view("autumn-mountain", 0, 0)] * FRAMES, None),
-        ("pan and zoom", [_view("picos-de-europa", t, t) for t in range(FRAMES)], None),
-        ("passing object", _passing("raccoon", "forest-stream"), None),
-        (
-            "cut",
-            [_view("dandelions", t, 0) for t in range(half)]
-            + [_view("wine-and-drum", t, 0) for t in range(half)],
-            half,
-        ),
-    ]
-    for seed, (name, clean, cut) in enumerate(scenes):
-        yield Clip(name, _as_filmed(clean, seed), clean, cut)
+    tripod = [_view("autumn-mountain", 0, 0)] * FRAMES
+    yield Clip("tripod", _as_filmed(tripod, 0), tripod)
+    pan = [_view("picos-de-europa", t, t) for t in range(FRAMES)]
+    yield Clip("pan and zoom", _as_filmed(pan, 1), pan)
+    passing, covered = _passing("raccoon", "forest-stream")
+    yield Clip("passing object", _as_filmed(passing, 2), passing, covered=covered)
+    scenes = [_view(name, t, 0) for name in ("dandelions", "wine-and-drum") for t in range(half)]
+    yield Clip("cut", _as_filmed(scenes, 3), scenes, cut=half)
 
 
 def read_clip(path: Path, frames: int) -> Clip:
     """The first frames of a video file, in grey."""
-    return Clip(path.name, _decoded(path, frames), None, None)
+    return Clip(path.name, _decoded(path, frames), None)
 
 
 def _decoded(path: Path, frames: int) -> list[Grey]:
@@ -82,11 +79,11 @@ def _view(sample: str, pan: float, zoom: float) -> Grey:
     return np.asarray(view, np.uint8)
 
 
-def _passing(subject: str, background: str) -> list[Grey]:
-    """The middle of one sample, as an oval, passes before another by 11 pixels a frame."""
+def _passing(subject: str, background: str) -> tuple[list[Grey], list[NDArray[np.bool_]]]:
+    """The middle of one sample, as an oval, passes before another by 11 pixels a frame; where."""
     scene, thing = _view(background, 0, 0), _view(subject, 0, 0)
     axes = (90, 130)
-    frames = []
+    frames, covered = [], []
     for t in range(FRAMES):
         centre = (60 + 11 * t, 200)
         mask = np.zeros(scene.shape, np.float32)
@@ -94,8 +91,9 @@ def _passing(subject: str, background: str) -> list[Grey]:
         mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), 1.5), np.float32)
         shift = np.array([[1, 0, centre[0] - WIDTH / 2], [0, 1, centre[1] - HEIGHT / 2]])
         moved = cv2.warpAffine(thing, shift, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT)
+        covered.append(mask > 0)
         frames.append(np.rint(mask * moved + (1 - mask) * scene).astype(np.uint8))
-    return frames
+    return frames, covered
 
 
 def _as_filmed(clean: list[Grey], seed: int) -> list[Grey]:

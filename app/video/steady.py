@@ -17,7 +17,7 @@ from model_store.contract import NETWORK_SIZE
 Float = NDArray[np.float32]
 
 DEFAULT_SMOOTHING = 0.8
-"""The most at which `benchmarks.flicker` finds no ghosts that an eye tells apart."""
+"""Beyond it `benchmarks.flicker` finds little less flicker, and ghosts that an eye tells apart."""
 
 SAME_L = 3.0  # lightness that differs by this, in L units, is hardly the same thing any more
 WINDOW = 5  # pixels; noise is averaged over them, edges of moved things are not
