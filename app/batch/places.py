@@ -64,7 +64,7 @@ class Place:
     def list(self, folder: str) -> tuple[list[str], dict[str, int]]:
         """The folders in a folder, and its files with their sizes; each by its own name, sorted.
 
-        A size that is not known is 1.
+        A size that is not known is 1. Links to folders are left out.
 
         Raises:
             FileNotFoundError: there is no such folder.
@@ -79,7 +79,8 @@ class Place:
                 continue  # an empty object that stands for the folder
             name = path.rpartition("/")[2]
             if entry["type"] == "directory":
-                folders.append(name)
+                if not entry.get("islink"):  # it may lead back to where we are
+                    folders.append(name)
             else:
                 size = entry.get("size")
                 files[name] = 1 if size is None else int(size)

@@ -46,7 +46,7 @@ def joined(address: str | None) -> Iterator[None]:
     # What goes wrong comes as an exception, or is retried. Without this every run begins with a
     # line that says what would happen if this process ended, as it then does (Ray issue 53727).
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address:
         _knock(address)
         ray.init(address, **quiet)

@@ -90,7 +90,8 @@ class Worker:
             InvalidOptions: a setting is wrong, in the job or this machine's environment.
         """
         threads = math.ceil(job.num_cpus)
-        os.environ["CHROMASERVE_PHOTO_THREADS"] = str(threads)  # this process is the worker's own
+        # This process is the worker's own, and sees no photo twice.
+        os.environ |= {"CHROMASERVE_PHOTO_THREADS": str(threads), "CHROMASERVE_CACHE_MB": "0"}
         self._job = job
         self._colorizer = Colorizer(
             job.model,

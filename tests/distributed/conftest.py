@@ -1,5 +1,6 @@
 """A real Ray cluster of two nodes on this machine: each has a raylet and workers of its own."""
 
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ def cluster() -> Iterator[str]:
     made = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
     try:
         made.add_node(**NODE)  # type: ignore[arg-type]
-        ray.init(made.address, log_to_driver=False, logging_level="ERROR")
+        ray.init(made.address, log_to_driver=False, logging_level=logging.ERROR)
         yield made.address
     finally:
         started = psutil.Process().children(recursive=True)
