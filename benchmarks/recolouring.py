@@ -26,14 +26,15 @@ from benchmarks.serving.processes import Tree, running
 from model_store.contract import Postprocess
 
 HINTS = 10
+COLOURS = ("#a03030", "#8a5a30", "#2e6b3a", "#3a5f8a", "#c8a878")
 
 
 def kinds(size: Size) -> dict[str, dict[str, str]]:
     """What is asked for, by what the table calls it."""
     rng = np.random.default_rng(0)
     hints = [
-        {"x": round(x), "y": round(y), "color": f"#{rng.integers(0, 1 << 24):06x}"}
-        for x, y in rng.uniform((0, 0), (size.width, size.height), (HINTS, 2))
+        {"x": round(x), "y": round(y), "color": COLOURS[i % len(COLOURS)]}
+        for i, (x, y) in enumerate(rng.uniform((0, 0), (size.width, size.height), (HINTS, 2)))
     ]
     asked: dict[str, dict[str, str]] = {m: {"postprocess": m} for m in get_args(Postprocess)}
     return asked | {f"guided, {HINTS} hints": {"postprocess": "guided", "hints": json.dumps(hints)}}

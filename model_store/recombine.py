@@ -41,10 +41,10 @@ class Recombination:
         self._depth = np.dtype(dtype)
         self._close = gamut_tolerance(self._depth)
         self._enlarged = Enlarged(_for_f(model), rows, columns)
-        self._hints: Enlarged | None = None
+        self._share = self._known = None
         if hints is not None:
-            planes = np.dstack([_share_for_f(hints), _for_f(hints[..., [1, 2, 4, 5]])])
-            self._hints = Enlarged(planes, rows, columns)
+            self._share = Enlarged(_share_for_f(hints), rows, columns)
+            self._known = Enlarged(_for_f(hints[..., [1, 2, 4, 5]]), rows, columns)
 
     def strip(self, start: int, grey: Image, alpha: Image | None = None) -> Image:
         """Colours of the rows from `start` on.
@@ -85,19 +85,22 @@ class Recombination:
         fx += slope_x
         slope_z *= fy
         fz += slope_z
-        if self._hints:
-            self._mix(self._hints.strip(start, start + len(grey)), fy, fx, fz)
+        self._mix_hints(start, fy, fx, fz)
         fy, y, fx, fz = (plane.reshape(-1) for plane in (fy, y, fx, fz))
         channels, outside = linear_rgb_unbounded(fy, y, fx, fz, self._close)
         return [codes(channel, self._depth).reshape(grey.shape) for channel in channels], outside
 
-    @staticmethod
-    def _mix(hints: list[Float], fy: Float, fx: Float, fz: Float) -> None:
-        """Move f(X) and f(Z) to those of hints, by their share."""
-        slope, share, slope_x, slope_z, to_x, to_z = hints
+    def _mix_hints(self, start: int, fy: Float, fx: Float, fz: Float) -> None:
+        """Move f(X) and f(Z) of the rows from `start` on to those of hints, by their share."""
+        if self._share is None or self._known is None:
+            return
+        stop = start + len(fy)
+        slope, share = self._share.strip(start, stop)
         slope *= fy
         share += slope
-        clear_share(share)
+        if not clear_share(share).any():
+            return
+        slope_x, slope_z, to_x, to_z = self._known.strip(start, stop)
         for f, slope, to in ((fx, slope_x, to_x), (fz, slope_z, to_z)):
             slope *= fy
             to += slope
