@@ -74,3 +74,13 @@ def test_info_tells_what_colorizes_here(model_root: Path) -> None:
     assert told["cores"] >= 1
     assert told["settings"]["CHROMASERVE_MODEL_ROOT"] == str(model_root)
     assert "CHROMASERVE_API_KEYS" not in told["settings"], "secrets are not told"
+
+
+def test_a_benchmark_has_every_size_and_the_model_alone() -> None:
+    done = run("benchmark", "--seconds", 0.1, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    sizes = [(row["width"], row["height"]) for row in told["sizes"]]
+    assert [round(width * height / 1e6, 1) for width, height in sizes] == [0.1, 1.0, 12.0]
+    assert all(row["per_s"] > 0 and row["one_s"] > 0 for row in told["sizes"])
+    assert told["model_alone_per_s"] > 0
