@@ -91,6 +91,8 @@ DISTRIBUTIONS = {
     "kubernetes_validate": "kubernetes-validate",
     "opentelemetry": "opentelemetry-api",
     "prometheus_client": "prometheus-client",
+    "pyarrow": "ray",  # of its extra data
+    "pydantic_core": "pydantic",
     "pydantic_settings": "pydantic-settings",
     "yaml": "pyyaml",
     "skimage": "scikit-image",
