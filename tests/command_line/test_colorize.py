@@ -49,7 +49,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_a_folder_keeps_its_tree_and_a_broken_photo_spoils_nothing(
-    tree: Path, tmp_path: Path, http: httpx.Client
+    tree: Path, tmp_path: Path, http: httpx.Client, server: Server
 ) -> None:
     out = tmp_path / "out"
     done = run("colorize", tree, out, "--json", "--format", "jpeg", "--vividness", "0.3")
@@ -71,7 +71,7 @@ def test_a_folder_keeps_its_tree_and_a_broken_photo_spoils_nothing(
     # Again: only what is new or changed since.
     before = {name: (out / name).stat().st_mtime_ns for name in results}
     (tree / "same.png").write_bytes(CAT.read_bytes())
-    again = run("colorize", tree, out, "--json", "--format", "jpeg")
+    again = run("colorize", tree, out, "--json", "--format", "jpeg", "--url", server.url)
     assert again.returncode == 0, again.stderr
     summary = json.loads(again.stdout.splitlines()[-1])["summary"]
     assert summary.items() >= {"colorized": 1, "failed": 0, "skipped": 3}.items()
