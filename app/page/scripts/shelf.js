@@ -75,7 +75,7 @@ export class Shelf {
       button.toggleAttribute('aria-current', current);
       if (current) {
         button.setAttribute('aria-current', 'true');
-        item.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+        uncover(item);
       }
     }
   }
@@ -83,4 +83,12 @@ export class Shelf {
   focus(photo) {
     this.items.get(photo)?.button.focus();
   }
+}
+
+/** Scroll the strip, and not the page, until the item is seen. */
+function uncover(item) {
+  const strip = item.parentElement.getBoundingClientRect();
+  const box = item.getBoundingClientRect();
+  const over = Math.max(box.right - strip.right, 0) + Math.min(box.left - strip.left, 0);
+  item.parentElement.scrollBy({ left: over });
 }
