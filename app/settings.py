@@ -97,7 +97,8 @@ class Settings(BaseSettings):
     reload_s: float = Field(
         default=0,
         ge=0,
-        description="Seconds between looks for a newer version on disk; 0: only by POST /models/reload.",
+        description="Seconds between looks for a newer version on disk; 0: only by"
+        " POST /models/reload.",
     )
     device: Literal["auto", "cpu", "gpu"] = Field(
         default="auto",
@@ -156,8 +157,8 @@ class Settings(BaseSettings):
     max_memory_mb: float = Field(
         default=3072,
         gt=0,
-        description="MiB held by uploads and photos at once; a quarter is for uploads, and the model"
-        " is not counted.",
+        description="MiB held by uploads and photos at once; a quarter is for uploads, and the"
+        " model is not counted.",
     )
 
     max_wait_s: Seconds = Field(
