@@ -49,7 +49,7 @@ MOVED_PIXELS = 0.5
 RECENT = 3  # frames
 FEW = 500  # pixels; fewer say nothing
 SHEET_COLUMNS = 8
-SPEED_BATCHES = 5
+SPEED_BATCHES = 10
 
 
 @dataclass
@@ -183,11 +183,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Formatter)
     parser.add_argument("--video", type=Path, help="a video file, in place of the made clips")
     parser.add_argument("--frames", type=int, default=100, help="of --video")
+    parser.add_argument("--speed", action="store_true", help="frames a second alone")
     parser.add_argument("--sheet", type=Path, help="folder for pictures of frames")
     parser.add_argument(
         "--smoothing", type=float, nargs="+", default=[0.0, 0.5, DEFAULT_SMOOTHING, 0.9, 0.95]
     )
     arguments = parser.parse_args()
+    if not arguments.speed:
+        _quality(arguments)
+    if not arguments.video:
+        os.environ["CHROMASERVE_CACHE_MB"] = "0"
+        with Colorizer() as colorizer:
+            _speed(colorizer)
+
+
+def _quality(arguments: argparse.Namespace) -> None:
     clips = [read_clip(arguments.video, arguments.frames)] if arguments.video else made_clips()
     # The same frames are coloured again and again: the network need not see them anew.
     os.environ["CHROMASERVE_CACHE_MB"] = "512"
@@ -195,10 +205,6 @@ def main() -> None:
         print(f"{colorizer.engine}; ab, smaller is steadier or nearer")
         for clip in clips:
             _report(colorizer, clip, arguments.smoothing, arguments.sheet)
-    if not arguments.video:
-        os.environ["CHROMASERVE_CACHE_MB"] = "0"
-        with Colorizer() as colorizer:
-            _speed(colorizer)
 
 
 def _report(colorizer: Colorizer, clip: Clip, smoothing: list[float], folder: Path | None) -> None:

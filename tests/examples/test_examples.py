@@ -51,7 +51,7 @@ def test_one_photo(example: str, proxy: Proxy, http: httpx.Client, tmp_path: Pat
     wanted = http.post(
         "/colorize", files={"file": photo.read_bytes()}, params={"vividness": "0.8"}
     ).content
-    proxy.faults.append(Fault(503, {"Retry-After": "1"}))
+    proxy.faults.append(Fault(503, {"Retry-After": "0"}))
     done = run(example, photo, output, url=proxy.url)
     assert done.returncode == 0, done.stderr
     assert np.array_equal(decoded(output.read_bytes()), decoded(wanted))

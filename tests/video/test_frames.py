@@ -30,9 +30,9 @@ def colorizer() -> Iterator[Colorizer]:
 
 @pytest.fixture(scope="module")
 def film() -> Frames:
-    """A photo that moves by two pixels a frame: uint8 [20, H, W, 3]."""
+    """A photo that moves by two pixels a frame: uint8 [12, H, W, 3]."""
     photo = load("rocket.jpg")[::3, ::3]
-    frames = [photo[20 : 20 + HEIGHT, 2 * t : 2 * t + WIDTH] for t in range(20)]
+    frames = [photo[20 : 20 + HEIGHT, 2 * t : 2 * t + WIDTH] for t in range(12)]
     return np.ascontiguousarray(frames, np.uint8)
 
 
@@ -159,6 +159,6 @@ def test_ffmpeg_to_ffmpeg_by_the_command(film: Frames, tmp_path: Path) -> None:
     status = colouring.wait(60)
     listening.join()
     assert status == 0, errors
-    assert b"20 frames" in errors[0]
+    assert b"12 frames" in errors[0]
     frames = list(imageio_ffmpeg.read_frames(result))[1:]
     assert len(frames) == len(film)
