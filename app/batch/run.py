@@ -53,6 +53,7 @@ def joined(address: str | None) -> Iterator[None]:
     else:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         ray.init(
+            "local",  # without it Ray takes a cluster that happens to run on this machine
             num_cpus=usable_cores(),
             object_store_memory=STORE_BYTES,
             include_dashboard=False,
