@@ -54,16 +54,19 @@ class Clock:
         )
 
 
+_CPU: dict[psutil.Process, float] = {}
+"""CPU seconds of each process when it was last seen: workers end before the last photo is told."""
+
+
 def cpu_s() -> float:
-    """CPU seconds so far of this process and all below it, of those that still run."""
-    total = 0.0
+    """CPU seconds so far of this process and all that were below it."""
     for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
         try:
             times = process.cpu_times()
         except psutil.NoSuchProcess:
             continue
-        total += times.user + times.system
-    return total
+        _CPU[process] = times.user + times.system
+    return sum(_CPU.values())
 
 
 def make_photos(folder: Path, count: int) -> list[Path]:

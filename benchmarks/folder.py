@@ -3,7 +3,8 @@
     python -m benchmarks.folder --photos 200
 
 The photos are the grey samples resized to the sizes asked for, each one a file of its own. The
-engine alone runs in full batches, before and after, nothing else at work. Prints one JSON object.
+engine alone runs in full batches, before and after, nothing else at work. The start is what the
+command takes for one photo. Prints one JSON object.
 """
 
 import argparse
@@ -36,8 +37,6 @@ SIZES = {
 }
 QUALITY = 90
 COMMAND = [sys.executable, "-c", "from app.command_line.main import main; main()"]
-WARM = 8
-"""Results after which the start counts as over: a full batch."""
 
 
 def make_photos(folder: Path, count: int, sizes: list[tuple[int, int]]) -> None:
@@ -75,19 +74,12 @@ def print_engine(seconds: float) -> None:
     print(count / (time.perf_counter() - start))
 
 
-def run(photos: Path, out: Path) -> dict[str, float]:
-    """The command over a folder: seconds in all, and photos a second once it has started."""
-    start, times = time.perf_counter(), []
-    command = [*COMMAND, "colorize", str(photos), str(out), "--json", "--quiet"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        for line in process.stdout:
-            if json.loads(line).get("status") == "colorized":
-                times.append(time.perf_counter() - start)
-    wall = time.perf_counter() - start
-    assert process.returncode == 0, process.returncode
-    steady = (len(times) - WARM) / (times[-1] - times[WARM - 1])
-    return {"photos": len(times), "wall_s": wall, "first_s": times[0], "steady_per_s": steady}
+def run(photos: Path, out: Path) -> float:
+    """Seconds that the command takes over a folder, from nothing to its end."""
+    shutil.rmtree(out, ignore_errors=True)
+    start = time.perf_counter()
+    subprocess.run([*COMMAND, "colorize", str(photos), str(out), "--quiet"], check=True)
+    return time.perf_counter() - start
 
 
 def killed_and_resumed(photos: Path, whole: Path, out: Path) -> dict[str, Any]:
@@ -139,22 +131,28 @@ def main() -> None:
         photos = chosen.folder or work / "photos"
         if chosen.folder is None:
             make_photos(photos, chosen.photos, SIZES[chosen.sizes])
-        engines, rounds = [engine_alone(chosen.seconds)], []
+        one = work / "one"
+        one.mkdir()
+        shutil.copy(min(photos.rglob("*.jpg")), one)
+        engines, walls, starts = [engine_alone(chosen.seconds)], [], []
         for _ in range(chosen.rounds):
-            shutil.rmtree(work / "whole", ignore_errors=True)
-            rounds.append(run(photos, work / "whole"))
+            starts.append(run(one, work / "of-one"))
+            walls.append(run(photos, work / "whole"))
             engines.append(engine_alone(chosen.seconds))
-        alone = statistics.mean(engines)
-        wall = statistics.mean(round_["photos"] / round_["wall_s"] for round_ in rounds)
-        steady = statistics.mean(round_["steady_per_s"] for round_ in rounds)
+        count = len(results(work / "whole"))
+        alone, wall, start = map(statistics.mean, (engines, walls, starts))
+        included, excluded = count / wall, (count - 1) / (wall - start)
         told = {
             "cores": usable_cores(),
-            "photos": rounds[0]["photos"],
+            "photos": count,
             "sizes": str(chosen.folder or chosen.sizes),
             "engine_alone_per_s": [round(each, 2) for each in engines],
-            "rounds": rounds,
-            "start_included": {"per_s": round(wall, 2), "ratio": round(wall / alone, 3)},
-            "start_excluded": {"per_s": round(steady, 2), "ratio": round(steady / alone, 3)},
+            "wall_s": [round(each, 2) for each in walls],
+            "wall_of_one_photo_s": [round(each, 2) for each in starts],
+            "per_s": round(included, 2),
+            "ratio": round(included / alone, 3),
+            "per_s_without_start": round(excluded, 2),
+            "ratio_without_start": round(excluded / alone, 3),
             "killed_and_resumed": killed_and_resumed(photos, work / "whole", work / "out"),
         }
     print(json.dumps(told, indent=2))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 STORE_BYTES = 200 * 2**20
 """Of a local cluster: parcels and outcomes are small."""
 _SHARDS_A_WORKER = 4
+_WORKERS_A_LISTER = 16
 _KNOCK_S = 5
 
 
@@ -105,7 +106,13 @@ def run(job: Job, report: Report, workers: int, on_progress: Callable[[Summary],
     found = shards(job.source, max(64, _SHARDS_A_WORKER * workers))
     folders: Any = ray.data.from_items([asdict(shard) for shard in found])
     listed = folders.map_batches(
-        list_folders, batch_size=1, batch_format="pyarrow", num_cpus=0, fn_kwargs={"job": job}
+        list_folders,
+        batch_size=1,
+        batch_format="pyarrow",
+        num_cpus=0,
+        # A process each, which no CPU bounds. A few list faster than many workers colorize.
+        compute=ray.data.TaskPoolStrategy(size=max(2, workers // _WORKERS_A_LISTER)),
+        fn_kwargs={"job": job},
     )
     outcomes = listed.map_batches(
         Colorize,
