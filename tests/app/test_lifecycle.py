@@ -148,7 +148,16 @@ def test_the_documentation_describes_uploads_and_problems(http: httpx.Client) ->
     operation = document["paths"]["/colorize"]["post"]
     form = operation["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
     assert form["file"]["items"] == {"type": "string", "format": "binary"}
-    options = {"vividness", "head", "mirror", "postprocess", "deadline_s", "model", "format"}
+    options = {
+        "vividness",
+        "head",
+        "mirror",
+        "postprocess",
+        "hints",
+        "deadline_s",
+        "model",
+        "format",
+    }
     assert options <= form.keys()
     assert {p["name"] for p in operation["parameters"]} == options
     for status in ("400", "404", "406", "413", "415", "422", "500", "503"):
