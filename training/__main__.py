@@ -9,6 +9,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from model_store.errors import ModelStoreError
 from training.commands import fitting, measuring, photos
 from training.commands.arguments import Command
+from training.errors import TrainingError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,17 +31,10 @@ def main() -> None:
     """Run one stage; errors that a user can mend come as one line and exit code 2."""
     from pydantic import ValidationError
 
-    from training.data import DataError
-    from training.features import CacheError
-    from training.network import WeightsError
-    from training.publish import PublishError
-    from training.strategy import StrategyError
-
     args = parser().parse_args()
     try:
         args.command(args)
-    except (DataError, CacheError, WeightsError, PublishError, StrategyError, ModelStoreError,
-            ValidationError, FileNotFoundError) as e:  # fmt: skip
+    except (TrainingError, ModelStoreError, ValidationError, FileNotFoundError) as e:
         print(f"chromaserve-train: {e}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from training.colorizer import build_colorizer
 from training.config import Config
-from training.data import DataError
+from training.errors import DataError
 from training.feed import CachedFeed
 from training.fit import fit
 from training.fusion import fit_fusion

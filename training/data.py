@@ -18,13 +18,10 @@ from model_store.lab import srgb_to_lab
 from training.config import Data
 from training.datasets import SUFFIXES as SUFFIXES  # what a photo's name ends in
 from training.datasets import DataSetError, data_set, locate, photos_below
+from training.errors import DataError
 
 TARGET_SIZE = 56
 log = logging.getLogger(__name__)
-
-
-class DataError(Exception):
-    """The photos asked for aren't there, or none of them can be used."""
 
 
 class UnusablePhotoError(Exception):

@@ -25,15 +25,12 @@ from model_store.lab import srgb_to_lab
 from training.augment import augment
 from training.config import Augment, Cache, Config
 from training.data import TARGET_SIZE, Entry, lab_target, read_index, read_photo
+from training.errors import CacheError
 from training.network import TAP_SHAPES
 
 CALIBRATION_PHOTOS = 64
 HEADROOM = 1.25  # how far above the calibration's maximum a tap may go before it saturates
 Taps = dict[str, NDArray[np.float32]]
-
-
-class CacheError(Exception):
-    """The cache is missing, doesn't fit the limit or the disk, or is of another configuration."""
 
 
 @dataclass(frozen=True)

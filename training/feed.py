@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from model_store.contract import NETWORK_SIZE
 from training.config import Augment
 from training.data import TARGET_SIZE, Entry
-from training.features import CacheError, Row, open_arrays, prepare, read_rows, read_scales
+from training.errors import CacheError
+from training.features import Row, open_arrays, prepare, read_rows, read_scales
 from training.network import TAP_SHAPES
 
 Batch = dict[str, tf.Tensor]

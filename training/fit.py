@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from training.colorizer import Colorizer, build_colorizer
 from training.config import Config
-from training.data import DataError
+from training.errors import DataError
 from training.features import Taps
 from training.feed import CachedFeed, PhotoFeed
 from training.losses import rebalancing_weights, soft_bins

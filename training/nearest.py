@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from model_store.contract import NETWORK_SIZE, squeeze
 from training.config import Config, Encoder
-from training.features import CacheError, make_encoder, open_arrays, read_rows, read_scales
+from training.errors import CacheError
+from training.features import make_encoder, open_arrays, read_rows, read_scales
 
 TAP = "block5_conv3"
 Float = NDArray[np.float32]

@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras import layers
 
 from training.config import TAP_NAMES, Decoder, Fusion
+from training.errors import WeightsError
 
 BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 BGR_MEAN = (103.939, 116.779, 123.68)
@@ -25,10 +26,6 @@ TAP_SHAPES = {
     "block5_conv3": (14, 512),
 }
 AB_SCALE = 128.0
-
-
-class WeightsError(Exception):
-    """The encoder's weights file is missing a layer or has other shapes."""
 
 
 def build_encoder(weights: str) -> keras.Model:

@@ -17,6 +17,7 @@ from training.calibration import Deviations, calibrate
 from training.colorizer import Colorizer, blend, build_colorizer
 from training.config import Config, Publish
 from training.data import Entry, evenly_spaced, read_photo
+from training.errors import PublishError
 from training.evaluate import Plan, Result, evaluate
 from training.export import ServingModel, export
 from training.feed import PhotoFeed
@@ -41,10 +42,6 @@ CHECKED_PHOTOS = 16
 MEAN_COLOUR_PHOTOS = 1000
 CALIBRATION_BATCH = 16
 SEEN_PHOTOS = 100
-
-
-class PublishError(Exception):
-    """The exported model doesn't answer as the Keras model does."""
 
 
 def load_run(config: Config, run: Run) -> Colorizer:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from model_store.contract import ModelDescription
 from training.colorizer import Colorizer, build_colorizer
 from training.config import Config, Decoder, Encoder, Fusion
-from training.network import WeightsError
+from training.errors import WeightsError
 from training.run import assign, load_weights, named_weights
 
 

@@ -16,13 +16,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from training.config import Fit
+from training.errors import StrategyError
 from training.feed import Batch, CachedFeed, PhotoFeed
 
 SEED_STRIDE = 1_000_003  # between replicas: a prime far above the seeds that people choose
-
-
-class StrategyError(Exception):
-    """The settings ask for devices, hosts or a share of the batch that can't be."""
 
 
 @dataclass(frozen=True)

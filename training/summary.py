@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data import DataError
+from training.errors import DataError
 from training.evaluate import Result
 
 Summary = dict[str, dict[str, float]]

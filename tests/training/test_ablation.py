@@ -6,7 +6,7 @@ import pytest
 
 from training.ablation import Measures, changed, judge, markdown, read_ablation
 from training.config import Config
-from training.data import DataError
+from training.errors import DataError
 
 CONFIGS = Path(__file__).parents[2] / "training" / "configs"
 

@@ -10,15 +10,8 @@ from skimage import color
 
 from model_store.lab import srgb_to_lab
 from training.config import Data
-from training.data import (
-    DataError,
-    Entry,
-    lab_target,
-    read_index,
-    scan,
-    split_of,
-    write_index,
-)
+from training.data import Entry, lab_target, read_index, scan, split_of, write_index
+from training.errors import DataError
 from training.features import encode
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "colour"

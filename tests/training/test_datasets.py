@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from training.config import Data
-from training.data import DataError, Entry, scan
+from training.data import Entry, scan
 from training.datasets import inspect, registry
+from training.errors import DataError
 
 ROOT = Path(__file__).parents[2]
 SCENES = ("coast", "forest", "highway", "insidecity", "mountain", "opencountry", "street",

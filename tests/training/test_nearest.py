@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.features import CacheError
+from training.errors import CacheError
 from training.nearest import NearestPhoto
 from training.network import TAP_SHAPES
 

@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 from training.config import Decoder
+from training.errors import WeightsError
 from training.network import (
     TAP_SHAPES,
-    WeightsError,
     build_decoder,
     build_encoder,
     build_heads,

@@ -9,7 +9,8 @@ import tensorflow as tf
 from model_store.store import BUNDLED_ROOT, ModelStore
 from training.colorizer import build_colorizer
 from training.config import Config, Decoder, Encoder, Fusion
-from training.network import WeightsError, encoder_top
+from training.errors import WeightsError
+from training.network import encoder_top
 from training.run import average, named_weights, save_weights
 from training.start import start_from
 

@@ -11,8 +11,9 @@ import tensorflow as tf
 from numpy.lib.format import open_memmap
 
 from training.config import Fit
+from training.errors import StrategyError
 from training.network import TAP_SHAPES
-from training.strategy import Distribution, StrategyError, distribute
+from training.strategy import Distribution, distribute
 
 ROOT = Path(__file__).parents[2]
 ROWS = 12

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.data import DataError
+from training.errors import DataError
 from training.evaluate import Result
 from training.metrics import hue_error
 from training.report import markdown_tables

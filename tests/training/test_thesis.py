@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from training.config import read_config
-from training.data import DataError
+from training.errors import DataError
 from training.features import Row
 from training.run import Run
 from training.thesis.document import document

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from training.config import Cache, Config
-from training.data import DataError, Entry, read_index, scan, write_index
-from training.features import CacheError, Row, build, open_arrays, plan_rows
+from training.data import Entry, read_index, scan, write_index
+from training.errors import CacheError, DataError
+from training.features import Row, build, open_arrays, plan_rows
 from training.feed import CachedFeed
 from training.run import Run
 

@@ -12,7 +12,8 @@ from model_store.chroma import upsample_ab
 from model_store.lab import lab_to_srgb
 from training.config import Config
 from training.contact_sheet import sheet
-from training.data import DataError, evenly_spaced
+from training.data import evenly_spaced
+from training.errors import DataError
 from training.run import Run
 from training.thesis.curves import parting
 from training.thesis.experiment import MODELS
