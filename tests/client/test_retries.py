@@ -12,20 +12,13 @@ import pytest
 from app.client.retrying import Attempts, retry_after_s
 from chromaserve import Client, ProblemError, Retries, TooBusy, Unreachable
 from tests.app.photos import encoded, raw, small
-from tests.client.faulty import Fault, Proxy, proxy_to
-from tests.conftest import Server
+from tests.client.faulty import Fault, Proxy
 
 QUICK = Retries(attempts=4, budget_s=30, base_s=0.01, cap_s=0.02)
 BUSY = b'{"type": "/problems/busy", "title": "Too busy", "status": 503, "detail": "Later."}'
 LATE = b'{"type": "/problems/photo-timeout", "title": "Too long", "status": 504, "detail": "-"}'
 FAILED = b'{"type": "/problems/internal-error", "title": "-", "status": 500, "detail": "-"}'
 PROBLEM = {"Content-Type": "application/problem+json"}
-
-
-@pytest.fixture
-def proxy(server: Server) -> Iterator[Proxy]:
-    with proxy_to(server.url) as running:
-        yield running
 
 
 @pytest.fixture
