@@ -66,7 +66,9 @@ def test_a_hint_colours_what_is_near_and_can_be_taken_back(page: Page) -> None:
     page.wait_for_selector(DONE)
     page.locator("#split").press("Home")
     before = seen(page)
-    page.get_by_role("radio", name="red", exact=True).locator("..").click()
+    red = page.get_by_role("radio", name="red", exact=True)
+    red.locator("..").click()
+    expect(red).to_be_checked()
     box = page.locator("#photo").bounding_box()
     assert box
     page.mouse.click(box["x"] + box["width"] * 0.68, box["y"] + box["height"] * 0.4)
@@ -83,6 +85,12 @@ def test_a_hint_colours_what_is_near_and_can_be_taken_back(page: Page) -> None:
     expect(page.locator("#hints li")).to_have_count(0)
     page.wait_for_selector(DONE)
     assert abs(seen(page)[near][..., 1].mean() - before[near][..., 1].mean()) < 1
+    page.locator("#stage").press("Escape")
+    at_once = """(radio) => {
+        radio.dispatchEvent(new MouseEvent('click', { bubbles: true, detail: 1 }));
+        return document.getElementById('place').ariaPressed;
+    }"""
+    assert red.evaluate(at_once) == "true", "the next click, on the photo, is not waited for"
 
 
 def test_a_download_is_the_answer_of_the_api_for_the_file_itself(

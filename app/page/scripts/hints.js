@@ -206,8 +206,14 @@ export class Hints {
       input.setAttribute('aria-label', name);
       input.addEventListener('change', () => { this.color = color; });
       label.append(input, swatch);
-      // By pointer a colour is picked in order to place it; keys pass over many.
-      label.addEventListener('click', ({ detail }) => detail && setTimeout(() => this.mode(true)));
+      // By pointer a colour is picked in order to place it; keys pass over many. At once: the next
+      // click, on the photo, may be under way already.
+      input.addEventListener('click', ({ detail }) => {
+        if (detail) {
+          this.color = color;
+          this.mode(true);
+        }
+      });
       return label;
     });
     const own = Object.assign(document.createElement('input'), { type: 'color', value: '#888888' });

@@ -78,7 +78,7 @@ export class Viewer extends EventTarget {
     if (images.length !== after.children.length || images.some((e, i) => e !== after.children[i])) {
       after.replaceChildren(...images);
     }
-    const exact = photo.result && !photo.working;
+    const exact = photo.state === 'done' && photo.result && !photo.working;
     this.stage.setAttribute('aria-busy', String(!exact && !photo.problem));
     this.place();
     if (photo.detail?.of === photo.result && photo.original) {
