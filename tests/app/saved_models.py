@@ -10,7 +10,10 @@ from model_store.contract import GuidedFilter, ModelDescription
 from model_store.store import ModelStore, ModelVersion
 
 Network = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-"""From L [N, 224, 224, 1] and a vividness [N, 1, 1, 1] to ab [N, 224, 224, 2]."""
+"""From L [N, 224, 224, 1] and a vividness [N, 1, 1, 1] to ab [N, 224, 224, 2].
+
+Where it has weights it is a tf.Module.
+"""
 
 
 def save(network: Network, folder: Path) -> None:
@@ -28,7 +31,8 @@ def save(network: Network, folder: Path) -> None:
         "serving_default": tf.function(safe).get_concrete_function(photo),
         "vivid": tf.function(vivid).get_concrete_function(photo, vividness),
     }
-    tf.saved_model.save(tf.Module(), str(folder), signatures=signatures)
+    module = network if isinstance(network, tf.Module) else tf.Module()
+    tf.saved_model.save(module, str(folder), signatures=signatures)
 
 
 def publish(network: Network, root: Path) -> ModelVersion:

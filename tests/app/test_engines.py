@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from app.engines import Engine, EngineUnusable
 from app.engines.choose import load_engines
-from app.engines.ncnn_engine import NcnnEngine
+from app.engines.conversion import converted
+from app.engines.ncnn_engine import MAX_BATCH, NcnnEngine
 from app.engines.savedmodel import SavedModelEngine
 from app.settings import Settings
 from model_store.contract import NETWORK_SIZE, network_input
@@ -37,9 +38,10 @@ def model(model_root: Path) -> ModelVersion:
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory, model: ModelVersion) -> Path:
-    """A cache that holds the model's conversion."""
+    """A cache that holds the model's conversion, as the service made it here."""
     folder = tmp_path_factory.mktemp("cache")
-    load_engines(model, Settings(engine="ncnn", engine_cache=folder, engine_threads=2))
+    with converted(model, cache=None, threads=2, max_batch=MAX_BATCH) as (made, _):
+        shutil.copytree(made, folder / made.name)
     return folder
 
 
@@ -60,15 +62,20 @@ def original(model: ModelVersion) -> SavedModelEngine:
     return SavedModelEngine(model, device="cpu", threads=2)
 
 
+class Small(tf.Module):  # type: ignore[misc]
+    """A network of one convolution, which is converted in no time."""
+
+    def __init__(self) -> None:
+        kernel = np.linspace(-1, 1, 18, dtype=np.float32).reshape(3, 3, 1, 2)
+        self.kernel = tf.Variable(kernel, trainable=False)
+
+    def __call__(self, L: tf.Tensor, vividness: tf.Tensor) -> tf.Tensor:
+        return tf.nn.conv2d(L / 100, self.kernel, 1, "SAME") * vividness * 20
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> ModelVersion:
-    """A model of two convolutions, which is converted in no time."""
-
-    def network(L: tf.Tensor, vividness: tf.Tensor) -> tf.Tensor:
-        kernel = np.linspace(-1, 1, 18, dtype=np.float32).reshape(3, 3, 1, 2)
-        return tf.nn.conv2d(L / 100, kernel, 1, "SAME") * vividness * 20
-
-    return publish(network, tmp_path_factory.mktemp("small"))
+    return publish(Small(), tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(scope="module")
@@ -207,12 +214,11 @@ def test_a_damaged_conversion_is_made_anew(small: ModelVersion, tmp_path: Path) 
     load_engines(small, settings)
     (folder,) = tmp_path.iterdir()
     whole = (folder / "network.bin").read_bytes()
-    for damage in (whole[: len(whole) // 2], b""):
-        (folder / "network.bin").write_bytes(damage)
-        (engine,) = load_engines(small, settings)
-        assert engine.name == "ncnn"
-        assert (folder / "network.bin").read_bytes() == whole
-        assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+    (folder / "network.bin").write_bytes(whole[: len(whole) // 2])
+    (engine,) = load_engines(small, settings)
+    assert engine.name == "ncnn"
+    assert (folder / "network.bin").read_bytes() == whole
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
 
 
 def test_a_cache_that_cannot_be_is_no_error(small: ModelVersion, tmp_path: Path, L: Floats) -> None:
@@ -262,24 +268,34 @@ from model_store.store import ModelStore
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-model = ModelStore(Path(sys.argv[1])).resolve("latest")
-xla = sys.argv[2] == "xla"
-engines = load_replicas(model, Settings(device="cpu", gpu_xla=xla, gpu_half=True, max_batch=4))
+small, bundled = (ModelStore(Path(root)).resolve("latest") for root in sys.argv[1:])
 L = np.linspace(0, 100, 3 * 224 * 224, dtype=np.float32).reshape(3, 224, 224, 1)
-first, second = (engine.infer(L, np.ones(3, np.float32)) for engine in engines)
-np.testing.assert_allclose(first, second, atol=1e-3)
-np.testing.assert_allclose(first, engines[0].infer(L, np.ones(3, np.float32)))
-print(first.shape, *(engine.weights_on for engine in engines))
+for xla in (False, True):
+    engines = load_replicas(small, Settings(device="cpu", gpu_xla=xla, gpu_half=True, max_batch=4))
+    first, second = (engine.infer(L, np.ones(3, np.float32)) for engine in engines)
+    np.testing.assert_allclose(first, second, atol=1e-3)
+    np.testing.assert_allclose(first, engines[0].infer(L, np.ones(3, np.float32)))
+    print(first.shape, *(engine.weights_on for engine in engines))
+one = dict(device="cpu", gpu_half=True, max_batch=1, replicas=1)
+(compiled,) = load_replicas(bundled, Settings(gpu_xla=True, **one))
+L, vividness = L[1:2], np.full(1, 0.5, np.float32)
+expected = compiled.signature(L=tf.constant(L), vividness=tf.constant(vividness))["ab"]
+np.testing.assert_allclose(compiled.infer(L, vividness), expected, atol=1e-2)
+print("the bundled model, compiled")
 """
 
 
-@pytest.mark.parametrize("compiler", ["none", "xla"])
-def test_each_replica_has_a_device_of_its_own(model: ModelVersion, compiler: str) -> None:
+def test_each_replica_has_a_device_of_its_own(small: ModelVersion, model: ModelVersion) -> None:
+    roots = (str(version.path.parent.parent) for version in (small, model))
     done = subprocess.run(
-        [sys.executable, "-c", TWO_DEVICES, str(model.path.parent.parent), compiler],
+        [sys.executable, "-c", TWO_DEVICES, *roots],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.stdout.split("\n")[0] == "(3, 224, 224, 2) CPU:0 CPU:1", done.stderr
+    assert done.stdout.splitlines() == [
+        "(3, 224, 224, 2) CPU:0 CPU:1",
+        "(3, 224, 224, 2) CPU:0 CPU:1",
+        "the bundled model, compiled",
+    ], done.stderr
