@@ -45,8 +45,17 @@ class Load(BaseModel):
     uploads_bound_mb: float
 
 
+class Limits(BaseModel):
+    """What a request may hold; more is refused with 413."""
+
+    max_upload_bytes: Annotated[int, Field(description="Bytes of a request body.")]
+    max_photos: Annotated[int, Field(description="Photos in one request.")]
+    max_pixels: Annotated[int, Field(description="Pixels of one photo.")]
+    max_side: Annotated[int, Field(description="Pixels of a photo's longer side.")]
+
+
 class Models(BaseModel):
-    """Models, device and load."""
+    """Models, device, limits and load."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -56,6 +65,7 @@ class Models(BaseModel):
     device: Annotated[str | None, Field(description="null while the model loads.")]
     max_batch: int | None
     models: list[Version]
+    limits: Limits
     load: Load
 
 
@@ -83,9 +93,10 @@ async def reload(request: Request) -> Reloaded:
     return Reloaded(version=model.version, changed=model.version != before.version)
 
 
-@router.get("/models", summary="Model versions, device and load")
+@router.get("/models", summary="Model versions, device, limits and load")
 async def models(request: Request) -> Models:
-    """List the versions on disk, which are loaded, where they run, and how busy the service is."""
+    """List the versions on disk, which are loaded, where they run, what a request may hold, and how
+    busy the service is."""
     service: Service = request.app.state.service
     default = service.models.default
     loaded = {model.version for model in service.models.loaded}
@@ -111,6 +122,7 @@ async def models(request: Request) -> Models:
         device=default.engine.device if default else None,
         max_batch=default.engine.max_batch if default else None,
         models=versions,
+        limits=Limits.model_validate(service.settings, from_attributes=True),
         load=_load(service),
     )
 

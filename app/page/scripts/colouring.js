@@ -1,10 +1,11 @@
 /** Getting colours: of every photo once, and anew of the one whose options change. */
 
 import { Lanes } from './lanes.js';
+import { checkBytes, checkPixels } from './limits.js';
 import { fields, key } from './options.js';
 import { grey, prepare, thumbnail } from './preview.js';
 import { inWords } from './problem.js';
-import { colorize } from './service.js';
+import { colorize, read } from './service.js';
 
 const AT_ONCE = 2; // photos, beside the one whose options are being changed
 const SETTLED_MS = 60; // a slider that rests for so long is asked about
@@ -13,6 +14,8 @@ export class Colouring {
   /** @param {import('./album.js').Album} album */
   constructor(album) {
     this.album = album;
+    /** @type {import('./limits.js').Limits|null} null while they are not known */
+    this.limits = null;
     this.lanes = new Lanes(AT_ONCE);
     this.latest = new AbortController(); // of the only request for other options
     this.ends = { photo: null, key: '', leaving: new AbortController() };
@@ -137,8 +140,16 @@ export class Colouring {
     if (photo.sent) {
       return;
     }
+    const { signal } = photo.leaving;
+    this.limits ??= (await read('models', signal))?.limits ?? null;
+    if (this.limits) {
+      checkBytes(photo.file, this.limits);
+    }
     const sent = await prepare(photo.file);
-    photo.leaving.signal.throwIfAborted();
+    signal.throwIfAborted();
+    if (this.limits && sent.seen) {
+      checkPixels(sent, this.limits);
+    }
     if (sent.seen) {
       photo.before = URL.createObjectURL(sent.blob);
       photo.thumbnail = URL.createObjectURL(await thumbnail(sent.blob));

@@ -37,9 +37,10 @@ export class Panel {
     }
   }
 
-  /** The model's own defaults, for photos that come. */
+  /** The model's own defaults, for photos that come, and what the service takes. */
   async learn() {
     const told = await read('models');
+    this.colouring.limits = told?.limits ?? this.colouring.limits;
     const model = told?.models.find((each) => each.default) ?? told?.models.at(-1);
     if (model) {
       defaults.vividness = Math.round((model.default_vividness ?? 0.65) / STEP) * STEP;

@@ -45,13 +45,22 @@ export async function colorize(file, name, fields, { signal, told = () => {} } =
   }
 }
 
-/** GET JSON, null where there is none to be had. */
-export async function read(path) {
-  try {
-    const response = await fetch(address(path), { headers: authorization() });
-    return response.ok ? await response.json() : null;
-  } catch {
-    return null;
+/**
+ * GET JSON, null where there is none to be had.
+ *
+ * @param {string} path
+ * @param {AbortSignal} [signal] of somebody who can wait until the user has given a key
+ * @throws {Problem} a key was asked for, and none was given
+ */
+export async function read(path, signal) {
+  for (;;) {
+    const used = key();
+    const response = await fetch(address(path), { headers: authorization(), signal }).catch(() => null);
+    signal?.throwIfAborted();
+    if (response?.status !== 401 || !signal) {
+      return response?.ok ? response.json().catch(() => null) : null;
+    }
+    await askForKey(new Problem(401, await parsed(response)), used, signal);
   }
 }
 
@@ -137,9 +146,9 @@ async function answer(request) {
   );
 }
 
-async function parsed(blob) {
+async function parsed(body) {
   try {
-    return JSON.parse(await blob.text()) ?? {};
+    return JSON.parse(await body.text()) ?? {};
   } catch {
     return {};
   }

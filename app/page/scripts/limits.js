@@ -1,0 +1,43 @@
+/**
+ * What the service takes. A large photo is looked at by a smaller picture, which it does take: that
+ * the photo itself would be refused is said before anybody has worked on its colours.
+ */
+
+import { Problem } from './problem.js';
+
+const FORM_BYTES = 20_000; // of a request, beside the photo: its options and hints
+
+/** @typedef {{max_upload_bytes: number, max_pixels: number, max_side: number}} Limits */
+
+/**
+ * @param {File} file
+ * @param {Limits} limits
+ * @throws {Problem} it is too large to be sent
+ */
+export function checkBytes(file, limits) {
+  if (file.size + FORM_BYTES > limits.max_upload_bytes) {
+    const most = millions(limits.max_upload_bytes);
+    throw tooLarge(`It has ${millions(file.size)} MB; this service takes up to ${most} MB. Save it as a`
+      + ' JPEG, or smaller.');
+  }
+}
+
+/**
+ * @param {{width: number, height: number}} size in pixels
+ * @param {Limits} limits
+ * @throws {Problem} it has too many of them
+ */
+export function checkPixels({ width, height }, limits) {
+  const has = `It has ${width} × ${height} pixels`;
+  if (width * height > limits.max_pixels) {
+    throw tooLarge(`${has}, ${millions(width * height)} million; this service takes up to`
+      + ` ${millions(limits.max_pixels)} million. Shrink it, and choose it again.`);
+  }
+  if (Math.max(width, height) > limits.max_side) {
+    throw tooLarge(`${has}; this service takes up to ${limits.max_side} a side. Shrink or cut it, and`
+      + ' choose it again.');
+  }
+}
+
+const tooLarge = (detail) => new Problem(413, { title: 'Photo too large', detail });
+const millions = (count) => (count / 1e6).toFixed(1);
