@@ -1,5 +1,7 @@
 """What training minimises: squared error on ab/128, and cross-entropy over quantised ab bins."""
 
+from functools import cache
+
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -11,8 +13,9 @@ BIN_STEP = 10.0
 SOFT_SIGMA = 5.0
 
 
+@cache
 def ab_bins() -> NDArray[np.float32]:
-    """List the bins of the distribution head: float32 [Q, 2], Lab units.
+    """List the bins of the distribution head: float32 [Q, 2], Lab units, read-only.
 
     The points of a grid of step 10 that some sRGB colour is nearest to (Zhang et al. 2016,
     section 2.2, count 313 with their sampling of the gamut).
@@ -20,9 +23,11 @@ def ab_bins() -> NDArray[np.float32]:
     steps = np.arange(0, 256, 3, dtype=np.uint8)
     cube = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1)
     _, ab = srgb_to_lab(cube.reshape(-1, len(steps), 3))
-    return np.asarray(
+    bins = np.asarray(
         np.unique(np.rint(ab.reshape(-1, 2) / BIN_STEP), axis=0) * BIN_STEP, np.float32
     )
+    bins.flags.writeable = False
+    return bins
 
 
 def soft_bins(ab: tf.Tensor, bins: tf.Tensor) -> tf.Tensor:

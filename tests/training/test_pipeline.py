@@ -14,6 +14,7 @@ from PIL import Image
 
 from model_store.contract import check_signatures
 from model_store.store import ModelStore
+from tests.training.program import train_here
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
@@ -52,17 +53,22 @@ class Trainer:
         text = CONFIG.format(epochs=epochs, limit=limit, encoder=encoder)
         (self.folder / "tiny.toml").write_text(text)
 
-    def command(self, stage: str, *more: str) -> list[str]:
+    def arguments(self, stage: str, *more: str) -> list[str]:
         return [
-            *(sys.executable, "-m", "training", stage),
-            *("--config", str(self.folder / "tiny.toml"), "--photos", str(ROOT / "samples")),
-            *("--run", str(self.folder / "run"), *more),
+            *(stage, "--config", str(self.folder / "tiny.toml")),
+            *("--photos", str(ROOT / "samples"), "--run", str(self.folder / "run"), *more),
         ]
 
-    def run(self, stage: str, *more: str) -> "subprocess.CompletedProcess[str]":
+    def command(self, stage: str) -> list[str]:
+        return [sys.executable, "-m", "training", *self.arguments(stage)]
+
+    def run(self, stage: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            self.command(stage, *more), capture_output=True, text=True, cwd=ROOT, timeout=300
+            self.command(stage), capture_output=True, text=True, cwd=ROOT, timeout=300
         )
+
+    def run_here(self, stage: str, *more: str) -> "subprocess.CompletedProcess[str]":
+        return train_here(*self.arguments(stage, *more))
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +119,7 @@ def test_killed_fit_resumes_then_publishes_and_evaluates(cached: Trainer) -> Non
     assert resumed.returncode == 0, resumed.stderr
     assert "resumed after epoch" in resumed.stdout
     assert "mean of best and last weights" in resumed.stdout
-    done_already = cached.run("fit")
+    done_already = cached.run_here("fit")
     assert done_already.returncode == 0
     assert "mean of best" not in done_already.stdout
     best = json.loads((cached.folder / "run" / "summary.json").read_text())["best_val_gain_db"]
@@ -125,7 +131,7 @@ def test_killed_fit_resumes_then_publishes_and_evaluates(cached: Trainer) -> Non
     assert list((cached.folder / "run" / "tensorboard").iterdir())
 
     store = cached.folder / "models"
-    published = cached.run("publish", "--store", str(store))
+    published = cached.run_here("publish", "--store", str(store))
     assert published.returncode == 0, published.stderr
     model = ModelStore(store).resolve("latest")
     ModelStore(store).verify(model)
@@ -139,13 +145,10 @@ def test_killed_fit_resumes_then_publishes_and_evaluates(cached: Trainer) -> Non
     np.testing.assert_allclose(zero, safe, atol=1e-3)
 
     out = cached.folder / "evaluation"
-    evaluated = subprocess.run(
-        [
-            *(sys.executable, "-m", "training", "evaluate", str(ROOT / "samples" / "colour")),
-            *("--store", str(store), "--out", str(out), "--sheet-photos", "6"),
-        ],
-        capture_output=True, text=True, cwd=ROOT, timeout=300,
-    )  # fmt: skip
+    evaluated = train_here(
+        *("evaluate", str(ROOT / "samples" / "colour"), "--store", str(store)),
+        *("--out", str(out), "--sheet-photos", "6"),
+    )
     assert evaluated.returncode == 0, evaluated.stderr
     summary = json.loads((out / "summary.json").read_text())["all"]
     assert summary["photos"] == len(list((ROOT / "samples" / "colour").iterdir()))
@@ -159,6 +162,6 @@ def test_end_to_end_fitting_moves_the_unfrozen_block_only(cached: Trainer) -> No
     (cached.folder / "end").mkdir()
     index = cached.folder / "run" / "index.csv"
     (cached.folder / "end" / "index.csv").write_bytes(index.read_bytes())
-    done = cached.run("fit", "--end-to-end", "--run", str(cached.folder / "end"))
+    done = cached.run_here("fit", "--end-to-end", "--run", str(cached.folder / "end"))
     assert done.returncode == 0, done.stderr
     assert (cached.folder / "end" / "best.weights.npz").is_file()

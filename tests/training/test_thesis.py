@@ -2,15 +2,15 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.training.program import train_here
 from training.config import read_config
 from training.errors import DataError
 from training.features import Row
@@ -232,16 +232,13 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def run(folder: Path, photos: Path) -> "subprocess.CompletedProcess[str]":
+def run(folder: Path, photos: Path) -> CompletedProcess[str]:
     (folder / "tiny.toml").write_text(CONFIG)
-    return subprocess.run(
-        [
-            *(sys.executable, "-m", "training", "thesis", "--config", str(folder / "tiny.toml")),
-            *("--photos", str(photos), "--run", str(folder / "run")),
-            *("--pictures", str(photos / "shown"), "--document", str(folder / "thesis.md")),
-        ],
-        capture_output=True, text=True, cwd=ROOT, timeout=300,
-    )  # fmt: skip
+    return train_here(
+        *("thesis", "--config", str(folder / "tiny.toml")),
+        *("--photos", str(photos), "--run", str(folder / "run")),
+        *("--pictures", str(photos / "shown"), "--document", str(folder / "thesis.md")),
+    )
 
 
 def test_four_models_are_trained_measured_and_described_and_not_trained_again(
