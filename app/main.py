@@ -16,7 +16,18 @@ from app.access.keys import Keys
 from app.access.layers import install_inner, install_outer
 from app.errors import CLIENT_CLOSED
 from app.middleware import WATCHED, Connections, Observation
-from app.routes import colorize, health, metrics, models, openapi, page, problems, v2, v2_infer
+from app.routes import (
+    colorize,
+    health,
+    metrics,
+    models,
+    openapi,
+    page,
+    problems,
+    swagger,
+    v2,
+    v2_infer,
+)
 from app.service import Service
 from app.settings import Settings
 from app.tracing import TraceIds
@@ -57,13 +68,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary="Grey photos in, colour photos out, luminance untouched.",
         version=_version(),
         lifespan=lifespan,
+        docs_url=None,  # FastAPI's page has the browser ask other hosts; ours is app.routes.swagger
+        redoc_url=None,
         telemetry=traces.for_fastapi(WATCHED) if traces else None,
         openapi_tags=[
             {"name": name} for name in ("colorize", "models", "Open Inference Protocol", "health")
         ],
     )
     app.state.service = service
-    for module in (colorize, models, v2, v2_infer, health, metrics, problems, page):
+    for module in (colorize, models, v2, v2_infer, health, metrics, problems, page, swagger):
         app.include_router(module.router)
     install_inner(app, settings, keys)
     app.add_middleware(Connections, service=service)

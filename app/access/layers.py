@@ -16,8 +16,8 @@ from app.problem_responses import error_response
 from app.root_path import route_path
 from app.settings import Settings
 
-_OPEN = frozenset((*HEALTH, "/", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"))
-_OPEN_FOLDERS = ("/page/", "/problems/", "/v2/health/")
+_OPEN = frozenset((*HEALTH, "/", "/docs", "/openapi.json"))
+_OPEN_FOLDERS = ("/docs/", "/page/", "/problems/", "/v2/health/")
 _EXPOSED = (
     "Content-Disposition",
     "Retry-After",

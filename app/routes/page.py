@@ -1,26 +1,35 @@
 """GET / and /page/…: the page, for people; static files with a strict Content-Security-Policy."""
 
+from html import escape
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
+from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
+from app.root_path import reference
+
 FOLDER = Path(__file__).resolve().parent.parent / "page"
+
+
+def policy(**more: str) -> str:
+    """A Content-Security-Policy that allows what comes from here, and `more`: img_src, …"""
+    directives = {
+        "default_src": "'none'",
+        "script_src": "'self'",
+        "style_src": "'self'",
+        "img_src": "'self' blob:",
+        "connect_src": "'self'",
+        "base_uri": "'self'",
+        "form_action": "'none'",
+        "frame_ancestors": "'none'",
+        **more,
+    }
+    return "; ".join(f"{name.replace('_', '-')} {value}" for name, value in directives.items())
+
+
 HEADERS = {
-    "Content-Security-Policy": "; ".join(
-        (
-            "default-src 'none'",
-            "script-src 'self'",
-            "style-src 'self'",
-            "img-src 'self' blob:",
-            "connect-src 'self'",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-            "require-trusted-types-for 'script'",
-            "trusted-types 'none'",
-        )
-    ),
+    "Content-Security-Policy": policy(require_trusted_types_for="'script'", trusted_types="'none'"),
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -37,8 +46,17 @@ _files = StaticFiles(directory=FOLDER)
 
 @router.api_route("/", methods=["GET", "HEAD"])
 async def index(request: Request) -> Response:
-    """Give the page."""
-    return await file(request, "index.html")
+    """Give the page.
+
+    A proxy that strips a path strips its slash too, and does not say whether there was one: under a
+    root path the page names the address that its own are relative to.
+    """
+    base = reference("/")
+    if base == "/":
+        return await file(request, "index.html")
+    html = (FOLDER / "index.html").read_text("utf-8")
+    named = html.replace("<head>", f'<head>\n  <base href="{escape(base)}">', 1)
+    return HTMLResponse(named, headers=HEADERS)
 
 
 @router.api_route("/page/{path:path}", methods=["GET", "HEAD"])

@@ -261,7 +261,6 @@ def test_references_lead_back_through_the_proxy(client: httpx.Client) -> None:
     assert explained["type"] == refused["type"]
     missing = client.get("/nothing", headers=keyed).json()
     assert "/colour/docs" in missing["detail"]
-    assert "/colour/openapi.json" in client.get("/docs", headers=PROXY).text
     assert client.get("/openapi.json", headers=PROXY).json()["servers"] == [{"url": "/colour"}]
     moved = client.get("/models/", headers=keyed)
     assert moved.headers["location"] == "https://photos.test/colour/models"

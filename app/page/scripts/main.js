@@ -14,6 +14,9 @@ import { Viewer } from './viewer.js';
 const $ = (id) => document.getElementById(id);
 const KEY_ZOOM = 1.5;
 
+// Under a root path, with the slash that may have been left out; otherwise as it is.
+history.replaceState(null, '', document.baseURI);
+
 const album = new Album();
 const colouring = new Colouring(album);
 const viewer = new Viewer(album);

@@ -1,0 +1,17 @@
+"""The API's description in the browser: read and tried out without any other host."""
+
+from playwright.sync_api import expect
+
+from tests.conftest import Server
+from tests.page.conftest import Open
+from tests.page.stage import GREY
+
+
+def test_a_photo_is_tried_out_as_it_stands(open_page: Open, server: Server) -> None:
+    page = open_page(server.url + "/docs")
+    page.get_by_role("button", name="POST /colorize Colorize photos").click()
+    page.get_by_role("button", name="Try it out").click()
+    page.locator("input[type=file]").set_input_files(GREY / "cat.jpg")
+    page.get_by_role("button", name="Execute").click()
+    picture = page.locator(".live-responses-table img")
+    expect(picture).to_have_js_property("naturalWidth", 451)
