@@ -1,6 +1,7 @@
 """Folders of photos by their URLs, on disk or in an object store: list, read, write whole."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -35,7 +36,8 @@ class Place:
         Raises:
             ValueError: there is no such kind of URL, or what reads it is not installed.
         """
-        url = text if "://" in text else Path(text).absolute().as_uri()
+        # As it is, spaces too: fsspec takes no "%20" for one.
+        url = text if "://" in text else f"file://{Path(text).absolute()}"
         try:
             place = cls(url.rstrip("/"), run)
             _ = place._fs
@@ -64,7 +66,8 @@ class Place:
     def list(self, folder: str) -> tuple[list[str], dict[str, int]]:
         """The folders in a folder, and its files with their sizes; each by its own name, sorted.
 
-        A size that is not known is 1. Links to folders are left out.
+        A size that is not known is 1. Links to folders are left out, and what is neither file nor
+        folder.
 
         Raises:
             FileNotFoundError: there is no such folder.
@@ -73,15 +76,19 @@ class Place:
         folders: list[str] = []
         files: dict[str, int] = {}
         where = self._path(folder)
-        for entry in self._fs.ls(where, detail=True):
+        with _as_oserror():
+            entries = self._fs.ls(where, detail=True)
+        for entry in entries:
             path = entry["name"].rstrip("/")
             if path.strip("/") == where.strip("/"):
+                if len(entries) == 1 and entry["name"] == path and entry["type"] == "file":
+                    raise NotADirectoryError(f"{path} is a file, not a folder")
                 continue  # an empty object that stands for the folder
             name = path.rpartition("/")[2]
-            if entry["type"] == "directory":
-                if not entry.get("islink"):  # it may lead back to where we are
-                    folders.append(name)
-            else:
+            linked = entry.get("islink")  # to a folder: it may lead back to where we are
+            if entry["type"] == "directory" and not linked:
+                folders.append(name)
+            elif entry["type"] == "file" or linked:
                 size = entry.get("size")
                 files[name] = 1 if size is None else int(size)
         return sorted(folders), dict(sorted(files.items()))
@@ -92,7 +99,8 @@ class Place:
         Raises:
             OSError: it cannot be read.
         """
-        data: bytes = self._fs.cat_file(self._path(name), start=0, end=limit)
+        with _as_oserror():
+            data: bytes = self._fs.cat_file(self._path(name), start=0, end=limit)
         return data
 
     def write(self, name: str, data: bytes) -> None:
@@ -104,11 +112,17 @@ class Place:
             OSError: it cannot be written.
         """
         path = self._path(name)
-        if self._puts_whole:
-            self._fs.pipe_file(path, data)
-            return
-        folder, _, file = path.rpartition("/")
-        hidden = f"{folder}/.{file}.{uuid4().hex}.{self.run}{_UNFINISHED}"
+        with _as_oserror():
+            if self._puts_whole:
+                self._fs.pipe_file(path, data)
+            else:
+                self._write_beside(path, data)
+
+    def _write_beside(self, path: str, data: bytes) -> None:
+        if self._fs.isdir(path):
+            raise IsADirectoryError(f"{path} is a folder")  # which `mv` would move it into
+        # Without the file's own name, which may be as long as names can be.
+        hidden = f"{path.rpartition('/')[0]}/.{uuid4().hex}.{self.run}{_UNFINISHED}"
         try:
             self._fs.pipe_file(hidden, data)
             self._fs.mv(hidden, path)
@@ -124,7 +138,8 @@ class Place:
             OSError: it cannot be made.
         """
         if not self._puts_whole:
-            self._fs.makedirs(self._path(folder), exist_ok=True)
+            with _as_oserror():
+                self._fs.makedirs(self._path(folder), exist_ok=True)
 
     def tidy(self, folder: str, files: Iterable[str]) -> None:
         """Remove what writers of earlier runs have left in a folder when they were killed."""
@@ -134,8 +149,13 @@ class Place:
                 self._fs.rm_file(self._path(f"{folder}/{name}" if folder else name))
 
     def open(self, name: str) -> Any:  # noqa: ANN401 - a file of fsspec, which has no types
-        """A text file in UTF-8 to write to; it may be there only when it is closed."""
-        return fsspec.core.OpenFile(self._fs, self._path(name), "w", encoding="utf-8").open()
+        """A text file in UTF-8 to write to; it may be there only when it is closed.
+
+        What is not UTF-8 in a name becomes an escape, as JSON has it: `\\udce9` for the byte E9.
+        """
+        path = self._path(name)
+        text = {"encoding": "utf-8", "errors": "backslashreplace"}
+        return fsspec.core.OpenFile(self._fs, path, "w", **text).open()
 
     @property
     def _puts_whole(self) -> bool:
@@ -146,3 +166,14 @@ class Place:
     def _path(self, name: str) -> str:
         root = self._opened[1]
         return f"{root}/{name}" if name else root
+
+
+@contextmanager
+def _as_oserror() -> Iterator[None]:
+    """Stores raise what their libraries do: a connection that fails, credentials that lack."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error

@@ -3,6 +3,8 @@
 import json
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -46,14 +48,21 @@ class Report:
         self._lines = 0
         self._started = time.perf_counter()
         target.make(folder)
+        # At once, as stores tell only at the end of a file that they do not take it.
+        target.write(self._part(), b"")
         self._file = self._next()
 
     def add(self, outcome: Outcome) -> None:
-        """Write what became of a photo."""
-        if self._lines == LINES:
-            self._file.close()
-            self._file, self._lines = self._next(), 0
-        self._file.write(json.dumps(asdict(outcome), ensure_ascii=False) + "\n")
+        """Write what became of a photo.
+
+        Raises:
+            OSError: the target is full, or is there no more.
+        """
+        with _unwritable():
+            if self._lines == LINES:
+                self._file.close()
+                self._file, self._lines = self._next(), 0
+            self._file.write(json.dumps(asdict(outcome), ensure_ascii=False) + "\n")
         self._lines += 1
         if outcome.problem:
             self.summary.failed[outcome.problem] += 1
@@ -69,18 +78,33 @@ class Report:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
-        if error is None:
-            self.summary.seconds = time.perf_counter() - self._started
-            told = {
-                "done": self.summary.done,
-                "already": self.summary.already,
-                "failed": dict(self.summary.failed),
-                "seconds": round(self.summary.seconds, 2),
-            }
+        if error:
+            with suppress(Exception):  # perhaps the same again
+                self._file.close()
+            return
+        self.summary.seconds = time.perf_counter() - self._started
+        told = {
+            "done": self.summary.done,
+            "already": self.summary.already,
+            "failed": dict(self.summary.failed),
+            "seconds": round(self.summary.seconds, 2),
+        }
+        with _unwritable():
+            self._file.close()
             self._target.write(f"{self.folder}/summary.json", json.dumps(told).encode())
 
     def _next(self) -> Any:  # noqa: ANN401 - see Place.open
-        name = f"{self.folder}/part-{self._parts:05}.jsonl"
+        file = self._target.open(self._part())
         self._parts += 1
-        return self._target.open(name)
+        return file
+
+    def _part(self) -> str:
+        return f"{self.folder}/part-{self._parts:05}.jsonl"
+
+
+@contextmanager
+def _unwritable() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # stores raise what their libraries do
+        raise OSError(f"the report cannot be written: {error}") from error

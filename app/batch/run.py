@@ -5,9 +5,11 @@ them, and gives a lost worker's parcels to another. Photos themselves never go t
 read and write them.
 """
 
+import json
 import logging
 import os
 import socket
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -77,14 +79,17 @@ def _knock(address: str) -> None:
 
 
 def places_for(job: Job) -> int:
-    """How many workers the joined cluster has room for, at least one."""
+    """How many workers the machines of the joined cluster have room for now."""
     import ray
 
-    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    room = [there.get("CPU", 0) // job.num_cpus]
-    if job.num_gpus:
-        room.append(there.get("GPU", 0) // job.num_gpus)
-    return max(1, int(min(room)))
+    places = 0.0
+    for machine in ray.nodes():  # type: ignore[no-untyped-call]
+        there = machine["Resources"] if machine["Alive"] else {}
+        room = [there.get("CPU", 0) // job.num_cpus]
+        if job.num_gpus:
+            room.append(there.get("GPU", 0) // job.num_gpus)
+        places += min(room)
+    return int(places)
 
 
 def run(job: Job, report: Report, workers: int, on_progress: Callable[[Summary], None]) -> Summary:
@@ -104,7 +109,7 @@ def run(job: Job, report: Report, workers: int, on_progress: Callable[[Summary],
 
     _configure(ray.data.DataContext.get_current(), workers)
     found = shards(job.source, max(64, _SHARDS_A_WORKER * workers))
-    folders: Any = ray.data.from_items([asdict(shard) for shard in found])
+    folders: Any = ray.data.from_items([json.dumps(asdict(shard)) for shard in found])
     listed = folders.map_batches(
         list_folders,
         batch_size=1,
@@ -127,9 +132,9 @@ def run(job: Job, report: Report, workers: int, on_progress: Callable[[Summary],
         ),
     )
     for block in outcomes.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-        for row in block.to_pylist():
-            report.summary.already += row["already"]
-            for line in row["outcomes"]:
+        for told in _told(block):
+            report.summary.already += told["already"]
+            for line in told["outcomes"]:
                 report.add(Outcome(**line))
         on_progress(report.summary)
     return report.summary
@@ -143,13 +148,15 @@ def _configure(context: Any, workers: int) -> None:  # noqa: ANN401 - ray.data.D
     context.target_max_block_size = context.target_min_block_size = 1
     # Workers that are lost while they start are replaced, unless none ever gets further.
     context.max_consecutive_actor_init_deaths = workers
+    # That a folder alone is too little to list for two.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"ray\.data\.")
 
 
 def list_folders(batch: "pyarrow.Table", job: Job) -> Iterator["pyarrow.Table"]:
     """Shards in, their parcels out, one by one."""
-    for row in batch.to_pylist():
-        for parcel in job.parcels(Shard(**row)):
-            yield _table([asdict(parcel)], _parcels)
+    for shard in _told(batch):
+        for parcel in job.parcels(Shard(**shard)):
+            yield _table([asdict(parcel)])
 
 
 class Colorize:
@@ -161,36 +168,20 @@ class Colorize:
     def __call__(self, batch: "pyarrow.Table") -> "pyarrow.Table":
         """One block of parcels."""
         rows = []
-        for row in batch.to_pylist():
-            parcel = Parcel(**row)
+        for told in _told(batch):
+            parcel = Parcel(**told)
             outcomes = [asdict(each) for each in self._worker.do(parcel)]
             rows.append({"already": parcel.done, "outcomes": outcomes})
-        return _table(rows, _results)
+        return _table(rows)
 
 
-def _table(rows: list[dict[str, Any]], schema: Callable[[], "pyarrow.Schema"]) -> "pyarrow.Table":
+# As JSON in ASCII: a name on disk need not be text, and Arrow takes nothing else for a string.
+def _table(rows: list[dict[str, Any]]) -> "pyarrow.Table":
     import pyarrow
 
-    return pyarrow.Table.from_pylist(rows, schema=schema())
+    return pyarrow.table({"item": [json.dumps(row) for row in rows]})
 
 
-# Said, and not found out by Arrow: a column may be null, or empty, in every row of a block.
-def _parcels() -> "pyarrow.Schema":
-    import pyarrow as pa
-
-    return pa.schema(
-        [
-            ("names", pa.list_(pa.string())),
-            ("done", pa.int64()),
-            ("folder", pa.string()),
-            ("fault", pa.string()),
-        ]
-    )
-
-
-def _results() -> "pyarrow.Schema":
-    import pyarrow as pa
-
-    texts = [(name, pa.string()) for name in ("input", "output", "status", "problem", "detail")]
-    outcome = pa.struct([*texts, ("seconds", pa.float64())])
-    return pa.schema([("already", pa.int64()), ("outcomes", pa.list_(outcome))])
+def _told(table: "pyarrow.Table") -> Iterator[dict[str, Any]]:
+    for row in table["item"].to_pylist():
+        yield json.loads(row)

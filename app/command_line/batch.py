@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.command_line.exits import Complaint, Exit, complaints
+from app.command_line.exits import Complaint, Exit, complaints, ended_by_sigterm, say
 from app.command_line.options import FormatName, Head, Mirror, Model, Postprocess, Vividness
 
 if TYPE_CHECKING:
@@ -96,18 +96,35 @@ def batch(
                 parcel=parcel,
             )
             job.check()
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise Complaint(f"SRC: {error}") from error
+        except ValueError as error:
             raise Complaint(str(error)) from error
         folder = report or f"{REPORTS}/{began}"
         try:
-            with joined(address), Report(job.target, folder) as lines, _progress() as show:
-                summary = run(job, lines, workers or places_for(job), show)
+            with joined(address), ended_by_sigterm():
+                room = places_for(job)
+                if not room:
+                    _no_room(f"a worker of {cpus:g} cores and {gpus:g} GPUs", own=not address)
+                try:
+                    lines = Report(job.target, folder)
+                except OSError as error:
+                    raise Complaint(f"DST: {error}") from error
+                with lines, _progress() as show:
+                    summary = run(job, lines, workers or max(room, 1), show)
         except ray.exceptions.RayError as error:
             raise Complaint(_last_line(error), Exit.NOTHING_DONE) from error
         print(f"{_say(summary)} in {summary.seconds:.1f} s; report: {job.target.url}/{folder}")
         for kind, count in sorted(summary.failed.items()):
             print(f"  {count:,} {kind}")
         raise typer.Exit(_status(summary))
+
+
+def _no_room(worker: str, *, own: bool) -> None:
+    """A cluster may grow; this machine does not."""
+    if own:
+        raise Complaint(f"this machine has no room for {worker}")
+    say(f"no machine of the cluster has room for {worker}; waiting for one that has")
 
 
 def _say(summary: "Summary") -> str:

@@ -1,7 +1,9 @@
 """Exit statuses of the command, and errors told in a sentence."""
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -61,6 +63,23 @@ def complaints() -> Iterator[None]:
             raise
         say(sentence(error))
         raise typer.Exit(status_of(error)) from None
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does; only the main thread can hear of signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def status_of(error: Exception) -> Exit:

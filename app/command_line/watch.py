@@ -1,13 +1,12 @@
 """Folders watched: photos that come or change are colorized once they are completely written."""
 
-import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from watchfiles import watch
 
+from app.command_line.exits import ended_by_sigterm
 from app.command_line.tasks import Task
 
 _SETTLE_S = 0.3
@@ -29,7 +28,7 @@ def watched(folders: list[Path], tasks: Callable[[], list[Task]]) -> Iterator[li
     """
     tried: dict[Path, Stamp] = {}
     waits = True  # for the first look, when the folders are being watched already
-    with _ended_by_sigterm():
+    with ended_by_sigterm():
         changes = watch(
             *folders,
             watch_filter=None,
@@ -62,17 +61,3 @@ def _stamp(path: Path) -> Stamp | None:
     except OSError:
         return None
     return (status.st_mtime_ns, status.st_size) if status.st_size else None
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -1,9 +1,10 @@
 import json
+import os
 import shutil
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -11,6 +12,9 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
+from app.batch.places import Place
+from app.batch.run import places_for
+from app.batch.work import Job
 from app.command_line.main import command
 from tests.distributed.conftest import workers
 
@@ -57,18 +61,21 @@ class Tree:
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     folder = tmp_path_factory.mktemp("batch")
+    source = folder / "100% grey, #1?"
     photos: dict[str, Path] = {}
     for number in range(8):
         for sample, place in zip(SAMPLES, ("", "deep/", "deep/er/", "wide/"), strict=True):
             photos[f"{place}{number}.jpg"] = sample
     photos["0.png"] = SAMPLES[1]  # a JPEG, and another photo than 0.jpg
+    photos[os.fsdecode(b"wide/caf\xe9.jpg")] = SAMPLES[2]  # of a system that was not UTF-8
+    photos["x" * (255 - len(".jpg.png")) + ".jpg"] = SAMPLES[0]  # its result's is as long as can be
     for name, sample in photos.items():
-        (folder / "source" / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(sample, folder / "source" / name)
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(sample, source / name)
     for name, (data, _) in BROKEN.items():
-        (folder / "source" / name).write_bytes(data)
-    (folder / "source" / "notes.txt").write_text("no photo")
-    return Tree(folder / "source", folder / "target", photos)
+        (source / name).write_bytes(data)
+    (source / "notes.txt").write_text("no photo")
+    return Tree(source, folder / "in colour", photos)
 
 
 def test_a_worker_killed_while_it_works_loses_nothing_and_does_nothing_twice(
@@ -88,7 +95,7 @@ def test_a_worker_killed_while_it_works_loses_nothing_and_does_nothing_twice(
     psutil.wait_procs([busiest], timeout=10)
     assert not busiest.is_running()
     assert status == 1, said
-    assert "33 colorized, 3 failed, 0 there already" in said
+    assert "35 colorized, 3 failed, 0 there already" in said
     assert sorted(str(line["input"]) for line in report) == sorted([*tree.photos, *BROKEN])
     for line in report:
         failure = BROKEN.get(str(line["input"]))
@@ -115,8 +122,27 @@ def test_what_is_done_is_not_done_again(cluster: str, tree: Tree) -> None:
     status, said, report = tree.batch(cluster)
 
     assert status == 1
-    assert "3 colorized, 3 failed, 30 there already" in said
+    assert "3 colorized, 3 failed, 32 there already" in said
     assert {f"{line['input']}.png" for line in report if not line["problem"]} == missing
     after = {name: path.stat().st_mtime_ns for name, path in tree.outputs().items()}
     assert after.keys() == {f"{name}.png" for name in tree.photos}
     assert {name for name in after if after[name] != before.get(name)} == missing
+
+
+def test_a_target_that_takes_nothing_is_said_before_anything_is_done(
+    cluster: str, tree: Tree
+) -> None:
+    file = tree.target.parent / "file"
+    file.write_text("no folder")
+    status, said, _ = replace(tree, target=file).batch(cluster)
+    assert status == 2
+    assert "DST: [Errno 20] Not a directory" in said
+
+
+@pytest.mark.parametrize(("cpus", "places"), [(0.5, 8), (2, 2), (3, 0)])
+def test_a_worker_has_to_fit_on_one_machine(
+    cluster: str, tree: Tree, cpus: float, places: int
+) -> None:
+    from_, to = Place.of(str(tree.source)), Place.of(str(tree.target))
+    assert cluster
+    assert places_for(Job(from_, to, "png", {}, None, None, cpus, 0, 64)) == places

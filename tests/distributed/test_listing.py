@@ -1,17 +1,21 @@
 """What a job finds to do and where it writes: on disk, in an object store's memory, over HTTP."""
 
 import functools
+import os
 import sys
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from typer.testing import CliRunner
 
 from app.batch.listing import Parcel, Shard, parcels, shards
 from app.batch.places import Place
+from app.batch.report import Report
 from app.command_line.main import command
 
 PHOTOS = ["0.jpg", "a/1.JPEG", "a/b/2.png", "a/b/3.tif", "c/4.webp", "c/5.bmp", "d/e/f/6.tiff"]
@@ -25,6 +29,7 @@ def source(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(name.encode())
     (tmp_path / "source" / "a" / "back").symlink_to(tmp_path / "source")
+    os.mkfifo(tmp_path / "source" / "a" / "pipe.jpg")  # who reads it waits for ever
     return tmp_path / "source"
 
 
@@ -53,7 +58,8 @@ def test_each_photo_is_in_one_parcel_however_the_tree_is_divided(
 ) -> None:
     from_ = Place.of(str(source) if kind == "disk" else served)
     if kind == "http":
-        (source / "a" / "back").unlink()  # a server tells nothing of links
+        for name in ("back", "pipe.jpg"):  # a server does not tell what they are
+            (source / "a" / name).unlink()
     listed = found(from_, Place.of(str(tmp_path / "target")), enough)
     assert sorted(name for parcel in listed for name in parcel.names) == sorted(PHOTOS)
     assert all(len(parcel.names) <= 2 for parcel in listed)
@@ -79,6 +85,26 @@ def test_what_is_written_is_found_and_left_out(kind: str, source: Path, tmp_path
     assert [parcel.folder for parcel in after] == [parcel.folder for parcel in before]
 
 
+def test_a_store_that_takes_nothing_says_so_at_once(tmp_path: Path) -> None:
+    target = Place.of(f"memory://{tmp_path.name}")
+    with Report(target, "told"):
+        assert target.list("told")[1] == {"part-00000.jsonl": 0}
+
+
+def test_what_a_store_s_library_raises_is_told_as_of_the_storage() -> None:
+    class Locked(MemoryFileSystem):
+        def ls(self, *_: object, **__: object) -> None:
+            raise RuntimeError("no credentials")
+
+        cat_file = pipe_file = ls
+
+    fsspec.register_implementation("locked", Locked)
+    place = Place.of("locked://bucket")
+    for ask in (place.list, lambda name: place.read(name, 1), lambda name: place.write(name, b"")):
+        with pytest.raises(OSError, match="RuntimeError: no credentials"):
+            ask("photo.jpg")
+
+
 def test_leftovers_of_this_run_are_not_touched(source: Path, tmp_path: Path) -> None:
     to = Place.of(str(tmp_path / "target"), run="this")
     to.make("a")
@@ -99,7 +125,8 @@ def test_a_folder_that_is_gone_when_its_turn_comes_is_told_of(source: Path, tmp_
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (("nowhere", "target"), 2, "No such file or directory"),
+        (("nowhere", "target"), 2, "SRC: [Errno 2] No such file or directory"),
+        (("source/0.jpg", "target"), 2, "0.jpg is a file, not a folder"),
         (("source", "source/target"), 2, "must not lie in each other"),
         (("source", "nix://target"), 2, "Protocol not known: nix"),
         (("source", "target", "--vividness", "0.3", "--head", "regression"), 2, "vividness"),
