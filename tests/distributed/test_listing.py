@@ -92,7 +92,7 @@ def test_a_store_that_takes_nothing_says_so_at_once(tmp_path: Path) -> None:
 
 
 def test_what_a_store_s_library_raises_is_told_as_of_the_storage() -> None:
-    class Locked(MemoryFileSystem):
+    class Locked(MemoryFileSystem):  # type: ignore[misc]
         def ls(self, *_: object, **__: object) -> None:
             raise RuntimeError("no credentials")
 
