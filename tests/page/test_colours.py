@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import zipfile
 from pathlib import Path
 
@@ -59,6 +60,12 @@ def test_vividness_is_seen_at_once_and_then_exactly(page: Page) -> None:
     page.wait_for_selector(DONE)
     assert len(left) == len(held) - 1, "what is not wanted any more is broken off"
     expect(page.locator("#after img")).to_have_count(1)
+    slider.press("Home")
+    page.wait_for_selector(DONE)
+    known = page.locator("#after img").get_attribute("src")
+    page.get_by_role("radio", name="tv").check(force=True)
+    expect(page.locator("#working")).to_be_visible()
+    assert page.locator("#after img").get_attribute("src") == known, "meanwhile none livelier"
 
 
 def test_a_hint_colours_what_is_near_and_can_be_taken_back(page: Page) -> None:
@@ -93,18 +100,33 @@ def test_a_hint_colours_what_is_near_and_can_be_taken_back(page: Page) -> None:
     assert red.evaluate(at_once) == "true", "the next click, on the photo, is not waited for"
 
 
+def test_a_hint_at_the_very_edge_of_a_large_photo_stays_inside(page: Page) -> None:
+    large = io.BytesIO()
+    with Image.open(io.BytesIO(HOUSE)) as image:
+        image.resize((3451, 2350)).save(large, "JPEG")  # 1327.48 pixels wide where it is looked at
+    choose(page, house=large.getvalue())
+    page.wait_for_selector(DONE)
+    page.get_by_role("button", name="Place hints").click()
+    page.locator("#stage").press("Enter")  # in the middle
+    page.wait_for_selector(DONE)
+    page.locator(".marker").drag_to(page.locator("#stage"), target_position={"x": 880, "y": 300})
+    expect(page.locator("#hints li")).to_contain_text("3450, ")
+    page.wait_for_selector(DONE)
+    expect(page.locator("#notice")).to_be_hidden()
+
+
 def test_a_download_is_the_answer_of_the_api_for_the_file_itself(
     page: Page, http: httpx.Client, tmp_path: Path
 ) -> None:
     large = io.BytesIO()
     with Image.open(io.BytesIO(HOUSE)) as image:
         image.resize((2000, 1540)).save(large, "JPEG", quality=92)
-    data = large.getvalue()
-    choose(page, house=data)
+    data, name = large.getvalue(), 'an "old", grey house'
+    choose(page, **{name: data})
     page.wait_for_selector(DONE)
     expect(page.locator("#facts")).to_contain_text("2000 × 1540")
     # A smaller picture is sent while it is looked at whole.
-    expect(page.locator("#after img")).to_have_js_property("naturalWidth", 1248)
+    expect(page.locator("#after img")).to_have_js_property("naturalWidth", 1249)
     page.locator("#stage").press("+")
     for _ in range(5):
         page.get_by_role("button", name="Zoom in").click()
@@ -119,10 +141,15 @@ def test_a_download_is_the_answer_of_the_api_for_the_file_itself(
     with page.expect_download() as started:
         page.get_by_role("button", name="Download", exact=True).click()
     started.value.save_as(tmp_path / "house.png")
-    assert started.value.suggested_filename == "house.png"
+    assert started.value.suggested_filename == "an _old_, grey house.png"
     hint = {"x": 1000, "y": 770, "radius": 24, "color": "#6ea6dc"}
     wanted = {"vividness": 1, "postprocess": "tv", "hints": json.dumps([hint])}
     assert (tmp_path / "house.png").read_bytes() == answer(http, data, **wanted)
+    page.get_by_text("The same by command").click()
+    (tmp_path / f"{name}.jpg").write_bytes(data)
+    command = page.locator("#command").inner_text()
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)
+    assert (tmp_path / f"{name}.png").read_bytes() == (tmp_path / "house.png").read_bytes()
 
 
 def test_many_photos_are_coloured_a_few_at_once_and_saved_as_one_zip(

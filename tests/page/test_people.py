@@ -123,11 +123,22 @@ def test_what_is_wrong_is_said_in_words(page: Page, data: bytes, title: str) -> 
     expect(page.get_by_role("heading", name="Give grey photos colour")).to_be_visible()
 
 
-def test_a_pasted_photo_that_only_the_service_can_read_is_seen_too(page: Page) -> None:
-    bring(page, "paste", "scan.tif", encoded(small("L"), "TIFF"))
+@pytest.mark.parametrize("kind", ["TIFF", "WEBP"])
+def test_a_pasted_photo_that_only_the_service_reads_is_seen_too(page: Page, kind: str) -> None:
+    """Browsers know no TIFF, and leave a WebP as it lies."""
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    bring(page, "paste", "scan", encoded(small("L", (1500, 1000)), kind, exif=turned))
     page.wait_for_selector(DONE)
-    expect(page.locator("#facts")).to_contain_text("120 × 80")
-    expect(page.get_by_role("img", name="scan.tif, as it was")).to_be_visible()
+    expect(page.locator("#facts")).to_contain_text("1000 × 1500")
+    before = page.get_by_role("img", name="scan, as it was")
+    expect(before).to_have_js_property("naturalWidth", 895)
+    page.get_by_role("radio", name="tv").check(force=True)
+    expect(page.locator("#after img")).to_have_js_property("naturalWidth", 895)
+    for _ in range(5):
+        page.get_by_role("button", name="Zoom in").click()
+    expect(page.locator("#after img")).to_have_js_property("naturalWidth", 1000)
+    expect(before).to_have_js_property("naturalWidth", 895)
 
 
 def test_on_a_phone_in_dark_mode(open_page: Open, chromium: tuple[Playwright, Browser]) -> None:

@@ -66,7 +66,9 @@ export class Photo {
       const share = (vividness - below.vividness) / (above.vividness - below.vividness);
       return [[below, 1], [above, share]];
     }
-    const one = below ?? above ?? this.results.at(-1);
+    // Of other options, the latest that is as vivid: those of the slider's ends were not looked at.
+    const one = below ?? above
+      ?? this.results.findLast((r) => r.vividness === vividness) ?? this.results.at(-1);
     return one ? [[one, 1]] : [];
   }
 

@@ -3,7 +3,7 @@
 import { Lanes } from './lanes.js';
 import { checkBytes, checkPixels } from './limits.js';
 import { fields, key } from './options.js';
-import { grey, prepare, thumbnail } from './preview.js';
+import { prepare, recovered, thumbnail } from './preview.js';
 import { inWords } from './problem.js';
 import { colorize, read } from './service.js';
 
@@ -81,6 +81,7 @@ export class Colouring {
         photo,
         await this.ask(photo, structuredClone(photo.options), signal, told),
       );
+      signal.throwIfAborted();
       album.changed(photo, { working: false, more: {} });
     } catch (error) {
       if (!signal.aborted) {
@@ -129,7 +130,9 @@ export class Colouring {
       const sent = fields(photo.options, photo.sent.format);
       const { blob } = await colorize(photo.file, photo.name, sent, { signal });
       URL.revokeObjectURL(photo.detail?.url ?? '');
-      photo.original ??= URL.createObjectURL(photo.file);
+      if (photo.sent.seen) {
+        photo.original ??= URL.createObjectURL(photo.file);
+      }
       this.album.changed(photo, { detail: { url: URL.createObjectURL(blob), of } });
     } catch {
       // What is shown stays; a download tells what is wrong.
@@ -151,8 +154,10 @@ export class Colouring {
       checkPixels(sent, this.limits);
     }
     if (sent.seen) {
+      const small = await thumbnail(sent.blob);
+      signal.throwIfAborted();
       photo.before = URL.createObjectURL(sent.blob);
-      photo.thumbnail = URL.createObjectURL(await thumbnail(sent.blob));
+      photo.thumbnail = URL.createObjectURL(small);
     }
     const { width = 0, height = 0 } = sent;
     this.album.changed(photo, { sent, width, height });
@@ -161,17 +166,14 @@ export class Colouring {
   /** What only an answer shows: its small picture, and the photo that the browser cannot read. */
   async complete(photo, result) {
     photo.keep(result);
-    const small = URL.createObjectURL(await thumbnail(result.blob));
-    if (photo.thumbnail) {
-      URL.revokeObjectURL(photo.thumbnail);
-    }
-    photo.thumbnail = small;
-    if (!photo.before) {
-      const image = await loaded(result.url);
-      photo.before = URL.createObjectURL(await grey(result.blob));
-      photo.width = image.naturalWidth;
-      photo.height = image.naturalHeight;
-    }
+    const small = await thumbnail(result.blob);
+    const sent = photo.before ? photo.sent : await recovered(result.blob);
+    photo.leaving.signal.throwIfAborted();
+    URL.revokeObjectURL(photo.thumbnail ?? '');
+    photo.thumbnail = URL.createObjectURL(small);
+    photo.before ??= URL.createObjectURL(sent.blob);
+    const { width, height } = sent;
+    Object.assign(photo, { sent, width, height });
   }
 
   /** @returns {Promise<import('./album.js').Result>} */

@@ -41,13 +41,16 @@ export function fields(options, format, scale = 1) {
 
 const rounded = (value) => Math.round(value * 10) / 10;
 
-/** The command that does to the file what the page does. */
-export function command(name, options, format, root) {
+/** The command that does to the file what the page does; the key, if any, is left to be put in. */
+export function command(name, options, format, root, keyed) {
   const { hints, ...rest } = fields(options, format);
   const query = new URLSearchParams(rest);
   const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+  // To curl, a comma begins another file's name, a semicolon its type.
+  const file = /[,;"\\]/.test(name) ? `"${name.replaceAll(/["\\]/g, '\\$&')}"` : name;
   const parts = [
-    `curl -F ${quoted(`file=@${name}`)}`,
+    `curl -F ${quoted(`file=@${file}`)}`,
+    ...(keyed ? ["  -H 'X-API-Key: KEY'"] : []),
     ...(hints ? [`  -F ${quoted(`hints=${hints}`)}`] : []),
     `  ${quoted(`${root}?${query}`)}`,
     `  -o ${quoted(stem(name) + EXTENSIONS[format])}`,

@@ -1,5 +1,6 @@
 /** The options of the photo that is looked at. */
 
+import { key } from './key.js';
 import { command, defaults } from './options.js';
 import { address, read } from './service.js';
 
@@ -86,6 +87,8 @@ export class Panel {
     const many = this.album.photos.length > 1;
     $('all-row').hidden = !many;
     $('download-all').hidden = !many;
-    $('command').textContent = command(photo.name, options, $('format').value, address('colorize'));
+    $('command').textContent = command(
+      photo.name, options, $('format').value, address('colorize'), Boolean(key()),
+    );
   }
 }

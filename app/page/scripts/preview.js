@@ -15,7 +15,7 @@ const SIGNATURES = {
  * @typedef {object} Sent
  * @property {Blob} blob what is sent: the file itself, or a smaller picture of it
  * @property {number} scale of it to the photo
- * @property {boolean} seen whether the browser can show the photo
+ * @property {boolean} seen whether the browser shows the photo, and upright
  * @property {string} format that its answers are asked for in
  * @property {number} [width] of the photo, upright
  * @property {number} [height]
@@ -61,10 +61,18 @@ export async function thumbnail(blob) {
   }
 }
 
-/** The grey of a picture: each pixel's luminance (IEC 61966-2-1), which its colours left alone. */
-export async function grey(blob) {
-  const bitmap = await createImageBitmap(blob);
-  const { canvas, context } = canvasOf(bitmap, 1);
+/**
+ * What is sent, from now on, of a photo that only its answer shows: the answer's grey, which is each
+ * pixel's luminance (IEC 61966-2-1), for its colours left that alone.
+ *
+ * @param {Blob} answer
+ * @returns {Promise<Sent>}
+ */
+export async function recovered(answer) {
+  const bitmap = await createImageBitmap(answer);
+  const { width, height } = bitmap;
+  const scale = Math.min(Math.sqrt(MOST_PIXELS / (width * height)), 1);
+  const { canvas, context } = canvasOf(bitmap, scale);
   bitmap.close();
   const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
   const { data } = pixels;
@@ -77,13 +85,15 @@ export async function grey(blob) {
     data.fill(255 * (y <= 0.0031308 ? 12.92 * y : 1.055 * y ** (1 / 2.4) - 0.055), i, i + 3);
   }
   context.putImageData(pixels, 0, 0);
-  return encoded(canvas, 'png');
+  return { blob: await encoded(canvas, 'png'), scale, seen: false, format: 'png', width, height };
 }
 
 async function kindOf(file) {
-  const head = new Uint8Array(await file.slice(0, 12).arrayBuffer());
+  const head = new Uint8Array(await file.slice(0, 21).arrayBuffer());
   const found = Object.entries(SIGNATURES).find(([, bytes]) => bytes.every((b, i) => head[i] === b));
-  return found?.[0];
+  // By EXIF the service turns a WebP upright; browsers leave it as it lies. (RFC 9649, section 2.7)
+  const turned = found?.[0] === 'webp' && head[15] === 0x58 && head[20] & 0x08;
+  return turned ? undefined : found?.[0];
 }
 
 function transparent(bitmap) {
@@ -104,8 +114,9 @@ function drawn(bitmap, scale, format) {
 
 function canvasOf(bitmap, scale) {
   const canvas = document.createElement('canvas');
-  canvas.width = Math.max(Math.round(bitmap.width * scale), 1);
-  canvas.height = Math.max(Math.round(bitmap.height * scale), 1);
+  // Rounded up: a place inside of the picture, scaled, is inside of it.
+  canvas.width = Math.ceil(bitmap.width * scale);
+  canvas.height = Math.ceil(bitmap.height * scale);
   const context = canvas.getContext('2d', { willReadFrequently: scale === 1 });
   context.imageSmoothingQuality = 'high';
   context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
