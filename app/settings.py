@@ -4,7 +4,14 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.access.keys import check_key
@@ -30,7 +37,8 @@ def _usable(key: SecretStr) -> SecretStr:
 
 Listed = Annotated[tuple[Item, ...], NoDecode, BeforeValidator(_split)]
 ApiKey = Annotated[SecretStr, AfterValidator(_usable)]
-Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/*\s]+)$")]
+# In small letters, as browsers send them.
+Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[^/*\s]+)$", to_lower=True)]
 HostName = Annotated[str, Field(pattern=r"^(\*|(\*\.)?[^*/:\s]+|\[[0-9a-fA-F:.]+\])$")]
 RootPath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)+$")]
 Positive = Annotated[int, Field(ge=1)]

@@ -34,7 +34,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, key_file: Path) -> Iterato
         server = start(
             api_keys=f"{KEY}, {OTHER}",
             api_keys_file=key_file,
-            cors_origins=PAGE,
+            cors_origins=PAGE.replace("page", "Page"),
             trusted_hosts="127.0.0.1,photos.test,*.photos.test",
             root_path="/colour",
             forwarded_allow_ips="127.0.0.1",
