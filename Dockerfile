@@ -7,8 +7,8 @@ ARG BASE_IMAGE=python:3.12-slim-bookworm
 
 # The dependencies, as locked: a layer that stays the same from one version to the next.
 FROM ${BASE_IMAGE} AS dependencies
-# The lock file under requirements/ to install: runtime (CPU), gpu (with the CUDA libraries)
-# or otel (CPU, with OpenTelemetry).
+# The lock file under requirements/ to install: runtime (CPU), gpu (with the CUDA libraries),
+# otel (CPU, with OpenTelemetry) or ray (CPU, with Ray).
 ARG EXTRAS=""
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 COPY requirements/${EXTRAS:-runtime}.lock /src/requirements.lock
