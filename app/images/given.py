@@ -1,5 +1,7 @@
 """Photos that are in memory already, as Pillow images or arrays, in and out."""
 
+from threading import Lock
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,9 @@ from app.images.pixels import foreign_profile, image_pixels
 
 _NOT_TAKEN = ("F", "LAB", "HSV", "I;16N")
 _SIXTEEN_BITS = 65_535
+_LOADING = [Lock() for _ in range(61)]
+"""One for each image, or nearly: Pillow reads a file, and EXIF, when they are first asked for, and
+several threads may ask at once for those of one image."""
 
 
 def image_header(image: Image.Image) -> Header:
@@ -38,11 +43,12 @@ def read_image(image: Image.Image) -> Photo:
         UnsupportedSamples: mode I with values outside 0..65535, or pixels that cannot be converted.
     """
     try:
-        profile = foreign_profile(image)
-        if image.mode == "I":
-            image = _sixteen_bits(image)
-        pixels = image_pixels(image, profile)
-        orientation = exif_orientation(image)  # Pillow has turned a TIFF by now, and says so
+        with _LOADING[id(image) // 16 % len(_LOADING)]:
+            profile = foreign_profile(image)
+            if image.mode == "I":
+                image = _sixteen_bits(image)
+            pixels = image_pixels(image, profile)
+            orientation = exif_orientation(image)  # Pillow has turned a TIFF by now, and says so
     except PIL_ERRORS as error:
         raise DamagedPhoto(f"Pillow cannot load the image: {error}") from error
     depth: Depth = np.uint16 if image.mode.startswith("I;16") else np.uint8
@@ -74,7 +80,8 @@ def array_header(array: NDArray[np.generic]) -> Header:
         UnsupportedSamples: not uint8 or uint16, or not [H, W], [H, W, 1], [H, W, 3] or [H, W, 4].
     """
     channels = 1 if array.ndim == 2 else array.shape[2] if array.ndim == 3 else 0
-    if array.dtype not in (np.uint8, np.uint16) or channels not in (1, 3, 4) or array.size == 0:
+    kind = array.dtype.type  # whatever its byte order
+    if kind not in (np.uint8, np.uint16) or channels not in (1, 3, 4) or array.size == 0:
         raise UnsupportedSamples(
             f"An array of {array.dtype} {list(array.shape)} is not taken: it must be uint8 or"
             " uint16, and [H, W], [H, W, 1], [H, W, 3] (RGB) or [H, W, 4] (RGBA)."

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from app.errors import invalid_options
+from app.memory import return_freed
+from app.models import LoadedModel
 from app.service import Service
 from app.settings import Settings
 
@@ -54,38 +56,66 @@ class Background:
         Raises:
             ModelStoreError: it is missing, damaged, or cannot run here.
         """
-        self.service = Service(settings)
-        self.model = self.service.models.load_default()
+        service = Service(settings)
+        self._parts: tuple[Service, LoadedModel] | None = service, service.models.load_default()
+        self._process = os.getpid()
         self._closing = threading.Lock()
-        self._closed = False
         # asyncio's own loop: the stages rely on being cancelled once.
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="loop", daemon=True)
         self._thread.start()
 
+    @property
+    def service(self) -> Service:
+        """Its parts.
+
+        Raises:
+            RuntimeError: it is closed, or was made before this process was forked.
+        """
+        return self._open()[0]
+
+    @property
+    def model(self) -> LoadedModel:
+        """The model that colorizes; errors as those of `service`."""
+        return self._open()[1]
+
     def start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
         """Run a coroutine on the loop; cancelling the future cancels it.
 
         Raises:
-            RuntimeError: it is closed.
+            RuntimeError: as `service`.
         """
         with self._closing:
-            if self._closed:
+            try:
+                self._open()
+            except RuntimeError:
                 work.close()
-                raise RuntimeError("this Colorizer is closed")
+                raise
             return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def close(self) -> None:
-        """Cancel what runs and end the threads; harmless when that is done."""
+        """Cancel what runs, end the threads and free the memory; harmless when that is done."""
         with self._closing:
-            if self._closed:
+            if self._parts is None or self._process != os.getpid():
                 return
-            self._closed = True
+            (service, _), self._parts = self._parts, None
         asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-        self.service.pipeline.close()
+        service.pipeline.close()
+        del service
+        return_freed()
+
+    def _open(self) -> tuple[Service, LoadedModel]:
+        if self._process != os.getpid():
+            raise RuntimeError(
+                "this Colorizer was made before the process was forked, and its threads are not"
+                " here. Make one in each process"
+            )
+        if self._parts is None:
+            raise RuntimeError("this Colorizer is closed")
+        return self._parts
 
 
 async def _cancel_all() -> None:

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, TypeVar, Unpack, cast, overload
@@ -16,16 +17,18 @@ from app.library.background import Background, local_settings
 from app.library.files import SUFFIXES, beside, format_of
 from app.library.flow import Done, Flow, Given
 from app.library.options import ColourOptions, order_for
+from app.names import unique_name
 
 P = TypeVar("P", bytes, Path, Image.Image, NDArray[np.uint8], NDArray[np.uint16])
-Output = Path | Callable[[Path], Path]
+Output = str | Path | Callable[[Path], Path]
 
 
 class Colorizer:
     """A model in this process, and the threads that photos go through; made once, used often.
 
     All methods may be called from several threads at once: their photos share batches. Close it,
-    or use it as a context manager, to have its threads and memory back.
+    or use it as a context manager, to have its threads and memory back. A process that was forked
+    needs one of its own.
 
         >>> with Colorizer() as colorizer:
         ...     png = colorizer.colorize(Path("photo.jpg").read_bytes(), vividness=0.8)
@@ -75,23 +78,17 @@ class Colorizer:
                 cache_mb=cache_mb,
             )
         )
-
-    @property
-    def model_version(self) -> int:
+        loaded = self.background.model
+        self.model_version: int = loaded.version
         """Number of the version that colorizes."""
-        return self.background.model.version
-
-    @property
-    def engine(self) -> str:
+        self.engine: str = f"{loaded.engine.name} on {loaded.engine.device}"
         """What runs it and where, such as "ncnn on CPU (8 threads)"."""
-        engine = self.background.model.engine
-        return f"{engine.name} on {engine.device}"
 
     def colorize(
         self,
         photo: P,
         *,
-        output: Path | None = None,
+        output: str | Path | None = None,
         format: Format | None = None,
         **options: Unpack[ColourOptions],
     ) -> P:
@@ -119,9 +116,12 @@ class Colorizer:
             DamagedPhoto, UnsupportedFormat, UnsupportedSamples, TooManyPixels: by what is wrong.
             PhotoTimeout, EngineFailed: see there.
             OSError: the file cannot be read or written.
+            TypeError: the photo is of another kind, or `output` is given and it is no path.
+            RuntimeError: this is closed, or was made before this process was forked.
         """
-        flow = self._flow(format or format_of(output), options)
-        future = self.background.start(flow.colorize(cast(Given, photo), output))
+        place = None if output is None else Path(output)
+        flow = self._flow(format or format_of(place), options)
+        future = self.background.start(flow.colorize(cast(Given, photo), place))
         try:
             done = future.result()
         except BaseException:
@@ -170,7 +170,8 @@ class Colorizer:
         Args:
             photos: any iterable of what `colorize` takes.
             output: for paths: the folder of the results, or what gives a result's path for a
-                photo's; by default beside each photo.
+                photo's; by default beside each photo, as where the folder is the photo's own.
+                Photos of one name, such as a.jpg and a.tif, become a.png and a-2.png.
             format: as for `colorize`; by default png.
             errors: "raise" ends the iteration with the first error, "return" gives it in the place
                 of the result and goes on.
@@ -181,8 +182,7 @@ class Colorizer:
         """
         encoding = format or "png"
         flow = self._flow(encoding, options)
-        places = ((photo, _place(photo, output, encoding)) for photo in photos)
-        return self._many(flow, places, errors)
+        return self._many(flow, _places(photos, output, encoding), errors)
 
     def outcomes(
         self,
@@ -218,7 +218,7 @@ class Colorizer:
     ) -> Iterator[P | Exception]:
         for outcome in self._running(flow, places):
             if isinstance(outcome, Exception):
-                if errors == "raise":
+                if errors != "return":
                     raise outcome
                 yield outcome
             else:
@@ -249,7 +249,8 @@ class Colorizer:
             for future in running:
                 future.cancel()
             if running:
-                start(flow.end())
+                with suppress(RuntimeError):  # closed meanwhile, with all that it held
+                    start(flow.end())
 
     @property
     def _window(self) -> int:
@@ -257,10 +258,19 @@ class Colorizer:
         return 4 * sum(engine.max_batch for engine in self.background.model.engines)
 
 
-def _place(photo: Given, output: Output | None, encoding: Format) -> Path | None:
-    if output is None or not isinstance(photo, Path):
-        return None
-    if callable(output):
-        return output(photo)
-    inside = output / f"{photo.stem}{SUFFIXES[encoding]}"
-    return beside(photo, encoding) if inside == photo else inside
+def _places(
+    photos: Iterable[P], output: Output | None, encoding: Format
+) -> Iterator[tuple[P, Path | None]]:
+    """Photos with the paths of their results, of which no two are the same."""
+    suffix = SUFFIXES[encoding]
+    taken: dict[str, int] = {}
+    for photo in photos:
+        if not isinstance(photo, Path):
+            yield photo, None if output is None else Path()  # which `Flow` refuses
+        elif callable(output):
+            yield photo, output(photo)
+        else:
+            place = beside(photo, encoding)
+            if output is not None and Path(output) != photo.parent:
+                place = Path(output) / f"{photo.stem}{suffix}"
+            yield photo, Path(unique_name(str(place).removesuffix(suffix), suffix, taken))

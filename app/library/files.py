@@ -1,6 +1,7 @@
 """Result files: how they are named, and how they are written whole or not at all."""
 
 import os
+import secrets
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,14 +14,28 @@ _FORMATS: dict[str, "Format"] = {
     ".jpg": "jpeg",
     ".jpeg": "jpeg",
     ".jpe": "jpeg",
+    ".jfif": "jpeg",
     ".webp": "webp",
 }
 SUFFIXES: dict["Format", str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
+_NOT_MADE = frozenset((".tif", ".tiff", ".bmp", ".dib", ".gif", ".avif", ".heic", ".jxl", ".jp2"))
 
 
 def format_of(output: Path | None) -> "Format":
-    """The encoding that a file's name asks for: by its suffix, png where that says nothing."""
-    return _FORMATS.get(output.suffix.lower(), "png") if output else "png"
+    """The encoding that a file's name asks for: by its suffix, png where that says nothing.
+
+    Raises:
+        InvalidOptions: it asks for one that is not made.
+    """
+    suffix = output.suffix.lower() if output else ""
+    if suffix in _NOT_MADE:
+        from app.errors import InvalidOptions
+
+        raise InvalidOptions(
+            f"Results are PNG, JPEG or WebP files, not {suffix}. Name it .png, .jpg or .webp, or"
+            " choose the format."
+        )
+    return _FORMATS.get(suffix, "png")
 
 
 def beside(photo: Path, encoding: "Format") -> Path:
@@ -31,16 +46,23 @@ def beside(photo: Path, encoding: "Format") -> Path:
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file under a hidden name and rename it, so that it is complete or not there.
 
-    What a killed run left of the same file is removed. Folders are made.
+    Folders are made. A device or a pipe is written to as it is.
 
     Raises:
         OSError: it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    hidden = path.with_name(f".{path.name}.{os.getpid()}.part")
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
+    # Without the file's own name, which may be as long as names can be.
+    hidden = path.with_name(f".{secrets.token_hex(8)}.{os.getpid()}.part")
     try:
         hidden.write_bytes(data)
         hidden.replace(path)
+    except OSError as error:
+        hidden.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
     except BaseException:
         hidden.unlink(missing_ok=True)
         raise

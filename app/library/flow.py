@@ -56,8 +56,10 @@ class Flow:
         Raises:
             ServiceError: what is wrong with the photo.
             OSError: its file cannot be read, or the result's not written.
-            TypeError: it is none of these kinds.
+            TypeError: it is none of these kinds, or not a path though there is an output.
         """
+        if output is not None and not isinstance(photo, Path):
+            raise TypeError(f"output is for photos given as a Path, not {type(photo).__name__}")
         if isinstance(photo, bytes):
             colored = await self._encoded(photo)
             return self._hold(colored.data, _seconds(colored), colored.share)
@@ -82,7 +84,8 @@ class Flow:
                 header, lambda: read_array(photo), order, ticket
             )
             return self._hold(pixels, None, share)
-        raise TypeError(f"a photo is bytes, a Path, a Pillow image or an array, not {type(photo)}")
+        kind = type(photo).__name__
+        raise TypeError(f"a photo is bytes, a Path, a Pillow image or an array, not {kind}")
 
     async def release(self, done: Done) -> None:
         """The caller has the result: it counts as the caller's memory."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from pydantic import ValidationError
 
-from app.errors import invalid_options
+from app.errors import InvalidOptions, invalid_options
 from app.options import Head, Options
 from app.pipeline import Order
 
@@ -38,11 +38,17 @@ def order_for(model: "LoadedModel", encoding: "Format", options: ColourOptions) 
     Raises:
         InvalidOptions: an option is unknown or out of range.
     """
+    unknown = options.keys() - ColourOptions.__annotations__.keys()
+    if unknown:
+        raise InvalidOptions(
+            f"There is no option {min(unknown)!r}. Options are"
+            f" {', '.join(ColourOptions.__annotations__)}."
+        )
     given: dict[str, Any] = {k: v for k, v in options.items() if v is not None}
     if "hints" in given and not isinstance(given["hints"], str):
         given["hints"] = tuple(given["hints"])
     try:
-        chosen = Options.model_validate(given)
+        chosen = Options.model_validate(given | {"format": encoding})
     except ValidationError as error:
         raise invalid_options(error.errors()) from error
     vividness = chosen.asked_vividness

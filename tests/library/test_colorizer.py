@@ -1,8 +1,11 @@
 """The library: every kind of photo in and out, as the service does it."""
 
+import gc
+import os
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -68,10 +71,19 @@ def test_a_path_becomes_a_file(colorizer: Colorizer, tmp_path: Path) -> None:
     beside = colorizer.colorize(photo)
     assert beside == tmp_path / "cat-colour.png"
     assert beside.read_bytes() == colorizer.colorize(CAT.read_bytes())
-    named = colorizer.colorize(photo, output=tmp_path / "new" / "cat.webp")
+    long = f"{'n' * 250}.webp"  # as long as names can be
+    named = colorizer.colorize(photo, output=str(tmp_path / "new" / long))
     assert Image.open(named).format == "WEBP"
     names = {path.name for path in tmp_path.rglob("*")}
-    assert names == {"cat.jpg", "cat-colour.png", "new", "cat.webp"}, "nothing else is left"
+    assert names == {"cat.jpg", "cat-colour.png", "new", long}, "nothing else is left"
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    colour_sample().save(photo)  # small: the result must fit into the pipe
+    colorizer.colorize(photo, output=pipe)
+    assert pipe.is_fifo(), "it is written to, not replaced"
+    assert os.read(reading, 4) == b"\x89PNG"
+    os.close(reading)
 
 
 def grey_sample() -> NDArray[np.uint8]:
@@ -115,7 +127,7 @@ def test_an_array_keeps_its_depth_and_alpha(colorizer: Colorizer, channels: int)
     grey = grey_sample()[:120, :160]
     given = grey if channels == 0 else np.dstack([grey] * channels)
     narrow = colorizer.colorize(given)
-    wide = colorizer.colorize(given.astype(np.uint16) * np.uint16(257))
+    wide = colorizer.colorize(given.astype(">u2") * np.uint16(257))
     assert [narrow.dtype.name, wide.dtype.name] == ["uint8", "uint16"]
     assert narrow.shape == wide.shape == (120, 160, 4 if channels == 4 else 3)
     if channels == 4:
@@ -164,10 +176,22 @@ def test_errors_of_many_are_raised_or_returned(colorizer: Colorizer) -> None:
 
 
 def test_many_files_go_into_a_folder(colorizer: Colorizer, tmp_path: Path) -> None:
-    photos = [CAT, CAT.with_name("missing.jpg")]
-    done, missing = colorizer.colorize_many(photos, output=tmp_path / "out", errors="return")
-    assert done == tmp_path / "out" / "cat.png"
+    photos = [CAT, CAT.with_name("missing.jpg"), SAMPLES / "colour" / "cat.jpg"]
+    done, missing, other = colorizer.colorize_many(photos, output=tmp_path, errors="return")
+    assert (done, other) == (tmp_path / "cat.png", tmp_path / "cat-2.png")
     assert isinstance(missing, FileNotFoundError)
+    (tmp_path / "cat.jpg").write_bytes(CAT.read_bytes())
+    given = [tmp_path / "cat.jpg", tmp_path / "cat.png"]  # their own folder: none is overwritten
+    assert [path.name for path in colorizer.colorize_many(given, output=str(tmp_path))] == [
+        "cat-colour.png",
+        "cat-colour-2.png",
+    ]
+
+
+def test_threads_may_share_an_image_that_is_not_loaded_yet(colorizer: Colorizer) -> None:
+    with Image.open(SAMPLES / "grey" / "forest-stream.jpg") as image:
+        first, *others = colorizer.colorize_many([image] * 8)
+    assert all(other.tobytes() == first.tobytes() for other in others)
 
 
 def test_what_cannot_be_colorized_is_refused(colorizer: Colorizer) -> None:
@@ -179,6 +203,14 @@ def test_what_cannot_be_colorized_is_refused(colorizer: Colorizer) -> None:
         colorizer.colorize(Image.new("F", (4, 4)))
     with pytest.raises(InvalidOptions, match="vividness"):
         colorizer.colorize(b"", vividness=2)
+    with pytest.raises(InvalidOptions, match="'model'"):
+        colorizer.colorize(b"", model="2")  # type: ignore[call-arg]
+    with pytest.raises(InvalidOptions, match="'jpeg'"):
+        colorizer.colorize(b"", format="jpg")  # type: ignore[arg-type]
+    with pytest.raises(InvalidOptions, match=r"not \.tif"):
+        colorizer.colorize(CAT, output=Path("cat.tif"))
+    with pytest.raises(TypeError, match="output"):
+        colorizer.colorize(b"", output=Path("cat.png"))
     with pytest.raises(InvalidOptions, match="transparency"):
         colorizer.colorize(encoded(Image.new("LA", (4, 4)), "PNG"), format="jpeg")
     with pytest.raises(ModelNotFound):
@@ -201,28 +233,46 @@ def test_threads_share_it(colorizer: Colorizer) -> None:
 
 
 NEVER_CLOSED = """
+import os
 import sys
 import numpy as np
 import chromaserve
 from chromaserve import Client
 Client("http://127.0.0.1:9")
 print(*{"cv2", "ncnn", "tensorflow", "scipy"} & sys.modules.keys())
-results = chromaserve.Colorizer().colorize_many(np.zeros((8, 8), np.uint8) for _ in range(99))
-print(next(results).shape)
+colorizer = chromaserve.Colorizer()
+results = colorizer.colorize_many(np.zeros((8, 8), np.uint8) for _ in range(99))
+print(next(results).shape, flush=True)
+if os.fork() == 0:
+    try:
+        colorizer.colorize(b"")
+    except RuntimeError as error:
+        print(error, flush=True)
+    colorizer.close()
+    os._exit(0)
+os.wait()
 """
 
 
-def test_a_program_that_closes_nothing_ends_and_a_client_alone_is_light() -> None:
+def test_programs_that_close_nothing_or_fork_end_and_a_client_alone_is_light() -> None:
     done = subprocess.run(
         [sys.executable, "-c", NEVER_CLOSED], capture_output=True, text=True, timeout=100
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "\n(8, 8, 3)\n", "")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("\n(8, 8, 3)\nthis Colorizer was made before")
 
 
-def test_a_closed_one_says_so(model_root: Path) -> None:
+def test_a_closed_one_says_so_and_holds_no_model(model_root: Path) -> None:
     colorizer = Colorizer(model_root=model_root)
+    engine = weakref.ref(colorizer.background.model.engine)
+    results = colorizer.colorize_many([CAT.read_bytes()] * 3)
+    next(results)
+    colorizer.close()
+    colorizer.close()
     assert colorizer.model_version >= 1
-    colorizer.close()
-    colorizer.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        next(results)
     with pytest.raises(RuntimeError, match="closed"):
         colorizer.colorize(CAT.read_bytes())
+    gc.collect()
+    assert engine() is None
