@@ -164,9 +164,12 @@ class AsyncClient:
 
         async def once() -> dict[str, Any]:
             response = await self._http.get("models")
-            if not response.is_success:
+            try:
+                told = response.json() if response.is_success else None
+            except ValueError:
+                told = None
+            if not isinstance(told, dict):
                 raise problem_of(response)
-            told: dict[str, Any] = response.json()
             return told
 
         return await self._until_done(once, Attempts(self._retries))

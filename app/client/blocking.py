@@ -3,23 +3,22 @@
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import suppress
 from itertools import islice
 from threading import Lock
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 import httpx
-from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from app.client.answers import Colorized, Result, ServiceInfo
 from app.client.asynchronous import AsyncClient
-from app.client.batch import Batch, Limits, UniqueNames, batches
+from app.client.batch import Batch, Limits, Numbered, UniqueNames, batches
 from app.client.exchange import TIMEOUT
 from app.client.photos import Options, Photo, PhotoOptions
 from app.client.retrying import Retries
+from app.loop_thread import LoopThread
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -47,9 +46,8 @@ class Client:
         self._client = AsyncClient(
             url, api_key=api_key, timeout=timeout, retries=retries, verify=verify
         )
-        self._stack = ExitStack()
         self._lock = Lock()
-        self._portal: BlockingPortal | None = None
+        self._loop: LoopThread | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -64,11 +62,12 @@ class Client:
 
     def close(self) -> None:
         """Close the connections and end the thread."""
-        with self._lock, self._stack:
-            if self._portal:
-                self._portal.call(self._client.aclose)
-                self._portal.call(self._portal.stop, True)
-            self._portal = None
+        with self._lock:
+            if self._loop is None:
+                self._loop = LoopThread("Client")  # so that it says that it is closed
+            with suppress(RuntimeError):  # it is already, or is another process's
+                self._loop.start(self._client.aclose()).result()
+            self._loop.close()
 
     def colorize(self, photo: Photo, **options: Unpack[PhotoOptions]) -> Result:
         """Colorize one photo: `AsyncClient.colorize`, whose arguments and errors are these."""
@@ -93,14 +92,14 @@ class Client:
         try:
             while True:
                 for numbered in islice(waiting, limits.requests - len(running)):
-                    running.append(self._run(self._client.begin, numbered, options, limits))
+                    running.append(self._begun(numbered, options, limits))
                 if not running:
                     return
                 while (each := self._wait(running[0].next)) is not None:
                     yield names.told_apart(each)
                 running.popleft()
         finally:
-            if self._portal:  # else nothing runs any more
+            with suppress(RuntimeError):  # closed meanwhile: nothing runs any more
                 for batch in running:
                     self._wait(batch.cancel)
 
@@ -120,19 +119,22 @@ class Client:
         """Wait until photos are taken: `AsyncClient.wait_ready`, which raises TimeoutError."""
         return self._wait(lambda: self._client.wait_ready(timeout))
 
+    def _begun(self, photos: list[Numbered], options: Options, limits: Limits) -> Batch:
+        async def begin() -> Batch:
+            return self._client.begin(photos, options, limits)
+
+        return self._wait(begin)
+
     def _wait(self, call: Callable[[], Awaitable[T]]) -> T:
-        future = self._started().start_task_soon(call)
+        async def waited() -> T:
+            return await call()
+
+        with self._lock:
+            if self._loop is None:
+                self._loop = LoopThread("Client")
+        future = self._loop.start(waited())
         try:
             return future.result()
         except BaseException:  # the caller may be interrupted
             future.cancel()
             raise
-
-    def _run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._started().call(lambda: call(*args, **kwargs))
-
-    def _started(self) -> BlockingPortal:
-        with self._lock:
-            if self._portal is None:
-                self._portal = self._stack.enter_context(start_blocking_portal("asyncio"))
-            return self._portal

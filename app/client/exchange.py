@@ -50,7 +50,7 @@ async def answer(
     """Send photos to be colorized; the answer's body is there to be read.
 
     Raises:
-        ProblemError: the answer is an error.
+        ProblemError: the answer is an error, or not of the accepted type: no service's.
         httpx.TransportError: there is none.
     """
     async with http.stream(
@@ -58,13 +58,19 @@ async def answer(
         "colorize",
         params=parameters(options),
         data=fields(options),
-        files=[("file", named) for named in files],
+        files=[("file", (_sendable(name), content)) for name, content in files],
         headers={"Accept": accept},
     ) as response:
-        if not response.is_success:
+        media_type = response.headers.get("content-type", "")
+        if not response.is_success or not media_type.startswith(accept.rstrip("*")):
             await response.aread()
             raise problem_of(response)
         yield response
+
+
+def _sendable(name: str) -> str:
+    """A file name in UTF-8; those of a disk may have any bytes."""
+    return name.encode("utf-8", "replace").decode("utf-8")
 
 
 def may_pass(error: Exception) -> bool:

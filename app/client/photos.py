@@ -29,8 +29,8 @@ class Options(TypedDict, total=False):
 class PhotoOptions(Options, total=False):
     """Options of a request for one photo."""
 
-    hints: "Iterable[Hint | Mapping[str, Any]] | None"
-    """Colours at places: `Hint`, or a mapping with its members."""
+    hints: "Iterable[Hint | Mapping[str, Any]] | str | None"
+    """Colours at places: `Hint`s, mappings with their members, or the JSON of a list of them."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class Source:
 def source(photo: Photo) -> Source:
     """A photo as something to send.
 
-    Files are read when they are sent, in pieces. Of an open file that cannot seek, or that was
-    read from already, the rest is read now.
+    Files are read when they are sent, in pieces. A pipe, and of an open file that cannot seek or
+    that was read from already the rest, is read now.
 
     Raises:
         OSError: it cannot be read.
@@ -68,6 +68,9 @@ def source(photo: Photo) -> Source:
         return Source("photo", data, len(data))
     if isinstance(photo, str | Path):
         path = Path(photo)
+        if path.is_fifo():
+            data = path.read_bytes()
+            return Source(path.name, data, len(data))
         return Source(path.name, path, path.stat().st_size)
     if not hasattr(photo, "read"):
         raise TypeError(f"A photo is bytes, a path or a binary file, not {type(photo).__name__}.")
@@ -95,7 +98,8 @@ def fields(options: Mapping[str, Any]) -> dict[str, str]:
     hints = options.get("hints")
     if hints is None:
         return {}
-    return {"hints": json.dumps([_plain(hint) for hint in hints])}
+    told = hints if isinstance(hints, str) else json.dumps([_plain(hint) for hint in hints])
+    return {"hints": told}
 
 
 def _plain(hint: "Hint | Mapping[str, Any]") -> dict[str, Any]:

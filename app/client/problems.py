@@ -125,4 +125,6 @@ def _details(response: httpx.Response) -> dict[str, Any]:
         if isinstance(told, dict):
             return told
     text = " ".join(response.text[:_SHOWN].split())
+    if "location" in response.headers:
+        text = f"The service may be at {response.headers['location']}."
     return {"title": response.reason_phrase or "Error", "detail": text}

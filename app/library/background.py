@@ -1,22 +1,17 @@
 """The service's parts without HTTP: a model, and its pipeline on an event loop in a thread."""
 
-import asyncio
 import logging
 import os
-import threading
-from collections.abc import Coroutine
-from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 
 from app.errors import invalid_options
+from app.loop_thread import LoopThread
 from app.memory import return_freed
 from app.models import LoadedModel
 from app.service import Service
 from app.settings import Settings
-
-T = TypeVar("T")
 
 # A library's records are for the program's handlers; without any they are not for its output.
 for _name in ("app", "model_store"):
@@ -58,12 +53,10 @@ class Background:
         """
         service = Service(settings)
         self._parts: tuple[Service, LoadedModel] | None = service, service.models.load_default()
-        self._process = os.getpid()
-        self._closing = threading.Lock()
         # asyncio's own loop: the stages rely on being cancelled once.
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="loop", daemon=True)
-        self._thread.start()
+        self._loop = LoopThread("Colorizer")
+        self.start = self._loop.start
+        """Run a coroutine on the loop, as `LoopThread.start`."""
 
     @property
     def service(self) -> Service:
@@ -79,47 +72,15 @@ class Background:
         """The model that colorizes; errors as those of `service`."""
         return self._open()[1]
 
-    def start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
-        """Run a coroutine on the loop; cancelling the future cancels it.
-
-        Raises:
-            RuntimeError: as `service`.
-        """
-        with self._closing:
-            try:
-                self._open()
-            except RuntimeError:
-                work.close()
-                raise
-            return asyncio.run_coroutine_threadsafe(work, self._loop)
-
     def close(self) -> None:
         """Cancel what runs, end the threads and free the memory; harmless when that is done."""
-        with self._closing:
-            if self._parts is None or self._process != os.getpid():
-                return
+        if self._loop.close() and self._parts:
             (service, _), self._parts = self._parts, None
-        asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-        service.pipeline.close()
-        del service
-        return_freed()
+            service.pipeline.close()
+            del service, _
+            return_freed()
 
     def _open(self) -> tuple[Service, LoadedModel]:
-        if self._process != os.getpid():
-            raise RuntimeError(
-                "this Colorizer was made before the process was forked, and its threads are not"
-                " here. Make one in each process"
-            )
-        if self._parts is None:
-            raise RuntimeError("this Colorizer is closed")
+        self._loop.check()
+        assert self._parts  # they go when it is closed
         return self._parts
-
-
-async def _cancel_all() -> None:
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

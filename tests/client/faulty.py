@@ -56,7 +56,7 @@ def proxy_to(target: str, prefix: str = "") -> Iterator[Proxy]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            self._pass(b"")
+            self._pass(b"", proxy.faults.popleft() if proxy.faults else None)
 
         def do_POST(self) -> None:
             left = int(self.headers["content-length"])

@@ -91,8 +91,10 @@ def test_bytes_paths_open_files_and_pipes_are_one_photo(
 
     thread = threading.Thread(target=write)
     thread.start()
+    odd = photo.with_name(os.fsdecode(b'\xff "\n.jpg'))
+    odd.write_bytes(data)
     with photo.open("rb") as file, os.fdopen(reading, "rb") as pipe:
-        for kind in (data, str(photo), photo, file, io.BytesIO(data), pipe):
+        for kind in (data, str(photo), photo, file, io.BytesIO(data), pipe, odd):
             assert client.colorize(kind).data == wanted
     thread.join()
 
@@ -107,7 +109,8 @@ def test_threads_may_share_a_client(client: Client, http: httpx.Client, photo: P
 def test_hints_colour_what_they_are_put_on(client: Client, photo: Path) -> None:
     hint = Hint(x=320, y=40, color="#c03070")
     with_hint = client.colorize(photo, hints=[hint])
-    assert client.colorize(photo, hints=[hint.model_dump()]).data == with_hint.data
+    for same in ([hint.model_dump()], '[{"x": 320, "y": 40, "color": "#c03070"}]'):
+        assert client.colorize(photo, hints=same).data == with_hint.data
     red, green, _ = decoded(with_hint.data)[40, 320].astype(int)
     red_before, green_before, _ = decoded(client.colorize(photo).data)[40, 320].astype(int)
     assert red - green > red_before - green_before + 20

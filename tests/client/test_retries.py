@@ -144,3 +144,12 @@ def test_an_answer_of_a_proxy_is_a_problem_too(client: Client, proxy: Proxy) -> 
     error = refused.value
     assert (error.type, error.slug, error.status) == ("about:blank", "", 403)
     assert error.detail == "<h1>Not here</h1>"
+    page = {"Content-Type": "text/html"}
+    for fault, words in (
+        (Fault(200, page, b"<h1>Another program</h1>"), "200 OK: <h1>Another program</h1>"),
+        (Fault(301, page | {"Location": "https://photos.example/colorize"}), "https://photos"),
+    ):
+        for use in (client.models, lambda: client.colorize(encoded(small(), "PNG"))):
+            proxy.faults.append(fault)
+            with pytest.raises(ProblemError, match=words):
+                use()

@@ -238,16 +238,19 @@ import sys
 import numpy as np
 import chromaserve
 from chromaserve import Client
-Client("http://127.0.0.1:9")
+client = Client("http://127.0.0.1:9")
+assert not client.ready()
 print(*{"cv2", "ncnn", "tensorflow", "scipy"} & sys.modules.keys())
 colorizer = chromaserve.Colorizer()
 results = colorizer.colorize_many(np.zeros((8, 8), np.uint8) for _ in range(99))
 print(next(results).shape, flush=True)
 if os.fork() == 0:
-    try:
-        colorizer.colorize(b"")
-    except RuntimeError as error:
-        print(error, flush=True)
+    for used in (client.ready, lambda: colorizer.colorize(b"")):
+        try:
+            used()
+        except RuntimeError as error:
+            print(error, flush=True)
+    client.close()
     colorizer.close()
     os._exit(0)
 os.wait()
@@ -259,7 +262,8 @@ def test_programs_that_close_nothing_or_fork_end_and_a_client_alone_is_light() -
         [sys.executable, "-c", NEVER_CLOSED], capture_output=True, text=True, timeout=100
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("\n(8, 8, 3)\nthis Colorizer was made before")
+    assert done.stdout.startswith("\n(8, 8, 3)\nthis Client was in use before the process was")
+    assert "\nthis Colorizer was in use before" in done.stdout
 
 
 def test_a_closed_one_says_so_and_holds_no_model(model_root: Path) -> None:
