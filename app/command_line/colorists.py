@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from app.command_line.exits import Complaint, Exit
+from app.command_line.exits import Complaint, Exit, status_of
 from app.command_line.notes import tell_notes
 from app.command_line.options import FormatName
 from app.command_line.tasks import Task
@@ -129,12 +129,16 @@ def answers(url: str | None) -> Iterator[None]:
     if url is None:
         yield
         return
-    from app.client import Unreachable
+    from app.client import ProblemError, Unreachable
 
     try:
         yield
     except Unreachable as error:
         raise Complaint(f"no service at {url}: {error}", Exit.NO_SERVICE) from error
+    except ProblemError as error:
+        if error.slug:
+            raise
+        raise Complaint(f"{url} answered {error}", status_of(error)) from error
 
 
 def _noted(tasks: Iterable[Task], taken: list[Task]) -> Iterator[Task]:

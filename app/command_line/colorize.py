@@ -1,6 +1,8 @@
 """`chromaserve colorize`: a photo, several, a folder, or standard input."""
 
+import errno
 import sys
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from app.command_line.report import Report
 
 STREAM = "-"
+_NOTHING_FITS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def colorize(
@@ -80,14 +83,11 @@ def colorize(
             "model": model,
         }
         if STREAM in photos or output == STREAM:
-            _stream(photos, output, format, url, api_key, chosen)
+            _stream(photos, output, format, url, api_key, chosen, overwrite=overwrite)
             return
         work = _planned(photos, output, format)
-        if work.is_one_file and work.output and work.output.is_file() and not overwrite:
-            raise Complaint(
-                f"{work.output} is there already; --overwrite replaces it. For the results of"
-                " several photos name a folder with --output"
-            )
+        if work.is_one_file and work.output and not overwrite:
+            _check_free(work.output)
         if watch and not work.folders:
             raise Complaint("--watch is for folders")
         from app.command_line.report import Report
@@ -95,6 +95,14 @@ def colorize(
         chosen["format"] = format or _format_of(work)
         report = Report(quiet=quiet, as_json=as_json)
         raise typer.Exit(_run(work, report, chosen, url, api_key, overwrite=overwrite, watch=watch))
+
+
+def _check_free(output: Path) -> None:
+    if output.is_file():
+        raise Complaint(
+            f"{output} is there already; --overwrite replaces it. For the results of several photos"
+            " name a folder with --output"
+        )
 
 
 def _planned(photos: list[str], output: str | None, format: FormatName | None) -> Plan:
@@ -122,7 +130,7 @@ def _run(
     """All that there is to do; the exit status."""
     from app.command_line.colorists import colorist
 
-    tasks = work.tasks()
+    tasks = work.tasks(report.unreadable)
     if not tasks and not watch:
         raise Complaint("there is no photo in what was named", Exit.NOTHING_DONE)
     if chosen["hints"] and len(tasks) > 1:
@@ -142,15 +150,17 @@ def _run(
 
 
 def _follow(made: "Local | Remote", report: "Report", todo: list[Task]) -> None:
-    for _ in report.follow(made.files(todo), len(todo)):
-        pass
+    for outcome in report.follow(made.files(todo), len(todo)):
+        error = outcome.error
+        if isinstance(error, OSError) and error.errno in _NOTHING_FITS:
+            raise Complaint("no more results can be written there", Exit.SOME_FAILED)
 
 
 def _watch(made: "Local | Remote", report: "Report", work: Plan) -> None:
     from app.command_line.watch import watched
 
     try:
-        for todo in watched(work.folders, work.tasks):
+        for todo in watched(work.folders, partial(work.tasks, report.unreadable)):
             _follow(made, report, todo)
     except KeyboardInterrupt:
         return  # how watching ends
@@ -171,6 +181,8 @@ def _stream(
     url: str | None,
     api_key: str | None,
     chosen: dict[str, Any],
+    *,
+    overwrite: bool,
 ) -> None:
     """One photo from standard input or to standard output."""
     from app.command_line.colorists import colorist
@@ -180,6 +192,8 @@ def _stream(
     if len(names) > 2:
         raise Complaint("- is for one photo")
     source, target = names[0], names[1] if len(names) == 2 else STREAM
+    if target != STREAM and not overwrite:
+        _check_free(Path(target))
     if target == STREAM and sys.stdout.isatty():
         raise Complaint("standard output is a terminal; name a file for the result")
     data = sys.stdin.buffer.read() if source == STREAM else Path(source).read_bytes()

@@ -41,7 +41,12 @@ class Complaint(Exception):  # noqa: N818 - not all of them are errors
 
 def say(sentence: str) -> None:
     """A line of the command's own on standard error."""
-    print(f"chromaserve: {' '.join(sentence.split())}", file=sys.stderr, flush=True)
+    print(f"chromaserve: {printable(' '.join(sentence.split()))}", file=sys.stderr, flush=True)
+
+
+def printable(words: str) -> str:
+    """Without control characters, which names may have and a terminal would obey."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in words)
 
 
 @contextmanager
@@ -95,7 +100,8 @@ def sentence(error: Exception) -> str:
     if isinstance(error, Complaint) or _first_name(error) in _STATUSES:
         return str(getattr(error, "detail", "") or error)
     if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        said = error.strerror or str(error)
+        return f"{error.filename}: {said}" if error.filename else said
     if isinstance(error, ImportError):
         return f"a package is missing: {error}. Install chromaserve anew"
     return f"unexpected {type(error).__name__}: {error} (CHROMASERVE_LOG_LEVEL=debug tells more)"

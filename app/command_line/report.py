@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from app.command_line.colorists import Outcome
-from app.command_line.exits import Exit, sentence
+from app.command_line.exits import Exit, printable, sentence
 from app.command_line.tasks import Task
 
 
@@ -83,18 +83,27 @@ class Report:
                 self._say(f"{task.photo} → {task.output}{took}")
             self._write(task, status="colorized", seconds=seconds and round(seconds, 3))
             return
-        self._failed.add(task.photo)
-        told = sentence(outcome.error)
-        self._say(f"{task.photo}: {told}")
-        self._write(task, status="failed", problem=told)
+        self._fail(task.photo, sentence(outcome.error))
+
+    def unreadable(self, error: OSError) -> None:
+        """A folder cannot be read; told once."""
+        folder = Path(error.filename)
+        if folder not in self._failed:
+            self._fail(folder, error.strerror or str(error))
+
+    def _fail(self, path: Path, problem: str) -> None:
+        self._failed.add(path)
+        self._say(f"{path}: {problem}")
+        if self._json:
+            told = {"input": str(path), "output": None, "status": "failed", "problem": problem}
+            self._line(told)
 
     def _say(self, words: str) -> None:
-        self._console.print(words, markup=False)
+        self._console.print(printable(words), markup=False)
 
     def _write(self, task: Task, **more: Any) -> None:  # noqa: ANN401 - any JSON value
         if self._json:
-            output = None if more["status"] == "failed" else str(task.output)
-            self._line({"input": str(task.photo), "output": output, **more})
+            self._line({"input": str(task.photo), "output": str(task.output), **more})
 
     def _line(self, row: dict[str, Any]) -> None:
         print(json.dumps(row), file=sys.stdout, flush=True)

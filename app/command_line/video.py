@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from app.command_line.exits import Complaint, complaints, say
+from app.command_line.exits import Complaint, Exit, complaints, say
 from app.command_line.notes import tell_notes
 from app.command_line.options import Model, Postprocess, Quiet, Vividness
 
@@ -53,6 +53,8 @@ def video(
                 vividness=vividness,
                 postprocess=postprocess,
             )
+        if not report.frames:
+            raise Complaint("no frame came from standard input", Exit.NOTHING_DONE)
         if not quiet:
             speed = f"{report.frames_per_second:.1f} a second"
             say(f"{report.frames} frames in {report.seconds:.1f} s, {speed}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from watchfiles import watch
 
 from app.command_line.exits import ended_by_sigterm
-from app.command_line.tasks import Task
+from app.command_line.tasks import Task, written_ns
 
 _SETTLE_S = 0.3
 """A photo that was written to later than this ago may not be complete."""
@@ -35,7 +35,6 @@ def watched(folders: list[Path], tasks: Callable[[], list[Task]]) -> Iterator[li
             debounce=_LOOK_MS,
             rust_timeout=_LOOK_MS,
             yield_on_timeout=True,
-            raise_interrupt=False,
         )
         for changed in changes:
             if not changed and not waits:
@@ -60,4 +59,4 @@ def _stamp(path: Path) -> Stamp | None:
         status = path.stat()
     except OSError:
         return None
-    return (status.st_mtime_ns, status.st_size) if status.st_size else None
+    return (written_ns(status), status.st_size) if status.st_size else None

@@ -1,10 +1,13 @@
 """`chromaserve colorize`: files, folders, streams, a running service, interruptions."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -45,6 +48,9 @@ def tree(tmp_path: Path) -> Path:
     shutil.copy(CAT, folder / ".hidden" / "cat.jpg")
     (folder / "same.png").write_bytes(CAT.read_bytes()[:5000])
     (folder / "notes.txt").write_text("not a photo")
+    os.mkfifo(folder / "pipe.jpg")  # which nobody writes to
+    ahead = time.time() + 86400  # as of a camera whose clock is
+    os.utime(folder / "more" / "COFFEE.JPG", (ahead, ahead))
     return folder
 
 
@@ -100,8 +106,12 @@ def test_a_service_does_it_by_url(
     assert "damaged" in said(done)
     expected = colorized(http, SAMPLES / "rocket.jpg", "?mirror=true")
     assert (tmp_path / "out" / "more" / "deep" / "rocket.png").read_bytes() == expected
-    piped = run("colorize", "--url", server.url, "-", stdin=CAT.read_bytes())
-    assert piped.stdout == colorized(http, CAT)
+    hints = '[{"x": 200, "y": 100, "color": "#3355aa"}]'
+    piped = run("colorize", "--url", server.url, "-", "--hints", hints, stdin=CAT.read_bytes())
+    assert piped.stdout == colorized(http, CAT, f"?hints={quote(hints)}")
+    within = (tree / "more", tree, "-o", tree / "results")
+    assert run("colorize", "--url", server.url, *within).returncode == 1
+    assert "5 skipped, 1 failed" in said(run("colorize", "--url", server.url, *within))
 
 
 def test_interrupted_runs_leave_whole_files_and_are_resumed(tmp_path: Path, server: Server) -> None:
@@ -185,6 +195,8 @@ def test_a_watched_folder(tmp_path: Path) -> None:
         (["missing.jpg"], 3, "there is no missing.jpg"),
         (["empty"], 3, "no photo"),
         (["cat.jpg", "there.png"], 2, "--overwrite"),
+        (["-", "there.png"], 2, "--overwrite"),
+        (["cat.jpg", "result.tif"], 2, "not .tif"),
         (["cat.jpg", "other.jpg", "third.jpg"], 2, "--output"),
         (["folder", "folder"], 2, "itself"),
         (["there.png", "-o", "."], 2, "take the place of"),
