@@ -86,7 +86,17 @@ _HOMES = {
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for (PEP 562)
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES.get(name, "app.client")), name)
+    home = _HOMES.get(name, "app.client")
+    try:
+        return getattr(import_module(home), name)
+    except ModuleNotFoundError as error:
+        package = home.partition(".")[0]
+        if not f"{error.name}".startswith(f"{package}."):
+            raise
+        raise ImportError(
+            f"chromaserve has a package `{package}` of its own, and another one is found before it:"
+            f" {import_module(package).__path__[0]}. Call that otherwise, or have it found later"
+        ) from error
 
 
 def __dir__() -> list[str]:
