@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from app.engines import EngineUnusable
 from app.settings import Settings, usable_cores
 from model_store.contract import NETWORK_SIZE, check_signatures
 from model_store.errors import ModelCorrupt
@@ -35,7 +36,7 @@ def load_replicas(model: ModelVersion, settings: Settings) -> tuple["SavedModelE
     its threads, as TensorFlow has one pool of them in a process.
 
     Raises:
-        ModelStoreError: the version cannot be used.
+        ModelStoreError: the version cannot be used, or TensorFlow is not installed.
         NoGpu: a GPU was asked for, or more than there are.
     """
     _, _, names = _tensorflow(settings.device, settings.engine_threads, settings.gpu_half)
@@ -67,7 +68,15 @@ def _tensorflow(device: Device, threads: int, half: bool) -> tuple[Any, str, lis
         The module, "CPU" or "GPU", and the name of each such device.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
+    try:
+        import tensorflow as tf
+    except ModuleNotFoundError as error:
+        if error.name != "tensorflow":
+            raise
+        raise EngineUnusable(
+            "a SavedModel needs TensorFlow, to run it and to convert it, and it is not installed."
+            " In a container take the image full, in place of slim."
+        ) from error
 
     tf.get_logger().setLevel("ERROR")
     gpus = [] if device == "cpu" else tf.config.list_physical_devices("GPU")
@@ -118,6 +127,7 @@ class SavedModelEngine:
 
         Raises:
             ContractMismatch: signatures other than the contract's.
+            EngineUnusable: TensorFlow is not installed.
             ModelCorrupt: TensorFlow cannot load the files.
             NoGpu: device is "gpu" and there is none.
         """

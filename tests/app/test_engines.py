@@ -154,6 +154,15 @@ def test_the_service_does_not_import_tensorflow_where_ncnn_serves(cache: Path) -
     assert done.stdout.split() == ["ncnn", "False"]
 
 
+def test_without_tensorflow_a_saved_model_says_what_it_needs(
+    model: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    # As many threads as no other test asks for: an answer from before is kept.
+    with pytest.raises(EngineUnusable, match="not installed"):
+        load_engines(model, Settings(engine="savedmodel", device="cpu", engine_threads=7))
+
+
 def _report(cache: Path, change: Callable[[dict[str, object]], None]) -> None:
     """Change the report of the conversion in a cache."""
     (folder,) = cache.iterdir()
