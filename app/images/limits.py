@@ -3,17 +3,28 @@
 import struct
 from io import BytesIO
 
-from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 from app.errors import DamagedPhoto, TooManyPixels, UnsupportedFormat, UnsupportedSamples
 from app.images.photo import Header
 
-ACCEPTED = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
+# Not by Image.open: its limit is a constant of the process, which may be another's; ours is a
+# setting, checked below.
+_READERS: dict[str, type[ImageFile]] = {
+    "JPEG": JpegImageFile,
+    "PNG": PngImageFile,
+    "WEBP": WebPImageFile,
+    "TIFF": TiffImageFile,
+    "BMP": BmpImageFile,
+}
+ACCEPTED = tuple(_READERS)
 _ADVICE = "Send a JPEG, PNG, WebP, TIFF or BMP photo."
 _SAY = {"WEBP": "WebP"}
-
-# Pillow's own limit is a process-wide constant; ours is a setting, checked below.
-Image.MAX_IMAGE_PIXELS = None
 
 PIL_ERRORS = (
     *(OSError, EOFError, SyntaxError, ValueError, TypeError, AttributeError, KeyError, IndexError),
@@ -72,10 +83,10 @@ def inspect(data: bytes, *, max_pixels: int, max_side: int) -> Header:
         return Header(kind, image.width, image.height, bits, alpha)
 
 
-def open_image(data: bytes, kind: str) -> Image.Image:
+def open_image(data: bytes, kind: str) -> ImageFile:
     """Open a photo with Pillow, its header read and its pixels not; DamagedPhoto if it cannot."""
     try:
-        return Image.open(BytesIO(data), formats=(kind,))
+        return _READERS[kind](BytesIO(data))
     except PIL_ERRORS as error:
         raise damaged(kind) from error
 
@@ -122,7 +133,7 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     raise damaged("WEBP")
 
 
-def _tag(image: Image.Image, number: int) -> tuple[int, ...]:
+def _tag(image: ImageFile, number: int) -> tuple[int, ...]:
     try:
         value = image.tag_v2.get(number, ())  # type: ignore[attr-defined]
         return tuple(map(int, value if isinstance(value, tuple) else (value,)))
@@ -130,7 +141,7 @@ def _tag(image: Image.Image, number: int) -> tuple[int, ...]:
         raise damaged("TIFF") from error
 
 
-def _sixteen_bits(image: Image.Image, data: bytes) -> bool:
+def _sixteen_bits(image: ImageFile, data: bytes) -> bool:
     if image.format == "PNG":
         return data[24] == 16  # IHDR's bit depth; Pillow tells it only for greys
     if image.format == "TIFF":
@@ -138,7 +149,7 @@ def _sixteen_bits(image: Image.Image, data: bytes) -> bool:
     return image.mode.startswith("I;16")
 
 
-def _check_tiff(image: Image.Image, bits: int, max_pixels: int) -> None:
+def _check_tiff(image: ImageFile, bits: int, max_pixels: int) -> None:
     said = _tag(image, _TIFF_BITS)
     if _TIFF_FLOAT in _tag(image, _TIFF_SAMPLE_FORMAT) or image.mode in ("F", "I", "LAB", "HSV"):
         raise UnsupportedSamples(

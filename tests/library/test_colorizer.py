@@ -280,3 +280,11 @@ def test_a_closed_one_says_so_and_holds_no_model(model_root: Path) -> None:
         colorizer.colorize(CAT.read_bytes())
     gc.collect()
     assert engine() is None
+
+
+def test_pillows_limit_is_the_programs(
+    colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert colorizer.colorize(CAT.read_bytes()).startswith(b"\x89PNG")
+    assert Image.MAX_IMAGE_PIXELS == 1000
