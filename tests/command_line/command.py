@@ -6,7 +6,14 @@ import sys
 from pathlib import Path
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "grey"
-START = [sys.executable, "-c", "from app.command_line.main import main; main()"]
+# A job in a shell's background ignores SIGINT, and so would all that the tests start.
+PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from app.command_line.main import main
+main()
+"""
+START = [sys.executable, "-c", PROGRAM]
 
 
 def environment(**more: str) -> dict[str, str]:
