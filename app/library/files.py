@@ -61,11 +61,9 @@ def write_whole(path: Path, data: bytes) -> None:
         hidden.write_bytes(data)
         hidden.replace(path)
     except OSError as error:
-        hidden.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from error
-    except BaseException:
+    finally:
         hidden.unlink(missing_ok=True)
-        raise
 
 
 def sweep(folder: Path) -> None:

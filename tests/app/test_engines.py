@@ -223,11 +223,12 @@ def test_a_damaged_conversion_is_made_anew(small: ModelVersion, tmp_path: Path) 
     load_engines(small, settings)
     (folder,) = tmp_path.iterdir()
     whole = (folder / "network.bin").read_bytes()
-    (folder / "network.bin").write_bytes(whole[: len(whole) // 2])
-    (engine,) = load_engines(small, settings)
-    assert engine.name == "ncnn"
-    assert (folder / "network.bin").read_bytes() == whole
-    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+    for damage in (whole[: len(whole) // 2], b""):
+        (folder / "network.bin").write_bytes(damage)
+        (engine,) = load_engines(small, settings)
+        assert engine.name == "ncnn"
+        assert (folder / "network.bin").read_bytes() == whole
+        assert [path.name for path in tmp_path.iterdir()] == [folder.name]
 
 
 def test_a_cache_that_cannot_be_is_no_error(small: ModelVersion, tmp_path: Path, L: Floats) -> None:

@@ -18,6 +18,7 @@ def test_the_policy_lets_nothing_in_from_elsewhere(http: httpx.Client) -> None:
         assert policy["default-src"] == "'none'"
         assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
         assert policy["frame-ancestors"] == policy["form-action"] == "'none'"
+        assert policy["base-uri"] == "'self'"
         assert response.headers["x-content-type-options"] == "nosniff"
         assert response.headers["cache-control"] == "no-cache"
         known = http.get(path, headers={"If-None-Match": response.headers["etag"]})
