@@ -33,7 +33,7 @@ RUN /opt/venv/bin/python -m ensurepip \
 # The bundled model as ncnn reads it: the same on every processor, checked again at each start.
 FROM service AS conversion
 RUN CHROMASERVE_ENGINE=ncnn CHROMASERVE_ENGINE_CACHE=/opt/engines PYTHONPATH=/opt/chromaserve \
-    /opt/venv/bin/python -m app.engines \
+    /opt/venv/bin/python -m chromaserve.engines \
     # whoever it runs as
     && chmod -R a+rX /opt/engines
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import uvicorn
 from pydantic import ValidationError
 
-from app.settings import Settings
+from .settings import Settings
 
 if TYPE_CHECKING:
-    from app.service import Service
+    from .service import Service
 
 
 def main() -> int:
@@ -23,10 +23,10 @@ def main() -> int:
             name = "".join(f"CHROMASERVE_{part}".upper() for part in fault["loc"][:1])
             print(f"chromaserve: {name or 'settings'}: {fault['msg']}", file=sys.stderr)
         return 2
-    from app.access.keys import KeyFileError
-    from app.main import create_app
-    from app.telemetry import configure_logging
-    from app.tracing import NoOpenTelemetry, asked_for
+    from .keys import KeyFileError
+    from .logs import configure_logging
+    from .main import create_app
+    from .tracing import NoOpenTelemetry, asked_for
 
     configure_logging(settings, traces=asked_for(settings))
     try:

@@ -10,13 +10,13 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
 
-from app import problem_responses, tracing
-from app.access.document import describe_keys
-from app.access.keys import Keys
-from app.access.layers import install_inner, install_outer
-from app.errors import CLIENT_CLOSED
-from app.middleware import WATCHED, Connections, Observation
-from app.routes import (
+from . import problems as problem_responses
+from . import tracing
+from .auth import install_inner, install_outer
+from .keys import Keys
+from .middleware import WATCHED, Connections, Observation
+from .problems import CLIENT_CLOSED
+from .routes import (
     colorize,
     health,
     metrics,
@@ -28,11 +28,12 @@ from app.routes import (
     v2,
     v2_infer,
 )
-from app.service import Service
-from app.settings import Settings
-from app.tracing import TraceIds
+from .routes.keys_document import describe_keys
+from .service import Service
+from .settings import Settings
+from .tracing import TraceIds
 
-log = logging.getLogger("app")
+log = logging.getLogger("chromaserve")
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -84,7 +85,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Observation, metrics=service.metrics)
     if traces:
         app.add_middleware(TraceIds, tracing=traces)  # the outermost
-    problem_responses.install(app, lambda: service.backlog.retry_after_s)
+    problem_responses.install(app, lambda: service.pipeline.backlog.retry_after_s)
     openapi.describe(app, *([describe_keys] if keys else []))
     app.add_exception_handler(ClientDisconnect, _client_gone)
     return app

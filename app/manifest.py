@@ -4,11 +4,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from app.errors import Problem, problem
-from app.images.encode import MEDIA_TYPES
-from app.pipeline import Colored, Order
-from app.uploads import Upload
-from model_store.contract import Postprocess
+from chromaserve.photos.encode import MEDIA_TYPES
+from chromaserve.pipeline.body import Upload
+from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.pipeline import Colored
+from chromaserve.store.contract import Postprocess
+
+from .problems import Problem, problem
 
 
 class PhotoResult(BaseModel):
@@ -30,7 +32,6 @@ class Manifest(BaseModel):
 
     model_version: int
     vividness: float
-    mirror: bool
     postprocess: Postprocess
     media_type: Annotated[str, Field(description="Encoding of the results.")]
     photos: list[PhotoResult]
@@ -57,7 +58,6 @@ def manifest(order: Order, results: list[PhotoResult]) -> Manifest:
     return Manifest(
         model_version=order.model.version,
         vividness=order.vividness,
-        mirror=order.mirror,
         postprocess=order.postprocess,
         media_type=MEDIA_TYPES[order.format],
         photos=results,

@@ -6,7 +6,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from app.telemetry import Timings
+from chromaserve.pipeline.observer import Observer
+from chromaserve.pipeline.timings import Timings
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -15,7 +16,7 @@ Gauges = Callable[[], Iterator[tuple[str, str, dict[str, str], float]]]
 """What is true now: (name, meaning, labels, value), names without the prefix."""
 
 
-class Metrics:
+class Metrics(Observer):
     """One service's metrics, in a registry of their own; times are in seconds."""
 
     def __init__(self, gauges: Gauges) -> None:

@@ -11,15 +11,16 @@ from urllib.parse import quote
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import CLIENT_CLOSED, NotReady
-from app.metrics import Metrics
-from app.problem_responses import PROBLEM_KEY, error_response
-from app.root_path import enter, route_path
-from app.service import Service
-from app.telemetry import REQUEST_ID_HEADER, request_id
+from chromaserve.errors import NotReady
 
-log = logging.getLogger("app.http")
-access_log = logging.getLogger("app.access")
+from .logs import REQUEST_ID_HEADER, request_id
+from .metrics import Metrics
+from .problems import CLIENT_CLOSED, PROBLEM_KEY, error_response
+from .root_path import enter, route_path
+from .service import Service
+
+log = logging.getLogger("chromaserve.http")
+access_log = logging.getLogger("chromaserve.access")
 
 _LINGER_S = 10.0
 HEALTH = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from app.errors import NotAcceptable
-from app.images.encode import MEDIA_TYPES, Format
+from chromaserve.photos.encode import MEDIA_TYPES, Format
+
+from .errors import NotAcceptable
 
 Container = Literal["image", "zip", "json"]
 _CONTAINERS: dict[Container, str] = {"zip": "application/zip", "json": "application/json"}

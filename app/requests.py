@@ -8,9 +8,10 @@ from typing import Any, Self, TypeVar
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from app.backlog import Ticket
-from app.pipeline import Colored, Order, Pipeline
-from app.uploads import Body, Upload
+from chromaserve.pipeline.backlog import Ticket
+from chromaserve.pipeline.body import Body, Upload
+from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.pipeline import Colored, Pipeline
 
 T = TypeVar("T")
 Outcome = Colored | Exception

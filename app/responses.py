@@ -5,43 +5,45 @@ import base64
 import io
 import json
 import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from app.images.encode import EXTENSIONS, MEDIA_TYPES
-from app.manifest import PhotoResult, describe, manifest
-from app.names import content_disposition, unique_names
-from app.pipeline import Colored, Order
-from app.requests import PhotoRun
-from app.uploads import Upload
+from chromaserve.photos.encode import EXTENSIONS, MEDIA_TYPES
+from chromaserve.photos.names import content_disposition, unique_names
+from chromaserve.pipeline.body import Upload
+from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.pipeline import Colored
+
+from .manifest import PhotoResult, describe, manifest
+from .requests import PhotoRun
 
 _CHUNK = 256 * 1024
 
 Chunks = AsyncIterator[bytes | memoryview]
-Release = Callable[[], Awaitable[None]]
 
 
 class HeldStream(StreamingResponse):
     """A stream that gives back what its request holds when it ends, however it ends."""
 
     def __init__(
-        self, chunks: Chunks, release: Release, media_type: str, headers: dict[str, str]
+        self, chunks: Chunks, held: AsyncExitStack, media_type: str, headers: dict[str, str]
     ) -> None:
         super().__init__(chunks, headers=headers, media_type=media_type)
-        self._release = release
+        self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
-        try:
+        async with self._held:
             await super().__call__(scope, receive, send)
-        finally:
-            await self._release()
 
 
-def image_response(upload: Upload, colored: Colored, order: Order, release: Release) -> HeldStream:
+def image_response(
+    upload: Upload, colored: Colored, order: Order, held: AsyncExitStack
+) -> HeldStream:
     """One result, bare."""
     name = unique_names([upload.name], EXTENSIONS[order.format])[0]
     headers = {
@@ -49,24 +51,24 @@ def image_response(upload: Upload, colored: Colored, order: Order, release: Rele
         "Content-Disposition": content_disposition(name),
         **_headers(order, colored),
     }
-    return HeldStream(pieces(colored.data), release, MEDIA_TYPES[order.format], headers)
+    return HeldStream(pieces(colored.data), held, MEDIA_TYPES[order.format], headers)
 
 
 def zip_response(
-    uploads: list[Upload], run: PhotoRun, first: Colored, order: Order, release: Release
+    uploads: list[Upload], run: PhotoRun, first: Colored, order: Order, held: AsyncExitStack
 ) -> HeldStream:
     """Results as they finish, stored in a ZIP, with manifest.json at its end."""
     headers = {"Content-Disposition": content_disposition("colorized.zip")}
     headers |= _headers(order, first)
-    return HeldStream(_zip(uploads, run, order), release, "application/zip", headers)
+    return HeldStream(_zip(uploads, run, order), held, "application/zip", headers)
 
 
 def json_response(
-    uploads: list[Upload], run: PhotoRun, first: Colored, order: Order, release: Release
+    uploads: list[Upload], run: PhotoRun, first: Colored, order: Order, held: AsyncExitStack
 ) -> HeldStream:
     """Results as they finish, in base64 in one JSON document, a `Manifest`."""
     chunks = _json(uploads, run, order)
-    return HeldStream(chunks, release, "application/json", _headers(order, first))
+    return HeldStream(chunks, held, "application/json", _headers(order, first))
 
 
 def _headers(order: Order, colored: Colored) -> dict[str, str]:

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.root_path import route_path
-from app.settings import Settings
-from app.telemetry import Timings, trace_id
+from chromaserve.pipeline.timings import Timings
+
+from .logs import trace_id
+from .root_path import route_path
+from .settings import Settings
 
 if TYPE_CHECKING:
     from fastapi.telemetry import TelemetryConfig
 
-log = logging.getLogger("app")
+log = logging.getLogger("chromaserve")
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _MISSING = "OpenTelemetry is not installed: pip install 'chromaserve[otel]'"

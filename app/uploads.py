@@ -2,59 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from app.admission import Share
-from app.errors import (
-    BodyTooLarge,
-    MalformedBody,
-    NoPhoto,
-    TooManyPhotos,
-    UnsupportedBody,
-    UploadStalled,
-)
-from app.images.photo import Header
-from app.settings import Settings
+from chromaserve.errors import BodyTooLarge
+from chromaserve.pipeline.body import Body, Upload
+from chromaserve.pipeline.memory import Share
+
+from .errors import MalformedBody, NoPhoto, TooManyPhotos, UnsupportedBody, UploadStalled
+from .settings import Settings
 
 FIELD = "file"
 _MAX_FIELDS = 16
 _MAX_FIELD_BYTES = 64 * 1024  # as many hints as there may be, their numbers at full length
 _HOW = f"Send the photo as the multipart field `{FIELD}`, or bare as an image/* body."
-
-
-@dataclass(eq=False)
-class Upload:
-    """One photo as it came."""
-
-    name: str | None
-    data: bytes
-    header: Header | Exception | None = None
-    """What its first bytes say, or what is wrong with them; None until it is looked at."""
-
-    @property
-    def pixels(self) -> int:
-        """Pixels that will be decoded, 0 while unknown and where nothing will be."""
-        return self.header.pixels if isinstance(self.header, Header) else 0
-
-
-class Body:
-    """A request's photos and form fields; the memory they take is given back photo by photo."""
-
-    def __init__(self, uploads: list[Upload], fields: list[tuple[str, str]], share: Share) -> None:
-        self.uploads = uploads
-        self.fields = fields
-        self._share = share
-        self._held = sum(len(upload.data) for upload in uploads)
-
-    def release(self, upload: Upload) -> None:
-        """Forget a photo's bytes: it is decoded, or never will be."""
-        self._held -= len(upload.data)
-        upload.data = b""
-        self._share.shrink(self._held)
 
 
 def announced_length(request: Request, settings: Settings) -> int | None:

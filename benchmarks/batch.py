@@ -19,12 +19,12 @@ from pathlib import Path
 import psutil
 from PIL import Image
 
-from app.batch.places import Place
-from app.batch.report import Report, Summary
-from app.batch.run import joined, run
-from app.batch.work import Job
-from app.library.colorizer import Colorizer
-from app.settings import usable_cores
+from chromaserve.cluster.places import Place
+from chromaserve.cluster.report import Report, Summary
+from chromaserve.cluster.run import joined, run
+from chromaserve.cluster.work import Job
+from chromaserve.library.colorizer import Colorizer
+from chromaserve.settings import usable_cores
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "grey"
 FOLDERS = 8

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model_store.chroma import upsample_ab
-from model_store.contract import network_input
-from model_store.lab import lab_to_srgb, srgb_to_L, srgb_to_lab
+from chromaserve.color.lab import lab_to_srgb, srgb_to_L, srgb_to_lab
+from chromaserve.color.upsampling import upsample_ab
+from chromaserve.store.contract import network_input
 
 
 def grainy_photo(rows: int, columns: int) -> NDArray[np.uint8]:

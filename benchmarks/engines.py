@@ -21,14 +21,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engines import Engine
-from app.engines.conversion import converted
-from app.engines.ncnn_engine import NcnnEngine
-from app.engines.savedmodel import SavedModelEngine
-from app.settings import usable_cores
-from model_store.contract import network_input
-from model_store.lab import srgb_to_L
-from model_store.store import BUNDLED_ROOT, ModelStore
+from chromaserve.color.lab import srgb_to_L
+from chromaserve.engines import Engine
+from chromaserve.engines.conversion import converted
+from chromaserve.engines.ncnn_engine import NcnnEngine
+from chromaserve.engines.savedmodel import SavedModelEngine
+from chromaserve.settings import usable_cores
+from chromaserve.store.contract import network_input
+from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "grey"
 VIVIDNESS = (0.0, 0.65, 1.0)

@@ -34,11 +34,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from app.library.colorizer import Colorizer
-from app.video import DEFAULT_SMOOTHING, colorize_frames, steady
 from benchmarks.clips import Clip, Grey, made_clips, read_clip
-from model_store.contract import NETWORK_SIZE
-from model_store.lab import srgb_to_L, srgb_to_lab
+from chromaserve.color.lab import srgb_to_L, srgb_to_lab
+from chromaserve.library.colorizer import Colorizer
+from chromaserve.store.contract import NETWORK_SIZE
+from chromaserve.video import DEFAULT_SMOOTHING, colorize_frames, steady
 
 Float = NDArray[np.float32]
 RGB = NDArray[np.uint8]

@@ -25,10 +25,10 @@ import numpy as np
 from PIL import Image
 from watchfiles import watch
 
-from app.library.background import local_settings
-from app.models import Models
-from app.settings import usable_cores
-from model_store.contract import NETWORK_SIZE
+from chromaserve.library.background import local_settings
+from chromaserve.pipeline.models import Models
+from chromaserve.settings import usable_cores
+from chromaserve.store.contract import NETWORK_SIZE
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "grey"
 SIZES = {
@@ -36,7 +36,7 @@ SIZES = {
     "mixed": [(256, 256), (640, 480), (480, 640), (1024, 768), (1600, 1200), (3000, 2000)],
 }
 QUALITY = 90
-COMMAND = [sys.executable, "-c", "from app.command_line.main import main; main()"]
+COMMAND = [sys.executable, "-c", "from chromaserve.command_line.main import main; main()"]
 
 
 def make_photos(folder: Path, count: int, sizes: list[tuple[int, int]]) -> None:

@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.engines.choose import load_engines
-from app.settings import Settings
-from model_store.chroma import apply_model
-from model_store.contract import network_input, squeeze
-from model_store.hints import DEFAULT_RADIUS, Disc, hint_model, hinted
-from model_store.lab import lab_to_srgb, srgb_to_lab
-from model_store.postprocess import chroma_model
-from model_store.store import BUNDLED_ROOT, ModelStore
+from chromaserve.color.hint_spreading import DEFAULT_RADIUS, Disc, hint_model, hinted
+from chromaserve.color.lab import lab_to_srgb, srgb_to_lab
+from chromaserve.color.postprocess import chroma_model
+from chromaserve.color.upsampling import apply_model
+from chromaserve.engines.choose import load_engines
+from chromaserve.settings import PipelineSettings
+from chromaserve.store.contract import network_input, squeeze
+from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
 from training.data import evenly_spaced, read_photo
 from training.metrics import ab_error, psnr
 from training.summary import interval
@@ -164,7 +164,7 @@ def _photos(folders: list[Path], limit: int, vividness: float | None) -> Iterato
     version = ModelStore(BUNDLED_ROOT).resolve("latest")
     if vividness is None:
         vividness = version.description.default_vividness
-    (engine, *_) = load_engines(version, Settings())
+    (engine, *_) = load_engines(version, PipelineSettings())
     print(f"Model {version.version} by {engine.name}, vividness {vividness:g}", flush=True)
     for i in evenly_spaced(len(paths), limit):
         rgb = read_photo(paths[i])

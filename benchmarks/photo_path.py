@@ -31,14 +31,14 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.colorizer import recolor
-from app.images.decode import decode
-from app.images.encode import encode
-from app.images.limits import inspect
-from app.images.photo import Float, Photo, Striped
-from app.images.png import PngWriter
-from model_store.contract import NETWORK_SIZE, GuidedFilter
-from model_store.lab import srgb_to_lab
+from chromaserve.color.lab import srgb_to_lab
+from chromaserve.photos.decode import decode
+from chromaserve.photos.encode import encode
+from chromaserve.photos.header import inspect
+from chromaserve.photos.photo import Float, Photo, Striped
+from chromaserve.photos.png import PngWriter
+from chromaserve.pipeline.recolor import recolor
+from chromaserve.store.contract import NETWORK_SIZE, GuidedFilter
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "colour" / "picos-de-europa.jpg"
 GUIDED = GuidedFilter(radius=8, eps=1e-4)

@@ -23,8 +23,8 @@ import httpx
 from benchmarks.overload import wait_ready
 from benchmarks.serving.photos import CONTENT_TYPE, ROOT, SIZES, form, jpeg
 from benchmarks.serving.processes import running
-from model_store.contract import NETWORK_SIZE
-from model_store.store import BUNDLED_ROOT, ModelStore
+from chromaserve.store.contract import NETWORK_SIZE
+from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
 
 CLIENTS = 8
 

@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.overload import wait_ready
 from benchmarks.serving.photos import ROOT, SIZES, Size, jpeg
 from benchmarks.serving.processes import Tree, running
-from model_store.contract import Postprocess
+from chromaserve.store.contract import Postprocess
 
 HINTS = 10
 COLOURS = ("#a03030", "#8a5a30", "#2e6b3a", "#3a5f8a", "#c8a878")

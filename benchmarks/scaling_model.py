@@ -142,8 +142,8 @@ def report(given: Assumptions) -> Iterator[str]:
 
 def measured() -> str:
     """Bytes a pixel of the samples and of their results."""
-    from app.images.limits import inspect
-    from app.library.colorizer import Colorizer
+    from chromaserve.library.colorizer import Colorizer
+    from chromaserve.photos.header import inspect
 
     pixels = 0
     before: dict[str, int] = {"in": 0, "png": 0, "jpeg": 0, "webp": 0}

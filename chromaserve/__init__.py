@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from app.client import (
+    from chromaserve.client import (
         AsyncClient,
         BadOptions,
         BadPhoto,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         Unauthorized,
         Unreachable,
     )
-    from app.errors import (
+    from chromaserve.errors import (
         DamagedPhoto,
         EngineFailed,
         InvalidOptions,
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
         UnsupportedFormat,
         UnsupportedSamples,
     )
-    from app.hints import Hint
-    from app.library.colorizer import Colorizer
-    from app.video import FrameReport, TruncatedFrame, colorize_frames
-    from model_store.errors import ModelNotFound, ModelStoreError
+    from chromaserve.library.colorizer import Colorizer
+    from chromaserve.pipeline.hints import Hint
+    from chromaserve.store.errors import ModelNotFound, ModelStoreError
+    from chromaserve.video import FrameReport, TruncatedFrame, colorize_frames
 
 __all__ = [
     "AsyncClient",
@@ -69,16 +69,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Colorizer": "app.library.colorizer",
-    "Hint": "app.hints",
-    **dict.fromkeys(("FrameReport", "TruncatedFrame", "colorize_frames"), "app.video"),
-    **dict.fromkeys(("ModelNotFound", "ModelStoreError"), "model_store.errors"),
+    "Colorizer": "chromaserve.library.colorizer",
+    "Hint": "chromaserve.pipeline.hints",
+    **dict.fromkeys(("FrameReport", "TruncatedFrame", "colorize_frames"), "chromaserve.video"),
+    **dict.fromkeys(("ModelNotFound", "ModelStoreError"), "chromaserve.store.errors"),
     **dict.fromkeys(
         (
             *("DamagedPhoto", "EngineFailed", "InvalidOptions", "PhotoTimeout", "ServiceError"),
             *("TooManyPixels", "UnsupportedFormat", "UnsupportedSamples"),
         ),
-        "app.errors",
+        "chromaserve.errors",
     ),
 }
 
@@ -86,7 +86,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for (PEP 562)
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = _HOMES.get(name, "app.client")
+    home = _HOMES.get(name, "chromaserve.client")
     try:
         return getattr(import_module(home), name)
     except ModuleNotFoundError as error:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import typer
 from typer.cli import get_docs_for_click
 
-from app.command_line.main import command
+from chromaserve.command_line.main import command
 
 
 def command_line(_: Sequence[str]) -> str:

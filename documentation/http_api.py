@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from app.errors import KINDS
 from app.main import create_app
+from app.problems import KINDS
 from app.settings import Settings
 from app.uploads import FIELD
 from documentation.schema import Schema, table, values

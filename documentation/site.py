@@ -22,7 +22,7 @@ _LINK = re.compile(r"\]\((?![a-z]+:|#)(?P<target>[^)#\s]+)(?P<anchor>#[^)\s]*)?\
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the included pages, and the newest bundled model's card."""
-    cards = (ROOT / "model_store" / "models" / "colorizer").glob("*/MODEL_CARD.md")
+    cards = (ROOT / "model_store" / "colorizer").glob("*/MODEL_CARD.md")
     newest = max(cards, key=lambda card: int(card.parent.name))
     included = {**INCLUDED, "project/model-card.md": str(newest.relative_to(ROOT))}
     for uri, path in included.items():

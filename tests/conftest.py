@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from model_store.store import BUNDLED_ROOT
+from chromaserve.store.versions import BUNDLED_ROOT
 
 START_S = 120.0
 STOP_S = 60.0

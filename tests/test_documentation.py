@@ -17,9 +17,9 @@ from mkdocs.config import load_config
 from PIL import Image
 
 import chromaserve
-from app.command_line.main import command
-from app.errors import KINDS
+from app.problems import KINDS
 from app.settings import Settings
+from chromaserve.command_line.main import command
 from documentation.__main__ import stale_pages
 from tests.conftest import Server
 
@@ -60,7 +60,7 @@ def test_links_between_pages_lead_somewhere(page: str) -> None:
 def test_the_architecture_names_every_module() -> None:
     page = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
     named = set(re.findall(r"`(\w+)/?`", page))
-    for package in ("app", "model_store", "training"):
+    for package in ("app", "chromaserve", "training"):
         children = {path.stem for path in (ROOT / package).iterdir() if path.suffix == ".py"}
         children |= {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
         assert children - {"__init__"} <= named, package

@@ -14,15 +14,23 @@ from skimage.color import rgb2lab
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PACKAGES = ("app", "chromaserve", "model_store", "training", "documentation")
-# What a package may not import: the service runs without training, and both rest on the store.
+PACKAGES = ("app", "chromaserve", "training", "documentation")
+# What a package may not import: the library stands alone, the service runs without training.
 WALLS = {
     "app": {"training"},
-    "chromaserve": {"training"},
-    "model_store": {"app", "training"},
+    "chromaserve": {"app", "training"},
     "training": {"app"},
     "documentation": {"training"},
 }
+# Rooms of the library from the ground up: each imports those on floors below, and itself.
+FLOORS = (
+    ("settings", "store", "errors", "loop_thread"),
+    ("photos", "color", "engines"),
+    ("pipeline",),
+    ("library",),
+    ("client", "video", "cluster"),
+    ("command_line",),
+)
 SOURCES = ROOT / "samples" / "SOURCES.md"
 
 
@@ -49,21 +57,34 @@ def modules(package: str) -> list[Path]:
 
 
 def imports(path: Path) -> set[str]:
-    """Top-level names that a module imports, wherever in it the import stands."""
+    """Modules that a module imports, wherever in it the import stands."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: imports are absolute here"
-            names.add(node.module or "")
-    return {name.split(".")[0] for name in names}
+            names.add(node.module or "" if not node.level else path.relative_to(ROOT).parts[0])
+    return names
+
+
+def top_level(path: Path) -> set[str]:
+    """Packages that a module imports."""
+    return {name.split(".")[0] for name in imports(path)}
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_packages_keep_their_walls(package: str) -> None:
     for path in modules(package):
-        assert not imports(path) & WALLS[package], path
+        assert not top_level(path) & WALLS[package], path
+
+
+def test_arrows_in_the_library_run_down() -> None:
+    height = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+    for path in modules("chromaserve"):
+        room = path.relative_to(ROOT / "chromaserve").parts[0].removesuffix(".py")
+        named = {name.split(".")[1] for name in imports(path) if name.startswith("chromaserve.")}
+        above = {other for other in named - {room} if height[other] > height.get(room, len(FLOORS))}
+        assert not above, f"{path} imports {above}"
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -104,8 +125,7 @@ DISTRIBUTIONS = {
     ("package", "extras"),
     [
         ("app", ["otel", "ray"]),
-        ("chromaserve", []),
-        ("model_store", []),
+        ("chromaserve", ["ray"]),
         ("training", ["train", "evaluate"]),
         ("documentation", ["docs"]),
         ("tests", ["train", "dev", "otel", "ray", "docs"]),
@@ -115,7 +135,7 @@ DISTRIBUTIONS = {
 def test_imports_are_declared_as_dependencies(package: str, extras: list[str]) -> None:
     allowed = {name for section in (None, *extras) for name in declared(section)}
     ours = {*PACKAGES, "tests", "benchmarks"}
-    foreign = set().union(*map(imports, modules(package))) - sys.stdlib_module_names - ours
+    foreign = set().union(*map(top_level, modules(package))) - sys.stdlib_module_names - ours
     if package == "benchmarks":
         foreign -= {path.stem for path in (ROOT / "benchmarks/peers/requirements").iterdir()}
     assert {DISTRIBUTIONS.get(name, name) for name in foreign} <= allowed

@@ -6,10 +6,11 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from model_store.errors import ModelStoreError
-from training.commands import fitting, measuring, photos
-from training.commands.arguments import Command
-from training.errors import TrainingError
+from chromaserve.store.errors import ModelStoreError
+
+from .commands import fitting, measuring, photos
+from .commands.arguments import Command
+from .errors import TrainingError
 
 
 def parser() -> argparse.ArgumentParser:

@@ -12,16 +12,16 @@ import keras
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from training.colorizer import build_colorizer
-from training.config import Config
-from training.errors import DataError
-from training.feed import CachedFeed
-from training.fit import fit
-from training.fusion import fit_fusion
-from training.run import Run, load_weights
-from training.start import start_from
-from training.summary import interval
-from training.vividness import calibrate_vividness, collect
+from .colorizer import build_colorizer
+from .config import Config
+from .errors import DataError
+from .feed import CachedFeed
+from .fit import fit
+from .fusion import fit_fusion
+from .run import Run, load_weights
+from .start import start_from
+from .summary import interval
+from .vividness import calibrate_vividness, collect
 
 
 class Step(BaseModel):

@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model_store.lab import lab_to_srgb, srgb_to_L
-from training.config import Augment
+from chromaserve.color.lab import lab_to_srgb, srgb_to_L
+
+from .config import Augment
 
 Float = NDArray[np.float32]
 Random = np.random.Generator

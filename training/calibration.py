@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from training.data import TARGET_SIZE
+from .data import TARGET_SIZE
 
 GROUPS = 10
 Float = NDArray[np.float32]

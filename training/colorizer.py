@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from training.config import TAP_NAMES, Config, Publish
-from training.losses import ab_bins, annealed_mean
-from training.network import (
+from .config import TAP_NAMES, Config, Publish
+from .losses import ab_bins, annealed_mean
+from .network import (
     AB_SCALE,
     build_decoder,
     build_encoder,

@@ -7,12 +7,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model_store.contract import ModelDescription, network_input
-from model_store.lab import lab_to_srgb, srgb_to_L
-from model_store.postprocess import enlarge_ab
-from training.data import read_photo
-from training.evaluate import Outcome
-from training.saved_model import Predict
+from chromaserve.color.lab import lab_to_srgb, srgb_to_L
+from chromaserve.color.postprocess import enlarge_ab
+from chromaserve.store.contract import ModelDescription, network_input
+
+from .data import read_photo
+from .evaluate import Outcome
+from .saved_model import Predict
 
 Image = NDArray[np.uint8]
 

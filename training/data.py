@@ -13,12 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model_store.contract import network_input
-from model_store.lab import srgb_to_lab
-from training.config import Data
-from training.datasets import SUFFIXES as SUFFIXES  # what a photo's name ends in
-from training.datasets import DataSetError, data_set, locate, photos_below
-from training.errors import DataError
+from chromaserve.color.lab import srgb_to_lab
+from chromaserve.store.contract import network_input
+
+from .config import Data
+from .datasets import SUFFIXES as SUFFIXES  # what a photo's name ends in
+from .datasets import DataSetError, data_set, locate, photos_below
+from .errors import DataError
 
 TARGET_SIZE = 56
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from training.config import Section
+from .config import Section
 
 REGISTRY = Path(__file__).parent / "configs" / "datasets.toml"
 PREFIX = "dataset:"

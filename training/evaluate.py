@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model_store.contract import GuidedFilter, Postprocess, network_input
-from model_store.lab import lab_to_srgb, srgb_to_lab
-from model_store.postprocess import enlarge_ab
-from training.calibration import Deviations, deviations
-from training.data import read_photo
-from training.metrics import Accuracy, ab_error, colourfulness, hue_error, psnr, ssim
-from training.perceptual import Perceptual
-from training.saved_model import Network
-from training.skin import KIND, MIN_SHARE, skin_measures, skin_pixels
+from chromaserve.color.lab import lab_to_srgb, srgb_to_lab
+from chromaserve.color.postprocess import enlarge_ab
+from chromaserve.store.contract import GuidedFilter, Postprocess, network_input
+
+from .calibration import Deviations, deviations
+from .data import read_photo
+from .metrics import Accuracy, ab_error, colourfulness, hue_error, psnr, ssim
+from .perceptual import Perceptual
+from .saved_model import Network
+from .skin import KIND, MIN_SHARE, skin_measures, skin_pixels
 
 Float = NDArray[np.float32]
 Image = NDArray[np.uint8]

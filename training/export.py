@@ -5,9 +5,10 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from model_store.contract import NETWORK_SIZE
-from training.colorizer import Colorizer, blend
-from training.config import Publish
+from chromaserve.store.contract import NETWORK_SIZE
+
+from .colorizer import Colorizer, blend
+from .config import Publish
 
 _PLANE = tf.TensorSpec([None, NETWORK_SIZE, NETWORK_SIZE, 1], tf.float32, "L")
 _VIVIDNESS = tf.TensorSpec([None], tf.float32, "vividness")

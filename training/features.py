@@ -20,13 +20,14 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from model_store.contract import NETWORK_SIZE
-from model_store.lab import srgb_to_lab
-from training.augment import augment
-from training.config import Augment, Cache, Config
-from training.data import TARGET_SIZE, Entry, lab_target, read_index, read_photo
-from training.errors import CacheError
-from training.network import TAP_SHAPES
+from chromaserve.color.lab import srgb_to_lab
+from chromaserve.store.contract import NETWORK_SIZE
+
+from .augment import augment
+from .config import Augment, Cache, Config
+from .data import TARGET_SIZE, Entry, lab_target, read_index, read_photo
+from .errors import CacheError
+from .network import TAP_SHAPES
 
 CALIBRATION_PHOTOS = 64
 HEADROOM = 1.25  # how far above the calibration's maximum a tap may go before it saturates
@@ -136,7 +137,7 @@ class _TensorFlowEncoder:
     def __init__(self, config: Config) -> None:
         import tensorflow as tf
 
-        from training.network import build_encoder, pixels_from_L, pool_taps
+        from .network import build_encoder, pixels_from_L, pool_taps
 
         encoder = build_encoder(config.encoder.weights)
         self._taps = tf.function(lambda L: pool_taps(encoder(pixels_from_L(L))))
@@ -160,8 +161,8 @@ def make_encoder(config: Config) -> Callable[[NDArray[np.float32]], Taps]:
             engine = "tensorflow"
     if engine == "tensorflow":
         return _TensorFlowEncoder(config)
-    from training.ncnn_encoder import NcnnEncoder, encoder_weights
-    from training.network import build_encoder
+    from .ncnn_encoder import NcnnEncoder, encoder_weights
+    from .network import build_encoder
 
     return NcnnEncoder(encoder_weights(build_encoder(config.encoder.weights)))
 

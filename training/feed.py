@@ -8,12 +8,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from model_store.contract import NETWORK_SIZE
-from training.config import Augment
-from training.data import TARGET_SIZE, Entry
-from training.errors import CacheError
-from training.features import Row, open_arrays, prepare, read_rows, read_scales
-from training.network import TAP_SHAPES
+from chromaserve.store.contract import NETWORK_SIZE
+
+from .config import Augment
+from .data import TARGET_SIZE, Entry
+from .errors import CacheError
+from .features import Row, open_arrays, prepare, read_rows, read_scales
+from .network import TAP_SHAPES
 
 Batch = dict[str, tf.Tensor]
 READERS = 4  # batches of the cache read at a time: a disk is waited for, a core isn't taken

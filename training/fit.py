@@ -10,14 +10,14 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from training.colorizer import Colorizer, build_colorizer
-from training.config import Config
-from training.errors import DataError
-from training.features import Taps
-from training.feed import CachedFeed, PhotoFeed
-from training.losses import rebalancing_weights, soft_bins
-from training.network import TAP_SHAPES
-from training.run import (
+from .colorizer import Colorizer, build_colorizer
+from .config import Config
+from .errors import DataError
+from .features import Taps
+from .feed import CachedFeed, PhotoFeed
+from .losses import rebalancing_weights, soft_bins
+from .network import TAP_SHAPES
+from .run import (
     Run,
     append_history,
     average_with,
@@ -25,9 +25,9 @@ from training.run import (
     save_weights,
     trim_history,
 )
-from training.start import start_from
-from training.strategy import Distribution, distribute
-from training.trainer import Trainer
+from .start import start_from
+from .strategy import Distribution, distribute
+from .trainer import Trainer
 
 STATISTICS_ROWS = 512  # images from which tap sizes and the bins' frequencies are estimated
 

@@ -8,11 +8,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from training.config import Config
-from training.feed import CachedFeed
-from training.losses import ab_bins
-from training.network import TAP_SHAPES, build_fusion
-from training.run import save_weights
+from .config import Config
+from .feed import CachedFeed
+from .losses import ab_bins
+from .network import TAP_SHAPES, build_fusion
+from .run import save_weights
 
 TAP = "block5_conv3"
 

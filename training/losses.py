@@ -6,8 +6,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from model_store.lab import srgb_to_lab
-from training.network import AB_SCALE
+from chromaserve.color.lab import srgb_to_lab
+
+from .network import AB_SCALE
 
 BIN_STEP = 10.0
 SOFT_SIGMA = 5.0

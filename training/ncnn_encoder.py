@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from model_store.ncnn_network import Layer, written
-from training.network import BGR_MEAN, BLOCKS, TAP_SHAPES
+from .conversion.ncnn_network import Layer, written
+from .network import BGR_MEAN, BLOCKS, TAP_SHAPES
 
 
 class NcnnEncoder:

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model_store.contract import NETWORK_SIZE, squeeze
-from training.config import Config, Encoder
-from training.errors import CacheError
-from training.features import make_encoder, open_arrays, read_rows, read_scales
+from chromaserve.store.contract import NETWORK_SIZE, squeeze
+
+from .config import Config, Encoder
+from .errors import CacheError
+from .features import make_encoder, open_arrays, read_rows, read_scales
 
 TAP = "block5_conv3"
 Float = NDArray[np.float32]

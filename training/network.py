@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from training.config import TAP_NAMES, Decoder, Fusion
-from training.errors import WeightsError
+from .config import TAP_NAMES, Decoder, Fusion
+from .errors import WeightsError
 
 BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 BGR_MEAN = (103.939, 116.779, 123.68)

@@ -10,13 +10,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model_store.contract import GuidedFilter, network_input
-from model_store.lab import lab_to_srgb, srgb_to_lab
-from model_store.postprocess import Postprocess, enlarge_ab
-from training.data import read_photo
-from training.metrics import colourfulness, psnr
-from training.saved_model import Predict
-from training.summary import Values, interval
+from chromaserve.color.lab import lab_to_srgb, srgb_to_lab
+from chromaserve.color.postprocess import Postprocess, enlarge_ab
+from chromaserve.store.contract import GuidedFilter, network_input
+
+from .data import read_photo
+from .metrics import colourfulness, psnr
+from .saved_model import Predict
+from .summary import Values, interval
 
 Float = NDArray[np.float32]
 Image = NDArray[np.uint8]

@@ -10,25 +10,26 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from model_store.contract import MODEL_NAME, GuidedFilter, ModelDescription, network_input
-from model_store.lab import srgb_to_L, srgb_to_lab
-from model_store.store import ModelStore, ModelVersion
-from training.calibration import Deviations, calibrate
-from training.colorizer import Colorizer, blend, build_colorizer
-from training.config import Config, Publish
-from training.data import Entry, evenly_spaced, read_photo
-from training.errors import PublishError
-from training.evaluate import Plan, Result, evaluate
-from training.export import ServingModel, export
-from training.feed import PhotoFeed
-from training.losses import ab_bins
-from training.nearest import NearestPhoto
-from training.perceptual import Perceptual
-from training.report import calibration_markdown, markdown_tables
-from training.run import Run, load_weights
-from training.saved_model import Network
-from training.summary import Summary, summarise
-from training.vividness import calibrate_vividness, collect, seen_at_full_size
+from chromaserve.color.lab import srgb_to_L, srgb_to_lab
+from chromaserve.store.contract import MODEL_NAME, GuidedFilter, ModelDescription, network_input
+from chromaserve.store.versions import ModelStore, ModelVersion
+
+from .calibration import Deviations, calibrate
+from .colorizer import Colorizer, blend, build_colorizer
+from .config import Config, Publish
+from .data import Entry, evenly_spaced, read_photo
+from .errors import PublishError
+from .evaluate import Plan, Result, evaluate
+from .export import ServingModel, export
+from .feed import PhotoFeed
+from .losses import ab_bins
+from .nearest import NearestPhoto
+from .perceptual import Perceptual
+from .report import calibration_markdown, markdown_tables
+from .run import Run, load_weights
+from .saved_model import Network
+from .summary import Summary, summarise
+from .vividness import calibrate_vividness, collect, seen_at_full_size
 
 Float = NDArray[np.float32]
 

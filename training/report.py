@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from training.calibration import Calibration
-from training.summary import Difference, Summary
+from .calibration import Calibration
+from .summary import Difference, Summary
 
 
 @dataclass(frozen=True)

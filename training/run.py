@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from training.errors import WeightsError
+from .errors import WeightsError
 
 PROGRESS_COLUMNS = (
     "epoch",

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from training.metrics import ab_error, hue_error
+from .metrics import ab_error, hue_error
 
 KIND = "people"  # wood, sand and fur have skin's colours too: the rule is for portraits only
 MIN_SHARE = 0.02

@@ -6,11 +6,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from model_store.contract import ModelDescription
-from training.colorizer import Colorizer, build_colorizer
-from training.config import Config, Decoder, Encoder, Fusion
-from training.errors import WeightsError
-from training.run import assign, load_weights, named_weights
+from chromaserve.store.contract import ModelDescription
+
+from .colorizer import Colorizer, build_colorizer
+from .config import Config, Decoder, Encoder, Fusion
+from .errors import WeightsError
+from .run import assign, load_weights, named_weights
 
 
 def start_from(source: Path, network: Colorizer) -> list[str]:

@@ -15,9 +15,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from training.config import Fit
-from training.errors import StrategyError
-from training.feed import Batch, CachedFeed, PhotoFeed
+from .config import Fit
+from .errors import StrategyError
+from .feed import Batch, CachedFeed, PhotoFeed
 
 SEED_STRIDE = 1_000_003  # between replicas: a prime far above the seeds that people choose
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.errors import DataError
-from training.evaluate import Result
+from .errors import DataError
+from .evaluate import Result
 
 Summary = dict[str, dict[str, float]]
 Values = NDArray[np.float64]  # a measure's values, one a photo along the last axis

@@ -8,18 +8,18 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from training.colorizer import Colorizer
-from training.config import Config
-from training.feed import Batch
-from training.losses import (
+from .colorizer import Colorizer
+from .config import Config
+from .feed import Batch
+from .losses import (
     chroma_weights,
     distribution_loss,
     log_mean_squared_error,
     mean_squared_error,
 )
-from training.metrics import Accuracy, mean_gain_db
-from training.network import AB_SCALE
-from training.strategy import Distribution
+from .metrics import Accuracy, mean_gain_db
+from .network import AB_SCALE
+from .strategy import Distribution
 
 
 class AdamW(keras.optimizers.AdamW):  # type: ignore[misc]

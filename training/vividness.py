@@ -8,14 +8,15 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from model_store.contract import NETWORK_SIZE, GuidedFilter
-from model_store.lab import lab_to_srgb, srgb_to_L
-from model_store.postprocess import enlarge_ab
-from training.colorizer import Colorizer, blend
-from training.config import Publish
-from training.data import read_photo
-from training.feed import Batch, shrink
-from training.metrics import colourfulness, psnr
+from chromaserve.color.lab import lab_to_srgb, srgb_to_L
+from chromaserve.color.postprocess import enlarge_ab
+from chromaserve.store.contract import NETWORK_SIZE, GuidedFilter
+
+from .colorizer import Colorizer, blend
+from .config import Publish
+from .data import read_photo
+from .feed import Batch, shrink
+from .metrics import colourfulness, psnr
 
 Float = NDArray[np.float32]
 

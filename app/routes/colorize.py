@@ -1,20 +1,24 @@
 """POST /colorize: grey photos in, colour photos out."""
 
+from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from app.errors import AllPhotosFailed, problem
-from app.manifest import Manifest
-from app.negotiation import negotiate
-from app.options import Options, check_photos, merge
-from app.pipeline import Order
-from app.requests import PhotoRun, unless_gone
-from app.responses import image_response, json_response, zip_response
-from app.routes.openapi import REQUEST_BODY, problems, reference
-from app.service import Service
-from app.uploads import Body, announced_length, read_body
+from chromaserve.pipeline.body import Body
+from chromaserve.pipeline.options import Options
+
+from ..errors import AllPhotosFailed
+from ..manifest import Manifest
+from ..negotiation import negotiate
+from ..options import check_photos, merge
+from ..problems import problem
+from ..requests import PhotoRun, unless_gone
+from ..responses import image_response, json_response, zip_response
+from ..uploads import announced_length, read_body
+from .dependencies import ReadyService, model_for
+from .openapi import REQUEST_BODY, problems, reference
 
 router = APIRouter(tags=["colorize"])
 
@@ -53,6 +57,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 )
 async def colorize(
     request: Request,
+    service: ReadyService,
     options: Annotated[Options, Query()],  # noqa: ARG001 - checked early; merged below
 ) -> Response:
     """Give photos colours, at their own size and with their luminance untouched.
@@ -65,50 +70,31 @@ async def colorize(
 
     Options may be query parameters or form fields.
     """
-    service: Service = request.app.state.service
-    service.ready  # noqa: B018 - raises when there is nothing to work with
-    service.backlog.check()
-    charge = service.upload_charge(announced_length(request, service.settings))
-    held = await service.uploads.take(charge)
-    try:
-        body = await read_body(request, service.settings, held)
-        merged = merge(request.query_params.multi_items(), body.fields)
-        check_photos(merged, len(body.uploads))
+    pipeline, settings = service.pipeline, service.settings
+    pipeline.backlog.check()
+    async with AsyncExitStack() as held:
+        charge = service.upload_charge(announced_length(request, settings))
+        share = held.enter_context(await pipeline.uploads.take(charge))
+        body = await read_body(request, settings, share)
+        chosen = merge(request.query_params.multi_items(), body.fields)
+        check_photos(chosen, len(body.uploads))
         wanted = negotiate(
-            request.headers.get("accept"), photos=len(body.uploads), asked=merged.format
+            request.headers.get("accept"), photos=len(body.uploads), asked=chosen.format
         )
-        model = service.models.default
-        if merged.model or model is None:
-            model = await run_in_threadpool(service.models.get, merged.model)
-        vividness = merged.asked_vividness
-        if vividness is None:
-            vividness = model.description.default_vividness
-        postprocess = merged.postprocess or model.description.postprocess
-        order = Order(model, vividness, merged.mirror, postprocess, wanted.format, merged.hints)
-        await run_in_threadpool(service.pipeline.look_at, body.uploads)
+        order = chosen.order(await model_for(service, chosen.model), wanted.format)
+        await run_in_threadpool(pipeline.look_at, body.uploads)
         pixels = [upload.pixels for upload in body.uploads]
-        ticket = service.backlog.accept(pixels, merged.deadline_s)
-    except BaseException:
-        held.shrink(0)
-        raise
-    run = PhotoRun(service.pipeline, body, order, ticket, window=model.engine.max_batch)
-
-    async def release() -> None:
-        await run.close()
-        held.shrink(0)
-        ticket.close()
-
-    try:
+        ticket = pipeline.backlog.accept(pixels, chosen.deadline_s)
+        held.callback(ticket.close)
+        run = PhotoRun(pipeline, body, order, ticket, window=order.model.engine.max_batch)
+        held.push_async_callback(run.close)
         first = await unless_gone(request, run.first_success())
         if first is None:
             raise _all_failed(body, run.errors)
         if wanted.container == "image":
-            return image_response(body.uploads[0], first, order, release)
+            return image_response(body.uploads[0], first, order, held.pop_all())
         respond = zip_response if wanted.container == "zip" else json_response
-        return respond(body.uploads, run, first, order, release)
-    except BaseException:
-        await release()
-        raise
+        return respond(body.uploads, run, first, order, held.pop_all())
 
 
 def _all_failed(body: Body, errors: list[Exception]) -> Exception:

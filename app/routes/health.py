@@ -1,10 +1,10 @@
 """GET /healthz and /readyz, for whoever watches over the process."""
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
-from app.routes.openapi import problems
-from app.service import Service
+from .dependencies import AnyService
+from .openapi import problems
 
 router = APIRouter(tags=["health"])
 
@@ -39,8 +39,7 @@ async def healthz() -> Alive:
 
 
 @router.get("/readyz", summary="Can it colorize?", responses=problems(503))
-async def readyz(request: Request) -> Ready:
+async def readyz(service: AnyService) -> Ready:
     """Answer 200 while photos are taken: not before the model is warm, not during shutdown."""
-    service: Service = request.app.state.service
-    model = service.ready
+    model = service.ready()
     return Ready(model_version=model.version, device=model.engine.device)

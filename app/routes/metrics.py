@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import choose_encoder
 
-from app.service import Service
+from .dependencies import AnyService
 
 router = APIRouter(tags=["health"])
 
@@ -14,11 +14,10 @@ router = APIRouter(tags=["health"])
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-async def metrics(request: Request) -> Response:
+async def metrics(request: Request, service: AnyService) -> Response:
     """Tell requests, photos, stages, batches, refusals, memory and models, as Prometheus reads it.
 
     OpenMetrics where the Accept header prefers it.
     """
-    service: Service = request.app.state.service
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(service.metrics.registry), headers={"Content-Type": content_type})

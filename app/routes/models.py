@@ -2,13 +2,14 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.routes.openapi import problems
-from app.service import Service
-from model_store.contract import Postprocess
+from chromaserve.store.contract import Postprocess
+
+from .dependencies import AnyService, ReadyService
+from .openapi import problems
 
 router = APIRouter(tags=["models"])
 
@@ -81,26 +82,24 @@ class Reloaded(BaseModel):
     summary="Serve a newly published version",
     responses=problems(404, 500, 503),
 )
-async def reload(request: Request) -> Reloaded:
+async def reload(service: ReadyService) -> Reloaded:
     """Load the version that the settings name, if another one is served, and switch to it.
 
     Where they say `latest` that is the newest on disk. It is checked and warmed up first; requests
     in work end with the version that they began with. One that cannot be used changes nothing.
     """
-    service: Service = request.app.state.service
-    before = service.ready
+    before = service.ready()
     model = await service.reload()
     return Reloaded(version=model.version, changed=model.version != before.version)
 
 
 @router.get("/models", summary="Model versions, device, limits and load")
-async def models(request: Request) -> Models:
+async def models(service: AnyService) -> Models:
     """List the versions on disk, which are loaded, where they run, what a request may hold, and how
     busy the service is."""
-    service: Service = request.app.state.service
-    default = service.models.default
-    loaded = {model.version for model in service.models.loaded}
-    listing = await run_in_threadpool(service.models.listing)
+    default = service.pipeline.models.default
+    loaded = {model.version for model in service.pipeline.models.loaded}
+    listing = await run_in_threadpool(service.pipeline.models.listing)
     versions = []
     for number, description, problem in listing:
         row = Version(
@@ -127,8 +126,9 @@ async def models(request: Request) -> Models:
     )
 
 
-def _load(service: Service) -> Load:
-    batcher, memory, uploads = service.pipeline.batcher, service.pipeline.memory, service.uploads
+def _load(service: AnyService) -> Load:
+    pipeline = service.pipeline
+    batcher, memory, uploads = pipeline.batcher, pipeline.memory, pipeline.uploads
     done = batcher.statistics
     return Load(
         photos=done.photos,
@@ -136,7 +136,7 @@ def _load(service: Service) -> Load:
         largest_batch=done.largest_batch,
         failed_batches=done.failed_batches,
         waiting=batcher.waiting,
-        accepted=service.backlog.photos,
+        accepted=pipeline.backlog.photos,
         memory_mb=round(memory.used / 2**20, 1),
         memory_peak_mb=round(memory.peak / 2**20, 1),
         memory_bound_mb=round(memory.total / 2**20, 1),

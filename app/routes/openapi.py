@@ -8,10 +8,11 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from app.errors import HTTP_KINDS, KINDS, PROBLEM_JSON, Problem
-from app.manifest import Manifest
-from app.options import Options
-from app.uploads import FIELD
+from chromaserve.pipeline.options import Options
+
+from ..manifest import Manifest
+from ..problems import HTTP_KINDS, KINDS, PROBLEM_JSON, Problem
+from ..uploads import FIELD
 
 _REFERENCE = "#/components/schemas/{model}"
 _FILE = {"type": "string", "format": "binary"}

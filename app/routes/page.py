@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
-from app.root_path import reference
+from ..root_path import reference
 
 FOLDER = Path(__file__).resolve().parent.parent / "page"
 

@@ -4,8 +4,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from app.errors import HTTP_KINDS, KINDS
-from app.root_path import reference
+from ..problems import HTTP_KINDS, KINDS
+from ..root_path import reference
 
 router = APIRouter(tags=["problems"])
 

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.staticfiles import StaticFiles
 
-from app.routes.page import HEADERS, file, policy
+from .page import HEADERS, file, policy
 
 # What it draws are answers' pictures (blob:) and its own icons (data:). DOMPurify, which it passes
 # descriptions through, and React's way to set HTML want no trusted types.

@@ -6,11 +6,12 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
-from app.errors import NotReady
-from app.inference_protocol.catalogue import EXTENSIONS, MODELS, find
-from app.routes.openapi import problems
-from app.service import Service
-from model_store.errors import ModelNotFound
+from chromaserve.errors import NotReady
+from chromaserve.store.errors import ModelNotFound
+
+from ..open_inference.catalogue import EXTENSIONS, MODELS, find
+from .dependencies import AnyService, ReadyService
+from .openapi import problems
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 
@@ -87,10 +88,8 @@ async def live() -> Live:
 
 
 @router.get("/health/ready", summary="Can it infer?", responses=problems(503))
-async def ready(request: Request) -> Ready:
+async def ready(_: ReadyService) -> Ready:
     """Answer 200 while requests are taken, as /readyz."""
-    service: Service = request.app.state.service
-    service.ready  # noqa: B018 - raises when there is nothing to work with
     return Ready()
 
 
@@ -98,11 +97,10 @@ async def ready(request: Request) -> Ready:
 @router.get(
     "/models/{name}/versions/{version}", summary="A version's tensors", responses=problems(404)
 )
-async def metadata(request: Request, name: str, version: str | None = None) -> Model:
+async def metadata(service: AnyService, name: str, version: str | None = None) -> Model:
     """Tell a model's versions, inputs and outputs, which are the same for every version."""
-    service: Service = request.app.state.service
     model = find(name)
-    versions = await run_in_threadpool(service.models.store.versions)
+    versions = await run_in_threadpool(service.pipeline.models.store.versions)
     if version is not None:
         known(versions, version)
     return Model.model_validate(model.metadata(versions))
@@ -114,24 +112,22 @@ async def metadata(request: Request, name: str, version: str | None = None) -> M
     summary="Is a version ready?",
     responses=problems(404, 503),
 )
-async def model_ready(request: Request, name: str, version: str | None = None) -> ModelReady:
+async def model_ready(service: AnyService, name: str, version: str | None = None) -> ModelReady:
     """Answer 200 where the version is in memory; one on disk is loaded by its first request."""
-    service: Service = request.app.state.service
     model = find(name)
-    default = service.ready
-    versions = await run_in_threadpool(service.models.store.versions)
+    default = service.ready()
+    versions = await run_in_threadpool(service.pipeline.models.store.versions)
     asked = default.version if version is None else known(versions, version)
-    if asked not in {each.version for each in service.models.loaded}:
+    if asked not in {each.version for each in service.pipeline.models.loaded}:
         raise NotReady(f"Version {asked} is on disk, and is loaded by the first request for it.")
     return ModelReady(name=model.name)
 
 
 @router.post("/repository/index", summary="Models and versions")
-async def index(request: Request, wanted: Index | None = None) -> list[Indexed]:
+async def index(service: AnyService, wanted: Index | None = None) -> list[Indexed]:
     """List every version of both models, and whether it is in memory."""
-    service: Service = request.app.state.service
-    loaded = {each.version for each in service.models.loaded}
-    listing = await run_in_threadpool(service.models.listing)
+    loaded = {each.version for each in service.pipeline.models.loaded}
+    listing = await run_in_threadpool(service.pipeline.models.listing)
     rows: list[dict[str, Any]] = [
         {
             "name": name,
@@ -151,11 +147,9 @@ async def index(request: Request, wanted: Index | None = None) -> list[Indexed]:
     summary="Serve a newly published version",
     responses=problems(404, 500, 503),
 )
-async def load(request: Request, name: str) -> ModelReady:
+async def load(service: ReadyService, name: str) -> ModelReady:
     """Load what was published since and switch to it, for both models: as POST /models/reload."""
-    service: Service = request.app.state.service
     model = find(name)
-    service.ready  # noqa: B018 - raises where the service does not serve yet
     await service.reload()
     return ModelReady(name=model.name)
 

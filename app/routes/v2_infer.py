@@ -1,14 +1,18 @@
 """POST /v2/models/{name}/infer: inference by the Open Inference Protocol."""
 
+from contextlib import AsyncExitStack
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from app.errors import UnsupportedBody
-from app.inference_protocol import reading, respond, work
-from app.inference_protocol.catalogue import ProtocolModel, find
-from app.inference_protocol.message import (
+from chromaserve.pipeline.memory import Share
+from chromaserve.pipeline.options import Options
+
+from ..errors import UnsupportedBody
+from ..open_inference import reading, respond, work
+from ..open_inference.catalogue import ProtocolModel, find
+from ..open_inference.message import (
     HEADER_LENGTH,
     JSON_MEMORY,
     Message,
@@ -16,12 +20,11 @@ from app.inference_protocol.message import (
     json_length,
     parse,
 )
-from app.options import Options
-from app.requests import unless_gone
-from app.routes.openapi import problems
-from app.routes.v2 import known
-from app.service import Service
-from app.uploads import announced_length, limited
+from ..requests import unless_gone
+from ..uploads import announced_length, limited
+from .dependencies import ReadyService, model_for
+from .openapi import problems
+from .v2 import known
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 
@@ -43,40 +46,36 @@ _ABOUT: dict[str, Any] = {
 
 @router.post("/models/{name}/infer", **_ABOUT)
 @router.post("/models/{name}/versions/{version}/infer", **_ABOUT)
-async def infer(request: Request, name: str, version: str | None = None) -> Response:
+async def infer(
+    request: Request, service: ReadyService, name: str, version: str | None = None
+) -> Response:
     """Run a model on a batch of photos; each row counts as a photo of POST /colorize does.
 
     `colorizer` is the bare network, `L` to `ab`; `colorizer-photo` takes encoded photos and gives
     encoded photos. Tensors come and go in JSON, or by the binary tensor data extension.
     """
-    service: Service = request.app.state.service
-    service.ready  # noqa: B018 - raises when there is nothing to work with
     model = find(name)
     if version is not None:
-        known(await run_in_threadpool(service.models.store.versions), version)
-    service.backlog.check()
+        known(await run_in_threadpool(service.pipeline.models.store.versions), version)
+    service.pipeline.backlog.check()
     _check_type(request)
     announced = announced_length(request, service.settings)
     # What comes out of a compressed body may have any length.
     charge = service.upload_charge(None if _encoding(request) else announced)
-    held = work.Held([await service.uploads.take(charge)])
-    try:
-        message, options, tensors = await _read(request, service, model, held)
-        loaded = service.models.default
-        if version is not None or loaded is None:
-            loaded = await run_in_threadpool(service.models.get, version)
+    async with AsyncExitStack() as held:
+        share = held.enter_context(await service.pipeline.uploads.take(charge))
+        message, options, tensors = await _read(request, service, model, share)
+        loaded = await model_for(service, version)
         told = {"model_name": model.name, "model_version": str(loaded.version)}
         if message.id is not None:
             told["id"] = message.id
         binary = message.wants_binary(model.output.name)
         output, timings = await unless_gone(
-            request, work.answer(service, loaded, options, tensors, binary, held)
+            request,
+            work.answer(service.pipeline, loaded, options, tensors, binary, share, held),
         )
         headers = {"Server-Timing": timings.header(), "X-Model-Version": str(loaded.version)}
-        return respond.response(told, output, headers, held.release)
-    except BaseException:
-        await held.release()
-        raise
+        return respond.response(told, output, headers, held.pop_all())
 
 
 def _encoding(request: Request) -> str:
@@ -94,15 +93,15 @@ def _check_type(request: Request) -> None:
 
 
 async def _read(
-    request: Request, service: Service, model: ProtocolModel, held: work.Held
+    request: Request, service: ReadyService, model: ProtocolModel, share: Share
 ) -> tuple[Message, Options, reading.Tensors]:
     """The request, its tensors as arrays or photos; nothing of its body is left."""
     settings, decoding = service.settings, service.pipeline.decoding
     body = b"".join([chunk async for chunk in limited(request, settings)])
     if encoding := _encoding(request):
-        body = await decoding.run(held, inflate, body, encoding, settings.max_upload_bytes)
+        body = await decoding.run(share, inflate, body, encoding, settings.max_upload_bytes)
     # Twice: the tensors are copied out of it.
-    held.shares[0].shrink(max(2 * len(body), 1))
+    share.shrink(max(2 * len(body), 1))
     length = json_length(request.headers.get(HEADER_LENGTH), body)
 
     def read() -> tuple[Message, Options, reading.Tensors]:
@@ -113,4 +112,4 @@ async def _read(
         return message, reading.options(message, model), tensors
 
     with await service.pipeline.memory.take(JSON_MEMORY * length):
-        return await decoding.run(held, read)
+        return await decoding.run(share, read)

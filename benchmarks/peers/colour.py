@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model_store.contract import network_input
-from model_store.lab import lab_to_srgb, srgb_to_L
-from model_store.postprocess import enlarge_ab
-from model_store.store import BUNDLED_ROOT, ModelStore
+from chromaserve.color.lab import lab_to_srgb, srgb_to_L
+from chromaserve.color.postprocess import enlarge_ab
+from chromaserve.store.contract import network_input
+from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from app.engines import Engine
-from app.engines.choose import load_engines
-from app.settings import Settings
-from model_store.store import BUNDLED_ROOT, ModelStore
+from chromaserve.engines import Engine
+from chromaserve.engines.choose import load_engines
+from chromaserve.settings import PipelineSettings
+from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
 
 BATCH = 8
 
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("engine", choices=("savedmodel", "ncnn"))
     parser.add_argument("--seconds", type=float, default=6, help="for each of the two")
     arguments = parser.parse_args()
-    settings = Settings(engine=arguments.engine)
+    settings = PipelineSettings(engine=arguments.engine)
     engines = load_engines(ModelStore(BUNDLED_ROOT).resolve("latest"), settings)
     result: dict[str, float] = {}
     with ThreadPoolExecutor(len(engines)) as pool:  # one thread a replica, as the service has

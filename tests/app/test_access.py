@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.app.photos import encoded, small
 from tests.conftest import Server, Start, running
+from tests.sample_photos import encoded, small
 
 KEY, OTHER, OF_FILE = "k" * 16, "another-key-0123456789", "from-a-file-0123456789"
 PAGE = "https://page.test"
@@ -176,7 +176,7 @@ def test_logs_know_keys_by_a_name_that_gives_nothing_away(
     while '"wrong"' not in (log := guarded.log.read_text()):
         assert time.monotonic() < deadline, log
     records = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
-    named = {r["request_id"]: r.get("key") for r in records if r["logger"] == "app.access"}
+    named = {r["request_id"]: r.get("key") for r in records if r["logger"] == "chromaserve.access"}
     assert len({named["first"], named["second"]} - {None}) == 2
     assert named["wrong"] is None
     for key in (KEY, OTHER, OF_FILE, wrong):

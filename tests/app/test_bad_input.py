@@ -13,8 +13,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from tests.app.photos import encoded, raw, small
 from tests.conftest import Server
+from tests.sample_photos import encoded, raw, small
 
 Send = Callable[[httpx.Client], httpx.Response]
 
@@ -143,8 +143,6 @@ CASES: dict[str, tuple[int, Send]] = {
         data={"vividness": "-1"})),
     "query against form": (422, lambda http: http.post("/colorize?vividness=0",
         files={"file": photo()}, data={"vividness": "1"})),
-    "two heads": (422, good(head="regression", vividness="1")),
-    "unknown head": (422, good(head="hydra")),
     "unknown format": (422, good(format="gif")),
     "unknown option": (422, good(vividnes="1")),
     "model that is none": (422, good(model="best")),

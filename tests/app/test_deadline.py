@@ -6,9 +6,9 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.app.photos import encoded, small
 from tests.app.test_load import all_at_once, photos
 from tests.conftest import Start
+from tests.sample_photos import encoded, small
 
 COLORIZE = "/colorize"
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.color import rgb2lab
 
-from tests.app.photos import decoded, encoded, lightness, load, raw, small
+from tests.sample_photos import decoded, encoded, lightness, load, raw, small
 
 Hints = list[dict[str, Any]]
 GREEN = "#2e8b57"
@@ -175,7 +175,7 @@ def test_hints_are_for_one_photo(http: httpx.Client) -> None:
 
 def test_a_hint_can_be_made_without_the_libraries_of_the_service() -> None:
     code = (
-        "import sys; from app.hints import Hint; Hint(x=1, y=2, color='#aabbcc');"
+        "import sys; from chromaserve.pipeline.hints import Hint; Hint(x=1, y=2, color='#aabbcc');"
         "print(sorted({'cv2', 'scipy', 'fastapi', 'ncnn', 'tensorflow'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

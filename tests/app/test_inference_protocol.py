@@ -19,12 +19,12 @@ import tritonclient.http as triton
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
-from app.errors import BodyTooLarge
-from app.inference_protocol.message import JSON_MEMORY, MAX_JSON, json_length
-from model_store.contract import NETWORK_SIZE
-from model_store.store import ModelStore
-from tests.app.photos import decoded, encoded, lightness, load, raw, small
+from app.open_inference.message import JSON_MEMORY, MAX_JSON, json_length
+from chromaserve.errors import BodyTooLarge
+from chromaserve.store.contract import NETWORK_SIZE
+from chromaserve.store.versions import ModelStore
 from tests.conftest import Server
+from tests.sample_photos import decoded, encoded, lightness, load, raw, small
 
 INFER = "/v2/models/colorizer/infer"
 PHOTO_INFER = "/v2/models/colorizer-photo/infer"
@@ -137,13 +137,13 @@ def test_photos_come_back_as_from_colorize(
     answer = client.infer(
         "colorizer-photo",
         [tensor("photo", photos(*given))],
-        parameters={**options, "mirror": True},
+        parameters={**options, "postprocess": "tv"},
     )
     images = answer.as_numpy("image")
     assert images.shape == (2,)
     for image, photo in zip(images, given, strict=True):
         expected = http.post(
-            "/colorize", files={"file": photo}, params={**options, "mirror": "true"}
+            "/colorize", files={"file": photo}, params={**options, "postprocess": "tv"}
         )
         difference = decoded(image).astype(int) - decoded(expected.content)
         assert np.abs(difference).max() <= 1  # a batch's size moves a rounding

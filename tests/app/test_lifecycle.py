@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from app.settings import Settings
-from tests.app.photos import decoded, encoded, raw
 from tests.conftest import START_S, STOP_S, Server, Start
+from tests.sample_photos import decoded, encoded, raw
 
 
 def test_alive_at_once_and_ready_when_warm(start_server: Start) -> None:
@@ -151,7 +151,6 @@ def test_the_documentation_describes_uploads_and_problems(http: httpx.Client) ->
     options = {
         "vividness",
         "head",
-        "mirror",
         "postprocess",
         "hints",
         "deadline_s",

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from app.settings import Settings
-from tests.app.photos import NAMES, decoded, encoded, load
 from tests.conftest import Server, Start
+from tests.sample_photos import NAMES, decoded, encoded, load
 
 COLORIZE = "/colorize"
 

@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.app.photos import decoded, encoded, raw, small
+from tests.sample_photos import decoded, encoded, raw, small
 
 Files = list[tuple[str, tuple[str, bytes]]]
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_store.contract import Postprocess
-from tests.app.photos import decoded, encoded, lightness, load, png16, raw, small
+from chromaserve.store.contract import Postprocess
+from tests.sample_photos import decoded, encoded, lightness, load, png16, raw, small
 
 METHODS = get_args(Postprocess)
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.models import LoadedModel, Models
 from app.service import Service
 from app.settings import Settings
-from model_store.errors import ModelCorrupt
-from model_store.store import ModelStore, ModelVersion
-from tests.app.photos import encoded, raw, small
+from chromaserve.pipeline.models import LoadedModel, Models
+from chromaserve.store.errors import ModelCorrupt
+from chromaserve.store.versions import ModelStore, ModelVersion
 from tests.conftest import Server, Start
+from tests.sample_photos import encoded, raw, small
 
 PHOTO = {"file": encoded(small("L"), "PNG")}
 

@@ -12,8 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.main import create_app
 from app.settings import Settings
-from tests.app.photos import encoded, small
 from tests.conftest import Server, Start
+from tests.sample_photos import encoded, small
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -136,7 +136,7 @@ def test_json_logs_tell_of_each_request_with_its_id(start_server: Start) -> None
         colorize(http, b"x", headers={"x-request-id": "b"})
         http.get("/a%0Afalse%20line", headers={"x-request-id": "c"})
     assert server.stop() == 0
-    told = {str(r["request_id"]): r for r in records(server) if r["logger"] == "app.access"}
+    told = {str(r["request_id"]): r for r in records(server) if r["logger"] == "chromaserve.access"}
     assert set(told) == {"a", "b", "c"}  # probes are left out
     assert (told["a"]["route"], told["a"]["status"]) == ("/colorize", 200)
     assert re.search(r"POST /colorize 415 unsupported-format in", str(told["b"]["message"]))

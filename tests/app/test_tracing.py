@@ -13,9 +13,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from app import tracing
 from app.settings import Settings
-from tests.app.photos import encoded, small
 from tests.app.test_telemetry import records
 from tests.conftest import Start
+from tests.sample_photos import encoded, small
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CALLER = "b7ad6b7169203331"
@@ -127,7 +127,7 @@ def test_a_request_its_photos_and_their_stages_are_one_trace(
     (row,) = [span for span in collector.spans if span.parent_span_id == tensor.span_id]
     parts = sorted(s.name for s in collector.spans if s.parent_span_id == row.span_id)
     assert parts == ["inference", "queue"]
-    told = {r["request_id"]: r for r in records(server) if r["logger"] == "app.access"}
+    told = {r["request_id"]: r for r in records(server) if r["logger"] == "chromaserve.access"}
     assert told["traced"]["trace_id"] == TRACE
 
 

@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from app.client.archive import ArchiveReader, BadArchive
+from chromaserve.client.archive import ArchiveReader, BadArchive
 
 ENTRIES = {"großmutter.png": bytes(range(256)) * 40, "empty.png": b"", "manifest.json": b"{}"}
 

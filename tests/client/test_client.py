@@ -23,9 +23,9 @@ from chromaserve import (
     Unauthorized,
     Unreachable,
 )
-from tests.app.photos import decoded, raw
 from tests.client.faulty import proxy_to
 from tests.conftest import Server, running
+from tests.sample_photos import decoded, raw
 
 KEY = "key-of-the-tests-0123"
 

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from chromaserve import AsyncClient, BadOptions, BadPhoto, Client, Result, Retries
-from tests.app.photos import decoded, encoded, small
 from tests.client.faulty import Fault, Proxy
 from tests.conftest import Server
+from tests.sample_photos import decoded, encoded, small
 
 QUICK = Retries(attempts=3, budget_s=30, base_s=0.01, cap_s=0.02)
 LIMIT = 8  # photos in one request, of the tests' server

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from app.client.retrying import Attempts, retry_after_s
 from chromaserve import Client, ProblemError, Retries, TooBusy, Unreachable
-from tests.app.photos import encoded, raw, small
+from chromaserve.client.retrying import Attempts, retry_after_s
 from tests.client.faulty import Fault, Proxy
+from tests.sample_photos import encoded, raw, small
 
 QUICK = Retries(attempts=4, budget_s=30, base_s=0.01, cap_s=0.02)
 BUSY = b'{"type": "/problems/busy", "title": "Too busy", "status": 503, "detail": "Later."}'

@@ -10,7 +10,7 @@ SAMPLES = Path(__file__).parents[2] / "samples" / "grey"
 PROGRAM = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from app.command_line.main import main
+from chromaserve.command_line.main import main
 main()
 """
 START = [sys.executable, "-c", PROGRAM]

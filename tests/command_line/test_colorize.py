@@ -101,10 +101,10 @@ def test_standard_input_becomes_the_service_s_answer_on_standard_output(
 def test_a_service_does_it_by_url(
     tree: Path, tmp_path: Path, server: Server, http: httpx.Client
 ) -> None:
-    done = run("colorize", "--url", server.url, tree, "-o", tmp_path / "out", "--mirror")
+    done = run("colorize", "--url", server.url, tree, "-o", tmp_path / "out", "--postprocess", "tv")
     assert done.returncode == 1, done.stderr
     assert "damaged" in said(done)
-    expected = colorized(http, SAMPLES / "rocket.jpg", "?mirror=true")
+    expected = colorized(http, SAMPLES / "rocket.jpg", "?postprocess=tv")
     assert (tmp_path / "out" / "more" / "deep" / "rocket.png").read_bytes() == expected
     hints = '[{"x": 200, "y": 100, "color": "#3355aa"}]'
     piped = run("colorize", "--url", server.url, "-", "--hints", hints, stdin=CAT.read_bytes())

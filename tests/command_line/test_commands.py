@@ -10,18 +10,17 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from app.command_line import benchmark, options
-from app.command_line.main import command
-from app.images.encode import Format
-from app.options import Head
-from model_store.contract import Postprocess
+from chromaserve.command_line import benchmark, options
+from chromaserve.command_line.main import command
+from chromaserve.photos.encode import Format
+from chromaserve.store.contract import Postprocess
 from tests.command_line.command import run
 from tests.conftest import Server
 
 HEAVY = """
 import sys
 from typer.testing import CliRunner
-from app.command_line.main import command
+from chromaserve.command_line.main import command
 result = CliRunner().invoke(command, sys.argv[1:])
 print(result.output)
 heavy = {"cv2", "ncnn", "numpy", "PIL", "scipy", "tensorflow", "fastapi", "httpx"}
@@ -43,7 +42,6 @@ def test_help_is_quick_and_tells_the_statuses() -> None:
 
 def test_choices_are_those_of_the_service() -> None:
     assert set(get_args(options.PostprocessName)) == set(get_args(Postprocess))
-    assert set(get_args(options.HeadName)) == set(get_args(Head))
     assert set(get_args(options.FormatName)) == set(get_args(Format))
 
 

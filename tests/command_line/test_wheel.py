@@ -36,7 +36,7 @@ def test_it_holds_the_model_the_page_and_no_tests(wheel: Path) -> None:
         (metadata,) = (name for name in names if name.endswith("/METADATA"))
         described = archive.read(metadata).decode()
         (entries,) = (name for name in names if name.endswith("/entry_points.txt"))
-        assert b"chromaserve = app.command_line.main:main" in archive.read(entries)
+        assert b"chromaserve = chromaserve.command_line.main:main" in archive.read(entries)
     wanted = {
         str(path.relative_to(ROOT))
         for name in PACKAGES
@@ -45,7 +45,7 @@ def test_it_holds_the_model_the_page_and_no_tests(wheel: Path) -> None:
     }
     inside = {name for name in names if ".dist-info/" not in name}
     assert inside == wanted
-    models = sorted((ROOT / "model_store" / "models" / "colorizer").iterdir())
+    models = sorted((ROOT / "model_store" / "colorizer").iterdir())
     for path in models:
         for file in json.loads((path / "model.json").read_text())["files"]:
             assert str(path.relative_to(ROOT) / file) in inside
@@ -59,7 +59,7 @@ def test_it_colorizes_outside_of_the_repository(wheel: Path, tmp_path: Path) -> 
         archive.extractall(tmp_path / "site")
     shutil.copy(SAMPLES / "cat.jpg", tmp_path / "photo.jpg")
     program = (
-        "import app, model_store; from app.command_line.main import main;"
+        "import app, model_store; from chromaserve.command_line.main import main;"
         "print(app.__file__, model_store.__file__); main()"
     )
     done = subprocess.run(

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.errors import KINDS
+from app.problems import KINDS
 from benchmarks.monitoring import (
     CONFIGURATION,
     DASHBOARD,
@@ -18,8 +18,8 @@ from benchmarks.monitoring import (
     alert_queries,
     dashboard_queries,
 )
-from tests.app.photos import encoded, small
 from tests.conftest import running
+from tests.sample_photos import encoded, small
 
 QUERIES = [*dashboard_queries(), *alert_queries()]
 # What Prometheus adds to every sample, and what it tells of its own.

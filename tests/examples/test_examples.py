@@ -14,9 +14,9 @@ import pytest
 # The browser tests' package brings a Node of its own, on every machine.
 from playwright._impl._driver import compute_driver_executable
 
-from tests.app.photos import decoded
 from tests.client.faulty import Fault, Proxy, proxy_to
 from tests.conftest import Server
+from tests.sample_photos import decoded
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"

@@ -25,7 +25,7 @@ from chromaserve import (
     UnsupportedFormat,
     UnsupportedSamples,
 )
-from tests.app.photos import encoded
+from tests.sample_photos import encoded
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 CAT = SAMPLES / "grey" / "cat.jpg"
@@ -46,8 +46,8 @@ def pixels(data: bytes) -> NDArray[np.uint8]:
     [
         ({}, ""),
         (
-            {"vividness": 0.2, "postprocess": "tv", "mirror": True, "format": "jpeg"},
-            "?vividness=0.2&postprocess=tv&mirror=true&format=jpeg",
+            {"vividness": 0.2, "postprocess": "tv", "format": "jpeg"},
+            "?vividness=0.2&postprocess=tv&format=jpeg",
         ),
         (
             {"hints": [{"x": 100, "y": 80, "color": "#2e6b3a"}], "format": "webp"},

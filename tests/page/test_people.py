@@ -11,10 +11,10 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Page, Playwright, Route, expect
 
-from tests.app.photos import encoded, small
 from tests.conftest import Start
 from tests.page.conftest import Open
 from tests.page.stage import DONE, GREY, bring, choose, photo
+from tests.sample_photos import encoded, small
 
 
 def test_by_keyboard_alone(page: Page) -> None:
@@ -97,7 +97,6 @@ def test_everything_has_a_name_and_contrast(page: Page) -> None:
               - radio "guided" [checked]
             - group "Colour hints":
               - button "Place hints" [pressed=false]
-            - checkbox "Average with the mirror image twice the work"
             - combobox "Save as"
             - button "Download"
         """)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from skimage import color
 
-from model_store.lab import srgb_to_lab
+from chromaserve.color.lab import srgb_to_lab
 from training.config import Data
 from training.data import Entry, lab_target, read_index, scan, split_of, write_index
 from training.errors import DataError

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from skimage.color import rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from model_store.contract import GuidedFilter
-from model_store.store import BUNDLED_ROOT, ModelStore
+from chromaserve.store.contract import GuidedFilter
+from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
 from training.evaluate import Plan, evaluate
 from training.perceptual import Perceptual
 from training.saved_model import Network, load_network, mirrored

@@ -12,8 +12,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from model_store.contract import check_signatures
-from model_store.store import ModelStore
+from chromaserve.store.contract import check_signatures
+from chromaserve.store.versions import ModelStore
 from tests.training.program import train_here
 
 ROOT = Path(__file__).parents[2]

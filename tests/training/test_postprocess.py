@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model_store.contract import NETWORK_SIZE, GuidedFilter, Postprocess
-from model_store.lab import srgb_to_lab
+from chromaserve.color.lab import srgb_to_lab
+from chromaserve.store.contract import NETWORK_SIZE, GuidedFilter, Postprocess
 from training.data import read_photo
 from training.postprocess import compare_methods, crops_picture, markdown_table
 

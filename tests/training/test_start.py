@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from model_store.store import BUNDLED_ROOT, ModelStore
+from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
 from training.colorizer import build_colorizer
 from training.config import Config, Decoder, Encoder, Fusion
 from training.errors import WeightsError

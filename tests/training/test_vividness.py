@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from model_store.lab import lab_to_srgb
+from chromaserve.color.lab import lab_to_srgb
 from training.colorizer import blend
 from training.config import Publish
 from training.metrics import colourfulness

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.errors import InvalidOptions
-from app.video import PixelFormat, TruncatedFrame, colorize_frames
 from chromaserve import Colorizer
-from tests.app.photos import lightness, load
+from chromaserve.errors import InvalidOptions
+from chromaserve.video import PixelFormat, TruncatedFrame, colorize_frames
+from tests.sample_photos import lightness, load
 
 WIDTH, HEIGHT = 160, 90
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
@@ -138,7 +138,12 @@ def test_ffmpeg_to_ffmpeg_by_the_command(film: Frames, tmp_path: Path) -> None:
          str(clip)],
         input=film.tobytes(), check=True,
     )  # fmt: skip
-    command = [sys.executable, "-c", "from app.command_line.main import main; main()", "video"]
+    command = [
+        sys.executable,
+        "-c",
+        "from chromaserve.command_line.main import main; main()",
+        "video",
+    ]
     reading = subprocess.Popen(
         [FFMPEG, "-v", "error", "-i", str(clip), *raw, "-"], stdout=subprocess.PIPE
     )

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.video import SteadyColours
-from tests.app.photos import load
+from chromaserve.video import SteadyColours
+from tests.sample_photos import load
 
 Float = NDArray[np.float32]
 SIZE = 224

@@ -15,7 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from training.config import Config, read_config
+from ..config import Config, read_config
 
 console = Console()
 Command = Callable[[argparse.Namespace], None]

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from training.commands.arguments import (
+from .arguments import (
     AddStage,
     add_run_stage,
     add_start,
@@ -37,9 +37,9 @@ def add_stages(add: AddStage) -> None:
 
 def fusion_command(args: argparse.Namespace) -> None:
     """Train the network apart whose features join the decoder by `[decoder] fusion`."""
-    from training.feed import CachedFeed
-    from training.fusion import fit_fusion
-    from training.run import Run
+    from ..feed import CachedFeed
+    from ..fusion import fit_fusion
+    from ..run import Run
 
     config = configuration(args)
     feed = CachedFeed(cache_path(args), config.fusion.batch)
@@ -48,7 +48,7 @@ def fusion_command(args: argparse.Namespace) -> None:
 
 def average_command(args: argparse.Namespace) -> None:
     """Make a run of the mean of several runs' best weights, all started from the same."""
-    from training.run import Run, average
+    from ..run import Run, average
 
     average([Run(Path(r)).best for r in args.runs], Run(Path(args.run)).best)
     index = index_path(args)
@@ -59,8 +59,8 @@ def average_command(args: argparse.Namespace) -> None:
 
 def ablation_command(args: argparse.Namespace) -> None:
     """Run an ablation's steps and write its table."""
-    from training.ablation import ablate, markdown, read_ablation
-    from training.config import Config
+    from ..ablation import ablate, markdown, read_ablation
+    from ..config import Config
 
     settings, steps = read_ablation(args.config)
     if args.weights:
@@ -76,11 +76,11 @@ def ablation_command(args: argparse.Namespace) -> None:
 
 def fit_command(args: argparse.Namespace) -> None:
     """Fit the network, resuming where a killed call stopped."""
-    from training.curves import plot_history
-    from training.data import read_index
-    from training.feed import CachedFeed, PhotoFeed
-    from training.fit import fit
-    from training.run import Run
+    from ..curves import plot_history
+    from ..data import read_index
+    from ..feed import CachedFeed, PhotoFeed
+    from ..fit import fit
+    from ..run import Run
 
     config = configuration(args)
     run = Run(Path(args.run))
@@ -104,13 +104,13 @@ def fit_command(args: argparse.Namespace) -> None:
 
 def thesis_command(args: argparse.Namespace) -> None:
     """Train the thesis's four models, measure them, and write docs/measurements/thesis.md."""
-    from training.data import SUFFIXES
-    from training.run import Run
-    from training.thesis.document import document
-    from training.thesis.experiment import build_cache, open_feed, train, variants
-    from training.thesis.figures import write_figures
-    from training.thesis.models import measure_experiment
-    from training.thesis.pictures import draw
+    from ..data import SUFFIXES
+    from ..run import Run
+    from ..thesis.document import document
+    from ..thesis.experiment import build_cache, open_feed, train, variants
+    from ..thesis.figures import write_figures
+    from ..thesis.models import measure_experiment
+    from ..thesis.pictures import draw
 
     config = configuration(args)
     cache = cache_path(args)

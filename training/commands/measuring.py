@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from model_store.contract import GuidedFilter, Postprocess
-from model_store.store import BUNDLED_ROOT, ModelStore
-from training.commands.arguments import (
+from chromaserve.store.contract import GuidedFilter, Postprocess
+from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
+
+from .arguments import (
     AddStage,
     add_run_stage,
     configuration,
@@ -19,8 +20,8 @@ from training.commands.arguments import (
 )
 
 if TYPE_CHECKING:
-    from training.nearest import NearestPhoto
-    from training.perceptual import Perceptual
+    from ..nearest import NearestPhoto
+    from ..perceptual import Perceptual
 
 
 def add_stages(add: AddStage) -> None:
@@ -72,14 +73,14 @@ def _add_baselines(sub: argparse.ArgumentParser) -> None:
 
 def _nearest(cache: Path | None, weights: str | None) -> "NearestPhoto | None":
     """The baseline of the nearest training photo, where a cache is given."""
-    from training.nearest import load_nearest
+    from ..nearest import load_nearest
 
     return load_nearest(cache, weights) if cache else None
 
 
 def _perceptual(weights: Path | None) -> "Perceptual | None":
     """LPIPS, or one line that says why it is left out."""
-    from training.perceptual import UnavailableError, load_perceptual
+    from ..perceptual import UnavailableError, load_perceptual
 
     try:
         return load_perceptual(weights)
@@ -90,10 +91,10 @@ def _perceptual(weights: Path | None) -> "Perceptual | None":
 
 def publish_command(args: argparse.Namespace) -> None:
     """Export the best weights, check and measure them, and publish the next version."""
-    from training.data import read_index
-    from training.publish import publish, summaries
-    from training.report import summary_table
-    from training.run import Run
+    from ..data import read_index
+    from ..publish import publish, summaries
+    from ..report import summary_table
+    from ..run import Run
 
     config, entries = configuration(args), read_index(index_path(args))
     nearest = _nearest(args.nearest, args.weights)
@@ -114,13 +115,13 @@ def evaluate_command(args: argparse.Namespace) -> None:
     """Measure a published version on a folder: tables, a CSV a photo, a contact sheet."""
     import cv2
 
-    from training.calibration import Deviations, calibrate, plot_calibration
-    from training.contact_sheet import contact_sheet
-    from training.data import SUFFIXES, evenly_spaced, read_kinds
-    from training.evaluate import Outcome, Plan, evaluate
-    from training.report import calibration_table, summary_table
-    from training.saved_model import load_network, mirrored
-    from training.summary import summarise, write_results
+    from ..calibration import Deviations, calibrate, plot_calibration
+    from ..contact_sheet import contact_sheet
+    from ..data import SUFFIXES, evenly_spaced, read_kinds
+    from ..evaluate import Outcome, Plan, evaluate
+    from ..report import calibration_table, summary_table
+    from ..saved_model import load_network, mirrored
+    from ..summary import summarise, write_results
 
     model = ModelStore(args.store).resolve(args.model)
     description = model.description
@@ -181,9 +182,9 @@ def postprocess_command(args: argparse.Namespace) -> None:
     """Compare the ways of post-processing on a folder: a table, and a picture of crops."""
     import cv2
 
-    from training.data import SUFFIXES, evenly_spaced
-    from training.postprocess import compare_methods, crops_picture, markdown_table
-    from training.saved_model import load_network
+    from ..data import SUFFIXES, evenly_spaced
+    from ..postprocess import compare_methods, crops_picture, markdown_table
+    from ..saved_model import load_network
 
     model = ModelStore(args.store).resolve(args.model)
     description = model.description
@@ -211,9 +212,9 @@ def colours_command(args: argparse.Namespace) -> None:
     """Show a version's colours for grey photos: a sheet of grey, vividness 0, the default, 1."""
     import cv2
 
-    from training.contact_sheet import colours, sheet
-    from training.data import SUFFIXES
-    from training.saved_model import load_network
+    from ..contact_sheet import colours, sheet
+    from ..data import SUFFIXES
+    from ..saved_model import load_network
 
     model = ModelStore(args.store).resolve(args.model)
     files = sorted(p for p in args.folder.rglob("*") if p.suffix.lower() in SUFFIXES)
@@ -229,7 +230,7 @@ def colours_command(args: argparse.Namespace) -> None:
 
 def compare_command(args: argparse.Namespace) -> None:
     """Compare two evaluations of the same photos: mean differences, second less first, by kind."""
-    from training.report import comparison_table
-    from training.summary import compare
+    from ..report import comparison_table
+    from ..summary import compare
 
     console.print(comparison_table(compare(*(x / "photos.csv" for x in args.evaluations))))

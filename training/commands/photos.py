@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from training.commands.arguments import (
+from .arguments import (
     AddStage,
     add_run_stage,
     cache_path,
@@ -26,7 +26,7 @@ def add_stages(add: AddStage) -> None:
 
 def datasets_command(args: argparse.Namespace) -> None:
     """List the data sets that [data] may name, and what is found of them."""
-    from training.datasets import PREFIX, inspect, registry
+    from ..datasets import PREFIX, inspect, registry
 
     for name, entry in registry().items():
         found = inspect(args.photos, entry).verdict(entry)
@@ -40,7 +40,7 @@ def datasets_command(args: argparse.Namespace) -> None:
 
 def scan_command(args: argparse.Namespace) -> None:
     """Look at every photo and write the index of usable ones."""
-    from training.data import Entry, scan, write_index
+    from ..data import Entry, scan, write_index
 
     with progress_bar() as progress:
         task = progress.add_task("scan", total=None)
@@ -57,7 +57,7 @@ def scan_command(args: argparse.Namespace) -> None:
 
 def cache_command(args: argparse.Namespace) -> None:
     """Compute the frozen encoder's taps of every indexed photo."""
-    from training.features import build
+    from ..features import build
 
     left, says, work = build(cache_path(args), args.photos, index_path(args), configuration(args))
     console.print(says)

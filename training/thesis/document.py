@@ -1,9 +1,9 @@
 """The document of the thesis's experiment: every sentence of a result is made from the figures."""
 
-from training.thesis.experiment import MODELS
-from training.thesis.figures import Figures
-from training.thesis.intervals import number, percent
-from training.thesis.verdicts import ACCURACY, SPLIT_NAMES, Claim, against_grey, claims, gap
+from .experiment import MODELS
+from .figures import Figures
+from .intervals import number, percent
+from .verdicts import ACCURACY, SPLIT_NAMES, Claim, against_grey, claims, gap
 
 
 def document(figures: Figures, images: str = "images") -> str:

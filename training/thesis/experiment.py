@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from training.config import Cache, Config
-from training.data import Entry, read_index, scan, write_index
-from training.errors import CacheError, DataError
-from training.features import Row, build, open_arrays, plan_rows
-from training.feed import CachedFeed
-from training.run import Run
+from ..config import Cache, Config
+from ..data import Entry, read_index, scan, write_index
+from ..errors import CacheError, DataError
+from ..features import Row, build, open_arrays, plan_rows
+from ..feed import CachedFeed
+from ..run import Run
 
 MODELS = {"none": "without", "l1": "L1", "l2": "L2", "both": "L1 and L2"}
 
@@ -126,7 +126,7 @@ def train(
 
     Raises DataError when the folder holds a run of other settings or photos.
     """
-    from training.fit import fit
+    from ..fit import fit
 
     record = run.folder / "experiment.json"
     settings = config.model_dump(mode="json", include={"seed", "decoder", "fit"})

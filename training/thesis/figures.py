@@ -5,8 +5,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from training.thesis.intervals import Interval
-from training.thesis.photo import PhotoMeasures
+from .intervals import Interval
+from .photo import PhotoMeasures
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from training.summary import LEAST, Values, interval
+from ..summary import LEAST, Values, interval
 
 Interval = tuple[float, float, float]  # value, and the ends of its interval (NaN: none)
 

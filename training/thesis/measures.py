@@ -5,9 +5,9 @@ from dataclasses import fields
 
 import numpy as np
 
-from training.summary import Values
-from training.thesis.figures import KindAccuracy, Scores
-from training.thesis.intervals import (
+from ..summary import Values
+from .figures import KindAccuracy, Scores
+from .intervals import (
     Interval,
     difference,
     mean,
@@ -16,7 +16,7 @@ from training.thesis.intervals import (
     ratio_difference,
     with_interval,
 )
-from training.thesis.photo import PhotoMeasures
+from .photo import PhotoMeasures
 
 SPLITS = ("val", "test")
 SCENERY = ("scenery_error", "scenery_chroma_truth")

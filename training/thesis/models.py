@@ -12,22 +12,22 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from training.colorizer import Colorizer, build_colorizer
-from training.config import Config
-from training.curves import read_history
-from training.feed import Batch
-from training.network import AB_SCALE
-from training.run import Run, load_weights
-from training.thesis.experiment import MODELS, SampleFeed
-from training.thesis.figures import Figures, ModelFigures, Scores
-from training.thesis.measures import (
+from ..colorizer import Colorizer, build_colorizer
+from ..config import Config
+from ..curves import read_history
+from ..feed import Batch
+from ..network import AB_SCALE
+from ..run import Run, load_weights
+from .experiment import MODELS, SampleFeed
+from .figures import Figures, ModelFigures, Scores
+from .measures import (
     SPLITS,
     accuracy_by_kind,
     failure_figures,
     grey_loss,
     scores,
 )
-from training.thesis.photo import PhotoMeasures, measure_photo
+from .photo import PhotoMeasures, measure_photo
 
 Float = NDArray[np.float32]
 Predict = Callable[[Batch], Float]

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model_store.lab import lab_to_srgb
-from training import skin
-from training.metrics import Accuracy, ab_error, colourfulness, mean_gain_db
-from training.network import AB_SCALE
-from training.thesis import failures
+from chromaserve.color.lab import lab_to_srgb
+
+from .. import skin
+from ..metrics import Accuracy, ab_error, colourfulness, mean_gain_db
+from ..network import AB_SCALE
+from . import failures
 
 Float = NDArray[np.float32]
 

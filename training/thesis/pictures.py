@@ -8,18 +8,19 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from model_store.chroma import upsample_ab
-from model_store.lab import lab_to_srgb
-from training.config import Config
-from training.contact_sheet import sheet
-from training.data import evenly_spaced
-from training.errors import DataError
-from training.run import Run
-from training.thesis.curves import parting
-from training.thesis.experiment import MODELS
-from training.thesis.figures import Figures
-from training.thesis.photo import PhotoMeasures
-from training.thesis.samples import Sample, colour_samples
+from chromaserve.color.lab import lab_to_srgb
+from chromaserve.color.upsampling import upsample_ab
+
+from ..config import Config
+from ..contact_sheet import sheet
+from ..data import evenly_spaced
+from ..errors import DataError
+from ..run import Run
+from .curves import parting
+from .experiment import MODELS
+from .figures import Figures
+from .photo import PhotoMeasures
+from .samples import Sample, colour_samples
 
 Image = NDArray[np.uint8]
 HEIGHT = 112  # pixels, of a photo

@@ -8,15 +8,16 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from model_store.lab import srgb_to_lab
-from training.colorizer import build_colorizer
-from training.config import Config
-from training.data import lab_target, read_photo
-from training.feed import shrink
-from training.run import Run
-from training.skin import KIND
-from training.thesis.models import load_model
-from training.thesis.photo import PhotoMeasures, measure_photo
+from chromaserve.color.lab import srgb_to_lab
+
+from ..colorizer import build_colorizer
+from ..config import Config
+from ..data import lab_target, read_photo
+from ..feed import shrink
+from ..run import Run
+from ..skin import KIND
+from .models import load_model
+from .photo import PhotoMeasures, measure_photo
 
 Float = NDArray[np.float32]
 

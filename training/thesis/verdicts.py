@@ -4,11 +4,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from training.thesis.curves import PART_MARGIN, parting
-from training.thesis.experiment import MODELS
-from training.thesis.figures import Figures, Scores
-from training.thesis.intervals import Interval, number, percent
-from training.thesis.measures import SPLITS
+from .curves import PART_MARGIN, parting
+from .experiment import MODELS
+from .figures import Figures, Scores
+from .intervals import Interval, number, percent
+from .measures import SPLITS
 
 ACCURACY = {"test": 0.83, "val": 0.76}  # the thesis's
 SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test"}

@@ -1,16 +1,16 @@
 /** The options of a photo: what they are, how they are sent, which answers they share. */
 
 /** @typedef {{x: number, y: number, radius: number, color: string}} Hint in pixels of the photo */
-/** @typedef {{vividness: number, postprocess: string, mirror: boolean, hints: Hint[]}} Options */
+/** @typedef {{vividness: number, postprocess: string, hints: Hint[]}} Options */
 
 /** @type {Options} */
-export const defaults = { vividness: 0.65, postprocess: 'guided', mirror: false, hints: [] };
+export const defaults = { vividness: 0.65, postprocess: 'guided', hints: [] };
 
 export const EXTENSIONS = { png: '.png', jpeg: '.jpg', webp: '.webp' };
 
 /** What all vividness values of a photo have in common. */
-export function key({ postprocess, mirror, hints }) {
-  return JSON.stringify([postprocess, mirror, hints]);
+export function key({ postprocess, hints }) {
+  return JSON.stringify([postprocess, hints]);
 }
 
 /**
@@ -25,7 +25,6 @@ export function fields(options, format, scale = 1) {
   const sent = {
     vividness: String(options.vividness),
     postprocess: options.postprocess,
-    mirror: String(options.mirror),
     format,
   };
   if (options.hints.length) {

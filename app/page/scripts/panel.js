@@ -30,7 +30,6 @@ export class Panel {
     for (const input of document.querySelectorAll('[name=postprocess]')) {
       input.addEventListener('change', () => this.choose({ postprocess: input.value }));
     }
-    $('mirror').addEventListener('change', () => this.choose({ mirror: $('mirror').checked }));
     $('format').addEventListener('change', () => this.refresh());
     $('same').addEventListener('click', () => this.same());
     for (const event of ['photos', 'selected', 'photo']) {
@@ -62,8 +61,8 @@ export class Panel {
   /** All photos, and those to come, get this one's options; hints are a photo's own. */
   same() {
     const { selected, photos } = this.album;
-    const { vividness, postprocess, mirror } = selected.options;
-    const common = { vividness, postprocess, mirror };
+    const { vividness, postprocess } = selected.options;
+    const common = { vividness, postprocess };
     this.album.options = { ...common, hints: [] };
     for (const photo of photos) {
       Object.assign(photo.options, common);
@@ -83,7 +82,6 @@ export class Panel {
     $('vividness-value').textContent = options.vividness.toFixed(2);
     document.querySelector(`[name=postprocess][value=${options.postprocess}]`).checked = true;
     $('postprocess-says').textContent = SAYS[options.postprocess];
-    $('mirror').checked = options.mirror;
     const many = this.album.photos.length > 1;
     $('all-row').hidden = !many;
     $('download-all').hidden = !many;

@@ -1,1 +1,0 @@
-"""Who may ask, and from where: API keys, hosts, origins. Off unless the settings say otherwise."""

@@ -1,0 +1,131 @@
+"""ASGI layers that refuse requests before their bodies are read: keys, hosts, origins."""
+
+from collections.abc import Collection
+
+from fastapi import FastAPI
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .errors import OriginRefused, Unauthorized, UntrustedHost
+from .keys import Keys
+from .middleware import HEALTH, KEY_NAME, WATCHED
+from .problems import error_response
+from .root_path import route_path
+from .settings import Settings
+
+_OPEN = frozenset((*HEALTH, "/", "/docs", "/openapi.json"))
+_OPEN_FOLDERS = ("/docs/", "/page/", "/problems/", "/v2/health/")
+_EXPOSED = (
+    "Content-Disposition",
+    "Retry-After",
+    "Server-Timing",
+    "X-Model-Version",
+    "X-Request-ID",
+)
+
+
+def is_open(path: str) -> bool:
+    """Whether the path is answered without a key; `path` is that of the routes."""
+    return path in _OPEN or path.startswith(_OPEN_FOLDERS)
+
+
+def install_inner(app: FastAPI, settings: Settings, keys: Keys | None) -> None:
+    """Add what has to be inside of `Connections`: a refused body is then read to its end."""
+    if keys:
+        app.add_middleware(KeyCheck, keys=keys)
+    if settings.trusted_hosts:
+        app.add_middleware(HostCheck, hosts=settings.trusted_hosts)
+
+
+def install_outer(app: FastAPI, settings: Settings) -> None:
+    """Add what has to be outside of all that refuses: browsers can then read the refusals."""
+    if settings.cors_origins:
+        app.add_middleware(
+            CrossOrigin,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "HEAD", "POST"),
+            allow_headers=("*",),
+            expose_headers=_EXPOSED,
+        )
+
+
+class KeyCheck:
+    """Lets requests with a known key through, and those for open paths."""
+
+    def __init__(self, app: ASGIApp, keys: Keys) -> None:
+        self._app = app
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        app = self._app
+        if scope["type"] == "http" and not is_open(route_path(scope)):
+            headers = Headers(scope=scope)
+            names = [self._keys.name_of(key) for key in _offered(headers)]
+            known = next(filter(None, names), None)
+            if known:
+                scope[KEY_NAME] = known
+            else:
+                said = "That key is not known." if names else "This takes a key."
+                detail = f"{said} Send `Authorization: Bearer KEY` or `X-API-Key: KEY`."
+                app = error_response(Unauthorized(detail), scope["path"])
+        await app(scope, receive, send)
+
+
+def _offered(headers: Headers) -> list[str]:
+    """The keys that a request names; an Authorization of another scheme is a proxy's affair."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    bearer = token.strip() if scheme.lower() == "bearer" else ""
+    return [key for key in (bearer, headers.get("x-api-key", "").strip()) if key]
+
+
+class HostCheck:
+    """Lets requests through whose Host header names one of the service's own hosts.
+
+    Whoever watches over the process asks by its address, so that those paths take any host.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+        self._app = app
+        self._check = TrustedHostMiddleware(_note, list(hosts), www_redirect=False)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        app = self._app
+        if scope["type"] == "http" and route_path(scope) not in WATCHED:
+            judged: Scope = {**scope, _TRUSTED: []}
+            await self._check(judged, receive, _unheard)
+            if not judged[_TRUSTED]:
+                detail = "This service does not go by the name in the Host header. Use its own."
+                app = error_response(UntrustedHost(detail), scope["path"])
+        await app(scope, receive, send)
+
+
+_TRUSTED = "chromaserve.trusted"
+
+
+async def _note(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - an ASGI app
+    scope[_TRUSTED].append(True)
+
+
+async def _unheard(message: Message) -> None:
+    """Starlette's refusal is plain text; ours is sent in its place."""
+
+
+class CrossOrigin(CORSMiddleware):
+    """CORS by Starlette, its refusals as problems."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """The answer to a browser that asks whether it may ask."""
+        answer = super().preflight_response(request_headers)
+        if answer.status_code < 400:
+            return answer
+        said = bytes(answer.body).decode()
+        refusal = error_response(OriginRefused(f"{said}. The service's settings say who may ask."))
+        for name in ("vary", "access-control-allow-origin"):
+            if name in answer.headers:
+                refusal.headers[name] = answer.headers[name]
+        return refusal

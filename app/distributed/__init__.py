@@ -1,1 +1,0 @@
-"""The service on many machines, by Ray Serve."""

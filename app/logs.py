@@ -1,0 +1,60 @@
+"""Logs, and the ids of the requests that they are about."""
+
+import logging
+import logging.config
+from contextvars import ContextVar
+from typing import Any
+
+from .settings import Settings
+
+REQUEST_ID_HEADER = "X-Request-ID"
+
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+"""Id of the request that the running code works for; "-" outside of one."""
+
+
+trace_id: ContextVar[str] = ContextVar("trace_id", default="-")
+"""Id of that request's trace, where there are traces."""
+
+
+class _Identity(logging.Filter):
+    """Gives each record the ids of its request and its trace."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = request_id.get()
+        record.trace_id = trace_id.get()
+        return True
+
+
+def configure_logging(settings: Settings, *, traces: bool = False) -> None:
+    """One line a record on standard error, uvicorn's records too; with trace ids if there are."""
+    level = settings.log_level.upper()
+    ids = "[%(request_id)s trace=%(trace_id)s]" if traces else "[%(request_id)s]"
+    fields = "%(asctime)s %(levelname)s %(name)s %(request_id)s %(message)s"
+    formatters: dict[str, dict[str, Any]] = {
+        "line": {"format": f"%(asctime)s %(levelname)-7s %(name)s {ids}: %(message)s"},
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "fmt": fields + (" %(trace_id)s" if traces else ""),
+            "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+        },
+    }
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": formatters,
+            "filters": {"identity": {"()": _Identity}},
+            "handlers": {
+                "stderr": {
+                    "class": "logging.StreamHandler",
+                    "formatter": settings.log_format,
+                    "filters": ["identity"],
+                }
+            },
+            "loggers": {
+                name: {"handlers": ["stderr"], "level": level, "propagate": False}
+                for name in ("chromaserve", "uvicorn", "opentelemetry")
+            },
+        }
+    )

@@ -1,0 +1,208 @@
+"""Errors as responses: problem details (RFC 9457) for whatever leaves a route."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
+
+from chromaserve.errors import (
+    BodyTooLarge,
+    Busy,
+    DamagedPhoto,
+    EngineFailed,
+    InvalidOptions,
+    NotReady,
+    PhotoTimeout,
+    ServiceError,
+    TooManyPixels,
+    UnsupportedFormat,
+    UnsupportedSamples,
+    WouldBeLate,
+    detail_of,
+    invalid_options,
+)
+from chromaserve.store.errors import ModelNotFound, ModelStoreError
+
+from .errors import (
+    AllPhotosFailed,
+    InvalidTensor,
+    MalformedBody,
+    NoPhoto,
+    NotAcceptable,
+    OriginRefused,
+    TooManyPhotos,
+    Unauthorized,
+    UnsupportedBody,
+    UntrustedHost,
+    UploadStalled,
+)
+from .logs import REQUEST_ID_HEADER, request_id
+from .root_path import reference
+
+PROBLEM_JSON = "application/problem+json"
+CLIENT_CLOSED = 499
+"""Status of a request whose client has left: nobody reads it, but logs and metrics."""
+PROBLEM_KEY = "chromaserve.problem"
+"""Where in its ASGI scope a request's problem is noted, by slug, for whoever counts them."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a type of error is told to clients."""
+
+    status: int
+    slug: str
+    title: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+_BEARER = {"WWW-Authenticate": "Bearer"}
+
+KINDS: dict[type[Exception], Kind] = {
+    MalformedBody: Kind(400, "malformed-body", "Malformed request body"),
+    UntrustedHost: Kind(400, "untrusted-host", "Unknown host"),
+    OriginRefused: Kind(400, "origin-refused", "Origin not allowed"),
+    Unauthorized: Kind(401, "unauthorized", "API key missing or unknown", _BEARER),
+    ModelNotFound: Kind(404, "model-not-found", "No such model version"),
+    NotAcceptable: Kind(406, "not-acceptable", "Nothing acceptable to send"),
+    UploadStalled: Kind(408, "upload-stalled", "Upload stalled"),
+    BodyTooLarge: Kind(413, "body-too-large", "Request body too large"),
+    TooManyPhotos: Kind(413, "too-many-photos", "Too many photos"),
+    TooManyPixels: Kind(413, "too-many-pixels", "Photo has too many pixels"),
+    UnsupportedBody: Kind(415, "unsupported-body", "Unsupported request body"),
+    UnsupportedFormat: Kind(415, "unsupported-format", "Unsupported image format"),
+    UnsupportedSamples: Kind(415, "unsupported-samples", "Unsupported kind of pixels"),
+    DamagedPhoto: Kind(422, "damaged-photo", "Damaged photo"),
+    NoPhoto: Kind(422, "no-photo", "No photo in the request"),
+    InvalidOptions: Kind(422, "invalid-options", "Invalid options"),
+    InvalidTensor: Kind(422, "invalid-tensor", "Tensor does not fit the model"),
+    AllPhotosFailed: Kind(422, "all-photos-failed", "Every photo failed"),
+    NotReady: Kind(503, "not-ready", "Not ready", {"Retry-After": "5"}),
+    Busy: Kind(503, "busy", "Too busy"),
+    WouldBeLate: Kind(503, "would-be-late", "Cannot be done in time"),
+    PhotoTimeout: Kind(504, "photo-timeout", "Photo took too long"),
+    EngineFailed: Kind(500, "engine-failed", "The model failed"),
+    ModelStoreError: Kind(500, "model-unusable", "Model version unusable"),
+    Exception: Kind(500, "internal-error", "Internal error"),
+}
+HTTP_KINDS = {
+    404: Kind(404, "not-found", "Not found"),
+    405: Kind(405, "method-not-allowed", "Method not allowed"),
+}
+
+
+class Problem(BaseModel):
+    """Problem details (RFC 9457)."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "example": {
+                "type": "/problems/too-many-pixels",
+                "title": "Photo has too many pixels",
+                "status": 413,
+                "detail": "The photo has 400,000,000 pixels (20000 × 20000); at most 50,000,000"
+                " are accepted. Shrink it and send it again.",
+                "instance": "/colorize",
+            }
+        },
+    )
+
+    type: str = Field(description="Stable reference of the kind of problem.")
+    title: str
+    status: int
+    detail: str = Field(description="What happened and what to do about it.")
+    instance: str | None = Field(default=None, description="Path of the request.")
+
+
+def kind_of(error: Exception) -> Kind:
+    """The entry of `KINDS` for the error's most specific type."""
+    return next(KINDS[t] for t in type(error).__mro__ if t in KINDS)
+
+
+def problem(error: Exception, instance: str | None = None) -> Problem:
+    """The error as problem details; errors that are not ours do not leak their text."""
+    extra = error.extra if isinstance(error, ServiceError) else {}
+    return problem_of_kind(kind_of(error), detail_of(error), instance, extra)
+
+
+def problem_of_kind(
+    kind: Kind, detail: str, instance: str | None, extra: dict[str, Any]
+) -> Problem:
+    """Problem details of a kind; `extra` are members beyond the standard's."""
+    if instance and "/v2/" in instance + "/":
+        extra = {**extra, "error": detail}  # where the Open Inference Protocol looks for it
+    return Problem(
+        type=reference(f"/problems/{kind.slug}"),
+        title=kind.title,
+        status=kind.status,
+        detail=detail,
+        instance=instance,
+        **extra,
+    )
+
+
+class ProblemResponse(JSONResponse):
+    """Problem details as a response, which notes in the scope what the problem was."""
+
+    media_type = PROBLEM_JSON
+
+    def __init__(self, body: Problem, headers: dict[str, str] | None = None) -> None:
+        super().__init__(body.model_dump(exclude_none=True), body.status, headers)
+        self._slug = body.type.rpartition("/")[2]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response."""
+        scope[PROBLEM_KEY] = self._slug
+        await super().__call__(scope, receive, send)
+
+
+def error_response(error: Exception, instance: str | None = None) -> ProblemResponse:
+    """The response that tells a client of the error."""
+    return ProblemResponse(problem(error, instance), dict(kind_of(error).headers))
+
+
+def install(app: FastAPI, retry_after_s: Callable[[], int]) -> None:
+    """Make every error that leaves a route, the framework's too, a problem response.
+
+    retry_after_s is asked what to tell a client for whom there is no room now.
+    """
+
+    def on_error(request: Request, error: Exception) -> JSONResponse:
+        response = error_response(error, request.url.path)
+        if isinstance(error, Busy):
+            response.headers["Retry-After"] = str(retry_after_s())
+        return response
+
+    def on_unknown_error(request: Request, error: Exception) -> JSONResponse:
+        response = error_response(error, request.url.path)
+        # This one is sent from outside all middleware.
+        response.headers[REQUEST_ID_HEADER] = request_id.get()
+        return response
+
+    def on_http_error(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        kind = HTTP_KINDS.get(error.status_code) or Kind(error.status_code, "http", "Error")
+        docs = f"See {reference('/docs')} for what"
+        detail = {
+            404: f"There is nothing at {request.url.path}. {docs} there is.",
+            405: f"{request.url.path} does not take {request.method}. {docs} it takes.",
+        }.get(error.status_code, str(error.detail))
+        headers = dict(error.headers) if error.headers else None
+        return ProblemResponse(problem_of_kind(kind, detail, request.url.path, {}), headers)
+
+    def on_invalid(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        return error_response(invalid_options(error.errors()), request.url.path)
+
+    for known in (ServiceError, ModelStoreError):
+        app.add_exception_handler(known, on_error)
+    app.add_exception_handler(Exception, on_unknown_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(RequestValidationError, on_invalid)

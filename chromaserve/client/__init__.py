@@ -1,0 +1,32 @@
+"""A client of a running service; it imports no part of the service that colorizes."""
+
+from chromaserve.client.answers import Colorized, Outcome, Result, ServiceInfo
+from chromaserve.client.asynchronous import AsyncClient
+from chromaserve.client.blocking import Client
+from chromaserve.client.problems import (
+    BadOptions,
+    BadPhoto,
+    ClientError,
+    ProblemError,
+    TooBusy,
+    Unauthorized,
+    Unreachable,
+)
+from chromaserve.client.retrying import Retries
+
+__all__ = [
+    "AsyncClient",
+    "BadOptions",
+    "BadPhoto",
+    "Client",
+    "ClientError",
+    "Colorized",
+    "Outcome",
+    "ProblemError",
+    "Result",
+    "Retries",
+    "ServiceInfo",
+    "TooBusy",
+    "Unauthorized",
+    "Unreachable",
+]

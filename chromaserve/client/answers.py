@@ -1,0 +1,131 @@
+"""What a service's successful answers hold."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote
+
+import httpx
+
+from chromaserve.client.problems import ProblemError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_STAGE = re.compile(r"([\w-]+)((?:\s*;\s*\w+=(?:\"[^\"]*\"|[^;,]*))*)")
+_DURATION = re.compile(r";\s*dur=([0-9.]+)")
+_FILENAME = re.compile(r"filename\*=UTF-8''([^;]+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A photo in colour, encoded."""
+
+    data: bytes = field(repr=False)
+    media_type: str
+    """Such as "image/png"."""
+    name: str
+    """File name: that of the photo, with the extension of the media type."""
+    model_version: int
+    timings: Mapping[str, float] = field(default_factory=dict)
+    """Milliseconds by stage on the service (Server-Timing); empty for one of many photos."""
+    request_id: str | None = None
+    """By which the service's log can be searched."""
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.image().size
+
+    def image(self) -> "Image.Image":
+        """The result as a Pillow image; its pixels are decoded when they are used."""
+        from PIL import Image
+
+        return Image.open(BytesIO(self.data))
+
+    def save(self, path: str | Path) -> Path:
+        """Write the file, into a folder under its own name; the file's path.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        target = Path(path)
+        if target.is_dir():
+            target /= self.name
+        target.write_bytes(self.data)
+        return target
+
+
+Outcome = Result | ProblemError | OSError
+"""Of one photo among many: the result, its problem, or why it could not be read here."""
+
+
+class Colorized(NamedTuple):
+    """What became of one photo among many."""
+
+    position: int
+    """Its place in what was given, from 0."""
+    name: str
+    """Its own file name."""
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class ServiceInfo:
+    """What a service says of itself at /models."""
+
+    engine: str | None
+    """What runs the model; None while it loads."""
+    device: str | None
+    """Where it runs; None while the model loads."""
+    model_version: int | None
+    """The version that requests get which name none."""
+    versions: tuple[int, ...]
+    """Those that can be asked for."""
+    max_batch: int | None
+
+
+def result_of(response: httpx.Response) -> Result:
+    """The result in an answer, read as a whole, that is one image."""
+    headers = response.headers
+    found = _FILENAME.search(headers.get("content-disposition", ""))
+    return Result(
+        response.content,
+        headers.get("content-type", "").partition(";")[0],
+        unquote(found[1]) if found else "photo",
+        model_version_of(response),
+        stages(headers.get("server-timing", "")),
+        headers.get("x-request-id"),
+    )
+
+
+def model_version_of(response: httpx.Response) -> int:
+    """The version that made the answer, 0 where it is not said."""
+    told = response.headers.get("x-model-version", "")
+    return int(told) if told.isdecimal() else 0
+
+
+def stages(header: str) -> dict[str, float]:
+    """Milliseconds by name from a Server-Timing header (W3C); those without any are left out."""
+    found = {}
+    for name, parameters in _STAGE.findall(header):
+        duration = _DURATION.search(parameters)
+        if duration:
+            found[name] = float(duration[1])
+    return found
+
+
+def info_of(models: Mapping[str, Any]) -> ServiceInfo:
+    """The answer of /models in short."""
+    rows = models["models"]
+    return ServiceInfo(
+        engine=models["engine"],
+        device=models["device"],
+        model_version=next((row["version"] for row in rows if row["default"]), None),
+        versions=tuple(row["version"] for row in rows if row["problem"] is None),
+        max_batch=models["max_batch"],
+    )

@@ -1,0 +1,214 @@
+"""The client for asyncio, which the blocking one is made of."""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import ExitStack
+from itertools import islice
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import httpx
+
+from chromaserve.client.answers import Colorized, Result, ServiceInfo, info_of, result_of
+from chromaserve.client.batch import Batch, Limits, Numbered, UniqueNames, batches
+from chromaserve.client.exchange import (
+    FAILURES,
+    TIMEOUT,
+    answer,
+    asked_pause_s,
+    give_up,
+    may_pass,
+    open_http,
+)
+from chromaserve.client.photos import Options, Photo, PhotoOptions, source
+from chromaserve.client.problems import problem_of
+from chromaserve.client.retrying import Attempts, Retries
+
+T = TypeVar("T")
+
+_LOOK_S = 0.2  # between looks whether the service is ready
+
+
+class AsyncClient:
+    """A client of the service at a URL, for asyncio.
+
+    Requests that get no answer, or are turned away because there is no room, are sent again: see
+    `Retries`. An async context manager, which closes the connections.
+
+    Example:
+        async with AsyncClient("http://localhost:8000") as client:
+            result = await client.colorize(Path("photo.jpg"), vividness=0.8)
+            result.save("colour.png")
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None = None,
+        timeout: float | httpx.Timeout = TIMEOUT,
+        retries: Retries | int = Retries(),  # noqa: B008 - frozen
+        verify: bool | ssl.SSLContext = True,
+    ) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            url: where the service is, with the root path that a proxy may have given it.
+            api_key: sent as a bearer token; None where the service asks for none.
+            timeout: seconds of silence until a request counts as failed, in all phases or by phase.
+            retries: bounds on sending again, or how many requests there may be for one thing.
+            verify: check the server's certificate, by the known authorities or by a context.
+
+        Raises:
+            ValueError: retries below 1.
+        """
+        self._http = open_http(url, api_key=api_key, timeout=timeout, verify=verify)
+        self._retries = Retries(retries) if isinstance(retries, int) else retries
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def colorize(self, photo: Photo, **options: Unpack[PhotoOptions]) -> Result:
+        """Colorize one photo.
+
+        Args:
+            photo: its file's bytes, path, or the file itself. Files are sent in pieces.
+            options: as POST /colorize takes them. `deadline_s` counts from this call, attempts
+                and pauses included.
+
+        Raises:
+            ProblemError: the service's answer is an error; see its subclasses.
+            Unreachable: there was no answer.
+            OSError: the photo cannot be read.
+        """
+        sent = source(photo)
+        deadline_s = options.pop("deadline_s", None)
+        attempts = Attempts(self._retries, deadline_s)
+
+        async def once() -> Result:
+            told = {**options, "deadline_s": attempts.deadline_s}
+            with ExitStack() as stack:
+                files = [(sent.name, sent.open(stack))]
+                async with answer(self._http, files, told, accept="image/*") as response:
+                    await response.aread()
+                    return result_of(response)
+
+        return await self._until_done(once, attempts)
+
+    async def colorize_many(
+        self,
+        photos: Iterable[Photo],
+        *,
+        per_request: int = Limits.photos,
+        requests: int = Limits.requests,
+        **options: Unpack[Options],
+    ) -> AsyncIterator[Colorized]:
+        """Colorize any number of photos, several in a request; what becomes of each, in order.
+
+        A photo is handed out when it has come completely, while those after it are still in work.
+        After one that failed, the rest of its request is held until the answer's end says why.
+        In memory are at most a few results a request, or a request's after a failure.
+
+        Args:
+            photos: taken as they are needed; see `colorize`.
+            per_request: photos in one request at most; fewer where the service takes fewer.
+            requests: in flight at once.
+            options: for all photos; `deadline_s` is for each request.
+
+        Raises:
+            ProblemError: a request as a whole is refused, for its options or its key, or because
+                the service stays too busy. One photo's problem is its outcome.
+            Unreachable: there was no answer.
+            ValueError: per_request or requests below 1.
+        """
+        limits, names = Limits(per_request, requests), UniqueNames()
+        waiting = batches(photos, limits)
+        running: deque[Batch] = deque()
+        try:
+            while True:
+                for numbered in islice(waiting, limits.requests - len(running)):
+                    running.append(self.begin(numbered, options, limits))
+                if not running:
+                    return
+                while (each := await running[0].next()) is not None:
+                    yield names.told_apart(each)
+                running.popleft()
+        finally:
+            for batch in running:
+                await batch.cancel()
+
+    def begin(self, photos: list[Numbered], options: Options, limits: Limits) -> Batch:
+        """Start a request of `colorize_many`; it must be read to its end or cancelled."""
+        return Batch(self._http, photos, options, limits, self._retries)
+
+    async def models(self) -> dict[str, Any]:
+        """The versions on disk, the device and the load, as GET /models tells them.
+
+        Raises:
+            ProblemError, Unreachable: as `colorize`.
+        """
+
+        async def once() -> dict[str, Any]:
+            response = await self._http.get("models")
+            try:
+                told = response.json() if response.is_success else None
+            except ValueError:
+                told = None
+            if not isinstance(told, dict):
+                raise problem_of(response)
+            return told
+
+        return await self._until_done(once, Attempts(self._retries))
+
+    async def info(self) -> ServiceInfo:
+        """What runs the model and which versions there are.
+
+        Raises:
+            ProblemError, Unreachable: as `colorize`.
+        """
+        return info_of(await self.models())
+
+    async def ready(self) -> bool:
+        """Whether photos are taken now; False, too, where nothing answers. Asks once."""
+        try:
+            return (await self._http.get("readyz")).is_success
+        except httpx.TransportError:
+            return False
+
+    async def wait_ready(self, timeout: float = 60.0) -> None:
+        """Wait until photos are taken, for so many seconds at most.
+
+        Raises:
+            TimeoutError: they are not by then.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while not await self.ready():
+                    await asyncio.sleep(_LOOK_S)
+        except TimeoutError as error:
+            said = f"{self._http.base_url} did not become ready in {timeout:g} s."
+            raise TimeoutError(said) from error
+
+    async def _until_done(self, once: Callable[[], Awaitable[T]], attempts: Attempts) -> T:
+        while True:
+            try:
+                return await once()
+            except FAILURES as error:
+                pause_s = attempts.pause_s(asked_pause_s(error)) if may_pass(error) else None
+                if pause_s is None:
+                    give_up(error)
+            await asyncio.sleep(pause_s)

@@ -1,0 +1,104 @@
+"""Photos and options as they go into a request."""
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypedDict
+
+if TYPE_CHECKING:
+    from chromaserve.pipeline.hints import Hint
+
+Photo = bytes | bytearray | memoryview | str | Path | BinaryIO
+"""A file's bytes, its path, or the file opened for reading bytes."""
+
+
+class Options(TypedDict, total=False):
+    """Options of POST /colorize; what is left out has the model's or the service's default."""
+
+    vividness: float | None
+    postprocess: Literal["none", "guided", "tv", "crf"] | None
+    model: int | str | None
+    deadline_s: float | None
+    format: Literal["png", "jpeg", "webp"] | None
+
+
+class PhotoOptions(Options, total=False):
+    """Options of a request for one photo."""
+
+    hints: "Iterable[Hint | Mapping[str, Any]] | str | None"
+    """Colours at places: `Hint`s, mappings with their members, or the JSON of a list of them."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A photo that can be sent, and sent again."""
+
+    name: str
+    content: bytes | Path | BinaryIO
+    size: int
+    """Bytes."""
+
+    def open(self, stack: ExitStack) -> bytes | BinaryIO:
+        """What httpx sends: bytes, or a file that it reads in pieces; the stack closes it.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        if isinstance(self.content, Path):
+            return stack.enter_context(self.content.open("rb"))
+        return self.content  # httpx seeks to a file's start
+
+
+def source(photo: Photo) -> Source:
+    """A photo as something to send.
+
+    Files are read when they are sent, in pieces. A pipe, and of an open file that cannot seek or
+    that was read from already the rest, is read now.
+
+    Raises:
+        OSError: it cannot be read.
+        TypeError: it is something else.
+    """
+    if isinstance(photo, bytes | bytearray | memoryview):
+        data = bytes(photo)
+        return Source("photo", data, len(data))
+    if isinstance(photo, str | Path):
+        path = Path(photo)
+        if path.is_fifo():
+            data = path.read_bytes()
+            return Source(path.name, data, len(data))
+        return Source(path.name, path, path.stat().st_size)
+    if not hasattr(photo, "read"):
+        raise TypeError(f"A photo is bytes, a path or a binary file, not {type(photo).__name__}.")
+    name = getattr(photo, "name", None)
+    name = Path(name).name if isinstance(name, str) else "photo"
+    if photo.seekable() and photo.tell() == 0:
+        size = photo.seek(0, 2)
+        photo.seek(0)
+        return Source(name, photo, size)
+    data = photo.read()
+    return Source(name, data, len(data))
+
+
+def parameters(options: Mapping[str, Any]) -> dict[str, str]:
+    """Options as the query string has them, which the service checks before it takes the body."""
+    told = {}
+    for name, value in options.items():
+        if value is not None and name != "hints":
+            told[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return told
+
+
+def fields(options: Mapping[str, Any]) -> dict[str, str]:
+    """Options that go into the body, as they may be long: colour hints."""
+    hints = options.get("hints")
+    if hints is None:
+        return {}
+    told = hints if isinstance(hints, str) else json.dumps([_plain(hint) for hint in hints])
+    return {"hints": told}
+
+
+def _plain(hint: "Hint | Mapping[str, Any]") -> dict[str, Any]:
+    return dict(hint) if isinstance(hint, Mapping) else hint.model_dump(exclude_none=True)

@@ -1,0 +1,131 @@
+"""What there is to do: a tree of photos in parcels, a folder at a time.
+
+A folder and its counterpart in the target are listed once, by whichever worker has its turn. No
+process holds more names than one folder has.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from chromaserve.cluster.places import Place
+from chromaserve.photos.encode import EXTENSIONS, Format
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+REPORTS = "_reports"
+"""Folder of the target that reports are written to."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A part of the tree: a folder alone, or with all that is below it."""
+
+    folder: str
+    deep: bool
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """Photos of one folder that one task colorizes."""
+
+    names: list[str]
+    """Relative to the source."""
+    done: int = 0
+    """Photos that were in this parcel and have their output already."""
+    folder: str = ""
+    fault: str | None = None
+    """Why the folder, or its counterpart, could not be listed; there are no names then."""
+
+
+def output_name(name: str, output: Format) -> str:
+    """Where a photo's result is: `a.jpg` becomes `a.jpg.png`.
+
+    The photo's own extension stays, so that no two photos have the same result, and no photo
+    another one when others come to its folder.
+    """
+    return name + EXTENSIONS[output]
+
+
+def is_photo(name: str) -> bool:
+    """Whether a file is taken for a photo, by its name; hidden ones are not."""
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+
+
+def shards(source: Place, enough: int) -> list[Shard]:
+    """Divide a tree at its uppermost folders, so that many can list it at once.
+
+    Args:
+        source: the tree; folders are listed level by level until there are `enough` of them.
+        enough: shards at which to stop.
+
+    Raises:
+        OSError: the source cannot be listed.
+    """
+    source.list("")
+    found: list[Shard] = []
+    level = [""]
+    while level and len(found) + len(level) < enough:
+        found += [Shard(folder, deep=False) for folder in level]
+        level = [below for folder in level for below in _below_if_listed(source, folder)]
+    return found + [Shard(folder, deep=True) for folder in level]
+
+
+def parcels(
+    source: Place, target: Place, shard: Shard, output: Format, size: int
+) -> Iterator[Parcel]:
+    """A shard's photos in parcels, those that have their output left out.
+
+    The same photos are always in the same parcels, done or not: a task that is run again, because
+    its machine was lost, gives its successors the same parcels.
+
+    Args:
+        source: where photos are.
+        target: where their results are.
+        shard: of the source.
+        output: format of results.
+        size: photos of a parcel.
+    """
+    waiting = [shard.folder]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            folders, files = source.list(folder)
+            photos = [name for name in files if is_photo(name)]
+            done = _complete(target, folder) if photos else set()
+        except OSError as error:
+            yield Parcel([], folder=folder, fault=f"{type(error).__name__}: {error}")
+            continue
+        if shard.deep:
+            waiting += reversed(_below(folder, folders))
+        for start in range(0, len(photos), size):
+            names = photos[start : start + size]
+            left = [name for name in names if output_name(name, output) not in done]
+            yield Parcel([_join(folder, each) for each in left], len(names) - len(left), folder)
+
+
+def _complete(target: Place, folder: str) -> set[str]:
+    """Names of a target folder's files, which is made if it is not there.
+
+    What is whole is there: see `Place.write`. Only a file system that lost power leaves empty ones.
+    """
+    try:
+        _, files = target.list(folder)
+    except FileNotFoundError:
+        target.make(folder)
+        return set()
+    target.tidy(folder, files)
+    return {name for name, size in files.items() if size}
+
+
+def _below(folder: str, names: list[str]) -> list[str]:
+    return [_join(folder, name) for name in names if not name.startswith(".")]
+
+
+def _below_if_listed(source: Place, folder: str) -> list[str]:
+    try:
+        return _below(folder, source.list(folder)[0])
+    except OSError:
+        return []  # the task that lists its photos meets the same, and tells of it
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name

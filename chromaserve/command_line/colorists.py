@@ -1,0 +1,147 @@
+"""What colorizes for the command: the model in this process, or a running service."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from chromaserve.command_line.exits import Complaint, Exit, status_of
+from chromaserve.command_line.notes import tell_notes
+from chromaserve.command_line.options import FormatName
+from chromaserve.command_line.tasks import Task
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task."""
+
+    task: Task
+    seconds: float | None = None
+    error: Exception | None = None
+
+
+class Colorist(Protocol):
+    """Colorizes with options that it was made with."""
+
+    def data(self, photo: bytes) -> bytes:
+        """One encoded photo; errors are raised."""
+
+    def files(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
+        """Photos to files, several at a time, outcomes in order; tasks are taken lazily."""
+
+
+class Local:
+    """The model in this process."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        """Load the model; `options` as the command's: vividness, model, format and so on."""
+        from chromaserve.library.colorizer import Colorizer
+
+        tell_notes()
+        chosen = dict(options)
+        self._format: FormatName = chosen.pop("format")
+        self.colorizer = Colorizer(chosen.pop("model"))
+        self._options = chosen
+
+    def data(self, photo: bytes) -> bytes:
+        """See `Colorist`."""
+        return self.colorizer.colorize(photo, format=self._format, **self._options)
+
+    def files(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
+        """See `Colorist`."""
+        taken: list[Task] = []
+        places = ((task.photo, task.output) for task in _noted(tasks, taken))
+        for done in self.colorizer.outcomes(places, self._format, **self._options):
+            task = taken.pop(0)
+            if isinstance(done, Exception):
+                yield Outcome(task, error=done)
+            else:
+                yield Outcome(task, done.seconds)
+
+    def close(self) -> None:
+        """End its threads."""
+        self.colorizer.close()
+
+
+class Remote:
+    """A running service."""
+
+    def __init__(self, url: str, api_key: str | None, options: dict[str, Any]) -> None:
+        """Connect to nothing yet."""
+        from chromaserve.client import Client
+
+        self._client = Client(url, api_key=api_key)
+        self._options = {name: value for name, value in options.items() if value is not None}
+
+    def data(self, photo: bytes) -> bytes:
+        """See `Colorist`."""
+        return self._client.colorize(photo, **self._options).data
+
+    def files(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
+        """See `Colorist`."""
+        from chromaserve.library.files import write_whole
+
+        if self._options.get("hints"):
+            for task in tasks:  # a request with hints is for one photo
+                yield self._written(task, lambda: self.data(task.photo.read_bytes()), write_whole)  # noqa: B023 - called at once
+            return
+        taken: list[Task] = []
+        photos = (task.photo for task in _noted(tasks, taken))
+        for _, _, outcome in self._client.colorize_many(photos, **self._options):
+            task = taken.pop(0)
+            if isinstance(outcome, Exception):
+                yield Outcome(task, error=outcome)
+            else:
+                yield self._written(task, lambda: outcome.data, write_whole)  # noqa: B023 - called at once
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.close()
+
+    @staticmethod
+    def _written(
+        task: Task, data: Callable[[], bytes], write: Callable[[Path, bytes], None]
+    ) -> Outcome:
+        try:
+            write(task.output, data())
+        except OSError as error:
+            return Outcome(task, error=error)
+        return Outcome(task)
+
+
+@contextmanager
+def colorist(
+    url: str | None, api_key: str | None, options: dict[str, Any]
+) -> Iterator[Local | Remote]:
+    """The service at a URL, or without one the model in this process; closed with the block."""
+    made = Remote(url, api_key, options) if url else Local(options)
+    try:
+        with answers(url):
+            yield made
+    finally:
+        made.close()
+
+
+@contextmanager
+def answers(url: str | None) -> Iterator[None]:
+    """Name the service in the complaint where it gives no answer."""
+    if url is None:
+        yield
+        return
+    from chromaserve.client import ProblemError, Unreachable
+
+    try:
+        yield
+    except Unreachable as error:
+        raise Complaint(f"no service at {url}: {error}", Exit.NO_SERVICE) from error
+    except ProblemError as error:
+        if error.slug:
+            raise
+        raise Complaint(f"{url} answered {error}", status_of(error)) from error
+
+
+def _noted(tasks: Iterable[Task], taken: list[Task]) -> Iterator[Task]:
+    for task in tasks:
+        taken.append(task)
+        yield task

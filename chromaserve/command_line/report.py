@@ -1,0 +1,123 @@
+"""What a run tells: progress on a terminal, lines elsewhere, JSON for scripts, a last sentence."""
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from chromaserve.command_line.colorists import Outcome
+from chromaserve.command_line.exits import Exit, printable, sentence
+from chromaserve.command_line.tasks import Task
+
+
+class Report:
+    """Counts outcomes and tells them."""
+
+    def __init__(self, *, quiet: bool, as_json: bool) -> None:
+        """Nothing is told yet; standard error has the words, standard output the JSON."""
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+        self._quiet = quiet
+        self._json = as_json
+        self._start = time.perf_counter()
+        self.colorized = self.skipped = 0
+        self._failed: set[Path] = set()
+
+    @property
+    def failed(self) -> int:
+        """Photos that failed, and were not colorized since: one may have come in parts."""
+        return len(self._failed)
+
+    def skip(self, tasks: Iterable[Task]) -> None:
+        """These are done already."""
+        for task in tasks:
+            self.skipped += 1
+            self._write(task, status="skipped")
+
+    def follow(self, outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
+        """Hand outcomes on, and tell of each: by a bar on a terminal, else by a line."""
+        if self._quiet or not self._console.is_terminal or total < 2:
+            for outcome in outcomes:
+                self._tell(outcome, line=not self._quiet)
+                yield outcome
+            return
+        with self._bar() as bar:
+            row = bar.add_task("colorizing", total=total, speed="")
+            for outcome in outcomes:
+                self._tell(outcome, line=False)
+                bar.update(row, advance=1, speed=f"{self._per_second:.1f} photos/s")
+                yield outcome
+
+    def finish(self) -> Exit:
+        """Tell the sum; the status that it makes."""
+        seconds = time.perf_counter() - self._start
+        done = {"colorized": self.colorized, "skipped": self.skipped, "failed": self.failed}
+        if self._json:
+            self._line({"summary": {**done, "seconds": round(seconds, 3)}})
+        if not self._quiet and (self.skipped or sum(done.values()) > 1):
+            parts = [f"{count} {what}" for what, count in done.items() if count]
+            hint = "; --overwrite makes what is there already anew" if self.skipped else ""
+            self._say(f"{', '.join(parts)} in {seconds:.1f} s{hint}")
+        if self.failed:
+            worked = self.colorized or self.skipped
+            return Exit.SOME_FAILED if worked else Exit.NOTHING_DONE
+        return Exit.DONE
+
+    def _tell(self, outcome: Outcome, *, line: bool) -> None:
+        task, seconds = outcome.task, outcome.seconds
+        if outcome.error is None:
+            self.colorized += 1
+            self._failed.discard(task.photo)
+            took = "" if seconds is None else f" ({seconds:.2f} s)"
+            if line:
+                self._say(f"{task.photo} → {task.output}{took}")
+            self._write(task, status="colorized", seconds=seconds and round(seconds, 3))
+            return
+        self._fail(task.photo, sentence(outcome.error))
+
+    def unreadable(self, error: OSError) -> None:
+        """A folder cannot be read; told once."""
+        folder = Path(error.filename)
+        if folder not in self._failed:
+            self._fail(folder, error.strerror or str(error))
+
+    def _fail(self, path: Path, problem: str) -> None:
+        self._failed.add(path)
+        self._say(f"{path}: {problem}")
+        if self._json:
+            told = {"input": str(path), "output": None, "status": "failed", "problem": problem}
+            self._line(told)
+
+    def _say(self, words: str) -> None:
+        self._console.print(printable(words), markup=False)
+
+    def _write(self, task: Task, **more: Any) -> None:  # noqa: ANN401 - any JSON value
+        if self._json:
+            self._line({"input": str(task.photo), "output": str(task.output), **more})
+
+    def _line(self, row: dict[str, Any]) -> None:
+        print(json.dumps(row), file=sys.stdout, flush=True)
+
+    @property
+    def _per_second(self) -> float:
+        return (self.colorized + self.failed) / (time.perf_counter() - self._start)
+
+    def _bar(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+        )

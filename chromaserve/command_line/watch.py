@@ -1,0 +1,62 @@
+"""Folders watched: photos that come or change are colorized once they are completely written."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from watchfiles import watch
+
+from chromaserve.command_line.exits import ended_by_sigterm
+from chromaserve.command_line.tasks import Task, written_ns
+
+_SETTLE_S = 0.3
+"""A photo that was written to later than this ago may not be complete."""
+_LOOK_MS = 500
+
+Stamp = tuple[int, int]
+
+
+def watched(folders: list[Path], tasks: Callable[[], list[Task]]) -> Iterator[list[Task]]:
+    """Yield what there is to do, now and after each change, until SIGINT or SIGTERM.
+
+    A photo that could not be colorized is not tried again before it changes: it may have been
+    looked at while somebody was still writing it.
+
+    Args:
+        folders: to watch, with the folders in them.
+        tasks: gives all tasks of the folders, looking at them anew.
+    """
+    tried: dict[Path, Stamp] = {}
+    waits = True  # for the first look, when the folders are being watched already
+    with ended_by_sigterm():
+        changes = watch(
+            *folders,
+            watch_filter=None,
+            debounce=_LOOK_MS,
+            rust_timeout=_LOOK_MS,
+            yield_on_timeout=True,
+        )
+        for changed in changes:
+            if not changed and not waits:
+                continue
+            waits, ready = False, []
+            for task in tasks():
+                stamp = _stamp(task.photo)
+                if task.is_done or stamp is None or tried.get(task.photo) == stamp:
+                    continue
+                if time.time_ns() - stamp[0] < _SETTLE_S * 1e9:
+                    waits = True
+                    continue
+                tried[task.photo] = stamp
+                ready.append(task)
+            if ready:
+                yield ready
+
+
+def _stamp(path: Path) -> Stamp | None:
+    """Something that changes with the file; None where it is gone or empty."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return (written_ns(status), status.st_size) if status.st_size else None

@@ -1,0 +1,39 @@
+"""What runs the network: anything with `Engine`'s members."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chromaserve.store.errors import ModelStoreError
+
+
+class EngineUnusable(ModelStoreError):  # noqa: N818 - reads as a fact
+    """An engine cannot run a model here; the message says why."""
+
+
+class Engine(Protocol):
+    """A loaded network; `infer` is called from one thread at a time."""
+
+    @property
+    def name(self) -> str:
+        """Which engine it is: "savedmodel" or "ncnn"."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs, as people say it: "CPU (8 threads)", "GPU (NVIDIA H100)"."""
+
+    @property
+    def max_batch(self) -> int:
+        """The most photos that one call of `infer` may have."""
+
+    def infer(self, L: NDArray[np.float32], vividness: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Chroma of a batch.
+
+        Args:
+            L: float32 [N, 224, 224, 1] in [0, 100].
+            vividness: float32 [N] in [0, 1].
+
+        Returns:
+            ab, float32 [N, 224, 224, 2] in Lab units.
+        """

@@ -1,0 +1,276 @@
+"""`Colorizer`: grey photos of any kind in, colour photos of the same kind out."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, TypeVar, Unpack, cast, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from chromaserve.library.background import Background, local_settings
+from chromaserve.library.files import SUFFIXES, beside, format_of
+from chromaserve.library.flow import Done, Flow, Given
+from chromaserve.library.options import ColourOptions, order_for
+from chromaserve.photos.encode import Format
+from chromaserve.photos.names import unique_name
+
+P = TypeVar("P", bytes, Path, Image.Image, NDArray[np.uint8], NDArray[np.uint16])
+Output = str | Path | Callable[[Path], Path]
+
+
+class Colorizer:
+    """A model in this process, and the threads that photos go through; made once, used often.
+
+    All methods may be called from several threads at once: their photos share batches. Close it,
+    or use it as a context manager, to have its threads and memory back. A process that was forked
+    needs one of its own.
+
+        >>> with Colorizer() as colorizer:
+        ...     png = colorizer.colorize(Path("photo.jpg").read_bytes(), vividness=0.8)
+    """
+
+    def __init__(
+        self,
+        model: str | int | None = None,
+        *,
+        model_root: Path | None = None,
+        engine: Literal["auto", "savedmodel", "ncnn"] | None = None,
+        device: Literal["auto", "cpu", "gpu"] | None = None,
+        threads: int | None = None,
+        max_pixels: int | None = None,
+        timeout_s: float | None = None,
+        cache_mb: float | None = None,
+    ) -> None:
+        """Load a model; blocks for a second or two, the first time on a machine for longer.
+
+        What is left out has the value of the setting in the environment (`CHROMASERVE_ENGINE` and
+        so on), or that setting's default; photos may have 200 megapixels and take 600 s.
+
+        Args:
+            model: version, a number or "latest".
+            model_root: folder of models, the bundled ones by default.
+            engine: what runs the model.
+            device: where.
+            threads: that the model runs on, on a CPU; 0 is one a core.
+            max_pixels: of one photo.
+            timeout_s: longest work on one photo, its waiting included.
+            cache_mb: MiB of the model's answers that are kept, so that a photo with other options
+                is done again without the model; 0 keeps none.
+
+        Raises:
+            ModelStoreError: the model is missing, damaged, or cannot run here.
+            InvalidOptions: a setting is wrong, here or in the environment.
+        """
+        self.background = Background(
+            local_settings(
+                model_version=None if model is None else str(model),
+                model_root=model_root,
+                engine=engine,
+                device=device,
+                engine_threads=threads,
+                max_pixels=max_pixels,
+                photo_timeout_s=timeout_s,
+                cache_mb=cache_mb,
+            )
+        )
+        loaded = self.background.model
+        self.model_version: int = loaded.version
+        """Number of the version that colorizes."""
+        self.engine: str = f"{loaded.engine.name} on {loaded.engine.device}"
+        """What runs it and where, such as "ncnn on CPU (8 threads)"."""
+
+    def colorize(
+        self,
+        photo: P,
+        *,
+        output: str | Path | None = None,
+        format: Format | None = None,
+        **options: Unpack[ColourOptions],
+    ) -> P:
+        """Give a photo colours, at its own size and with its luminance untouched.
+
+        Args:
+            photo: one of
+
+                - bytes of a JPEG, PNG, WebP, TIFF or BMP file: the result is an encoded file;
+                - a `Path` of such a file: the result is written and its path returned;
+                - a Pillow image, turned upright by its EXIF and converted by its ICC profile: the
+                  result is RGB or RGBA of 8 bits;
+                - an array of sRGB, uint8 or uint16, [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] with
+                  alpha: the result is of the same dtype, [H, W, 3] or [H, W, 4].
+            output: for a path, where the result goes; by default NAME-colour.png beside it.
+            format: encoding of the result, "png", "jpeg" or "webp"; by default that of `output`'s
+                suffix, else png. Pixels have none.
+            options: see `ColourOptions`.
+
+        Returns:
+            The same kind as the photo, and for bytes the same bytes as `POST /colorize`.
+
+        Raises:
+            InvalidOptions: an option is out of range, or the format cannot hold the photo.
+            DamagedPhoto, UnsupportedFormat, UnsupportedSamples, TooManyPixels: by what is wrong.
+            PhotoTimeout, EngineFailed: see there.
+            OSError: the file cannot be read or written.
+            TypeError: the photo is of another kind, or `output` is given and it is no path.
+            RuntimeError: this is closed, or was made before this process was forked.
+        """
+        place = None if output is None else Path(output)
+        flow = self._flow(format or format_of(place), options)
+        future = self.background.start(flow.colorize(cast(Given, photo), place))
+        try:
+            done = future.result()
+        except BaseException:
+            future.cancel()
+            self.background.start(flow.end())
+            raise
+        self.background.start(flow.release(done))
+        return cast(P, done.value)
+
+    @overload
+    def colorize_many(
+        self,
+        photos: Iterable[P],
+        *,
+        output: Output | None = None,
+        format: Format | None = None,
+        errors: Literal["raise"] = "raise",
+        **options: Unpack[ColourOptions],
+    ) -> Iterator[P]: ...
+
+    @overload
+    def colorize_many(
+        self,
+        photos: Iterable[P],
+        *,
+        output: Output | None = None,
+        format: Format | None = None,
+        errors: Literal["return"],
+        **options: Unpack[ColourOptions],
+    ) -> Iterator[P | Exception]: ...
+
+    def colorize_many(
+        self,
+        photos: Iterable[P],
+        *,
+        output: Output | None = None,
+        format: Format | None = None,
+        errors: Literal["raise", "return"] = "raise",
+        **options: Unpack[ColourOptions],
+    ) -> Iterator[P | Exception]:
+        """Colorize photos, several at a time: the results in order, as they are asked for.
+
+        Decoding, model and encoding overlap, and photos go through the model in batches. The
+        photos are read lazily, a few batches ahead of the results.
+
+        Args:
+            photos: any iterable of what `colorize` takes.
+            output: for paths: the folder of the results, or what gives a result's path for a
+                photo's; by default beside each photo, as where the folder is the photo's own.
+                Photos of one name, such as a.jpg and a.tif, become a.png and a-2.png.
+            format: as for `colorize`; by default png.
+            errors: "raise" ends the iteration with the first error, "return" gives it in the place
+                of the result and goes on.
+            options: see `ColourOptions`.
+
+        Raises:
+            InvalidOptions: an option is out of range.
+        """
+        encoding = format or "png"
+        flow = self._flow(encoding, options)
+        return self._many(flow, _places(photos, output, encoding), errors)
+
+    def outcomes(
+        self,
+        places: Iterable[tuple[Path, Path]],
+        format: Format,
+        **options: Unpack[ColourOptions],
+    ) -> Iterator[Done | Exception]:
+        """As `colorize_many` for pairs of a photo's and its result's path, with their times."""
+        flow = self._flow(format, options)
+        return self._running(flow, places)
+
+    def close(self) -> None:
+        """Cancel what runs and end the threads; harmless when that is done."""
+        self.background.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _flow(self, encoding: Format, options: ColourOptions) -> Flow:
+        background = self.background
+        return Flow(background.pipeline, order_for(background.model, encoding, options))
+
+    def _many(
+        self, flow: Flow, places: Iterable[tuple[P, Path | None]], errors: str
+    ) -> Iterator[P | Exception]:
+        for outcome in self._running(flow, places):
+            if isinstance(outcome, Exception):
+                if errors != "return":
+                    raise outcome
+                yield outcome
+            else:
+                yield cast(P, outcome.value)
+
+    def _running(
+        self, flow: Flow, places: Iterable[tuple[Given, Path | None]]
+    ) -> Iterator[Done | Exception]:
+        start = self.background.start
+        waiting = iter(places)
+        running: deque[Future[Done]] = deque()
+        try:
+            while True:
+                while len(running) < self._window and (place := next(waiting, None)):
+                    running.append(start(flow.colorize(*place)))
+                if not running:
+                    return
+                try:
+                    done = running[0].result()
+                except Exception as error:
+                    running.popleft()
+                    yield error
+                else:
+                    running.popleft()
+                    start(flow.release(done))
+                    yield done
+        finally:
+            for future in running:
+                future.cancel()
+            if running:
+                with suppress(RuntimeError):  # closed meanwhile, with all that it held
+                    start(flow.end())
+
+    @property
+    def _window(self) -> int:
+        """Photos under way for one caller: as keep all stages busy, and some that are done."""
+        return 4 * sum(engine.max_batch for engine in self.background.model.engines)
+
+
+def _places(
+    photos: Iterable[P], output: Output | None, encoding: Format
+) -> Iterator[tuple[P, Path | None]]:
+    """Photos with the paths of their results, of which no two are the same."""
+    suffix = SUFFIXES[encoding]
+    taken: dict[str, int] = {}
+    for photo in photos:
+        if not isinstance(photo, Path):
+            yield photo, None if output is None else Path()  # which `Flow` refuses
+        elif callable(output):
+            yield photo, output(photo)
+        else:
+            place = beside(photo, encoding)
+            if output is not None and Path(output) != photo.parent:
+                place = Path(output) / f"{photo.stem}{suffix}"
+            yield photo, Path(unique_name(str(place).removesuffix(suffix), suffix, taken))

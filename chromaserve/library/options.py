@@ -1,0 +1,43 @@
+"""What a caller may choose about the colours, by keyword; the names are the API's."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from chromaserve.errors import InvalidOptions
+from chromaserve.pipeline.options import Options, Order
+
+if TYPE_CHECKING:
+    from chromaserve.photos.encode import Format
+    from chromaserve.pipeline.hints import Hint
+    from chromaserve.pipeline.models import LoadedModel
+    from chromaserve.store.contract import Postprocess
+
+
+class ColourOptions(TypedDict, total=False):
+    """Options of `Colorizer`'s methods; what is left out, or None, is the model's default."""
+
+    vividness: float | None
+    """0, the safest colours, to 1, the liveliest."""
+    postprocess: "Postprocess | None"
+    """How colours come to the photo's size: "guided", "tv", "crf" or "none"."""
+    hints: "Iterable[Hint | Mapping[str, Any]] | str | None"
+    """Colours that are known at places of the photo: `Hint`s, mappings of x, y, color and perhaps
+    radius, or the JSON of a list of them."""
+
+
+def order_for(model: "LoadedModel", encoding: "Format", options: ColourOptions) -> Order:
+    """What is wanted of the pipeline.
+
+    Raises:
+        InvalidOptions: an option is unknown or out of range.
+    """
+    unknown = options.keys() - ColourOptions.__annotations__.keys()
+    if unknown:
+        raise InvalidOptions(
+            f"There is no option {min(unknown)!r}. Options are"
+            f" {', '.join(ColourOptions.__annotations__)}."
+        )
+    given: dict[str, Any] = {k: v for k, v in options.items() if v is not None}
+    if "hints" in given and not isinstance(given["hints"], str):
+        given["hints"] = tuple(given["hints"])
+    return Options.checked(given | {"format": encoding}).order(model)

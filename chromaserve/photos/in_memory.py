@@ -1,0 +1,109 @@
+"""Photos that are in memory already, as Pillow images or arrays, in and out."""
+
+from threading import Lock
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from chromaserve.errors import DamagedPhoto, UnsupportedSamples
+from chromaserve.photos.decode import Planes, exif_orientation
+from chromaserve.photos.header import PIL_ERRORS
+from chromaserve.photos.photo import Depth, Header, Photo, Pixels
+from chromaserve.photos.pixels import foreign_profile, image_pixels
+
+_NOT_TAKEN = ("F", "LAB", "HSV", "I;16N")
+_SIXTEEN_BITS = 65_535
+_LOADING = [Lock() for _ in range(61)]
+"""One for each image, or nearly: Pillow reads a file, and EXIF, when they are first asked for, and
+several threads may ask at once for those of one image."""
+
+
+def image_header(image: Image.Image) -> Header:
+    """What is known of a Pillow image before it is loaded.
+
+    Raises:
+        UnsupportedSamples: floating point, Lab or HSV.
+    """
+    if image.mode in _NOT_TAKEN:
+        raise UnsupportedSamples(
+            f"Pillow images of mode {image.mode} are not taken. Convert it to L, I;16 or RGB."
+        )
+    bits = 16 if image.mode.startswith("I") else 8
+    alpha = image.has_transparency_data
+    return Header(image.format or "PIXELS", image.width, image.height, bits, alpha)
+
+
+def read_image(image: Image.Image) -> Photo:
+    """A Pillow image as a photo: upright by its EXIF, in sRGB by its ICC profile, as a file's.
+
+    Raises:
+        DamagedPhoto: its file cannot be read to the end.
+        UnsupportedSamples: mode I with values outside 0..65535, or pixels that cannot be converted.
+    """
+    try:
+        with _LOADING[id(image) // 16 % len(_LOADING)]:
+            profile = foreign_profile(image)
+            if image.mode == "I":
+                image = _sixteen_bits(image)
+            pixels = image_pixels(image, profile)
+            orientation = exif_orientation(image)  # Pillow has turned a TIFF by now, and says so
+    except PIL_ERRORS as error:
+        raise DamagedPhoto(f"Pillow cannot load the image: {error}") from error
+    depth: Depth = np.uint16 if image.mode.startswith("I;16") else np.uint8
+    planes = Planes(image.height, image.width, depth)
+    planes.fill(pixels)
+    return planes.photo(orientation)
+
+
+def _sixteen_bits(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)
+    if values.min() < 0 or values.max() > _SIXTEEN_BITS:
+        raise UnsupportedSamples(
+            "The image, of mode I, has values outside 0 to 65535. Scale it to 16 bits."
+        )
+    return Image.fromarray(values.astype(np.uint16))
+
+
+def as_image(pixels: Pixels) -> Image.Image:
+    """RGB or RGBA of 8 bits, which is all that Pillow has, of uint8 or uint16 [H, W, 3 or 4]."""
+    return Image.fromarray(
+        cv2.convertScaleAbs(pixels, alpha=1 / 257) if pixels.itemsize > 1 else pixels
+    )
+
+
+def array_header(array: NDArray[np.generic]) -> Header:
+    """What an array of pixels is.
+
+    Raises:
+        UnsupportedSamples: not uint8 or uint16, or not [H, W], [H, W, 1], [H, W, 3] or [H, W, 4].
+    """
+    channels = 1 if array.ndim == 2 else array.shape[2] if array.ndim == 3 else 0
+    kind = array.dtype.type  # whatever its byte order
+    if kind not in (np.uint8, np.uint16) or channels not in (1, 3, 4) or array.size == 0:
+        raise UnsupportedSamples(
+            f"An array of {array.dtype} {list(array.shape)} is not taken: it must be uint8 or"
+            " uint16, and [H, W], [H, W, 1], [H, W, 3] (RGB) or [H, W, 4] (RGBA)."
+        )
+    rows, columns = array.shape[:2]
+    return Header("PIXELS", columns, rows, 8 * array.itemsize, channels == 4)
+
+
+def read_array(array: Pixels) -> Photo:
+    """sRGB pixels, as `array_header` accepts them, as a photo."""
+    depth: Depth = np.uint8 if array.itemsize == 1 else np.uint16
+    native = array.astype(depth, copy=False)  # the byte order may be foreign
+
+    def strips(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
+        part = native[start:stop]
+        if part.ndim == 2:
+            return np.ascontiguousarray(part), None
+        if part.shape[2] == 1:
+            return np.ascontiguousarray(part[:, :, 0]), None
+        alpha = np.ascontiguousarray(part[:, :, 3]) if part.shape[2] == 4 else None
+        return np.ascontiguousarray(part[:, :, :3]), alpha
+
+    planes = Planes(native.shape[0], native.shape[1], depth)
+    planes.fill(strips)
+    return planes.photo(1)

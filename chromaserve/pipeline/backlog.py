@@ -1,0 +1,146 @@
+"""What is accepted and not yet done, how long that takes, and who is turned away because of it."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from chromaserve.errors import Busy, WouldBeLate
+from chromaserve.pipeline.estimate import Estimate
+
+_LEARNING = 0.1
+_LEAST_TOLD_S = 0.5  # a shorter wait says little about how well waits are foreseen
+_WORST = 4.0
+
+
+class Ticket:
+    """An accepted request: its photos are admitted in order, and are a flow of their own."""
+
+    def __init__(
+        self, backlog: "Backlog", pixels: Sequence[int], foreseen_s: float, deadline_s: float | None
+    ) -> None:
+        self.turn = asyncio.Lock()
+        """Held while a photo is admitted."""
+        self.deadline_s = deadline_s
+        """The client's own limit, in seconds since `since`; None without one."""
+        self.since = time.perf_counter()
+        self.photos = len(pixels)
+        self.left = len(pixels)
+        self.pixels_left = sum(pixels)
+        self._foreseen_s = foreseen_s
+        self._backlog = backlog
+
+    @property
+    def time_left_s(self) -> float | None:
+        """Seconds until the client's own deadline, None without one."""
+        if self.deadline_s is None:
+            return None
+        return max(0.0, self.deadline_s - (time.perf_counter() - self.since))
+
+    def done(self, pixels: int, *, telling: bool = False) -> None:
+        """One photo is done; the time it took tells something if it went the whole way."""
+        self.left -= 1
+        self.pixels_left -= pixels
+        if telling and self.photos == 1:
+            self._backlog.learn(self._foreseen_s, time.perf_counter() - self.since)
+
+    def close(self) -> None:
+        """The request is answered: its places are free."""
+        self._backlog.leave(self)
+
+
+class Backlog:
+    """Accepted requests, bounded in photos and in the time that a new one would wait."""
+
+    def __init__(self, pace: Estimate, *, max_photos: int, max_wait_s: float) -> None:
+        """Nothing is accepted yet.
+
+        Args:
+            pace: what photos cost.
+            max_photos: accepted and not yet answered.
+            max_wait_s: a request that would wait longer for its first photo's turn is refused.
+        """
+        self.photos = 0
+        """Photos accepted and not yet answered."""
+        self._pace = pace
+        self._max_photos = max_photos
+        self._max_wait_s = max_wait_s
+        self._tickets: set[Ticket] = set()
+        self._slowness = 1.0  # what waits took, by what was foreseen
+
+    def wait_s(self, photos: int = 1) -> float:
+        """Estimate how long others' work keeps a request of so many photos, were it to come now.
+
+        Requests are served in turn, so of each other one as many photos count as its own.
+        """
+        ahead = pixels = 0.0
+        for ticket in self._tickets:
+            if ticket.left:
+                count = min(ticket.left, photos)
+                ahead += count
+                pixels += ticket.pixels_left * count / ticket.left
+        return self._slowness * self._pace.seconds(ahead, pixels)
+
+    def check(self) -> None:
+        """Refuse a request of any size, before its body is read.
+
+        Raises:
+            Busy: there is no place, or it would wait too long.
+        """
+        if self.photos >= self._max_photos:
+            raise Busy(self._full(1))
+        wait_s = self.wait_s()
+        if wait_s > self._max_wait_s:
+            raise Busy(
+                f"A photo would wait {wait_s:.0f} s for its turn now, more than the"
+                f" {self._max_wait_s:g} s that the service lets one wait. Try again later."
+            )
+
+    def accept(self, pixels: Sequence[int], deadline_s: float | None = None) -> Ticket:
+        """Accept a request whole, or refuse it at once.
+
+        Args:
+            pixels: of each of its photos; 0 for one that is not going to be decoded.
+            deadline_s: the client's own limit on the time until all is done.
+
+        Raises:
+            Busy: there are not as many places, or it would wait too long.
+            WouldBeLate: by the estimate it would not be done in time.
+        """
+        self.check()
+        photos = len(pixels)
+        if self.photos + photos > self._max_photos:
+            raise Busy(self._full(photos))
+        own_s = self._pace.seconds(photos, sum(pixels))
+        foreseen_s = self.wait_s(photos) + own_s
+        if deadline_s is not None and foreseen_s > deadline_s:
+            raise WouldBeLate(
+                f"This would take about {foreseen_s:.1f} s now, more than the {deadline_s:g} s that"
+                " the request allows. Try again later, or allow more time."
+            )
+        ticket = Ticket(self, pixels, foreseen_s / self._slowness, deadline_s)
+        self._tickets.add(ticket)
+        self.photos += photos
+        return ticket
+
+    def leave(self, ticket: Ticket) -> None:
+        """Forget an answered request; harmless if it is forgotten already."""
+        if ticket in self._tickets:
+            self._tickets.remove(ticket)
+            self.photos -= ticket.photos
+
+    def learn(self, foreseen_s: float, took_s: float) -> None:
+        """Correct the estimate by how long a photo took that had been foreseen to take so long."""
+        if foreseen_s >= _LEAST_TOLD_S:
+            seen = min(max(took_s / foreseen_s, 1 / _WORST), _WORST)
+            self._slowness += _LEARNING * (seen - self._slowness)
+
+    @property
+    def retry_after_s(self) -> int:
+        """When a client should come again: when what is accepted now is done, by the estimate."""
+        return self._pace.retry_after_s(self.wait_s(self._max_photos))
+
+    def _full(self, more: int) -> str:
+        return (
+            f"{self.photos} of {self._max_photos} photos are being worked on and {more} more do"
+            f" not fit. Wait a moment and send the request again."
+        )

@@ -1,0 +1,37 @@
+"""Encoded photos of one request, and the memory that their bytes are charged to."""
+
+from dataclasses import dataclass
+
+from chromaserve.photos.photo import Header
+from chromaserve.pipeline.memory import Share
+
+
+@dataclass(eq=False)
+class Upload:
+    """One photo as it came."""
+
+    name: str | None
+    data: bytes
+    header: Header | Exception | None = None
+    """What its first bytes say, or what is wrong with them; None until it is looked at."""
+
+    @property
+    def pixels(self) -> int:
+        """Pixels that will be decoded, 0 while unknown and where nothing will be."""
+        return self.header.pixels if isinstance(self.header, Header) else 0
+
+
+class Body:
+    """A request's photos and form fields; the memory they take is given back photo by photo."""
+
+    def __init__(self, uploads: list[Upload], fields: list[tuple[str, str]], share: Share) -> None:
+        self.uploads = uploads
+        self.fields = fields
+        self._share = share
+        self._held = sum(len(upload.data) for upload in uploads)
+
+    def release(self, upload: Upload) -> None:
+        """Forget a photo's bytes: it is decoded, or never will be."""
+        self._held -= len(upload.data)
+        upload.data = b""
+        self._share.shrink(self._held)

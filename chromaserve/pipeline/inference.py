@@ -1,0 +1,42 @@
+"""The model's answer for one photo: kept from before, or in a batch with others."""
+
+from collections.abc import Hashable
+
+from chromaserve.pipeline.batching import Batcher, Float, Inference
+from chromaserve.pipeline.cache import Cache, cache_key
+from chromaserve.pipeline.models import LoadedModel
+from chromaserve.pipeline.observer import Observer
+
+
+class Inferring:
+    """Asks models by a batcher, unless their answer is known."""
+
+    def __init__(self, batcher: Batcher, cache: Cache, observer: Observer) -> None:
+        self._batcher = batcher
+        self._cache = cache
+        self._observer = observer
+
+    async def infer(
+        self, model: LoadedModel, L: Float, vividness: float, flow: Hashable
+    ) -> Inference:
+        """The model's answer for one photo.
+
+        Args:
+            model: which.
+            L: float32 [224, 224, 1] in [0, 100].
+            vividness: 0..1.
+            flow: the request, which takes turns with others.
+
+        Raises:
+            Busy, NotReady, EngineFailed: as `Batcher.submit`.
+        """
+        if not self._cache.max_bytes:
+            return await self._batcher.submit(model.engines, L, vividness, flow)
+        key = cache_key(model.number, L, vividness)
+        known = self._cache.get(key)
+        self._observer.answer(kept=known is not None)
+        if known is not None:
+            return Inference(ab=known, batch=0, queue_s=0.0, inference_s=0.0)
+        result = await self._batcher.submit(model.engines, L, vividness, flow)
+        self._cache.keep(key, result.ab)
+        return result

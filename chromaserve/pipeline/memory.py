@@ -1,0 +1,145 @@
+"""Bounds on what is in memory at once: who may go on, who waits, who is turned away."""
+
+import asyncio
+import ctypes
+import gc
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from chromaserve.errors import Busy, TooManyPixels
+
+
+class Budget:
+    """Bytes shared first come, first served; a bounded number may wait, a bounded time.
+
+    The first in line holds the line, so that a large photo is not starved by small ones.
+    """
+
+    def __init__(self, total: int, *, max_waiting: int, timeout_s: float) -> None:
+        self.total = total
+        self.used = 0
+        self.peak = 0
+        self._max_waiting = max_waiting
+        self._timeout_s = timeout_s
+        self._line: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    async def take(self, amount: int) -> "Share":
+        """Wait for `amount` bytes.
+
+        Raises:
+            TooManyPixels: more than there is in all.
+            Busy: too many wait, or the wait was too long.
+        """
+        self._check(amount)
+        if self._line or self.used + amount > self.total:
+            await self._wait(amount)
+        else:
+            self._grant(amount)
+        return Share(self, amount)
+
+    def _check(self, amount: int) -> None:
+        if amount > self.total:
+            raise TooManyPixels(
+                f"This takes {amount / 2**20:,.0f} MiB of memory, more than the service's bound of"
+                f" {self.total / 2**20:,.0f}. Shrink the photo and send it again."
+            )
+
+    def take_at_once(self, amount: int) -> "Share":
+        """Take `amount` bytes without waiting, for those who hold some already.
+
+        Raises:
+            TooManyPixels: more than there is in all.
+            Busy: there are not as many left, or others wait for them.
+        """
+        self._check(amount)
+        if self._line or self.used + amount > self.total:
+            raise Busy("The service is full. Wait a moment and send the request again.")
+        self._grant(amount)
+        return Share(self, amount)
+
+    async def _wait(self, amount: int) -> None:
+        if len(self._line) >= self._max_waiting:
+            raise Busy("The service is full. Wait a moment and send the request again.")
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._line.append((amount, turn))
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():
+                self.give_back(amount)  # granted in the same moment
+            elif (amount, turn) in self._line:
+                self._line.remove((amount, turn))
+                self._advance()
+            if isinstance(error, TimeoutError):
+                raise Busy(
+                    f"The service had no room for {self._timeout_s:g} s. Try again shortly."
+                ) from error
+            raise
+
+    def give_back(self, amount: int) -> None:
+        """Return bytes and let the next in line go on."""
+        self.used -= amount
+        self._advance()
+
+    def _grant(self, amount: int) -> None:
+        self.used += amount
+        self.peak = max(self.peak, self.used)
+
+    def _advance(self) -> None:
+        while self._line and self.used + self._line[0][0] <= self.total:
+            amount, turn = self._line.popleft()
+            if not turn.done():  # a cancelled one may not have left the line yet
+                self._grant(amount)
+                turn.set_result(None)
+
+
+class Share:
+    """Bytes taken from a budget, given back at the end of the `with` block."""
+
+    def __init__(self, budget: Budget, amount: int) -> None:
+        self._budget = budget
+        self.amount = amount
+
+    def shrink(self, amount: int) -> None:
+        """Give back all but `amount` bytes; never grows."""
+        excess = self.amount - amount
+        if excess > 0:
+            self.amount = amount
+            self._budget.give_back(excess)
+
+    @contextmanager
+    def until_failure(self) -> Iterator[None]:
+        """Give all back if the block fails; else the bytes stay with whoever has the share."""
+        try:
+            yield
+        except BaseException:
+            self.shrink(0)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.shrink(0)
+
+
+def return_freed() -> None:
+    """Collect garbage, and have glibc return what it keeps of freed memory.
+
+    A model's weights are freed in pieces that glibc would keep for itself: with every version that
+    follows another one the process would grow. Elsewhere than on glibc only garbage is collected.
+    """
+    gc.collect()
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    except (OSError, AttributeError):
+        return

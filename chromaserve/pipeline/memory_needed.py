@@ -1,0 +1,36 @@
+"""Memory that a photo takes on its way, known before it is decoded."""
+
+from chromaserve.photos.encode import Format
+from chromaserve.photos.photo import Header
+from chromaserve.store.contract import Postprocess
+
+# Peaks of decoding and encoding, rounded up; tests/pipeline/test_memory.py measures them.
+BYTES_PER_PIXEL = {8: 8, 16: 12}
+WEBP_BYTES_PER_PIXEL = 12
+"""More, where the photo is a WebP."""
+TO_WEBP_BYTES_PER_PIXEL = {False: 4, True: 32}
+"""More, where the result is encoded as WebP without or with alpha."""
+BYTES_PER_PHOTO = 6 * 2**20
+"""For the network's input and output, and the fixed costs of decoders."""
+POSTPROCESS_BYTES: dict[Postprocess, int] = {
+    "none": 0,
+    "guided": 0,
+    "tv": 8 * 2**20,
+    "crf": 16 * 2**20,
+}
+"""More for what a method holds at its working size, whatever the photo's."""
+HINTS_BYTES = 24 * 2**20
+"""More for colour hints, at theirs."""
+
+
+def memory_needed(
+    header: Header, output: Format, method: Postprocess, *, hinted: bool = False
+) -> int:
+    """Bytes that a photo takes at most, from decoding to the end of encoding."""
+    each = BYTES_PER_PIXEL[header.bits]
+    if header.format == "WEBP":
+        each += WEBP_BYTES_PER_PIXEL
+    if output == "webp":
+        each += TO_WEBP_BYTES_PER_PIXEL[header.alpha]
+    more = POSTPROCESS_BYTES[method] + (HINTS_BYTES if hinted else 0)
+    return BYTES_PER_PHOTO + more + header.pixels * each

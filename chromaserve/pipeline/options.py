@@ -1,0 +1,128 @@
+"""What may be chosen about the colours, and what that makes of a photo: an order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+from chromaserve.errors import invalid_options
+from chromaserve.photos.encode import Format
+from chromaserve.pipeline.hints import EXAMPLE, MAX_HINTS, SCHEMA, Hint, parse_hints
+from chromaserve.store.contract import Postprocess
+
+if TYPE_CHECKING:
+    from chromaserve.pipeline.models import LoadedModel
+
+
+def _from_json(given: Any) -> Any:  # noqa: ANN401 - whatever came
+    """Hints from their JSON; FastAPI hands over a query parameter's values as a list."""
+    if isinstance(given, list) and len(given) == 1 and isinstance(given[0], str):
+        given = given[0]
+    if not isinstance(given, str):
+        return given
+    try:
+        return parse_hints(given)
+    except ValueError as error:
+        raise PydanticCustomError("hints", "{fault}", {"fault": str(error)}) from error
+
+
+class Options(BaseModel):
+    """Options of one request; what is left out has the model's or the service's default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    vividness: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="0: the safest colours; 1: the liveliest. Default: the model's own.",
+        examples=[0.4],
+    )
+    postprocess: Postprocess | None = Field(
+        default=None,
+        description="How colours come to the photo's size. none: as they are, bilinearly; guided:"
+        " drawn to edges by a guided filter; tv: flattened by total variation first; crf: spread"
+        " among neighbours of like lightness first. Default: the model's own.",
+        examples=["tv"],
+    )
+    hints: Annotated[
+        tuple[Hint, ...], BeforeValidator(_from_json), WithJsonSchema(SCHEMA, mode="validation")
+    ] = Field(
+        default=(),
+        max_length=MAX_HINTS,
+        description="Colours that you know, at places of the one photo that is sent: a JSON list"
+        " of up to 200 objects with x and y in pixels of the upright photo, color as #rrggbb and,"
+        " if you like, radius. Each spreads to what belongs to its place.",
+        examples=[EXAMPLE],
+        json_schema_extra={"default": "[]"},
+    )
+    model: str | None = Field(
+        default=None,
+        pattern=r"^(latest|[1-9][0-9]{0,8})$",
+        description='Model version: a number or "latest". Default: the one that the service has.',
+        examples=["latest"],
+    )
+    deadline_s: float | None = Field(
+        default=None,
+        gt=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="Seconds in which all of the request's photos must be done. Refused at once"
+        " where the service's present estimate is longer; what is not done by then is given up."
+        " Default: none.",
+        examples=[20],
+    )
+    format: Format | None = Field(
+        default=None,
+        description="Encoding of the result; 16-bit photos stay 16-bit in png alone. Default: png.",
+    )
+
+    @classmethod
+    def checked(cls, given: Mapping[str, Any]) -> Self:
+        """Options from their names and values, as text or as what they are.
+
+        Raises:
+            InvalidOptions: an unknown name, or a value out of range.
+        """
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            raise invalid_options(error.errors(include_url=False)) from error
+
+    def order(self, model: "LoadedModel", format: Format | None = None) -> "Order":
+        """What is wanted of the pipeline: the model's defaults where nothing was chosen.
+
+        Args:
+            model: that colorizes.
+            format: of the result, where something else than these options decided it.
+        """
+        described = model.description
+        return Order(
+            model,
+            described.default_vividness if self.vividness is None else self.vividness,
+            self.postprocess or described.postprocess,
+            format or self.format or "png",
+            self.hints,
+        )
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is wanted for every photo of a request."""
+
+    model: "LoadedModel"
+    vividness: float
+    postprocess: Postprocess
+    format: Format
+    hints: tuple[Hint, ...] = ()
+    """For the one photo that a request with hints has."""

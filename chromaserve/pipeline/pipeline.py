@@ -1,0 +1,267 @@
+"""The way of one photo: admitted, decoded, given colours by the network, recoloured, encoded."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+
+from chromaserve.errors import InvalidOptions, PhotoTimeout, slug_of
+from chromaserve.photos.decode import decode
+from chromaserve.photos.encode import check_format, encode
+from chromaserve.photos.header import inspect
+from chromaserve.photos.photo import Float, Header, Photo, Pixels, Striped
+from chromaserve.pipeline.backlog import Backlog, Ticket
+from chromaserve.pipeline.batching import Batcher
+from chromaserve.pipeline.body import Body, Upload
+from chromaserve.pipeline.cache import Cache
+from chromaserve.pipeline.estimate import Estimate
+from chromaserve.pipeline.hints import check_inside
+from chromaserve.pipeline.inference import Inferring
+from chromaserve.pipeline.memory import Budget, Share
+from chromaserve.pipeline.memory_needed import memory_needed
+from chromaserve.pipeline.models import LoadedModel, Models
+from chromaserve.pipeline.observer import Observer
+from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.recolor import prepare, recolor
+from chromaserve.pipeline.stages import Stage
+from chromaserve.pipeline.timings import Timings
+from chromaserve.settings import PipelineSettings, usable_cores
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Colored:
+    """An encoded result; its `share` of the memory bound is given back once it is sent."""
+
+    data: bytes
+    width: int
+    height: int
+    timings: Timings
+    share: Share
+
+
+class Pipeline:
+    """Models, and three stages that overlap: decoding and encoding in threads, the network on its
+    own."""
+
+    def __init__(self, settings: PipelineSettings, observer: Observer | None = None) -> None:
+        """No model is loaded and no thread runs yet; `close` ends those that were started."""
+        self.settings = settings
+        self._observer = observer or Observer()
+        self.trace: Callable[[Timings, int, str], None] = lambda *_: None
+        """Told of each photo that is done, in its request's context: timings, version, engine."""
+        self.models = Models(settings)
+        threads = settings.photo_threads or usable_cores()
+        self.estimate = Estimate(threads)
+        self.backlog = Backlog(
+            self.estimate, max_photos=settings.max_queue, max_wait_s=settings.max_wait_s
+        )
+        self.uploads = Budget(
+            settings.upload_memory_bytes,
+            max_waiting=settings.max_queue,
+            timeout_s=settings.max_wait_s,
+        )
+        """Bytes of encoded photos."""
+        self.memory = Budget(
+            settings.photo_memory_bytes,
+            max_waiting=settings.max_queue,
+            timeout_s=settings.photo_timeout_s,
+        )
+        """Bytes of photos in work."""
+        # Photos between the start of decoding and the end of encoding. More than keep all stages
+        # busy would only be held in memory for longer.
+        self.in_work = Budget(1, max_waiting=settings.max_queue, timeout_s=settings.photo_timeout_s)
+        self.decoding = Stage("decode", threads)
+        self.batcher = Batcher(settings.max_queue, self._observer.batch)
+        self.cache = Cache(settings.cache_bytes)
+        self.infer = Inferring(self.batcher, self.cache, self._observer).infer
+        """The network's answer for one photo."""
+        self.encoding = Stage("encode", threads)
+
+    def close(self) -> None:
+        """Finish what was accepted and end the threads."""
+        self.decoding.close()
+        self.batcher.close()
+        self.encoding.close()
+
+    def look_at(self, uploads: Iterable[Upload]) -> None:
+        """Read the headers of uploads, which then say how large the photos are; blocks briefly."""
+        limits = self.settings
+        for upload in uploads:
+            try:
+                upload.header = inspect(
+                    upload.data, max_pixels=limits.max_pixels, max_side=limits.max_side
+                )
+            except Exception as error:
+                upload.header = error  # told when it is this photo's turn
+
+    async def colorize(self, body: Body, upload: Upload, order: Order, ticket: Ticket) -> Colored:
+        """Colorize one photo of a request.
+
+        Args:
+            body: the request's body, which gives the photo's bytes back once it is decoded.
+            upload: the photo, looked at.
+            order: what is wanted.
+            ticket: the request's; its photos are admitted in order, so that a photo never waits
+                for memory that holds finished ones behind it.
+
+        Raises:
+            ServiceError: whatever is wrong with this photo or the service.
+        """
+        write = partial(encode, output=order.format, level=self.settings.png_level)
+        try:
+            async with self.attempt(ticket):
+                header = upload.header
+                if not isinstance(header, Header):
+                    raise header or ValueError("not looked at")
+                data, size, timings, share = await self._way(
+                    header,
+                    lambda: decode(upload.data, header),  # nothing else holds the bytes
+                    lambda: body.release(upload),
+                    write,
+                    order,
+                    ticket,
+                )
+                share.shrink(len(data))
+        finally:
+            body.release(upload)
+        self.done(timings, order.model, upload.pixels)
+        return Colored(data, *size, timings, share)
+
+    async def colorize_pixels(
+        self, header: Header, read: Callable[[], Photo], order: Order, ticket: Ticket
+    ) -> tuple[Pixels, Share]:
+        """Colorize a photo that is in memory as pixels, and is to stay pixels.
+
+        Args:
+            header: what is known of it before `read`.
+            read: makes the photo, on a thread of the decoding stage.
+            order: what is wanted; its format is not looked at.
+            ticket: as for `colorize`.
+
+        Returns:
+            uint8 or uint16 [H, W, 3 or 4], and its share of the memory bound.
+
+        Raises:
+            ServiceError: as `colorize`.
+        """
+        async with self.attempt(ticket):
+            pixels, _, timings, share = await self._way(
+                header, read, lambda: None, Striped.pixels, order, ticket
+            )
+            share.shrink(pixels.nbytes)
+        self.done(timings, order.model, header.pixels)
+        return pixels, share
+
+    async def _way(
+        self,
+        header: Header,
+        read: Callable[[], Photo],
+        release: Callable[[], None],
+        write: Callable[[Striped], T],
+        order: Order,
+        ticket: Ticket,
+    ) -> tuple[T, tuple[int, int], Timings, Share]:
+        """What `write` makes of a photo, the photo's size, times, and memory still held."""
+        start = time.perf_counter()
+        place, share = await self._admit(header, order, ticket)
+        with place, share.until_failure():
+            admitted = time.perf_counter()
+
+            photo, L = await self.decoding.run(ticket, _decode, read, order)
+            release()
+            decoded = time.perf_counter()
+
+            answer = await self.infer(order.model, L, order.vividness, ticket)
+            inferred = time.perf_counter()
+
+            result = await self.encoding.run(ticket, _encode, photo, answer.ab, order, write)
+            done = time.perf_counter()
+
+            timings = Timings(
+                admission_s=admitted - start,
+                decode_s=decoded - admitted,
+                queue_s=answer.queue_s,
+                inference_s=answer.inference_s,
+                batch=answer.batch,
+                encode_s=done - inferred,
+                total_s=done - start,
+            )
+            return result, photo.size, timings, share
+
+    async def _admit(self, header: Header, order: Order, ticket: Ticket) -> tuple[Share, Share]:
+        """Wait for a place among the photos in work, and for the memory that this one takes."""
+        self._make_room_for(order.model)
+        async with ticket.turn:
+            place = await self.in_work.take(1)
+            with place.until_failure():
+                needed = memory_needed(
+                    header, order.format, order.postprocess, hinted=bool(order.hints)
+                )
+                return place, await self.memory.take(needed)
+
+    @asynccontextmanager
+    async def attempt(self, ticket: Ticket) -> AsyncIterator[None]:
+        """Work on one photo of a request: it has its time, and is counted if it comes to nothing.
+
+        Raises:
+            PhotoTimeout: the time is over.
+        """
+        try:
+            async with self._in_time(ticket):
+                yield
+        except asyncio.CancelledError:
+            self._observer.not_colorized("cancelled")
+            raise
+        except Exception as error:
+            self._observer.not_colorized(slug_of(error))
+            raise
+
+    def done(self, timings: Timings, model: LoadedModel, pixels: int) -> None:
+        """Tell metrics, estimates and traces of a photo that is done, one of so many pixels."""
+        self._observer.colorized(timings, model.version, model.engine.name)
+        self.estimate.note(timings, pixels, len(model.engines))
+        self.trace(timings, model.version, model.engine.name)
+
+    @asynccontextmanager
+    async def _in_time(self, ticket: Ticket) -> AsyncIterator[None]:
+        limit_s, whose = self.settings.photo_timeout_s, "the service lets a photo take"
+        left_s = ticket.time_left_s
+        if left_s is not None and left_s < limit_s:
+            limit_s, whose = left_s, "the request's deadline_s left for it"
+        try:
+            async with asyncio.timeout(limit_s):
+                yield
+        except TimeoutError as error:
+            raise PhotoTimeout(
+                f"The photo was not done in the {limit_s:.3g} s that {whose}."
+                " Try again when the service is less busy, or shrink the photo."
+            ) from error
+
+    def _make_room_for(self, model: LoadedModel) -> None:
+        """Let as many photos in as keep this model's engines busy: a batch each, and the next."""
+        enough = 2 * sum(engine.max_batch for engine in model.engines)
+        enough += self.decoding.threads + self.encoding.threads
+        self.in_work.total = max(self.in_work.total, enough)
+
+
+def _decode(read: Callable[[], Photo], order: Order) -> tuple[Photo, Float]:
+    photo = read()
+    check_format(photo, order.format)
+    try:
+        check_inside(order.hints, *photo.size)
+    except ValueError as error:
+        raise InvalidOptions(f"hints: {error} and send the request again.") from error
+    return photo, prepare(photo)
+
+
+def _encode(photo: Photo, ab: Float, order: Order, write: Callable[[Striped], T]) -> T:
+    ab = ab.astype(np.float32, copy=False)
+    guided = order.model.description.guided_filter
+    return write(recolor(photo, ab, order.postprocess, guided, order.hints))

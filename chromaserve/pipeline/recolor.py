@@ -1,0 +1,78 @@
+"""From a photo's lightness to its colours: no HTTP, no threads, no model."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from chromaserve.color.hint_spreading import Disc, hint_model
+from chromaserve.color.lab import srgb_to_L, srgb_to_lab
+from chromaserve.color.postprocess import chroma_model
+from chromaserve.color.recombine import Recombination
+from chromaserve.photos.photo import Float, Photo, Pixels, Striped, strips
+from chromaserve.photos.thumbnail import Thumbnail
+from chromaserve.pipeline.hints import Hint
+from chromaserve.store.contract import NETWORK_SIZE, GuidedFilter, Postprocess
+
+
+def prepare(photo: Photo) -> Float:
+    """The network's input for a photo: float32 [224, 224, 1] in [0, 100]."""
+    return photo.thumbnail[:, :, np.newaxis]
+
+
+def recolor(
+    photo: Photo,
+    ab: Float,
+    method: Postprocess,
+    guided: GuidedFilter,
+    hints: Sequence[Hint] = (),
+) -> Striped:
+    """Join a photo's lightness with the network's chroma at the photo's own size.
+
+    Args:
+        photo: the decoded photo, [H, W].
+        ab: float32 [h, w, 2] in Lab units, the network's output for it.
+        method: how ab comes to the photo's size; see `enlarge_ab`.
+        guided: of the model that made ab.
+        hints: colours that somebody knows, spread over the network's; see `hint_model`.
+
+    Returns:
+        [H, W, 3], or [H, W, 4] with the photo's alpha. L* is the photo's own to rounding.
+    """
+    rows, columns = photo.grey.shape
+
+    def lightness(height: int, width: int) -> Float:
+        return _lightness(photo, height, width)
+
+    model = chroma_model(ab, (rows, columns), lightness, method=method, guided=guided)
+    known = hint_model(_discs(hints), (rows, columns), lightness) if hints else None
+    channels = 3 if photo.alpha is None else 4
+    return Striped((rows, columns, channels), photo.dtype, _colours(photo, model, known))
+
+
+def _discs(hints: Sequence[Hint]) -> list[Disc]:
+    """Hints with their colours in Lab."""
+    rgb = np.array([[hint.rgb for hint in hints]], np.uint8)
+    _, ab = srgb_to_lab(rgb)
+    return [
+        Disc(hint.x, hint.y, hint.radius, float(a), float(b))
+        for hint, (a, b) in zip(hints, ab[0], strict=True)
+    ]
+
+
+def _colours(photo: Photo, model: Float, hints: Float | None) -> Iterator[Pixels]:
+    rows, columns = photo.grey.shape
+    recombination = Recombination(model, rows, columns, photo.dtype, hints)
+    for start, stop in strips(rows, columns):
+        alpha = None if photo.alpha is None else photo.alpha[start:stop]
+        yield recombination.strip(start, photo.grey[start:stop], alpha)
+
+
+def _lightness(photo: Photo, height: int, width: int) -> Float:
+    """A photo's L squeezed (see `squeeze`) to float32 [height, width], in [0, 100]."""
+    if (height, width) == (NETWORK_SIZE, NETWORK_SIZE):
+        return photo.thumbnail
+    rows, columns = photo.grey.shape
+    thumbnail = Thumbnail(rows, columns, height, width)
+    for start, stop in strips(rows, columns):
+        thumbnail.add(start, srgb_to_L(photo.grey[start:stop]))
+    return thumbnail.finish()

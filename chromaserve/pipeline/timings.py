@@ -1,0 +1,49 @@
+"""Where a photo's time went, stage by stage."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds that one photo spent in each stage."""
+
+    admission_s: float
+    """Waiting for room in memory."""
+    decode_s: float
+    queue_s: float
+    """Waiting for the model."""
+    inference_s: float
+    batch: int
+    """Photos that shared the batch; 0 where the model's answer was kept from before."""
+    encode_s: float
+    """Upsampling, recombination and encoding."""
+    total_s: float
+
+    def seconds(self) -> dict[str, float]:
+        """The stages by name."""
+        return {
+            "admission": self.admission_s,
+            "decode": self.decode_s,
+            "queue": self.queue_s,
+            "inference": self.inference_s,
+            "encode": self.encode_s,
+            "total": self.total_s,
+        }
+
+    def milliseconds(self) -> dict[str, float]:
+        """The stages in milliseconds, for people and manifests."""
+        return {stage: round(1000 * each, 1) for stage, each in self.seconds().items()}
+
+    @property
+    def cached(self) -> bool:
+        """Whether the model's answer was kept from before."""
+        return self.batch == 0
+
+    def header(self) -> str:
+        """The value of a Server-Timing header; inference's description is the batch size."""
+        parts = []
+        description = "cached" if self.cached else f"batch={self.batch}"
+        for name, duration in self.milliseconds().items():
+            told = f';desc="{description}"' if name == "inference" else ""
+            parts.append(f"{name}{told};dur={duration}")
+        return ", ".join(parts)

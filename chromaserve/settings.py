@@ -1,0 +1,131 @@
+"""Settings of the work on photos, read once from CHROMASERVE_* environment variables."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1024 * 1024
+UPLOAD_SHARE = 0.25
+"""Part of the memory bound kept for encoded uploads; photos being worked on have the rest."""
+
+Positive = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class PipelineSettings(BaseSettings):
+    """What models, engines and the pipeline go by; field `x` is the variable `CHROMASERVE_X`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CHROMASERVE_", env_ignore_empty=True, frozen=True, protected_namespaces=()
+    )
+
+    model_root: Path | None = Field(
+        default=None,
+        description="Folder that holds colorizer/VERSION/; by default the bundled one.",
+    )
+    model_version: str = Field(
+        default="latest",
+        pattern=r"^(latest|[0-9]{1,9})$",
+        description="Version that is loaded at the start and used by default.",
+    )
+    max_loaded_models: Positive = Field(
+        default=2, description="Versions in memory at once; with 1, requests cannot choose."
+    )
+    device: Literal["auto", "cpu", "gpu"] = Field(
+        default="auto",
+        description="gpu ends the start where there is none; auto falls back to the CPU.",
+    )
+    engine: Literal["auto", "savedmodel", "ncnn"] = Field(
+        default="auto",
+        description="savedmodel is TensorFlow; auto: TensorFlow on a GPU, on a CPU the faster one.",
+    )
+    engine_threads: int = Field(
+        default=0, ge=0, description="Threads that the model runs on, on a CPU; 0: one a core."
+    )
+    engine_cache: Path | None = Field(
+        default=None,
+        description="Folder of models converted for ncnn, 77 MB each; by default chromaserve in the"
+        " user's cache folder.",
+    )
+    replicas: Positive | None = Field(
+        default=None,
+        description="Engines fed from one queue; by default one a GPU, or one on a CPU. On a CPU"
+        " they share the threads.",
+    )
+    max_batch: Positive | None = Field(
+        default=None, description="Photos in one batch; by default 32 on a GPU, 8 on a CPU."
+    )
+    cache_mb: float = Field(
+        default=64,
+        ge=0,
+        description="MiB of the model's latest answers that are kept, beyond max_memory_mb, so that"
+        " the same photo with other options does not run it again; 0: none.",
+    )
+    png_level: Literal["fast", "small"] = Field(
+        default="fast",
+        description="small makes PNGs somewhat smaller and takes many times as long.",
+    )
+    photo_threads: int = Field(
+        default=0, ge=0, description="Threads that decode and encode; 0: one a core."
+    )
+    max_queue: Positive = Field(default=256, description="Photos accepted and not yet answered.")
+    max_upload_mb: float = Field(default=64, gt=0, description="Bytes of one request body, in MiB.")
+    max_uploads: Positive = Field(default=32, description="Request bodies read or held at once.")
+    max_pixels: Positive = Field(
+        default=50_000_000,
+        description="Pixels of one photo, read from its header before it is decoded.",
+    )
+    max_side: Positive = Field(default=30_000, description="Longest side of one photo, in pixels.")
+    max_memory_mb: float = Field(
+        default=3072,
+        gt=0,
+        description="MiB held by uploads and photos at once; a quarter is for uploads, and the"
+        " model is not counted.",
+    )
+    max_wait_s: Seconds = Field(
+        default=10,
+        description="A request whose first photo would wait longer for its turn, by the present"
+        " estimate, gets 503 and Retry-After before its body is read; also the longest wait of an"
+        " upload for room.",
+    )
+    photo_timeout_s: Seconds = Field(
+        default=120, description="Longest work on one photo; then 504."
+    )
+
+    @model_validator(mode="after")
+    def _room_for_uploads(self) -> Self:
+        if 2 * self.max_upload_bytes > self.upload_memory_bytes:
+            raise ValueError(
+                f"max_memory_mb={self.max_memory_mb:g} must be at least eight times"
+                f" max_upload_mb={self.max_upload_mb:g}: uploads have a quarter of it, and are"
+                " in memory twice while they are taken apart"
+            )
+        return self
+
+    @property
+    def max_upload_bytes(self) -> int:
+        """Limit of one request body in bytes."""
+        return int(self.max_upload_mb * MIB)
+
+    @property
+    def upload_memory_bytes(self) -> int:
+        """Bytes that all request bodies in memory may take."""
+        return int(self.max_memory_mb * MIB * UPLOAD_SHARE)
+
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes of the model's answers that are kept."""
+        return int(self.cache_mb * MIB)
+
+    @property
+    def photo_memory_bytes(self) -> int:
+        """Bytes that all photos being decoded, waiting or being encoded may take."""
+        return int(self.max_memory_mb * MIB * (1 - UPLOAD_SHARE))
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, which can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,141 @@
+"""Raw frames from a stream to a stream: the way of a photo, for one frame after another."""
+
+import time
+from collections.abc import Coroutine, Generator, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, BinaryIO, TypeVar, Unpack
+
+import numpy as np
+
+from chromaserve.errors import InvalidOptions
+from chromaserve.library.colorizer import Colorizer
+from chromaserve.library.options import ColourOptions, order_for
+from chromaserve.photos.in_memory import read_array
+from chromaserve.photos.photo import Float, Photo, Pixels
+from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.pipeline import Pipeline
+from chromaserve.pipeline.recolor import prepare, recolor
+from chromaserve.video.ahead import ahead
+from chromaserve.video.frames import Frame, PixelFormat, read_frames, write_frame
+from chromaserve.video.steady import DEFAULT_SMOOTHING, SteadyColours
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class FrameReport:
+    """What became of a stream."""
+
+    frames: int
+    """Written."""
+    seconds: float
+
+    @property
+    def frames_per_second(self) -> float:
+        """On average, from the first byte asked for to the last one written."""
+        return self.frames / self.seconds if self.seconds else 0.0
+
+
+def colorize_frames(
+    source: BinaryIO,
+    sink: BinaryIO,
+    width: int,
+    height: int,
+    *,
+    colorizer: Colorizer,
+    pixel_format: PixelFormat = "rgb24",
+    smoothing: float = DEFAULT_SMOOTHING,
+    **options: Unpack[ColourOptions],
+) -> FrameReport:
+    """Colorize raw frames: as many out as in, in their order, in rgb24.
+
+    Every frame keeps its lightness, as a photo does. The model takes several frames at once: three
+    batches or so are read before the first frame is written, and no more are in memory.
+
+    Args:
+        source: frames one after another, without anything between.
+        sink: takes the coloured frames.
+        width: of every frame, in pixels.
+        height: of every frame, in pixels.
+        colorizer: its model and threads are used; others may use them at the same time.
+        pixel_format: of the source.
+        smoothing: 0..1, see `SteadyColours`; at 0 a frame becomes what it would be as a photo.
+        options: as for a photo.
+
+    Returns:
+        How many frames there were, and how long they took.
+
+    Raises:
+        TruncatedFrame: the stream ends within a frame; the whole ones are written.
+        InvalidOptions: a number is out of range.
+        EngineFailed: the model failed on a frame.
+        OSError: an error of the streams; BrokenPipeError where the sink's reader has gone.
+    """
+    if min(width, height) < 1:
+        raise InvalidOptions(f"A frame has at least 1 × 1 pixels, not {width} × {height}.")
+    steady = SteadyColours(smoothing)
+    order = order_for(colorizer.background.model, "png", options)
+    way = _Way(colorizer, order)
+    start = time.perf_counter()
+    written = 0
+    answers = _steadied(way.answers(read_frames(source, width, height, pixel_format)), steady)
+    with closing(way.coloured(answers)) as frames:
+        for frame in frames:
+            write_frame(sink, frame)
+            written += 1
+    sink.flush()
+    return FrameReport(written, time.perf_counter() - start)
+
+
+def _steadied(
+    answers: Iterable[tuple[Photo, Float]], steady: SteadyColours
+) -> Iterator[tuple[Photo, Float]]:
+    for photo, ab in answers:
+        yield photo, steady(photo.thumbnail, ab)
+
+
+class _Way:
+    """The stages of a photo's way, each taking its frames ahead of what the next one asks for."""
+
+    def __init__(self, colorizer: Colorizer, order: Order) -> None:
+        self._background = colorizer.background
+        self._order = order
+
+    def answers(self, frames: Iterable[Frame]) -> Iterator[tuple[Photo, Float]]:
+        """Each frame with the network's chroma for it."""
+        photos = ahead(self._read, frames, self._pipeline.decoding.threads)
+        enough = 2 * sum(engine.max_batch for engine in self._order.model.engines)
+        return ahead(self._infer, photos, enough)
+
+    def coloured(self, frames: Iterable[tuple[Photo, Float]]) -> Generator[Pixels, None, None]:
+        """Each frame in its colours, [H, W, 3]."""
+        return ahead(self._recolor, frames, self._pipeline.encoding.threads)
+
+    def _read(self, frame: Frame) -> "Future[Photo]":
+        return self._start(self._pipeline.decoding.run(self, read_array, frame))
+
+    def _infer(self, photo: Photo) -> "Future[tuple[Photo, Float]]":
+        async def infer() -> tuple[Photo, Float]:
+            order = self._order
+            answer = await self._pipeline.infer(order.model, prepare(photo), order.vividness, self)
+            return photo, np.asarray(answer.ab, np.float32)
+
+        return self._start(infer())
+
+    def _recolor(self, frame: tuple[Photo, Float]) -> "Future[Pixels]":
+        photo, ab = frame
+        guided = self._order.model.description.guided_filter
+
+        def recolored() -> Pixels:
+            return recolor(photo, ab, self._order.postprocess, guided).pixels()
+
+        return self._start(self._pipeline.encoding.run(self, recolored))
+
+    @property
+    def _pipeline(self) -> Pipeline:
+        return self._background.pipeline
+
+    def _start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        return self._background.start(work)

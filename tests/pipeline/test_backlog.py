@@ -1,0 +1,120 @@
+"""Who is accepted, and who is turned away at once because it would take too long."""
+
+import pytest
+
+from chromaserve.errors import Busy, WouldBeLate
+from chromaserve.pipeline.backlog import Backlog
+from chromaserve.pipeline.estimate import Estimate
+from chromaserve.pipeline.timings import Timings
+
+MEGAPIXEL = 1_000_000
+
+
+def backlog(max_photos: int = 1000, max_wait_s: float = 10) -> Backlog:
+    """A photo takes 0.1 s of the model, a megapixel 0.05 s of decoding and encoding."""
+    pace = Estimate(threads=1)
+    timings = Timings(
+        admission_s=0, decode_s=0.02, queue_s=0, inference_s=0.4, batch=4, encode_s=0.03, total_s=1
+    )
+    pace.note(timings, MEGAPIXEL)
+    return Backlog(pace, max_photos=max_photos, max_wait_s=max_wait_s)
+
+
+def test_a_request_is_accepted_whole_or_not_at_all() -> None:
+    accepted = backlog(max_photos=10)
+    eight = accepted.accept([MEGAPIXEL] * 8)
+    with pytest.raises(Busy):
+        accepted.accept([MEGAPIXEL] * 3)
+    accepted.accept([MEGAPIXEL] * 2)
+    with pytest.raises(Busy):
+        accepted.check()
+    eight.close()
+    eight.close()
+    assert accepted.photos == 2
+    accepted.accept([MEGAPIXEL] * 8)
+
+
+def test_waits_are_reckoned_by_photos_and_by_pixels() -> None:
+    accepted = backlog()
+    assert accepted.wait_s() == 0
+    for _ in range(30):
+        accepted.accept([MEGAPIXEL])
+    assert accepted.wait_s() == pytest.approx(3)
+    accepted.accept([60 * MEGAPIXEL])  # 90 megapixels in all, 4.5 s; 31 photos, 3.1 s
+    assert accepted.wait_s() == pytest.approx(4.5)
+
+
+def test_a_large_request_counts_by_its_turns() -> None:
+    accepted = backlog()
+    accepted.accept([MEGAPIXEL] * 64)
+    assert accepted.wait_s(1) == pytest.approx(0.1)
+    assert accepted.wait_s(20) == pytest.approx(2)
+    assert accepted.wait_s(100) == pytest.approx(6.4)
+
+
+def test_done_photos_hold_up_nobody() -> None:
+    accepted = backlog()
+    ticket = accepted.accept([MEGAPIXEL, 3 * MEGAPIXEL])
+    ticket.done(3 * MEGAPIXEL)
+    assert accepted.wait_s(10) == pytest.approx(0.1)
+    ticket.done(MEGAPIXEL)
+    assert accepted.wait_s(10) == 0
+    assert accepted.photos == 2  # not answered yet
+
+
+def test_who_would_wait_too_long_is_refused_at_once_and_told_when_to_come() -> None:
+    accepted = backlog(max_wait_s=10)
+    tickets = [accepted.accept([MEGAPIXEL]) for _ in range(101)]
+    for refused in (accepted.check, lambda: accepted.accept([MEGAPIXEL])):
+        with pytest.raises(Busy, match="would wait 10 s"):
+            refused()
+    assert accepted.retry_after_s == 11
+    for ticket in tickets[:2]:
+        ticket.close()
+    accepted.accept([MEGAPIXEL])
+
+
+def test_a_deadline_that_cannot_be_met_is_refused_at_once() -> None:
+    accepted = backlog()
+    for _ in range(30):
+        accepted.accept([MEGAPIXEL])
+    with pytest.raises(WouldBeLate, match=r"about 3\.1 s now, more than the 3 s"):
+        accepted.accept([MEGAPIXEL], deadline_s=3)
+    accepted.accept([MEGAPIXEL], deadline_s=4)
+    with pytest.raises(WouldBeLate):  # its own work counts too
+        backlog().accept([MEGAPIXEL] * 20, deadline_s=1)
+
+
+def test_estimates_follow_what_waits_really_were() -> None:
+    accepted = backlog()
+    for _ in range(30):
+        accepted.accept([MEGAPIXEL])
+    for _ in range(100):
+        accepted.learn(foreseen_s=3, took_s=6)
+    assert accepted.wait_s() == pytest.approx(6, rel=0.01)
+    for _ in range(100):
+        accepted.learn(foreseen_s=0.01, took_s=6)  # nothing to be learned from
+    assert accepted.wait_s() == pytest.approx(6, rel=0.01)
+
+
+def test_photos_that_fail_at_once_say_nothing_of_waits() -> None:
+    accepted = backlog()
+    for _ in range(30):
+        accepted.accept([MEGAPIXEL])
+    before = accepted.wait_s()
+    for _ in range(100):
+        ticket = accepted.accept([MEGAPIXEL])
+        ticket.done(MEGAPIXEL)
+        ticket.close()
+    assert accepted.wait_s() == before
+    ticket = accepted.accept([MEGAPIXEL])
+    ticket.done(MEGAPIXEL, telling=True)  # far sooner than foreseen
+    ticket.close()
+    assert accepted.wait_s() < before
+
+
+def test_nothing_known_yet_lets_requests_in() -> None:
+    fresh = Backlog(Estimate(threads=1), max_photos=64, max_wait_s=1)
+    fresh.accept([MEGAPIXEL] * 64, deadline_s=1)
+    with pytest.raises(Busy):
+        fresh.check()

@@ -1,0 +1,94 @@
+"""What a photo takes in memory, measured against what it is accounted for."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from tests.sample_photos import encoded, load, png16
+
+MEASURE = """
+import os, re, sys
+import numpy as np
+from chromaserve.pipeline.recolor import recolor
+from chromaserve.pipeline.memory_needed import memory_needed
+from chromaserve.pipeline.hints import Hint
+from chromaserve.photos.decode import decode
+from chromaserve.photos.encode import encode
+from chromaserve.photos.header import inspect
+from chromaserve.store.contract import GuidedFilter
+
+guided = GuidedFilter(radius=8, eps=1e-4)
+ab = np.random.default_rng(1).normal(0, 30, (224, 224, 2)).astype(np.float32)
+
+def peak():
+    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
+
+hints = [Hint(x=i, y=i % 50, color="#336699") for i in range(50)]
+
+def work(path, output, method, *hinted):
+    data = open(path, "rb").read()
+    header = inspect(data, max_pixels=10**8, max_side=10**5)
+    photo = decode(data, header)
+    del data
+    encoded = encode(recolor(photo, ab, method, guided, hints if hinted else ()), output)
+    return memory_needed(header, output, method, hinted=bool(hinted))
+
+work(sys.argv[1], *sys.argv[3:])  # a small one: libraries' own memory
+before = peak()
+needed = work(sys.argv[2], *sys.argv[3:])
+# The file itself is counted among the uploads.
+print(peak() - before - os.path.getsize(sys.argv[2]), needed)
+"""
+
+
+def large() -> NDArray[np.uint8]:
+    photo = np.asarray(Image.fromarray(load("astronaut.png")).resize((1800, 1500)))
+    noise = np.random.default_rng(0).integers(0, 9, photo.shape)
+    return np.clip(photo.astype(int) + noise, 0, 255).astype(np.uint8)
+
+
+def kinds(rgb: NDArray[np.uint8]) -> dict[str, bytes]:
+    rgba = np.dstack([rgb, rgb[..., :1]])
+    return {
+        "rgb.jpg": encoded(Image.fromarray(rgb), "JPEG"),
+        "rgba.png": encoded(Image.fromarray(rgba), "PNG", compress_level=1),
+        "rgba.webp": encoded(Image.fromarray(rgba), "WEBP", method=0),
+        "wide.png": png16(rgba.astype(np.uint16) * 257),
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "output", "method"),
+    [
+        ("rgb.jpg", "png", "guided"),
+        ("rgba.png", "png", "none"),
+        ("rgba.webp", "webp", "guided"),
+        ("wide.png", "png", "tv"),
+        ("rgb.jpg", "png", "crf"),
+        ("rgb.jpg", "png", "guided hinted"),
+    ],
+)
+def test_a_photo_takes_no_more_than_it_is_accounted_for(
+    tmp_path: Path, kind: str, output: str, method: str
+) -> None:
+    photo = large()
+    (tmp_path / "large").write_bytes(kinds(photo)[kind])
+    (tmp_path / "small").write_bytes(kinds(photo[:64, :64])[kind])
+    arguments = [str(tmp_path / "small"), str(tmp_path / "large"), output, *method.split()]
+    measured = subprocess.run(
+        [sys.executable, "-c", MEASURE, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    took, accounted = map(int, measured.stdout.split())
+    assert took <= accounted
+    # Not a made-up large number either: that would keep photos waiting for nothing.
+    assert took >= accounted / 3
