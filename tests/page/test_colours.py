@@ -63,7 +63,7 @@ def test_vividness_is_seen_at_once_and_then_exactly(page: Page) -> None:
     slider.press("Home")
     page.wait_for_selector(DONE)
     known = page.locator("#after img").get_attribute("src")
-    page.get_by_role("radio", name="tv").check(force=True)
+    page.get_by_role("radio", name="flatten").check(force=True)
     expect(page.locator("#working")).to_be_visible()
     assert page.locator("#after img").get_attribute("src") == known, "meanwhile none livelier"
 
@@ -132,7 +132,7 @@ def test_a_download_is_the_answer_of_the_api_for_the_file_itself(
         page.get_by_role("button", name="Zoom in").click()
     expect(page.locator("#after img")).to_have_js_property("naturalWidth", 2000)
     page.get_by_role("button", name="Show the whole photo").click()
-    page.get_by_role("radio", name="tv").check(force=True)
+    page.get_by_role("radio", name="flatten").check(force=True)
     page.get_by_role("slider", name="Vividness").press("End")
     page.get_by_role("button", name="Place hints").click()
     page.locator("#stage").press("Enter")  # in the middle

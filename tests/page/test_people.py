@@ -94,7 +94,7 @@ def test_everything_has_a_name_and_contrast(page: Page) -> None:
           - form "Options":
             - slider "Vividness"
             - group "Edges":
-              - radio "guided" [checked]
+              - radio "follow edges" [checked]
             - group "Colour hints":
               - button "Place hints" [pressed=false]
             - combobox "Save as"
@@ -132,7 +132,7 @@ def test_a_pasted_photo_that_only_the_service_reads_is_seen_too(page: Page, kind
     expect(page.locator("#facts")).to_contain_text("1000 × 1500")
     before = page.get_by_role("img", name="scan, as it was")
     expect(before).to_have_js_property("naturalWidth", 895)
-    page.get_by_role("radio", name="tv").check(force=True)
+    page.get_by_role("radio", name="flatten").check(force=True)
     expect(page.locator("#after img")).to_have_js_property("naturalWidth", 895)
     for _ in range(5):
         page.get_by_role("button", name="Zoom in").click()

@@ -11,7 +11,7 @@ import { EXTENSIONS, fields, stem } from './options.js';
 import { inWords } from './problem.js';
 import { colorize } from './service.js';
 import { words } from './states.js';
-import { zip } from './zip.js';
+import { downloadZip } from '../vendor/client-zip/client-zip.js';
 
 const $ = (id) => document.getElementById(id);
 
@@ -65,9 +65,9 @@ export class Download {
         }
       }));
       const named = names(photos, EXTENSIONS[format]);
-      const files = named.map((name, i) => ({ name, blob: answers[i] })).filter((f) => f.blob);
+      const files = named.map((name, i) => ({ name, input: answers[i] })).filter((f) => f.input);
       if (files.length) {
-        save(await zip(files), 'colorized.zip');
+        save(await downloadZip(files).blob(), 'colorized.zip');
       }
       const saved = files.length ? `Saved ${files.length} photos.` : 'Nothing to save.';
       return [saved, ...failed].join(' ');

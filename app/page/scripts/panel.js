@@ -8,8 +8,8 @@ const $ = (id) => document.getElementById(id);
 const STEP = 0.05;
 const SAYS = {
   guided: 'Colours are drawn to the edges of things.',
-  tv: 'Flatter colours: total variation first, then as guided.',
-  crf: 'Like greys get like colours: random field first, then as guided.',
+  tv: 'Flatter colours, then drawn to edges.',
+  crf: 'Like greys get like colours, then drawn to edges.',
   none: 'Colours as the network gave them, soft over edges.',
 };
 
