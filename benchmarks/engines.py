@@ -10,7 +10,6 @@ bfloat16: it is not an engine of the service.
 
 import argparse
 import statistics
-import tempfile
 import time
 from collections import defaultdict
 from importlib import import_module
@@ -23,8 +22,7 @@ from numpy.typing import NDArray
 
 from chromaserve.color.lab import srgb_to_L
 from chromaserve.engines import Engine
-from chromaserve.engines.conversion import converted
-from chromaserve.engines.ncnn_engine import NcnnEngine
+from chromaserve.engines.ncnn_engine import FOLDER, NcnnEngine
 from chromaserve.engines.savedmodel import SavedModelEngine
 from chromaserve.settings import usable_cores
 from chromaserve.store.contract import network_input
@@ -84,11 +82,7 @@ def main() -> None:
     threads, limit = options.threads, options.max_batch
 
     model = ModelStore(options.model_root).resolve("latest")
-    with (
-        tempfile.TemporaryDirectory() as cache,
-        converted(model, cache=Path(cache), threads=threads, max_batch=limit) as (folder, _),
-    ):
-        ncnn = NcnnEngine(folder, threads=threads, max_batch=limit)
+    ncnn = NcnnEngine(model.path / FOLDER, threads=threads, max_batch=limit)
     original = SavedModelEngine(model, device="cpu", threads=threads, max_batch=limit)
     engines: list[Engine] = [original, ncnn]
     if find_spec("openvino"):

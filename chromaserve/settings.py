@@ -40,15 +40,11 @@ class PipelineSettings(BaseSettings):
     )
     engine: Literal["auto", "savedmodel", "ncnn"] = Field(
         default="auto",
-        description="savedmodel is TensorFlow; auto: TensorFlow on a GPU, on a CPU the faster one.",
+        description="savedmodel is TensorFlow; auto: that on a GPU, on a CPU ncnn where the version"
+        " has its files.",
     )
     engine_threads: int = Field(
         default=0, ge=0, description="Threads that the model runs on, on a CPU; 0: one a core."
-    )
-    engine_cache: Path | None = Field(
-        default=None,
-        description="Folder of models converted for ncnn, 77 MB each; by default chromaserve in the"
-        " user's cache folder.",
     )
     replicas: Positive | None = Field(
         default=None,

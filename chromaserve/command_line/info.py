@@ -38,7 +38,6 @@ def info(as_json: Json = False) -> None:
 
 
 def _tell() -> dict[str, Any]:
-    from chromaserve.engines.conversion import user_cache
     from chromaserve.library.background import local_settings
     from chromaserve.pipeline.models import Models
     from chromaserve.settings import usable_cores
@@ -57,7 +56,6 @@ def _tell() -> dict[str, Any]:
         "engine": model.engine.name,
         "device": model.engine.device,
         "load_s": round(time.perf_counter() - start, 2),
-        "cache": str(settings.engine_cache or user_cache()),
         "packages": {name: _version(name) for name in _PACKAGES},
         "settings": {
             f"CHROMASERVE_{name.upper()}": value

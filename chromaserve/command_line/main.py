@@ -46,8 +46,9 @@ def about(
     """Give grey photos colours: here, by a service, or as a service."""
 
 
-for part in (colorize, video, batch, serve, models, info, benchmark):
+for part in (colorize, video, batch, serve, info, benchmark):
     command.command(epilog=STATUSES)(part)
+command.add_typer(models, name="models", epilog=STATUSES)
 
 
 def main() -> None:

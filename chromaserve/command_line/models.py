@@ -1,18 +1,29 @@
 """`chromaserve models`: the versions that there are, here or on a service."""
 
 import json
-from typing import Any
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
+from chromaserve.bundled import import_bundled
 from chromaserve.command_line.colorists import answers
-from chromaserve.command_line.exits import complaints
+from chromaserve.command_line.exits import complaints, say
 from chromaserve.command_line.options import ApiKey, Json, Url
 
+models = typer.Typer(invoke_without_command=True)
 
-def models(url: Url = None, api_key: ApiKey = None, as_json: Json = False) -> None:
+
+@models.callback()
+def list_versions(
+    context: typer.Context, url: Url = None, api_key: ApiKey = None, as_json: Json = False
+) -> None:
     """List the model's versions, and how each was measured on its validation photos."""
+    if context.invoked_subcommand:
+        return
     with complaints():
         rows = _of_service(url, api_key) if url else _here()
         if as_json:
@@ -28,6 +39,31 @@ def models(url: Url = None, api_key: ApiKey = None, as_json: Json = False) -> No
         console.print(table)
         console.print(
             "* used where none is named. colour: colourfulness by that of the true colours."
+        )
+
+
+@models.command()
+def convert(
+    version: Annotated[str, typer.Argument(help='A number or "latest".')] = "latest",
+) -> None:
+    """Make the files of the CPU engine for a version that came without. Needs TensorFlow.
+
+    The version is complete before and after, whenever this is interrupted.
+    """
+    with complaints():
+        from chromaserve.library.background import local_settings
+        from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
+
+        store = ModelStore(local_settings().model_root or BUNDLED_ROOT)
+        model = store.resolve(version)
+        store.verify(model)
+        with tempfile.TemporaryDirectory() as scratch:
+            made = import_bundled("training.conversion.convert").convert(model, Path(scratch))
+            store.amend(model, Path(scratch), cpu_engine=made)
+        say(
+            f"version {model.version}: ncnn differs by {made.difference_ab:.1g} ab at most;"
+            f" ms a photo alone and in a batch: SavedModel {made.savedmodel_ms},"
+            f" ncnn {made.ncnn_ms}"
         )
 
 

@@ -1,10 +1,11 @@
 """`chromaserve serve`: the service."""
 
 import os
-from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from chromaserve.bundled import import_bundled
 
 
 def serve(
@@ -20,15 +21,4 @@ def serve(
     for name, value in (("HOST", host), ("PORT", port)):
         if value is not None:
             os.environ[f"CHROMASERVE_{name}"] = str(value)
-    raise typer.Exit(_service().main())
-
-
-def _service() -> Any:  # noqa: ANN401 - the module, which this package does not import
-    """The service: inside this package where that is installed, beside it in the repository."""
-    for name in ("chromaserve.app.__main__", "app.__main__"):
-        try:
-            return import_module(name)
-        except ModuleNotFoundError as error:
-            if not name.startswith(f"{error.name}"):
-                raise
-    raise ImportError("the service is not installed")
+    raise typer.Exit(import_bundled("app.__main__").main())

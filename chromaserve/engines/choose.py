@@ -6,9 +6,8 @@ import logging
 import numpy as np
 
 from chromaserve.engines import Engine, EngineUnusable
-from chromaserve.engines.agreement import LIMIT_AB, difference
-from chromaserve.engines.conversion import PROBE, converted
-from chromaserve.engines.ncnn_engine import MAX_BATCH, NcnnEngine
+from chromaserve.engines.ncnn_engine import FOLDER, MAX_BATCH, PROBE, NcnnEngine
+from chromaserve.engines.probes import LIMIT_AB, difference
 from chromaserve.settings import PipelineSettings, usable_cores
 from chromaserve.store.versions import ModelVersion
 
@@ -16,13 +15,14 @@ log = logging.getLogger("chromaserve.engine")
 
 
 def load_engines(model: ModelVersion, settings: PipelineSettings) -> tuple[Engine, ...]:
-    """Load a version's engines, checked and warm: one a replica, never none. Blocks for seconds.
+    """Load a version's engines, checked and warm: one a replica, never none. Blocks for a second.
 
-    The SavedModel runs on a GPU. On a CPU it is the faster of it and ncnn, if that agrees with it.
+    The SavedModel runs on a GPU. A CPU runs the version's CPU engine, or the SavedModel where the
+    version has none.
 
     Args:
         model: a version whose files were verified.
-        settings: engine, device, threads, replicas, batch limit, cache.
+        settings: engine, device, threads, replicas, batch limit.
 
     Raises:
         ModelStoreError: the version cannot be used.
@@ -51,46 +51,28 @@ def load_engines(model: ModelVersion, settings: PipelineSettings) -> tuple[Engin
 
 
 def _ncnn_engines(model: ModelVersion, settings: PipelineSettings) -> tuple[Engine, ...]:
-    """ncnn's engines.
-
-    Raises:
-        EngineUnusable: also where the settings leave the choice and the SavedModel is faster.
-    """
+    """The version's CPU engines; EngineUnusable where it has none, or they are wrong here."""
+    folder = model.path / FOLDER
+    if not folder.is_dir():
+        raise EngineUnusable(
+            f"version {model.version} has no CPU engine; `chromaserve models convert"
+            f" {model.version}` makes one"
+        )
     replicas = settings.replicas or 1
     threads = max(1, (settings.engine_threads or usable_cores()) // replicas)
     max_batch = settings.max_batch or MAX_BATCH
-    with converted(
-        model,
-        cache=settings.engine_cache,
-        threads=threads,
-        max_batch=max_batch,
-        measured=settings.engine == "auto",
-    ) as (folder, report):
-        if report.refused:
-            raise EngineUnusable(report.refused)
-        if report.ncnn_ms:
-            log.info(
-                "measured, ms a photo alone and in a batch of %d: SavedModel %s, ncnn %s;"
-                " they differ by %.1g ab at most",
-                max_batch,
-                report.savedmodel_ms,
-                report.ncnn_ms,
-                report.apart,
-            )
-        if settings.engine == "auto" and not report.ncnn_is_faster:
-            raise EngineUnusable("the SavedModel is faster here")
-        try:
-            engines = tuple(
-                NcnnEngine(folder, threads=threads, max_batch=max_batch) for _ in range(replicas)
-            )
-            with np.load(folder / PROBE) as probe:
-                apart = difference(engines[0], probe["L"], probe["vividness"], probe["ab"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise EngineUnusable(f"its files cannot be read: {error}") from error
+    try:
+        engines = tuple(
+            NcnnEngine(folder, threads=threads, max_batch=max_batch) for _ in range(replicas)
+        )
+        with np.load(folder / PROBE) as probe:
+            apart = difference(engines[0], probe["L"], probe["vividness"], probe["ab"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EngineUnusable(f"its files cannot be read: {error}") from error
     if apart > LIMIT_AB:
         raise EngineUnusable(f"its ab differ by {apart:.2g} from the SavedModel's on this machine")
-    for engine in engines:
-        engine.warm_up()
+    for engine in engines[1:]:
+        engine.warm_up()  # the first has just run
     return engines
 
 

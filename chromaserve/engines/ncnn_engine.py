@@ -15,23 +15,22 @@ from chromaserve.store.contract import NETWORK_SIZE
 _Network = Any  # ncnn.Net; its package has no types
 
 INPUT, OUTPUT = "L", "ab"
+FOLDER = "cpu"
+"""Of a version, for these files."""
 PARAM, WEIGHTS, NUMBERS = "network.param", "network.bin", "numbers.json"
+PROBE = "probe.npz"
+"""A made-up photo and the SavedModel's answer: arrays L, vividness, ab."""
 MAX_BATCH = 8
 
-# More photos than this a thread are faster side by side, one thread each, than one after another
-# with all threads each: convolutions divide well among threads, but not perfectly.
-_ALONE = 0.6
+# A second photo fills the gaps that the first one's threads leave where they wait for each other.
+_AT_ONCE = 2
 
 
 class NcnnEngine:
-    """A converted `vivid` signature in float32: the SavedModel's results, other arithmetic.
-
-    ncnn has a network's weights arranged for a number of threads, so there are two of them: one
-    for a photo that has all threads, one for photos side by side. The results are the same.
-    """
+    """A converted `vivid` signature in float32: the SavedModel's results, other arithmetic."""
 
     def __init__(self, folder: Path, *, threads: int = 0, max_batch: int | None = None) -> None:
-        """Load a conversion (see `chromaserve.engines.conversion`); its folder isn't read again.
+        """Load a version's CPU files; the folder isn't read again.
 
         Raises:
             EngineUnusable: ncnn isn't installed, or cannot load the files.
@@ -45,9 +44,8 @@ class NcnnEngine:
         self._threads = threads or usable_cores()
         self._max_batch = max_batch or MAX_BATCH
         self._numbers = PhotoNumbers.from_json((folder / NUMBERS).read_text("utf-8"))
-        self._alone = self._network(folder, self._threads)
-        self._beside = self._network(folder, 1) if self._threads > 1 else self._alone
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="ncnn")
+        self._network = self._load(folder)
+        self._pool = ThreadPoolExecutor(min(_AT_ONCE, self._threads), thread_name_prefix="ncnn")
 
     @property
     def name(self) -> str:
@@ -65,33 +63,18 @@ class NcnnEngine:
         return self._max_batch
 
     def warm_up(self) -> None:
-        """Run each network once, so that its memory is there."""
-        count = self._threads + 1
-        L = np.full((count, NETWORK_SIZE, NETWORK_SIZE, 1), 50, np.float32)
-        self.infer(L, np.full(count, 0.5, np.float32))
+        """Run the network once, so that its memory is there."""
+        L = np.full((1, NETWORK_SIZE, NETWORK_SIZE, 1), 50, np.float32)
+        self.infer(L, np.full(1, 0.5, np.float32))
 
     def infer(self, L: NDArray[np.float32], vividness: NDArray[np.float32]) -> NDArray[np.float32]:
         """Chroma of a batch; see `Engine.infer`."""
-        count = len(L)
-        ab = np.empty((count, NETWORK_SIZE, NETWORK_SIZE, 2), np.float32)
+        return np.stack(list(self._pool.map(self._photo, L, map(float, vividness))))
 
-        def run(n: int, network: _Network) -> None:
-            ab[n] = self._photo(network, L[n], float(vividness[n]))
-
-        last = count % self._threads
-        if last > _ALONE * self._threads:
-            last = 0
-        list(self._pool.map(lambda n: run(n, self._beside), range(count - last)))
-        for n in range(count - last, count):
-            run(n, self._alone)
-        return ab
-
-    def _photo(
-        self, network: _Network, L: NDArray[np.float32], vividness: float
-    ) -> NDArray[np.float32]:
+    def _photo(self, L: NDArray[np.float32], vividness: float) -> NDArray[np.float32]:
         """L [224, 224, 1] -> ab [224, 224, 2], a view."""
         inputs = self._numbers(vividness) | {INPUT: np.ascontiguousarray(L[None, :, :, 0])}
-        extractor = network.create_extractor()
+        extractor = self._network.create_extractor()
         for name, values in inputs.items():
             # A copy that ncnn owns: layers work in place where nobody else reads.
             extractor.input(name, self._ncnn.Mat(values).clone())
@@ -100,9 +83,9 @@ class NcnnEngine:
             raise RuntimeError(f"ncnn could not run the network: code {code}")
         return np.asarray(out).transpose(1, 2, 0)
 
-    def _network(self, folder: Path, threads: int) -> _Network:
+    def _load(self, folder: Path) -> _Network:
         network = self._ncnn.Net()
-        network.opt.num_threads = threads
+        network.opt.num_threads = self._threads
         network.opt.use_vulkan_compute = False
         # Half the bits are no faster here, and differ by up to 3 ab (docs/explanation/engines.md).
         for half in ("fp16_storage", "fp16_arithmetic", "fp16_packed", "bf16_storage"):

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from chromaserve.engines import Engine
-from chromaserve.engines.agreement import probes
 from chromaserve.engines.choose import load_engines
+from chromaserve.engines.probes import probes
 from chromaserve.pipeline.memory import return_freed
 from chromaserve.settings import PipelineSettings
 from chromaserve.store.contract import ModelDescription

@@ -43,6 +43,14 @@ class GuidedFilter(_Record):
     eps: float = Field(gt=0)  # regularisation, in units of (L / 100)²
 
 
+class CpuEngine(_Record):
+    """What the conversion for the CPU engine came to, on the machine that made it."""
+
+    difference_ab: float = Field(ge=0)  # the largest from the SavedModel's answers, Lab units
+    savedmodel_ms: tuple[float, float] = Field(strict=False)  # of one photo: alone, in a full batch
+    ncnn_ms: tuple[float, float] = Field(strict=False)
+
+
 class ModelDescription(_Record):
     """model.json: what a stored version is, where it comes from and how good it is."""
 
@@ -58,6 +66,7 @@ class ModelDescription(_Record):
     training: dict[str, Any]  # configuration
     data: dict[str, Any]  # summary of the photos
     metrics: dict[str, Any]  # with their baselines
+    cpu_engine: CpuEngine | None = None  # None: it has no such files
     files: dict[str, Sha256] = {}  # path relative to the version's folder → checksum
 
     @field_validator("created")

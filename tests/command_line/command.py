@@ -17,9 +17,8 @@ START = [sys.executable, "-c", PROGRAM]
 
 
 def environment(**more: str) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if k == "CHROMASERVE_ENGINE_CACHE"}
     others = {k: v for k, v in os.environ.items() if not k.startswith("CHROMASERVE_")}
-    return {**others, **kept, **more}
+    return {**others, **more}
 
 
 def run(

@@ -48,8 +48,8 @@ class _Number:
 _Value = NDArray[Any] | Picture | _Number
 
 
-def lower(signature: Signature) -> Lowered:
-    """Convert a SavedModel's `vivid` signature.
+def lower(signature: Signature, *, half: bool = False) -> Lowered:
+    """Convert a SavedModel's `vivid` signature; `half` keeps kernels in float16.
 
     Raises:
         UnsupportedOperation: the graph has one that ncnn, or this module, doesn't know.
@@ -108,7 +108,7 @@ def lower(signature: Signature) -> Lowered:
     picture = values[output.name]
     if not isinstance(picture, Picture):
         raise UnsupportedOperation(output.op)
-    param, weights = written(images.finish(picture, OUTPUT), [OUTPUT])
+    param, weights = written(images.finish(picture, OUTPUT), [OUTPUT], half=half)
     return Lowered(param, weights, PhotoNumbers("vividness", steps, constants, needed))
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 _MAGIC = 7767517
 # Their first weights may be stored in other ways than float32, which a flag before them says.
 _FLAGGED = {"Convolution", "ConvolutionDepthWise", "Deconvolution", "InnerProduct"}
-_FLOAT32 = np.uint32(0)
+_FLOAT32, _FLOAT16 = np.uint32(0), np.uint32(0x01306B47)
+_ALIGNED = 4  # bytes
 
 
 @dataclass
@@ -31,13 +32,16 @@ class Layer:
     weights: list[NDArray[np.floating]] = field(default_factory=list)
 
 
-def written(layers: Iterable[Layer], outputs: Sequence[str]) -> tuple[str, bytes]:
+def written(
+    layers: Iterable[Layer], outputs: Sequence[str], *, half: bool = False
+) -> tuple[str, bytes]:
     """Write a network.
 
     Args:
         layers: in an order in which each follows its inputs.
         outputs: names of the layers that will be extracted; they keep their names whoever else
             reads them.
+        half: keep kernels in float16.
 
     Returns:
         The text of the .param file and the content of the .bin file.
@@ -55,9 +59,12 @@ def written(layers: Iterable[Layer], outputs: Sequence[str]) -> tuple[str, bytes
         lines.append(_line(layer.kind, layer.name, inputs, [output], layer.params))
         blobs += 1
         for position, weights in enumerate(layer.weights):
-            if position == 0 and layer.kind in _FLAGGED:
-                binary.append(_FLOAT32.tobytes())
-            binary.append(np.ascontiguousarray(weights, np.float32).tobytes())
+            kernel = position == 0 and layer.kind in _FLAGGED
+            kind = np.float16 if half and kernel else np.float32
+            if kernel:
+                binary.append((_FLOAT16 if half else _FLOAT32).tobytes())
+            data = np.ascontiguousarray(weights, kind).tobytes()
+            binary.append(data + bytes(-len(data) % _ALIGNED))
         if shared:
             wanted = outputs.count(layer.name)
             named = [layer.name] * wanted

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from chromaserve.engines import Engine
-from chromaserve.engines.agreement import probes
+from chromaserve.engines.probes import probes
 
 _ROUNDS = {False: 5, True: 2}  # of one photo, of full batches
 

@@ -1,0 +1,59 @@
+"""The CPU engine's files: made for a version that came without, all or nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from chromaserve.engines.choose import load_engines
+from chromaserve.settings import PipelineSettings
+from chromaserve.store.versions import ModelStore, ModelVersion
+from tests.command_line.command import run
+from tests.saved_models import publish
+
+
+class OneConvolution(tf.Module):  # type: ignore[misc]
+    """A network that is converted in no time."""
+
+    def __init__(self) -> None:
+        kernel = np.linspace(-1, 1, 18, dtype=np.float32).reshape(3, 3, 1, 2)
+        self.kernel = tf.Variable(kernel, trainable=False)
+
+    def __call__(self, L: tf.Tensor, vividness: tf.Tensor) -> tf.Tensor:
+        return tf.nn.conv2d(L / 100, self.kernel, 1, "SAME") * vividness * 20
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> ModelVersion:
+    return publish(OneConvolution(), tmp_path)
+
+
+def test_a_version_made_elsewhere_gets_its_cpu_engine_by_command(small: ModelVersion) -> None:
+    root = small.path.parent.parent
+    before = {path.name for path in small.path.parent.iterdir()}
+    done = run("models", "convert", "1", CHROMASERVE_MODEL_ROOT=str(root))
+    assert done.returncode == 0, done.stderr
+    store = ModelStore(root)
+    converted = store.resolve("latest")
+    store.verify(converted)
+    assert {path.name for path in small.path.parent.iterdir()} == before
+    assert converted.description.created == small.description.created
+    told = converted.description.cpu_engine
+    assert told is not None
+    assert told.difference_ab < 0.05
+    (engine,) = load_engines(converted, PipelineSettings(device="cpu", engine_threads=1))
+    assert engine.name == "ncnn"
+    again = run("models", "convert", CHROMASERVE_MODEL_ROOT=str(root))
+    assert again.returncode == 0, again.stderr
+    assert store.resolve(1).description.files == converted.description.files
+
+
+def test_an_operation_that_ncnn_does_not_know_is_named_and_changes_nothing(tmp_path: Path) -> None:
+    odd = publish(lambda L, v: tf.concat([tf.math.erf(L / 100), L], -1) * v, tmp_path)
+    done = run("models", "convert", CHROMASERVE_MODEL_ROOT=str(odd.path.parent.parent))
+    assert done.returncode != 0
+    assert b"ncnn cannot run Erf" in done.stderr
+    assert b"Traceback" not in done.stderr
+    ModelStore(odd.path.parent.parent).verify(odd)
+    assert [path.name for path in odd.path.parent.iterdir()] == ["1"]
