@@ -3,91 +3,17 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
-import numpy as np
-
-from benchmarks.serving.contenders import ENGINES, EVERYONE, Contender
-from benchmarks.serving.photos import SIZES
+from benchmarks.serving.contenders import ENGINES, EVERYONE
+from benchmarks.serving.figures import Figures, Record
 from benchmarks.serving.verdicts import verdicts
 
-Record = dict[str, Any]
 METHOD = Path(__file__).with_name("method.md")
 STEPS = {
     "half": "At half of its own saturation",
     "high": "At 80% of its own saturation",
     "common": "At the same rate for all",
 }
-
-
-class Figures:
-    """The records by contender and size, over all rounds."""
-
-    def __init__(self, records: list[Record]) -> None:
-        self.run = next((r for r in records if r["kind"] == "run"), {})
-        self.failures = [r for r in records if r["kind"] == "failure"]
-        self._cells = [r for r in records if r["kind"] == "cell"]
-        self._raw = [r for r in records if r["kind"] == "raw"]
-
-    @property
-    def contenders(self) -> list[Contender]:
-        """Those that were measured, in the order of the list."""
-        names = {cell["contender"] for cell in self._cells}
-        return [c for c in EVERYONE if c.name in names]
-
-    @property
-    def sizes(self) -> list[str]:
-        """Those that were measured."""
-        names = {cell["size"] for cell in self._cells}
-        return [size.name for size in SIZES if size.name in names]
-
-    def measured(self, size: str) -> list[Contender]:
-        """Those that were measured with a size."""
-        return [c for c in self.contenders if self.cells(c.name, size)]
-
-    @property
-    def rounds(self) -> int:
-        """How many there are."""
-        return max((cell["round"] for cell in self._cells), default=0)
-
-    def cells(self, contender: str, size: str) -> list[Record]:
-        """A contender's with a size, one a round."""
-        return [c for c in self._cells if (c["contender"], c["size"]) == (contender, size)]
-
-    def saturation(self, contender: str, size: str, key: str) -> list[float]:
-        """A figure at saturation, one a round."""
-        return [float(cell["saturation"][key]) for cell in self.cells(contender, size)]
-
-    def raw(self, engine: str, key: str) -> list[float]:
-        """An engine's photos a second without a server, one a round; key: batched or single."""
-        return [float(r[key]) for r in self._raw if r["engine"] == engine]
-
-    def percentile(self, contender: str, size: str, step: str, q: float) -> float | None:
-        """Of the latencies of all rounds, in seconds."""
-        took = [t for cell in self.cells(contender, size) for t in cell[step]["took_s"]]
-        return float(np.percentile(took, q)) if took else None
-
-    def percentiles(self, contender: str, size: str, step: str, q: float) -> list[float]:
-        """The same, one a round."""
-        cells = self.cells(contender, size)
-        return [float(np.percentile(c[step]["took_s"], q)) for c in cells if c[step]["took_s"]]
-
-    def lost(self, contender: str, size: str, step: str) -> dict[str, int]:
-        """Requests of all rounds that were not answered with 200, by status."""
-        out: dict[str, int] = {}
-        for cell in self.cells(contender, size):
-            for status, count in cell[step]["failed"].items():
-                out[status] = out.get(status, 0) + count
-        return out
-
-    def apart(self, contender: str) -> float:
-        """Mean difference of its pixels from the first contender's, in 8-bit codes; the worst."""
-        mine = [cell for cell in self._cells if cell["contender"] == contender]
-        return max((float(cell.get("apart", {}).get("mean", 0)) for cell in mine), default=0.0)
-
-    def sent(self, contender: str, size: str, step: str) -> int:
-        """Requests of all rounds."""
-        return sum(int(cell[step]["sent"]) for cell in self.cells(contender, size))
 
 
 def page(records: list[Record]) -> str:

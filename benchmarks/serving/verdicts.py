@@ -2,12 +2,9 @@
 
 from collections.abc import Callable
 from statistics import mean
-from typing import TYPE_CHECKING
 
 from benchmarks.serving.contenders import ENGINES, Contender
-
-if TYPE_CHECKING:
-    from benchmarks.serving.report import Figures
+from benchmarks.serving.figures import Figures
 
 OF_RAW = 0.97
 OVER_LITSERVE = 1.4
@@ -15,7 +12,7 @@ OVER_LITSERVE = 1.4
 SMALL = "256²"
 
 
-def verdicts(figures: "Figures") -> list[str]:
+def verdicts(figures: Figures) -> list[str]:
     """The sentences; what was not measured is not spoken of."""
     ours = [c for c in figures.contenders if c.ours]
     peers = [c for c in figures.contenders if not c.ours]
@@ -28,7 +25,7 @@ def verdicts(figures: "Figures") -> list[str]:
     return [sentence for sentence in said if sentence]
 
 
-def _rate(figures: "Figures", contender: Contender, size: str) -> list[float]:
+def _rate(figures: Figures, contender: Contender, size: str) -> list[float]:
     return figures.saturation(contender.name, size, "throughput")
 
 
@@ -36,7 +33,7 @@ def _aim(value: float, aim: float) -> str:
     return f"the aim of {aim:g} is {'met' if value >= aim else 'missed'}"
 
 
-def _against_raw(figures: "Figures", ours: Contender) -> str:
+def _against_raw(figures: Figures, ours: Contender) -> str:
     rate, raw = _rate(figures, ours, SMALL), figures.raw(ours.engine, "batched")
     if not rate or not raw:
         return ""
@@ -47,7 +44,7 @@ def _against_raw(figures: "Figures", ours: Contender) -> str:
     )
 
 
-def _against_litserve(figures: "Figures", ours: Contender) -> str:
+def _against_litserve(figures: Figures, ours: Contender) -> str:
     rate = _rate(figures, ours, SMALL)
     litserve = figures.saturation("litserve", SMALL, "throughput")
     if not rate or not litserve:
@@ -60,14 +57,14 @@ def _against_litserve(figures: "Figures", ours: Contender) -> str:
     )
 
 
-def _engines_apart(figures: "Figures", engine: str) -> str:
+def _engines_apart(figures: Figures, engine: str) -> str:
     ours, plain = figures.raw(engine, "batched"), figures.raw("savedmodel", "batched")
     if not ours or not plain:
         return "what was not measured here"
     return f"{mean(ours) / mean(plain):.2f} × the {ENGINES['savedmodel']}'s in batches of 8"
 
 
-def _ahead(figures: "Figures", ours: Contender, peers: list[Contender], size: str) -> str:
+def _ahead(figures: Figures, ours: Contender, peers: list[Contender], size: str) -> str:
     rate = _rate(figures, ours, size)
     rivals = {p.title: _rate(figures, p, size) for p in peers}
     rivals = {title: rates for title, rates in rivals.items() if rates}
@@ -81,7 +78,7 @@ def _ahead(figures: "Figures", ours: Contender, peers: list[Contender], size: st
     )
 
 
-def _tail(figures: "Figures", ours: Contender, peers: list[Contender], size: str) -> str:
+def _tail(figures: Figures, ours: Contender, peers: list[Contender], size: str) -> str:
     own = figures.percentile(ours.name, size, "high", 99)
     all_ = {p.title: (figures.percentile(p.name, size, "high", 99), p) for p in peers}
     rivals = {title: (value, p) for title, (value, p) in all_.items() if value is not None}

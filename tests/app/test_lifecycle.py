@@ -150,7 +150,6 @@ def test_the_documentation_describes_uploads_and_problems(http: httpx.Client) ->
     assert form["file"]["items"] == {"type": "string", "format": "binary"}
     options = {
         "vividness",
-        "head",
         "postprocess",
         "hints",
         "deadline_s",
