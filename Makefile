@@ -24,8 +24,14 @@ SUPPORTED  := import sys; sys.exit(not ((3, $(MIN_PYTHON)) <= sys.version_info[:
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c "$(SUPPORTED)" >/dev/null 2>&1 && echo $$p && break; done)
 
+# What `make serve` installs: gpu where there is one, else base, which has no TensorFlow.
+VARIANT ?= $(shell ls /dev/nvidia[0-9]* >/dev/null 2>&1 || nvidia-smi -L >/dev/null 2>&1 \
+	&& echo gpu || echo base)
+
 BIN   := $(VENV)/bin
 PIP   := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL  := $(PIP) install --require-hashes
+EDITABLE := $(PIP) install --quiet --no-deps --no-build-isolation --editable .
 RUN   := $(VENV)/.serve-installed
 DEV   := $(VENV)/.test-installed
 CHROME := $(VENV)/.browser-installed
@@ -34,8 +40,12 @@ FIT    = --config $(CONFIG) --photos $(PHOTOS) --run $(RUNS)
 CODE  := app chromaserve training documentation tests benchmarks
 UV    := build/lock/bin/uv
 SBOM  := build/cyclonedx/bin/cyclonedx-py
+# Locks beside base.lock; all that a developer needs is in dev.lock.
+LOCKS := tensorflow gpu otel ray
+EXTRAS := tensorflow otel ray train docs dev
 PEERS := fastapi litserve bentoml ray
-LOCK  := $(UV) pip compile pyproject.toml --universal --python-version 3.$(MIN_PYTHON) \
+# setuptools installs the package itself.
+LOCK  := echo setuptools | $(UV) pip compile pyproject.toml - --universal --python-version 3.$(MIN_PYTHON) \
 	--generate-hashes --no-emit-index-url --no-annotate --quiet \
 	--custom-compile-command "make lock"
 
@@ -64,13 +74,11 @@ format: $(DEV) ## rewrite the code in the project's format
 
 lock: $(UV) ## write requirements/*.lock from pyproject.toml (ARGS=--upgrade for newer versions)
 	@mkdir -p requirements
-	$(LOCK) $(ARGS) -o requirements/runtime.lock
-	$(LOCK) $(ARGS) -c requirements/runtime.lock --override requirements/slim.txt -o requirements/slim.lock
-	$(LOCK) $(ARGS) -c requirements/runtime.lock --extra gpu -o requirements/gpu.lock
-	$(LOCK) $(ARGS) -c requirements/runtime.lock --extra otel -o requirements/otel.lock
-	$(LOCK) $(ARGS) -c requirements/otel.lock --extra ray -o requirements/ray.lock
-	$(LOCK) $(ARGS) -c requirements/ray.lock --extra otel --extra ray --extra train --extra docs \
-		--extra dev -o requirements/dev.lock
+	$(LOCK) $(ARGS) $(EXTRAS:%=--extra %) -o requirements/dev.lock
+	$(LOCK) $(ARGS) -c requirements/dev.lock -o requirements/base.lock
+	@for extra in $(LOCKS); do \
+		$(LOCK) $(ARGS) -c requirements/dev.lock --extra $$extra -o requirements/$$extra.lock \
+			|| exit 1; done
 
 train: $(DEV) ## make a model from PHOTOS by CONFIG, its work in RUNS (see docs/how-to/training.md)
 	$(TRAIN) scan $(FIT) && $(TRAIN) cache $(FIT)
@@ -100,7 +108,7 @@ screenshots: $(DEV) $(CHROME) ## picture the page for the documentation, docs/im
 bench: $(DEV) $(if $(filter serving,$(BENCH)),$(PEERS:%=build/peers/%/.installed)) ## compare with other servers, write docs/measurements/benchmarks.md (ARGS=--quick; BENCH=soak and others)
 	$(BIN)/python -m benchmarks.$(BENCH) $(ARGS)
 
-image: ## build the container image IMAGE (ARGS="--target slim", or "--build-arg EXTRAS=gpu")
+image: ## build the container image IMAGE (ARGS="--build-arg VARIANT=tensorflow")
 	docker build -t $(IMAGE) $(ARGS) .
 
 reference: $(DEV) ## renew the generated parts of the documentation
@@ -111,7 +119,7 @@ docs: $(DEV) ## build the documentation as a site, build/site (ARGS=serve shows 
 
 sbom: $(SBOM) ## write bills of materials of the images, CycloneDX JSON, to build/sbom
 	@mkdir -p build/sbom
-	@for lock in slim runtime gpu otel; do \
+	@for lock in base $(LOCKS); do \
 		PYTHONWARNINGS=ignore $(SBOM) requirements --pyproject pyproject.toml --mc-type application \
 			--output-reproducible --output-format JSON --spec-version 1.6 --validate \
 			--output-file build/sbom/$$lock.cdx.json requirements/$$lock.lock || exit 1; done
@@ -121,14 +129,17 @@ clean: ## remove the environment, builds and caches (never runs/ or cache/)
 	find $(CODE) -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # A stamp says what its environment was installed from; a changed lock or pyproject renews it.
-$(RUN): requirements/runtime.lock pyproject.toml | $(BIN)/pip
-	$(PIP) install --require-hashes -r requirements/runtime.lock
-	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+# With an NVIDIA GPU TensorFlow serves, with CUDA's libraries.
+$(RUN): requirements/base.lock requirements/tensorflow.lock requirements/gpu.lock pyproject.toml setup.py | $(BIN)/pip
+	$(INSTALL) --only-binary ncnn -r requirements/$(VARIANT).lock && $(BIN)/python -c "import ncnn" || { \
+		echo "ncnn, the CPU engine, cannot be had here: TensorFlow takes its place"; \
+		sed '/^ncnn==/,/[^\\]$$/d' requirements/$(VARIANT:base=tensorflow).lock | $(INSTALL) -r /dev/stdin; }
+	$(EDITABLE)
 	@touch $@
 
-$(DEV): requirements/dev.lock pyproject.toml | $(BIN)/pip
-	$(PIP) install --require-hashes -r requirements/dev.lock
-	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+$(DEV): requirements/dev.lock pyproject.toml setup.py | $(BIN)/pip
+	$(INSTALL) -r requirements/dev.lock
+	$(EDITABLE)
 	@touch $@
 
 # A browser for the tests of the page: one that is installed, Debian's where apt may bring it, or
@@ -152,10 +163,10 @@ $(BIN)/pip:
 
 # The servers that chromaserve is compared with, one environment each, on the versions of the lock
 # where what they compute with is concerned.
-build/peers/%/.installed: benchmarks/peers/requirements/%.txt requirements/runtime.lock | $(UV)
+build/peers/%/.installed: benchmarks/peers/requirements/%.txt requirements/dev.lock | $(UV)
 	$(UV) venv --quiet --clear --python $(BIN)/python $(@D)
 	@grep -hE '^(tensorflow|numpy|opencv-python-headless|scipy|fastapi|uvicorn)==' \
-		requirements/runtime.lock | tr -d '\\' > $(@D)/versions.txt
+		requirements/dev.lock | tr -d '\\' > $(@D)/versions.txt
 	$(UV) pip install --quiet --python $(@D)/bin/python -c $(@D)/versions.txt -r $< \
 		tensorflow numpy opencv-python-headless scipy pydantic
 	@touch $@

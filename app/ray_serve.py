@@ -121,7 +121,7 @@ class Replica:
 
 
 def build(arguments: Arguments) -> Application:
-    """The application that a configuration file names as `app.ray_serve:build`.
+    """The application that a configuration file names, by way of `chromaserve.cluster.serving`.
 
     Args:
         arguments: the file's `args`.

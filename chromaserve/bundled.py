@@ -23,3 +23,11 @@ def import_bundled(name: str) -> ModuleType:
         if not inside.startswith(f"{error.name}"):
             raise
     return import_module(name)
+
+
+def train() -> None:
+    """`chromaserve-train`: the command line of training, which needs the extra `train`."""
+    try:
+        import_bundled("training.__main__").main()
+    except ModuleNotFoundError as error:
+        raise SystemExit(f"chromaserve-train: {error}; install 'chromaserve[train]'") from None

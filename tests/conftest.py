@@ -54,15 +54,20 @@ class Server:
 Start = Callable[..., Server]
 
 
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @contextmanager
 def running(folder: Path, **settings: object) -> Iterator[Start]:
     """Starts servers, and ends them all when the block does."""
     servers: list[Server] = []
 
     def start(**more: object) -> Server:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         chosen = {
             "host": "127.0.0.1",
             "port": port,

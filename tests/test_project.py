@@ -1,10 +1,9 @@
-"""The project's own rules: style, types, walls between packages, licences, locks."""
+"""The project's own rules: style, types, walls between packages, licences."""
 
 import ast
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from PIL import Image
 from skimage.color import rgb2lab
 
 ROOT = Path(__file__).resolve().parent.parent
-PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES = ("app", "chromaserve", "training", "documentation")
 # What a package may not import: the library stands alone, the service runs without training.
 WALLS = {
@@ -24,7 +22,7 @@ WALLS = {
 }
 # Rooms of the library from the ground up: each imports those on floors below, and itself.
 FLOORS = (
-    ("settings", "store", "errors", "loop_thread"),
+    ("settings", "store", "errors", "loop_thread", "bundled"),
     ("photos", "color", "engines"),
     ("pipeline",),
     ("library",),
@@ -92,102 +90,6 @@ def test_every_module_says_what_it_is_for_and_stays_small(package: str) -> None:
     for path in modules(package):
         assert ast.get_docstring(ast.parse(path.read_text())), f"{path} has no docstring"
         assert len(path.read_text().splitlines()) <= 300, f"{path} has more than 300 lines"
-
-
-def declared(section: str | None) -> list[str]:
-    project = PYPROJECT["project"]
-    found = project["optional-dependencies"][section] if section else project["dependencies"]
-    return [re.split(r"[<>=~!;\[ ]", requirement)[0] for requirement in found]
-
-
-# The distribution that gives a module, where their names differ.
-DISTRIBUTIONS = {
-    "anyio": "fastapi",
-    "axe_playwright_python": "axe-playwright-python",
-    "PIL": "pillow",
-    "cv2": "opencv-python-headless",
-    "keras": "tensorflow",
-    "mkdocs": "mkdocs-material",
-    "imageio_ffmpeg": "imageio-ffmpeg",
-    "kubernetes_validate": "kubernetes-validate",
-    "opentelemetry": "opentelemetry-api",
-    "prometheus_client": "prometheus-client",
-    "pyarrow": "ray",  # of its extra data
-    "pydantic_core": "pydantic",
-    "pydantic_settings": "pydantic-settings",
-    "yaml": "pyyaml",
-    "skimage": "scikit-image",
-    "starlette": "fastapi",
-}
-
-
-@pytest.mark.parametrize(
-    ("package", "extras"),
-    [
-        ("app", ["otel", "ray"]),
-        ("chromaserve", ["ray"]),
-        ("training", ["train", "evaluate"]),
-        ("documentation", ["docs"]),
-        ("tests", ["train", "dev", "otel", "ray", "docs"]),
-        ("benchmarks", ["train", "dev"]),
-    ],
-)
-def test_imports_are_declared_as_dependencies(package: str, extras: list[str]) -> None:
-    allowed = {name for section in (None, *extras) for name in declared(section)}
-    ours = {*PACKAGES, "tests", "benchmarks"}
-    foreign = set().union(*map(top_level, modules(package))) - sys.stdlib_module_names - ours
-    if package == "benchmarks":
-        foreign -= {path.stem for path in (ROOT / "benchmarks/peers/requirements").iterdir()}
-    assert {DISTRIBUTIONS.get(name, name) for name in foreign} <= allowed
-
-
-def test_every_dependency_says_why_it_is_there() -> None:
-    text = (ROOT / "pyproject.toml").read_text()
-    for section in (None, "gpu", "train", "otel", "ray", "docs", "dev"):
-        for name in declared(section):
-            assert re.search(rf'^ +"{re.escape(name)}\b.*", +# \w.+$', text, re.MULTILINE), name
-
-
-@pytest.mark.parametrize(
-    ("lock", "sections"),
-    [
-        ("runtime", [None]),
-        ("gpu", [None, "gpu"]),
-        ("otel", [None, "otel"]),
-        ("ray", [None, "ray"]),
-        ("dev", [None, "train", "dev", "otel", "ray", "docs"]),
-    ],
-)
-def test_locks_pin_every_dependency_by_hash(lock: str, sections: list[str | None]) -> None:
-    text = (ROOT / "requirements" / f"{lock}.lock").read_text()
-    pins = re.findall(r"^([a-z0-9-]+)==\S+(?: ; .+?)? \\\n +--hash=sha256:[0-9a-f]{64}", text, re.M)
-    assert {name for section in sections for name in declared(section)} <= set(pins)
-    requirements = [line for line in text.splitlines() if re.match(r"[A-Za-z0-9]", line)]
-    assert len(requirements) == len(pins)
-    assert "://" not in text, "a lock file names no host"
-
-
-def test_locks_agree_on_versions() -> None:
-    def pins(lock: str) -> set[str]:
-        text = (ROOT / "requirements" / f"{lock}.lock").read_text()
-        return set(re.findall(r"^(\S+==\S+)", text, re.MULTILINE))
-
-    assert pins("runtime") <= pins("dev")
-    assert pins("runtime") <= pins("gpu")
-    assert pins("runtime") <= pins("otel") <= pins("dev")
-    assert pins("runtime") <= pins("ray") <= pins("dev")
-
-
-def test_the_slim_lock_is_the_runtime_lock_without_what_tensorflow_brings() -> None:
-    def pins(lock: str) -> dict[str, str]:
-        text = (ROOT / "requirements" / f"{lock}.lock").read_text()
-        found = re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE)
-        return {f"{name} {version}": name for name, version in found}
-
-    slim = pins("slim")
-    assert slim.keys() <= pins("runtime").keys()
-    assert set(declared(None)) - {"tensorflow"} <= set(slim.values())
-    assert {"tensorflow", "keras", "h5py"}.isdisjoint(slim.values())
 
 
 def test_licence_and_attribution_of_the_weights() -> None:

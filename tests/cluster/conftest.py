@@ -2,7 +2,6 @@
 
 import logging
 import os
-import socket
 from collections.abc import Iterator
 
 import psutil
@@ -50,9 +49,3 @@ def workers(title: str) -> list[psutil.Process]:
         if said.startswith(f"ray::{title}"):
             found.append(process)
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

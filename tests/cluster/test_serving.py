@@ -12,7 +12,8 @@ import yaml
 
 from chromaserve.client import Client, Result
 from chromaserve.client.retrying import Attempts
-from tests.cluster.conftest import free_port, workers
+from tests.cluster.conftest import workers
+from tests.conftest import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 CONFIGURATION = yaml.safe_load((ROOT / "deploy" / "ray" / "serve.yaml").read_text())

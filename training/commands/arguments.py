@@ -17,6 +17,7 @@ from rich.progress import (
 
 from ..config import Config, read_config
 
+CONFIGS = Path(__file__).parents[1] / "configs"
 console = Console()
 Command = Callable[[argparse.Namespace], None]
 
@@ -33,7 +34,7 @@ def add_run_stage(
 ) -> argparse.ArgumentParser:
     """Add a stage of a run: configuration, photos, and where the run keeps its files."""
     sub = add(name, command)
-    sub.add_argument("--config", type=Path, default=Path(f"training/configs/{config}.toml"))
+    sub.add_argument("--config", type=Path, default=CONFIGS / f"{config}.toml")
     sub.add_argument("--photos", type=Path, default=Path("photos"),
                      help="folder that the configuration's folders lie in")  # fmt: skip
     sub.add_argument("--run", type=Path, default=Path(f"runs/{run}"),

@@ -1,0 +1,1 @@
+"""A SavedModel as a network of the CPU engine's, made when a version is published."""
