@@ -1,10 +1,16 @@
-"""Result files: how they are named, and how they are written whole or not at all."""
+"""Files of photos and results: how they are named, read with a bound, and written whole."""
 
+import errno
+import hashlib
 import os
+import re
 import secrets
+import socket
+import stat
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from chromaserve.photos.encode import Format
@@ -19,6 +25,10 @@ _FORMATS: dict[str, "Format"] = {
 }
 SUFFIXES: dict["Format", str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 _NOT_MADE = frozenset((".tif", ".tiff", ".bmp", ".dib", ".gif", ".avif", ".heic", ".jxl", ".jp2"))
+_PART = re.compile(r"\.chromaserve-([0-9a-f]{12})-([0-9]+)-[0-9a-f]{16}\.part")
+
+Identity = tuple[int, int]
+"""Of a file: its device, and its number there."""
 
 
 def format_of(output: Path | None) -> "Format":
@@ -43,36 +53,130 @@ def beside(photo: Path, encoding: "Format") -> Path:
     return photo.with_name(f"{photo.stem}-colour{SUFFIXES[encoding]}")
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def identity(path: Path) -> Identity | None:
+    """What two names of one file have in common, whatever the links, folders and case of letters.
+
+    None where there is no file.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def file_size(path: Path, limit: int) -> int | None:
+    """Bytes of a photo's file; None for a pipe, which does not tell.
+
+    Raises:
+        BodyTooLarge: more than `limit`.
+        OSError: it cannot be read, or is a device, which may never end.
+    """
+    status = path.stat()
+    if stat.S_ISFIFO(status.st_mode):
+        return None
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "neither a file nor a pipe", str(path))
+    if status.st_size > limit:
+        raise _too_large(limit)
+    return status.st_size
+
+
+def read_pipe(pipe: BinaryIO, limit: int) -> bytes:
+    """All that comes out of a pipe.
+
+    Raises:
+        BodyTooLarge: more than `limit` bytes; no more than that are read.
+    """
+    data = pipe.read(limit + 1)
+    if len(data) > limit:
+        raise _too_large(limit)
+    return data
+
+
+def _too_large(limit: int) -> Exception:
+    from chromaserve.errors import BodyTooLarge
+
+    return BodyTooLarge(f"The file has more than {limit:,} bytes. Is it a photo?")
+
+
+def write_whole(path: Path, data: bytes, *, replace: bool = True) -> None:
     """Write a file under a hidden name and rename it, so that it is complete or not there.
 
     Folders are made. A device or a pipe is written to as it is.
 
+    Args:
+        path: of the file.
+        data: all of it.
+        replace: a file that is there already; an empty one, as a loss of power leaves, always is.
+
     Raises:
+        FileExistsError: it is there, and not to be replaced.
         OSError: it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and not path.is_file():
         path.write_bytes(data)
         return
-    # Without the file's own name, which may be as long as names can be.
-    hidden = path.with_name(f".{secrets.token_hex(8)}.{os.getpid()}.part")
+    hidden = path.with_name(part_name())
     try:
         hidden.write_bytes(data)
-        hidden.replace(path)
+        if replace or not _given_name(hidden, path):
+            hidden.replace(path)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         hidden.unlink(missing_ok=True)
 
 
+def _given_name(hidden: Path, path: Path) -> bool:
+    """Whether the file has its name now; False where it may replace what has that name.
+
+    A link is made in one step and takes no other file's place; some file systems have none.
+    """
+    try:
+        path.hardlink_to(hidden)
+    except OSError:
+        if not os.path.lexists(path) or (path.is_file() and not path.stat().st_size):
+            return False
+        raise FileExistsError(errno.EEXIST, "it is there already", str(path)) from None
+    return True
+
+
+def part_name() -> str:
+    """A hidden name for a file that is being written: no other one, nor a user's, is called so.
+
+    It has this machine and process in it, and nothing of the file's own name, which may be as long
+    as names can be.
+    """
+    return f".chromaserve-{_machine()}-{os.getpid()}-{secrets.token_hex(8)}.part"
+
+
+def is_left_over(name: str) -> bool:
+    """Whether a file has such a name, by a process of this machine that is no longer alive."""
+    part = _PART.fullmatch(name)
+    return part is not None and part[1] == _machine() and not _alive(int(part[2]))
+
+
 def sweep(folder: Path) -> None:
-    """Remove the hidden files that writers left in a folder which are no longer alive."""
-    for part in folder.glob(".*.part"):
-        writer = part.name.split(".")[-2]
-        if writer.isdecimal() and not _alive(int(writer)):
+    """Remove what processes of this machine left in a folder when they were killed."""
+    for part in folder.glob(".chromaserve-*.part"):
+        if is_left_over(part.name):
             with suppress(OSError):
                 part.unlink()
+
+
+@cache
+def _machine() -> str:
+    """Something that no other machine has, nor a container, whose processes have other numbers."""
+    known = [socket.gethostname()]
+    with suppress(OSError):
+        known.append(Path("/etc/machine-id").read_text())
+    with suppress(OSError):
+        known.append(os.readlink("/proc/self/ns/pid"))  # noqa: PTH115 - it is no path
+    return hashlib.sha256("\n".join(known).encode()).hexdigest()[:12]
 
 
 def _alive(process: int) -> bool:
@@ -82,6 +186,6 @@ def _alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:
+    except (OSError, OverflowError):
         return True
     return True
