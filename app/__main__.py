@@ -23,7 +23,7 @@ def main() -> int:
             name = "".join(f"CHROMASERVE_{part}".upper() for part in fault["loc"][:1])
             print(f"chromaserve: {name or 'settings'}: {fault['msg']}", file=sys.stderr)
         return 2
-    from .keys import KeyFileError
+    from .auth import KeyFileError
     from .logs import configure_logging
     from .main import create_app
     from .tracing import NoOpenTelemetry, asked_for

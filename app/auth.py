@@ -1,6 +1,10 @@
-"""ASGI layers that refuse requests before their bodies are read: keys, hosts, origins."""
+"""Who may ask: API keys, hosts and origins, looked at before a body is read."""
 
-from collections.abc import Collection
+import hashlib
+import hmac
+import logging
+from collections.abc import Collection, Iterable
+from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.datastructures import Headers
@@ -9,15 +13,17 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .access_log import KEY_NAME, WATCHED
 from .errors import OriginRefused, Unauthorized, UntrustedHost
-from .keys import Keys
-from .middleware import HEALTH, KEY_NAME, WATCHED
 from .problems import error_response
-from .root_path import route_path
-from .settings import Settings
+from .root_path import HEALTH, route_path
+from .settings import Settings, check_key
+
+log = logging.getLogger("chromaserve")
 
 _OPEN = frozenset((*HEALTH, "/", "/docs", "/openapi.json"))
 _OPEN_FOLDERS = ("/docs/", "/page/", "/problems/", "/v2/health/")
+_NAME_LENGTH = 8
 _EXPOSED = (
     "Content-Disposition",
     "Retry-After",
@@ -32,24 +38,82 @@ def is_open(path: str) -> bool:
     return path in _OPEN or path.startswith(_OPEN_FOLDERS)
 
 
-def install_inner(app: FastAPI, settings: Settings, keys: Keys | None) -> None:
-    """Add what has to be inside of `Connections`: a refused body is then read to its end."""
-    if keys:
-        app.add_middleware(KeyCheck, keys=keys)
-    if settings.trusted_hosts:
-        app.add_middleware(HostCheck, hosts=settings.trusted_hosts)
+class KeyFileError(RuntimeError):
+    """The file of keys cannot be read, or holds something that cannot be a key."""
 
 
-def install_outer(app: FastAPI, settings: Settings) -> None:
-    """Add what has to be outside of all that refuses: browsers can then read the refusals."""
-    if settings.cors_origins:
-        app.add_middleware(
-            CrossOrigin,
-            allow_origins=settings.cors_origins,
-            allow_methods=("GET", "HEAD", "POST"),
-            allow_headers=("*",),
-            expose_headers=_EXPOSED,
-        )
+class Keys:
+    """The keys that are accepted; only their SHA-256 digests are kept."""
+
+    def __init__(self, keys: Iterable[str], file: Path | None = None) -> None:
+        """Take the keys, and those of the file: one a line; blank lines and # comments are skipped.
+
+        Raises:
+            KeyFileError: it cannot be read, has no key in it, or a line that cannot be one.
+        """
+        self._own = frozenset(map(_digest, keys))
+        self._file = file
+        self._of_file: frozenset[bytes] = frozenset()
+        self._seen: tuple[int, ...] | None = None
+        if file:
+            self._seen = _state(file)
+            self._of_file = _read(file)
+            if not self._of_file:
+                raise KeyFileError(f"{file} has no key in it")
+
+    def name_of(self, key: str) -> str | None:
+        """A name for the key that does not give it away; None if it is not accepted.
+
+        It takes as long for a wrong key as for a right one.
+        """
+        self._renew()
+        digest = _digest(key)
+        found = False
+        for each in self._own | self._of_file:
+            found |= hmac.compare_digest(each, digest)
+        return digest.hex()[:_NAME_LENGTH] if found else None
+
+    def _renew(self) -> None:
+        """Read the file again if it is another one now; what cannot be read changes nothing."""
+        if self._file is None:
+            return
+        state = _state(self._file)
+        if state == self._seen:
+            return
+        self._seen = state
+        try:
+            self._of_file = _read(self._file)
+            log.info("%d API keys read from %s", len(self._of_file), self._file)
+        except KeyFileError as error:
+            log.error("the API keys stay as they are: %s", error)
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def _state(file: Path) -> tuple[int, ...] | None:
+    """Changes when the file does, also where a mounted secret is swapped by a symbolic link."""
+    try:
+        about = file.stat()
+    except OSError:
+        return None
+    return about.st_mtime_ns, about.st_size, about.st_ino
+
+
+def _read(file: Path) -> frozenset[bytes]:
+    try:
+        lines = [line.strip() for line in file.read_text("utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeyFileError(f"{file} cannot be read: {type(error).__name__}") from error
+    digests = set()
+    for number, line in enumerate(lines, 1):
+        if line and not line.startswith("#"):
+            try:
+                digests.add(_digest(check_key(line)))
+            except ValueError as error:
+                raise KeyFileError(f"{file}, line {number}: {error}") from error
+    return frozenset(digests)
 
 
 class KeyCheck:
@@ -129,3 +193,23 @@ class CrossOrigin(CORSMiddleware):
             if name in answer.headers:
                 refusal.headers[name] = answer.headers[name]
         return refusal
+
+
+def install_inner(app: FastAPI, settings: Settings, keys: Keys | None) -> None:
+    """Add what has to be inside of `Connections`: a refused body is then read to its end."""
+    if keys:
+        app.add_middleware(KeyCheck, keys=keys)
+    if settings.trusted_hosts:
+        app.add_middleware(HostCheck, hosts=settings.trusted_hosts)
+
+
+def install_outer(app: FastAPI, settings: Settings) -> None:
+    """Add what has to be outside of all that refuses: browsers can then read the refusals."""
+    if settings.cors_origins:
+        app.add_middleware(
+            CrossOrigin,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "HEAD", "POST"),
+            allow_headers=("*",),
+            expose_headers=_EXPOSED,
+        )

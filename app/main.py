@@ -12,9 +12,9 @@ from starlette.requests import ClientDisconnect
 
 from . import problems as problem_responses
 from . import tracing
-from .auth import install_inner, install_outer
-from .keys import Keys
-from .middleware import WATCHED, Connections, Observation
+from .access_log import WATCHED, Observation
+from .auth import Keys, install_inner, install_outer
+from .limits import Connections
 from .problems import CLIENT_CLOSED
 from .routes import (
     colorize,
@@ -28,7 +28,6 @@ from .routes import (
     v2,
     v2_infer,
 )
-from .routes.keys_document import describe_keys
 from .service import Service
 from .settings import Settings
 from .tracing import TraceIds
@@ -86,7 +85,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if traces:
         app.add_middleware(TraceIds, tracing=traces)  # the outermost
     problem_responses.install(app, lambda: service.pipeline.backlog.retry_after_s)
-    openapi.describe(app, *([describe_keys] if keys else []))
+    openapi.describe(app, *([openapi.describe_keys] if keys else []))
     app.add_exception_handler(ClientDisconnect, _client_gone)
     return app
 

@@ -1,9 +1,10 @@
-"""The path that a proxy serves the service under, for references that answers hold."""
+"""Paths as routes see them, and as clients do where a proxy serves the service under a path."""
 
 from contextvars import ContextVar
 
-from starlette._utils import get_route_path  # the routes' own reading
 from starlette.types import Scope
+
+HEALTH = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
 
 root_path: ContextVar[str] = ContextVar("root_path", default="")
 """That of the request that the running code works for: "" or "/prefix", as ASGI has it."""
@@ -21,4 +22,7 @@ def reference(path: str) -> str:
 
 def route_path(scope: Scope) -> str:
     """The request's path as the routes see it: without the root path."""
-    return get_route_path(scope)
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    rest = path.removeprefix(root)
+    return rest if rest == "" or rest.startswith("/") else path

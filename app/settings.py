@@ -1,5 +1,6 @@
 """Every setting of the service, read once from CHROMASERVE_* environment variables."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
@@ -15,9 +16,26 @@ from pydantic_settings import NoDecode
 
 from chromaserve.settings import PipelineSettings, Positive, Seconds
 
-from .keys import check_key
-
 Item = TypeVar("Item")
+
+_MIN_LENGTH = 16
+_MAX_LENGTH = 256
+# What a header can carry, less the comma, which separates keys in the environment.
+_KEY = re.compile(rf"[!-+\--~]{{{_MIN_LENGTH},{_MAX_LENGTH}}}")
+
+
+def check_key(key: str) -> str:
+    """The key, if it can be one.
+
+    Raises:
+        ValueError: it is too short, too long or not visible ASCII; the message does not show it.
+    """
+    if not _KEY.fullmatch(key):
+        raise ValueError(
+            f"a key has {_MIN_LENGTH} to {_MAX_LENGTH} visible ASCII characters, no comma among"
+            " them; `openssl rand -hex 32` makes one"
+        )
+    return key
 
 
 def _split(value: object) -> object:

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of request bodies and problems."""
+"""What the OpenAPI document says of request bodies, problems and keys."""
 
 from collections.abc import Callable
 from functools import reduce
@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from chromaserve.pipeline.options import Options
 
+from ..auth import is_open
 from ..manifest import Manifest
 from ..problems import HTTP_KINDS, KINDS, PROBLEM_JSON, Problem
 from ..uploads import FIELD
@@ -17,6 +18,11 @@ from ..uploads import FIELD
 _REFERENCE = "#/components/schemas/{model}"
 _FILE = {"type": "string", "format": "binary"}
 _OPTIONS: dict[str, Any] = Options.model_json_schema()["properties"]
+
+_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
 
 REQUEST_BODY: dict[str, Any] = {
     "required": True,
@@ -86,3 +92,16 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
             },
         }
     return documented
+
+
+def describe_keys(document: dict[str, Any]) -> dict[str, Any]:
+    """The document, with the ways to send a key, where none is needed, and the 401 elsewhere."""
+    document["components"]["securitySchemes"] = _SCHEMES
+    document["security"] = [{scheme: []} for scheme in _SCHEMES]
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            if is_open(path):
+                operation["security"] = []
+            else:
+                operation["responses"] |= {str(k): v for k, v in problems(401).items()}
+    return document

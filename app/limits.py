@@ -1,0 +1,85 @@
+"""An ASGI layer that keeps one connection's client from harming the rest."""
+
+import asyncio
+import contextlib
+import logging
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chromaserve.errors import NotReady
+
+from .problems import error_response
+from .root_path import HEALTH, route_path
+from .service import Service
+
+log = logging.getLogger("chromaserve.http")
+
+_LINGER_S = 10.0
+
+
+class Connections:
+    """Keeps one connection's client from harming the rest.
+
+    - A client that does not take its response loses its connection after `send_timeout_s`.
+    - A refusal of a body that is still arriving (413, 415, 503…) would be lost to a client that
+      sends before it reads: the rest of the body is read and thrown away for a while first.
+    - While the service shuts down, new requests on open connections get 503 and a close.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        timeout_s = self._service.settings.send_timeout_s
+        more_to_read = _has_body(scope)  # until the application has read it
+
+        async def reading() -> Message:
+            nonlocal more_to_read
+            message = await receive()
+            more_to_read = message["type"] == "http.request" and message.get("more_body", False)
+            return message
+
+        async def patient(message: Message) -> None:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await send(message)
+            except TimeoutError as error:
+                raise _Stalled from error
+
+        async def sending(message: Message) -> None:
+            last = message["type"] == "http.response.body" and not message.get("more_body", False)
+            if last and more_to_read:
+                await patient({**message, "more_body": True})
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LINGER_S):
+                        while more_to_read:
+                            await reading()
+                message = {"type": "http.response.body", "body": b""}
+            if message["type"] == "http.response.start" and self._service.draining:
+                message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+            await patient(message)
+
+        app = self._app
+        if self._service.draining and route_path(scope) not in HEALTH:
+            error = NotReady("The service is shutting down. Send the request again shortly.")
+            app = error_response(error, scope["path"])
+        try:
+            await app(scope, reading, sending)
+        except _Stalled:
+            log.info("a client took nothing for %g s and was dropped", timeout_s)
+
+
+class _Stalled(Exception):  # noqa: N818 - never leaves this module
+    """The client does not take its response."""
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = dict(scope["headers"])
+    if b"expect" in headers:
+        return False  # the client waits for our word before it sends
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
