@@ -6,6 +6,7 @@ import numpy as np
 
 from chromaserve.color.hint_spreading import Disc, hint_model
 from chromaserve.color.lab import srgb_to_L, srgb_to_lab
+from chromaserve.color.look import network_look, substance
 from chromaserve.color.postprocess import chroma_model
 from chromaserve.color.recombine import Recombination
 from chromaserve.photos.photo import Float, Photo, Pixels, Striped, strips
@@ -15,8 +16,8 @@ from chromaserve.store.contract import NETWORK_SIZE, GuidedFilter, Postprocess
 
 
 def prepare(photo: Photo) -> Float:
-    """The network's input for a photo: float32 [224, 224, 1] in [0, 100]."""
-    return photo.thumbnail[:, :, np.newaxis]
+    """The network's input for a photo: float32 [224, 224, 1] in [0, 100]; see `network_look`."""
+    return network_look(photo.thumbnail)[:, :, np.newaxis]
 
 
 def recolor(
@@ -43,6 +44,7 @@ def recolor(
     def lightness(height: int, width: int) -> Float:
         return _lightness(photo, height, width)
 
+    ab = ab * np.float32(substance(photo.thumbnail))
     model = chroma_model(ab, (rows, columns), lightness, method=method, guided=guided)
     known = hint_model(_discs(hints), (rows, columns), lightness) if hints else None
     channels = 3 if photo.alpha is None else 4
