@@ -37,7 +37,7 @@ DEV   := $(VENV)/.test-installed
 CHROME := $(VENV)/.browser-installed
 TRAIN := $(BIN)/python -m training
 FIT    = --config $(CONFIG) --photos $(PHOTOS) --run $(RUNS)
-CODE  := app chromaserve training documentation tests benchmarks
+CODE  := app chromaserve training docs tests benchmarks
 UV    := build/lock/bin/uv
 SBOM  := build/cyclonedx/bin/cyclonedx-py
 # Locks beside base.lock; all that a developer needs is in dev.lock.
@@ -112,7 +112,7 @@ image: ## build the container image IMAGE (ARGS="--build-arg VARIANT=tensorflow"
 	docker build -t $(IMAGE) $(ARGS) .
 
 reference: $(DEV) ## renew the generated parts of the documentation
-	$(BIN)/python -m documentation
+	$(BIN)/python -m docs.generator
 
 docs: $(DEV) ## build the documentation as a site, build/site (ARGS=serve shows it as you write)
 	$(BIN)/python -m mkdocs $(or $(ARGS),build --strict)

@@ -20,7 +20,7 @@ import chromaserve
 from app.problems import KINDS
 from app.settings import Settings
 from chromaserve.command_line.main import command
-from documentation.__main__ import stale_pages
+from docs.generator.__main__ import stale_pages
 from tests.conftest import Server
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -86,7 +86,7 @@ def test_what_the_pages_name_there_is() -> None:
                 assert target in targets, f"{page}: make {target}"
             for name in re.findall(r"^(?:\$ )?chromaserve ([a-z]+)", block, re.M):
                 assert name in subcommands, f"{page}: chromaserve {name}"
-        for module in re.findall(r"python -m ((?:benchmarks|training|documentation)[.\w]*)", text):
+        for module in re.findall(r"python -m ((?:benchmarks|training|docs)[.\w]*)", text):
             assert importlib.util.find_spec(module.rstrip(".")), f"{page}: {module}"
         for name in re.findall(r"CHROMASERVE_[A-Z_]+[A-Z]", text):
             assert name in settings, f"{page}: {name}"

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from skimage.color import rgb2lab
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("app", "chromaserve", "training", "documentation")
+PACKAGES = ("app", "chromaserve", "training", "docs/generator")
 # What a package may not import: the library stands alone, the service runs without training.
 WALLS = {
     "app": {"training"},
     "chromaserve": {"app", "training"},
     "training": {"app"},
-    "documentation": {"training"},
+    "docs/generator": {"training"},
 }
 # Rooms of the library from the ground up: each imports those on floors below, and itself.
 FLOORS = (
@@ -146,3 +147,12 @@ def test_sample_pairs_have_the_same_luminance() -> None:
             of_colour = rgb2lab(np.asarray(colour))[..., 0]
             of_grey = rgb2lab(np.asarray(grey.convert("RGB")))[..., 0]
         assert np.abs(of_colour - of_grey).mean() < 1, path  # JPEG's own error
+
+
+def test_hooks_check_what_lint_checks() -> None:
+    configured = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    hooks = [hook for repository in configured["repos"] for hook in repository["hooks"]]
+    recipe = (ROOT / "Makefile").read_text().partition("\nlint:")[2].partition("\n\n")[0]
+    commands = [line.strip().removeprefix("$(BIN)/").rstrip(" .") for line in recipe.splitlines()]
+    entries = {hook["entry"].removeprefix(".venv/bin/") for hook in hooks}
+    assert {entry.removesuffix(" --force-exclude") for entry in entries} >= set(commands[1:])

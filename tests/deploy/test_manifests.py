@@ -162,13 +162,17 @@ def test_containers_are_confined_and_pinned() -> None:
         } <= SETTINGS
 
 
-def test_images_named_are_stages_of_the_dockerfile() -> None:
+def test_images_named_are_variants_of_the_dockerfile() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
-    stages = re.findall(r"^FROM \S+ AS (\S+)$", dockerfile, re.M)
-    assert {"slim", "full"} <= set(stages)
-    assert stages[-1] == "full"
-    assert CONTAINER["image"] == "chromaserve:slim"
-    assert COMPOSE["services"]["chromaserve"]["build"]["target"].endswith(":-slim}")
+    (default,) = re.findall(r"^ARG VARIANT=(\S+)$", dockerfile, re.M)
+    assert CONTAINER["image"] == f"chromaserve:{default}"
+    service = COMPOSE["services"]["chromaserve"]
+    assert service["image"] == f"chromaserve:{service['build']['args']['VARIANT']}"
+    assert service["image"].endswith(f":-{default}}}")
+    gpu = COMPOSE["services"]["chromaserve-gpu"]
+    assert gpu["image"] == f"chromaserve:{gpu['build']['args']['VARIANT']}"
+    for variant in (default, gpu["build"]["args"]["VARIANT"]):
+        assert (ROOT / "requirements" / f"{variant}.lock").exists()
     assert 'ENTRYPOINT ["chromaserve"]\nCMD ["serve"]\n' in dockerfile
     assert set(re.findall(r"\b(CHROMASERVE_\w+)=", dockerfile)) <= SETTINGS
 

@@ -1,16 +1,16 @@
-"""Renew the generated parts of the documentation: `python -m documentation [--check]`."""
+"""Renew the generated parts of the documentation: `python -m docs.generator [--check]`."""
 
 import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from documentation.blocks import Maker, renew
-from documentation.commands import command_line
-from documentation.http_api import options_table, problems_table, routes
-from documentation.settings import settings_table
+from docs.generator.blocks import Maker, renew
+from docs.generator.commands import command_line
+from docs.generator.http_api import options_table, problems_table, routes
+from docs.generator.settings import settings_table
 
-PAGES = Path(__file__).resolve().parent.parent / "docs"
+PAGES = Path(__file__).resolve().parent.parent
 MAKERS: dict[str, Maker] = {
     "settings": settings_table,
     "options": options_table,
@@ -31,7 +31,7 @@ def stale_pages() -> Iterator[tuple[Path, str]]:
 
 def main() -> int:
     """Renew every stale page; with --check only tell which ones are."""
-    parser = argparse.ArgumentParser(prog="python -m documentation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m docs.generator", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; status 1 if stale")
     check = parser.parse_args().check
     stale = list(stale_pages())

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.settings import Settings
-from documentation.schema import table, values
+from docs.generator.schema import table, values
 
 
 def settings_table(names: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from app.main import create_app
 from app.problems import KINDS
 from app.settings import Settings
 from app.uploads import FIELD
-from documentation.schema import Schema, table, values
+from docs.generator.schema import Schema, table, values
 
 _MEDIA = "multipart/form-data"
 
