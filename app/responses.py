@@ -4,9 +4,11 @@ import asyncio
 import base64
 import io
 import json
+import time
 import zipfile
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+import zlib
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
 from fastapi.responses import StreamingResponse
@@ -21,9 +23,11 @@ from chromaserve.pipeline.pipeline import Colored
 from .manifest import PhotoResult, describe, manifest
 from .requests import PhotoRun
 
-_CHUNK = 256 * 1024
+_CHUNK = 64 * 1023
+"""Bytes sent at a time: who takes so many within `send_timeout_s` has not stalled. Base64 of
+whole triplets can be joined."""
 
-Chunks = AsyncIterator[bytes | memoryview]
+Chunks = AsyncGenerator[bytes | memoryview, None]
 
 
 class HeldStream(StreamingResponse):
@@ -33,11 +37,13 @@ class HeldStream(StreamingResponse):
         self, chunks: Chunks, held: AsyncExitStack, media_type: str, headers: dict[str, str]
     ) -> None:
         super().__init__(chunks, headers=headers, media_type=media_type)
+        self._chunks = chunks
         self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
-        async with self._held:
+        # A generator that nobody asks any more would keep what it holds until it is collected.
+        async with self._held, aclosing(self._chunks):
             await super().__call__(scope, receive, send)
 
 
@@ -80,9 +86,13 @@ def _headers(order: Order, colored: Colored) -> dict[str, str]:
 
 async def pieces(data: bytes | memoryview) -> Chunks:
     """Data in pieces that a slow client takes one by one."""
+    for piece in _slices(data):
+        yield piece
+
+
+def _slices(data: bytes | memoryview) -> Iterator[memoryview]:
     view = memoryview(data)
-    for i in range(0, len(data), _CHUNK):
-        yield view[i : i + _CHUNK]
+    return (view[i : i + _CHUNK] for i in range(0, len(data), _CHUNK))
 
 
 async def _zip(uploads: list[Upload], run: PhotoRun, order: Order) -> Chunks:
@@ -95,11 +105,17 @@ async def _zip(uploads: list[Upload], run: PhotoRun, order: Order) -> Chunks:
         results.append(describe(index, uploads[index], names[index], outcome))
         if isinstance(outcome, Colored):
             with outcome.share:
-                await asyncio.to_thread(archive.writestr, names[index], outcome.data)
-                for chunk in sink.drain():
-                    yield chunk
+                entry = await asyncio.to_thread(_Entry, names[index], outcome.data)
+                with archive.open(entry, "w") as file:
+                    for piece in _slices(outcome.data):
+                        file.write(piece)
+                        for chunk in sink.drain():
+                            yield chunk
+            del outcome, piece, chunk  # the next one may take a while
     told = manifest(order, results).model_dump(mode="json", exclude_none=True)
-    archive.writestr("manifest.json", json.dumps(told, indent=2, ensure_ascii=False))
+    text = json.dumps(told, indent=2, ensure_ascii=False).encode()
+    with archive.open(_Entry("manifest.json", text), "w") as file:
+        file.write(text)
     archive.close()
     for chunk in sink.drain():
         yield chunk
@@ -116,27 +132,43 @@ async def _json(uploads: list[Upload], run: PhotoRun, order: Order) -> Chunks:
         if isinstance(outcome, Colored):
             with outcome.share:
                 yield text.removesuffix("}").encode() + b',"image":"'
-                view = memoryview(outcome.data)
-                step = _CHUNK // 3 * 3  # base64 of whole triplets can be joined
-                for i in range(0, len(view), step):
-                    yield base64.b64encode(view[i : i + step])
+                for piece in _slices(outcome.data):
+                    yield base64.b64encode(piece)
                 yield b'"}'
+            del outcome, piece  # the next one may take a while
         else:
             yield text.encode()
         index += 1
     yield b"]}"
 
 
-class _Sink(io.RawIOBase):
-    """A file for `zipfile` that hands on what is written, yet lets an entry's header be patched.
+class _Entry(zipfile.ZipInfo):
+    """An entry whose header says from the first how long it is: tools unpack while they load.
 
-    Only what was written since the last `drain` is in memory and can be sought to.
+    zipstream-ng, which streams too, puts lengths behind the data, where such tools cannot use them.
+    """
+
+    def __init__(self, name: str, data: bytes) -> None:
+        super().__init__(name, time.localtime()[:6])
+        self._known = zlib.crc32(data), len(data)
+
+    def FileHeader(self, zip64: bool | None = None) -> bytes:  # noqa: N802 - zipfile's own name
+        """The entry's local header."""
+        self.CRC, self.file_size = self._known
+        self.compress_size = self.file_size
+        return super().FileHeader(zip64)
+
+
+class _Sink(io.RawIOBase):
+    """A file for `zipfile` that hands on what is written, without copies of it.
+
+    `zipfile` writes an entry's header once more at the entry's end; it is the same one.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._drained = 0
-        self._buffer = io.BytesIO()
+        self._position = self._end = 0
+        self._written: list[bytes | memoryview] = []
 
     def writable(self) -> bool:
         return True
@@ -145,18 +177,21 @@ class _Sink(io.RawIOBase):
         return True
 
     def write(self, data: Any) -> int:  # noqa: ANN401 - any buffer
-        return self._buffer.write(data)
+        if self._position == self._end:
+            self._written.append(data)
+        self._position += len(data)
+        self._end = max(self._end, self._position)
+        return len(data)
 
     def tell(self) -> int:
-        return self._drained + self._buffer.tell()
+        return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         assert whence == io.SEEK_SET
-        return self._drained + self._buffer.seek(offset - self._drained)
+        self._position = offset
+        return offset
 
-    def drain(self) -> list[memoryview]:
-        """What was written since the last call, in pieces."""
-        written = self._buffer.getbuffer()
-        self._drained += len(written)
-        self._buffer = io.BytesIO()
-        return [written[i : i + _CHUNK] for i in range(0, len(written), _CHUNK)]
+    def drain(self) -> list[bytes | memoryview]:
+        """What was written since the last call."""
+        written, self._written = self._written, []
+        return written

@@ -106,7 +106,7 @@ async def _row(
     try:
         async with turns, pipeline.attempt(ticket):
             start = time.perf_counter()
-            result = await pipeline.infer(model, L, vividness, ticket)
+            result = await pipeline.infer(model, L, vividness, ticket, ticket.owner)
             total_s = time.perf_counter() - start
     finally:
         ticket.done(0)

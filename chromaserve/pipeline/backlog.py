@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from chromaserve.errors import Busy, WouldBeLate
 from chromaserve.pipeline.estimate import Estimate
@@ -16,13 +16,22 @@ class Ticket:
     """An accepted request: its photos are admitted in order, and are a flow of their own."""
 
     def __init__(
-        self, backlog: "Backlog", pixels: Sequence[int], foreseen_s: float, deadline_s: float | None
+        self,
+        backlog: "Backlog",
+        pixels: Sequence[int],
+        foreseen_s: float,
+        deadline_s: float | None,
+        owner: Hashable = None,
     ) -> None:
         self.turn = asyncio.Lock()
         """Held while a photo is admitted."""
         self.deadline_s = deadline_s
         """The client's own limit, in seconds since `since`; None without one."""
         self.since = time.perf_counter()
+        self.owner = owner
+        """Who asked, so that nobody is told what others asked before."""
+        self.resting = False
+        """Nothing can be done for it before its client takes results: it is in nobody's way."""
         self.photos = len(pixels)
         self.left = len(pixels)
         self.pixels_left = sum(pixels)
@@ -37,14 +46,14 @@ class Ticket:
         return max(0.0, self.deadline_s - (time.perf_counter() - self.since))
 
     def done(self, pixels: int, *, telling: bool = False) -> None:
-        """One photo is done; the time it took tells something if it went the whole way."""
+        """One photo is done and its place free; `telling`: the time it took tells something."""
         self.left -= 1
         self.pixels_left -= pixels
         if telling and self.photos == 1:
             self._backlog.learn(self._foreseen_s, time.perf_counter() - self.since)
 
     def close(self) -> None:
-        """The request is answered: its places are free."""
+        """The request is answered: its places are free; harmless if they are already."""
         self._backlog.leave(self)
 
 
@@ -59,13 +68,16 @@ class Backlog:
             max_photos: accepted and not yet answered.
             max_wait_s: a request that would wait longer for its first photo's turn is refused.
         """
-        self.photos = 0
-        """Photos accepted and not yet answered."""
         self._pace = pace
         self._max_photos = max_photos
         self._max_wait_s = max_wait_s
         self._tickets: set[Ticket] = set()
         self._slowness = 1.0  # what waits took, by what was foreseen
+
+    @property
+    def photos(self) -> int:
+        """Photos accepted and not yet done, of requests that the service can work on."""
+        return sum(ticket.left for ticket in self._tickets if not ticket.resting)
 
     def wait_s(self, photos: int = 1) -> float:
         """Estimate how long others' work keeps a request of so many photos, were it to come now.
@@ -74,7 +86,7 @@ class Backlog:
         """
         ahead = pixels = 0.0
         for ticket in self._tickets:
-            if ticket.left:
+            if ticket.left and not ticket.resting:
                 count = min(ticket.left, photos)
                 ahead += count
                 pixels += ticket.pixels_left * count / ticket.left
@@ -95,12 +107,15 @@ class Backlog:
                 f" {self._max_wait_s:g} s that the service lets one wait. Try again later."
             )
 
-    def accept(self, pixels: Sequence[int], deadline_s: float | None = None) -> Ticket:
+    def accept(
+        self, pixels: Sequence[int], deadline_s: float | None = None, owner: Hashable = None
+    ) -> Ticket:
         """Accept a request whole, or refuse it at once.
 
         Args:
             pixels: of each of its photos; 0 for one that is not going to be decoded.
             deadline_s: the client's own limit on the time until all is done.
+            owner: who asks.
 
         Raises:
             Busy: there are not as many places, or it would wait too long.
@@ -117,16 +132,13 @@ class Backlog:
                 f"This would take about {foreseen_s:.1f} s now, more than the {deadline_s:g} s that"
                 " the request allows. Try again later, or allow more time."
             )
-        ticket = Ticket(self, pixels, foreseen_s / self._slowness, deadline_s)
+        ticket = Ticket(self, pixels, foreseen_s / self._slowness, deadline_s, owner)
         self._tickets.add(ticket)
-        self.photos += photos
         return ticket
 
     def leave(self, ticket: Ticket) -> None:
         """Forget an answered request; harmless if it is forgotten already."""
-        if ticket in self._tickets:
-            self._tickets.remove(ticket)
-            self.photos -= ticket.photos
+        self._tickets.discard(ticket)
 
     def learn(self, foreseen_s: float, took_s: float) -> None:
         """Correct the estimate by how long a photo took that had been foreseen to take so long."""

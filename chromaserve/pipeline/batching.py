@@ -9,7 +9,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -23,6 +24,9 @@ from chromaserve.pipeline.queue import RoundRobin
 log = logging.getLogger("chromaserve.batching")
 
 Float = NDArray[np.float32]
+
+_FAILED = "The model failed on this photo. Try again."
+_RESTARTING = "The model is being started again. Send the photo again shortly."
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,14 @@ class _Waiting:
     future: "Future[Inference]" = field(default_factory=Future)
     since: float = field(default_factory=time.perf_counter)
 
+    def fail(self, error: Exception) -> None:
+        with suppress(InvalidStateError):  # given up meanwhile
+            self.future.set_exception(error)
+
+    def succeed(self, result: Inference) -> None:
+        with suppress(InvalidStateError):
+            self.future.set_result(result)
+
 
 @dataclass
 class BatchStatistics:
@@ -56,6 +68,18 @@ class BatchStatistics:
     failed_batches: int = 0
 
 
+@dataclass(eq=False)
+class _Worker:
+    """A replica's thread, and what it is doing."""
+
+    thread: threading.Thread | None = None
+    batch: list[_Waiting] = field(default_factory=list)
+    since: float = 0.0
+    """When its batch began, while it has one."""
+    lost: bool = False
+    """It hangs: another has taken its place."""
+
+
 class Batcher:
     """One bounded queue, and a thread a replica that runs its engines."""
 
@@ -65,12 +89,16 @@ class Batcher:
         on_batch is told each batch's size, on the thread that ran it.
         """
         self.statistics = BatchStatistics()
+        self.failures = 0
+        """Photos that the model failed on, one after the other, since it last answered."""
         self._max_waiting = max_waiting
         self._on_batch = on_batch
         self._waiting: RoundRobin[_Waiting] = RoundRobin()
         self._changed = threading.Condition()
         self._closing = False
-        self._threads: list[threading.Thread] = []
+        self._workers: list[_Worker] = []
+        self._retired: set[int] = set()
+        """Ids of engines that take no more photos, for as long as a thread hangs in them."""
 
     @property
     def waiting(self) -> int:
@@ -91,17 +119,19 @@ class Batcher:
 
         Raises:
             Busy: the queue is full.
-            NotReady: the batcher is closed.
-            EngineFailed: the engine raised on this photo's batch.
+            NotReady: the batcher is closed, or these engines are given up.
+            EngineFailed: the engine raised on this photo.
         """
         item = _Waiting(engines, L, vividness)
         with self._changed:
             if self._closing:
                 raise NotReady("The service is shutting down. Send the photo again shortly.")
+            if id(engines) in self._retired:
+                raise NotReady(_RESTARTING)
             if len(self._waiting) >= self._max_waiting:
                 raise Busy(f"{self._max_waiting} photos are waiting already. Try again shortly.")
-            while len(self._threads) < len(engines):
-                self._start()
+            while len(self._workers) < len(engines):
+                self._workers.append(self._start(len(self._workers)))
             self._waiting.push(flow, item)
             self._changed.notify_all()  # not every thread has a replica of every model
         try:
@@ -111,34 +141,68 @@ class Batcher:
                 self._waiting.discard(flow, item)
             raise
 
-    def close(self) -> None:
-        """Take no more photos, finish those that wait, and end the threads."""
+    def hanging(self, limit_s: float) -> list[Sequence[Engine]]:
+        """The engines that have been at one batch for longer than `limit_s`."""
+        with self._changed:
+            now = time.perf_counter()
+            return [
+                worker.batch[0].engines
+                for worker in self._workers
+                if worker.batch and now - worker.since > limit_s
+            ]
+
+    def give_up(self, engines: Sequence[Engine]) -> None:
+        """Fail what hangs in these engines or waits for them, and let new threads take over."""
+        with self._changed:
+            self._retired.add(id(engines))
+            for replica, worker in enumerate(self._workers):
+                if worker.batch and worker.batch[0].engines is engines:
+                    worker.lost = True
+                    for item in worker.batch:
+                        item.fail(EngineFailed(_FAILED))
+                    self._workers[replica] = self._start(replica)
+            for item in self._waiting.take(len(self._waiting), partial(_same_model, engines)):
+                item.fail(NotReady(_RESTARTING))
+
+    def close(self, timeout_s: float | None = None) -> None:
+        """Take no more photos, finish those that wait, and end the threads.
+
+        Threads that are not done in `timeout_s` are left to the end of the process.
+        """
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        for thread in self._threads:
-            thread.join()
+        end = None if timeout_s is None else time.monotonic() + timeout_s
+        for worker in self._workers:
+            if worker.thread:
+                worker.thread.join(None if end is None else max(0.0, end - time.monotonic()))
 
-    def _start(self) -> None:
-        replica = len(self._threads)
+    def _start(self, replica: int) -> _Worker:
+        worker = _Worker()
         name = f"inference-{replica}"
-        thread = threading.Thread(target=self._run, args=(replica,), name=name, daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        worker.thread = threading.Thread(
+            target=self._run, args=(replica, worker), name=name, daemon=True
+        )
+        worker.thread.start()
+        return worker
 
-    def _run(self, replica: int) -> None:
-        while batch := self._next(replica):
+    def _run(self, replica: int, worker: _Worker) -> None:
+        while batch := self._next(replica, worker):
             self._infer(batch[0].engines[replica], batch)
+            with self._changed:
+                if worker.lost:
+                    self._retired.discard(id(batch[0].engines))
+                worker.batch = []
             del batch  # results belong to their requests while this thread waits
 
-    def _next(self, replica: int) -> list[_Waiting]:
-        """The next batch, one model's; empty when closed and done."""
+    def _next(self, replica: int, worker: _Worker) -> list[_Waiting]:
+        """The next batch, one model's; empty when closed and done, or given up."""
 
         def mine(item: _Waiting) -> bool:
             return replica < len(item.engines)
 
         with self._changed:
-            while True:
+            while not worker.lost:
                 self._changed.wait_for(lambda: self._waiting.first(mine) or self._closing)
                 first = self._waiting.first(mine)
                 if first is None:
@@ -149,33 +213,58 @@ class Batcher:
                 # False: the client has gone since.
                 batch = [w for w in taken if w.future.set_running_or_notify_cancel()]
                 if batch:
+                    worker.batch, worker.since = batch, time.perf_counter()
                     return batch
+            return []
 
     def _infer(self, engine: Engine, batch: list[_Waiting]) -> None:
+        """Run a batch; one that fails is run in halves, so that a photo fails alone."""
         start = time.perf_counter()
         try:
             ab = engine.infer(
                 np.stack([w.L for w in batch]),
                 np.array([w.vividness for w in batch], np.float32),
             )
-            if len(ab) != len(batch) or not np.isfinite(ab).all():
-                raise ValueError(f"ab {ab.shape} for {len(batch)} photos, or not finite")
-        except Exception:
-            log.exception("the model failed on a batch of %d", len(batch))
-            with self._changed:
-                self.statistics.failed_batches += 1
-            for w in batch:
-                w.future.set_exception(EngineFailed("The model failed on this photo. Try again."))
+            if len(ab) != len(batch):
+                raise ValueError(f"ab {ab.shape} for {len(batch)} photos")
+            fine = [bool(np.isfinite(one).all()) for one in ab]
+        except BaseException as error:  # SystemExit, too: the thread is to live
+            self._failed(engine, batch, error)
             return
         took = time.perf_counter() - start
         with self._changed:
-            self.statistics.photos += len(batch)
+            done = sum(fine)
+            self.statistics.photos += done
             self.statistics.batches += 1
             self.statistics.largest_batch = max(self.statistics.largest_batch, len(batch))
+            self.failures = 0 if done else self.failures + len(batch)
+            if done < len(batch):
+                self.statistics.failed_batches += 1
+        if done < len(batch):
+            log.error(
+                "the model's answer is not finite for %d of %d", len(batch) - done, len(batch)
+            )
         self._on_batch(len(batch))
-        for w, one in zip(batch, ab, strict=True):
-            # A copy: a photo must not keep its whole batch's result alive.
-            w.future.set_result(Inference(one.copy(), len(batch), start - w.since, took))
+        for w, one, finite in zip(batch, ab, fine, strict=True):
+            if not finite:
+                w.fail(EngineFailed(_FAILED))
+            else:
+                # A copy: a photo must not keep its whole batch's result alive.
+                w.succeed(Inference(one.copy(), len(batch), start - w.since, took))
+
+    def _failed(self, engine: Engine, batch: list[_Waiting], error: BaseException) -> None:
+        with self._changed:
+            self.statistics.failed_batches += 1
+            self.failures += len(batch) == 1
+            first = self.failures <= 1
+        # Of an engine that fails for ever, one trace says as much as thousands.
+        log.error("the model failed on a batch of %d: %r", len(batch), error, exc_info=first)
+        if len(batch) == 1:
+            batch[0].fail(EngineFailed(_FAILED))
+            return
+        middle = len(batch) // 2
+        for half in (batch[:middle], batch[middle:]):
+            self._infer(engine, half)
 
 
 def _same_model(engines: Sequence[Engine], item: _Waiting) -> bool:

@@ -48,7 +48,7 @@ class Cache:
             self.bytes -= answer.nbytes + _OVERHEAD
 
 
-def cache_key(model: int, L: Float, vividness: float) -> Hashable:
+def cache_key(model: int, L: Float, vividness: float, owner: Hashable = None) -> Hashable:
     """What an answer is the answer to.
 
     Args:
@@ -56,6 +56,7 @@ def cache_key(model: int, L: Float, vividness: float) -> Hashable:
             under the same version does not answer with its predecessor's colours.
         L: float32 [224, 224, 1], the network's input.
         vividness: 0..1.
+        owner: who asks; an answer that came fast would tell one caller what another one sent.
     """
     digest = hashlib.blake2b(np.ascontiguousarray(L).data, digest_size=32).digest()
-    return model, digest, vividness
+    return model, digest, vividness, owner

@@ -17,7 +17,7 @@ class Inferring:
         self._observer = observer
 
     async def infer(
-        self, model: LoadedModel, L: Float, vividness: float, flow: Hashable
+        self, model: LoadedModel, L: Float, vividness: float, flow: Hashable, owner: Hashable = None
     ) -> Inference:
         """The model's answer for one photo.
 
@@ -26,13 +26,14 @@ class Inferring:
             L: float32 [224, 224, 1] in [0, 100].
             vividness: 0..1.
             flow: the request, which takes turns with others.
+            owner: who asks; answers are kept for each apart.
 
         Raises:
             Busy, NotReady, EngineFailed: as `Batcher.submit`.
         """
         if not self._cache.max_bytes:
             return await self._batcher.submit(model.engines, L, vividness, flow)
-        key = cache_key(model.number, L, vividness)
+        key = cache_key(model.number, L, vividness, owner)
         known = self._cache.get(key)
         self._observer.answer(kept=known is not None)
         if known is not None:

@@ -34,11 +34,18 @@ class Budget:
             Busy: too many wait, or the wait was too long.
         """
         self._check(amount)
-        if self._line or self.used + amount > self.total:
+        await self._acquire(amount)
+        return Share(self, amount)
+
+    async def _acquire(self, amount: int) -> None:
+        if self.full(amount):
             await self._wait(amount)
         else:
             self._grant(amount)
-        return Share(self, amount)
+
+    def full(self, amount: int) -> bool:
+        """Whether who wants so many bytes more has to wait."""
+        return bool(self._line) or self.used + amount > self.total
 
     def _check(self, amount: int) -> None:
         if amount > self.total:
@@ -55,7 +62,7 @@ class Budget:
             Busy: there are not as many left, or others wait for them.
         """
         self._check(amount)
-        if self._line or self.used + amount > self.total:
+        if self.full(amount):
             raise Busy("The service is full. Wait a moment and send the request again.")
         self._grant(amount)
         return Share(self, amount)
@@ -110,6 +117,18 @@ class Share:
         if excess > 0:
             self.amount = amount
             self._budget.give_back(excess)
+
+    async def grow(self, amount: int) -> None:
+        """Have `amount` bytes in all, waiting for what is missing; never shrinks.
+
+        Raises:
+            TooManyPixels, Busy: as `Budget.take`; what was held stays so.
+        """
+        missing = amount - self.amount
+        if missing > 0:
+            self._budget._check(amount)
+            await self._budget._acquire(missing)
+            self.amount += missing
 
     @contextmanager
     def until_failure(self) -> Iterator[None]:

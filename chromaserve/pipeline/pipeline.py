@@ -84,10 +84,10 @@ class Pipeline:
         """The network's answer for one photo."""
         self.encoding = Stage("encode", threads)
 
-    def close(self) -> None:
-        """Finish what was accepted and end the threads."""
+    def close(self, timeout_s: float | None = None) -> None:
+        """Finish what was accepted and end the threads; `timeout_s` bounds a model that hangs."""
         self.decoding.close()
-        self.batcher.close()
+        self.batcher.close(timeout_s)
         self.encoding.close()
 
     def look_at(self, uploads: Iterable[Upload]) -> None:
@@ -178,7 +178,7 @@ class Pipeline:
             release()
             decoded = time.perf_counter()
 
-            answer = await self.infer(order.model, L, order.vividness, ticket)
+            answer = await self.infer(order.model, L, order.vividness, ticket, ticket.owner)
             inferred = time.perf_counter()
 
             result = await self.encoding.run(ticket, _encode, photo, answer.ab, order, write)

@@ -59,7 +59,18 @@ def test_done_photos_hold_up_nobody() -> None:
     assert accepted.wait_s(10) == pytest.approx(0.1)
     ticket.done(MEGAPIXEL)
     assert accepted.wait_s(10) == 0
-    assert accepted.photos == 2  # not answered yet
+    assert accepted.photos == 0  # whoever is slow to take them
+
+
+def test_a_request_whose_client_takes_nothing_is_in_nobodys_way() -> None:
+    accepted = backlog(max_photos=64)
+    ticket = accepted.accept([MEGAPIXEL] * 64)
+    ticket.resting = True
+    assert accepted.photos == accepted.wait_s(10) == 0
+    accepted.accept([MEGAPIXEL] * 64).close()
+    ticket.resting = False
+    with pytest.raises(Busy):
+        accepted.check()
 
 
 def test_who_would_wait_too_long_is_refused_at_once_and_told_when_to_come() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -50,7 +50,7 @@ async def held(max_batch: int, max_waiting: int = 100) -> AsyncIterator[tuple[Ba
         yield batcher, engine
     finally:
         engine.release()
-        await first
+        await asyncio.wait({first})
         await asyncio.to_thread(batcher.close)
 
 
@@ -103,18 +103,19 @@ def test_a_full_queue_turns_photos_away() -> None:
     asyncio.run(scenario())
 
 
-def test_a_failing_batch_fails_alone() -> None:
+def test_a_photo_that_the_model_fails_on_fails_alone() -> None:
     async def scenario() -> None:
         async with held(2) as (batcher, engine):
             tasks = await submitted(batcher, engine, 0, 10, 20, 30)
             engine.release()
             bad, beside, good, last = await asyncio.gather(*tasks, return_exceptions=True)
             assert isinstance(bad, EngineFailed)
-            assert isinstance(beside, EngineFailed)
+            assert not isinstance(beside, BaseException)
             assert "memory" not in str(bad)
             assert not isinstance(good, BaseException)
             assert not isinstance(last, BaseException)
-            assert batcher.statistics.failed_batches == 1
+            assert batcher.statistics.failed_batches == 2  # the pair, and the black one alone
+            assert batcher.failures == 0
 
     asyncio.run(scenario())
 
@@ -250,5 +251,73 @@ def test_no_mix_of_requests_and_models_exceeds_the_limit(limit: int) -> None:
         assert max(sizes) <= limit
         # Batches are full for as long as enough of one model's photos wait.
         assert sizes.count(limit) >= len(sizes) - 2 - 2 * limit
+
+    asyncio.run(scenario())
+
+
+class Broken(Held):
+    """An engine that does on black photos what a test says, and answers others at once."""
+
+    def __init__(self, max_batch: int, answer: Callable[[Float], Float]) -> None:
+        super().__init__(max_batch)
+        self.answer = answer
+
+    def infer(self, L: NDArray[np.float32], vividness: NDArray[np.float32]) -> Float:
+        self.batches.append(vividness.tolist())
+        return self.answer(np.concatenate([L, L], axis=3))
+
+
+def exits(_: Float) -> Float:
+    raise SystemExit(3)
+
+
+def test_an_engine_that_wants_to_end_the_thread_does_not() -> None:
+    async def scenario() -> None:
+        batcher, engine = Batcher(100), Broken(1, exits)
+        for failures in (1, 2):
+            with pytest.raises(EngineFailed):
+                await batcher.submit(engine.alone, photo(1), 0, "")
+            assert batcher.failures == failures
+        engine.answer = lambda ab: ab
+        await batcher.submit(engine.alone, photo(1), 0, "")
+        assert batcher.failures == 0
+        await asyncio.to_thread(batcher.close)
+
+    asyncio.run(scenario())
+
+
+def test_of_answers_those_that_are_no_numbers_fail_and_no_others() -> None:
+    async def scenario() -> None:
+        async with held(8) as (batcher, busy):
+            engine = Broken(8, lambda ab: np.where(ab == 7, np.nan, ab))
+            tasks = await submitted(batcher, cast(Held, engine), 5, 7, 9)
+            busy.release()
+            fine, bad, too = await asyncio.gather(*tasks, return_exceptions=True)
+            assert isinstance(bad, EngineFailed)
+            assert not isinstance(fine, BaseException)
+            assert not isinstance(too, BaseException)
+            assert len(engine.batches) == 1
+
+    asyncio.run(scenario())
+
+
+def test_an_engine_that_hangs_is_given_up_and_another_serves() -> None:
+    async def scenario() -> None:
+        async with held(8) as (batcher, stuck):
+            waiting = await submitted(batcher, stuck, 10)
+            while not batcher.hanging(0):
+                await asyncio.sleep(0)
+            assert batcher.hanging(3600) == []
+            [engines] = batcher.hanging(0)
+            assert engines is stuck.alone
+            batcher.give_up(engines)
+            with pytest.raises(NotReady):
+                await waiting[0]
+            with pytest.raises(NotReady):
+                await batcher.submit(stuck.alone, photo(1), 0, "")
+            fresh = Broken(8, lambda ab: ab)
+            await batcher.submit(fresh.alone, photo(1), 0, "")
+            while batcher.hanging(0):
+                await asyncio.sleep(0)
 
     asyncio.run(scenario())
