@@ -73,8 +73,8 @@ def _tensorflow(device: Device, threads: int) -> tuple[Any, str, list[str]]:
         if error.name != "tensorflow":
             raise
         raise EngineUnusable(
-            "a SavedModel needs TensorFlow, to run it and to convert it, and it is not installed."
-            " In a container take the image full, in place of slim."
+            "a SavedModel needs TensorFlow, to run it and to convert it, and it is not installed:"
+            " pip install 'chromaserve[tensorflow]'; in a container the variant tensorflow."
         ) from error
 
     tf.get_logger().setLevel("ERROR")
