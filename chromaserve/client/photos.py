@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypedDict
 
+from chromaserve.library.files import file_size
+
 if TYPE_CHECKING:
     from chromaserve.pipeline.hints import Hint
 
@@ -66,10 +68,11 @@ def source(photo: Photo) -> Source:
         return Source("photo", data, len(data))
     if isinstance(photo, str | Path):
         path = Path(photo)
-        if path.is_fifo():
+        size = file_size(path)
+        if size is None:
             data = path.read_bytes()
             return Source(path.name, data, len(data))
-        return Source(path.name, path, path.stat().st_size)
+        return Source(path.name, path, size)
     if not hasattr(photo, "read"):
         raise TypeError(f"A photo is bytes, a path or a binary file, not {type(photo).__name__}.")
     name = getattr(photo, "name", None)

@@ -1,15 +1,17 @@
 """What colorizes for the command: the model in this process, or a running service."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from chromaserve.command_line.exits import Complaint, Exit, status_of
 from chromaserve.command_line.notes import tell_notes
 from chromaserve.command_line.options import FormatName
 from chromaserve.command_line.tasks import Task
+
+if TYPE_CHECKING:
+    from chromaserve.client import Result
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Local:
     def files(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         """See `Colorist`."""
         taken: list[Task] = []
-        places = ((task.photo, task.output) for task in _noted(tasks, taken))
+        places = ((task.photo, task.output, task.replace) for task in _noted(tasks, taken))
         for done in self.colorizer.outcomes(places, self._format, **self._options):
             task = taken.pop(0)
             if isinstance(done, Exception):
@@ -80,31 +82,27 @@ class Remote:
 
     def files(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         """See `Colorist`."""
-        from chromaserve.library.files import write_whole
-
         if self._options.get("hints"):
             for task in tasks:  # a request with hints is for one photo
-                yield self._written(task, lambda: self.data(task.photo.read_bytes()), write_whole)  # noqa: B023 - called at once
+                yield self._written(task, self._client.colorize(task.photo, **self._options))
             return
         taken: list[Task] = []
         photos = (task.photo for task in _noted(tasks, taken))
         for _, _, outcome in self._client.colorize_many(photos, **self._options):
-            task = taken.pop(0)
-            if isinstance(outcome, Exception):
-                yield Outcome(task, error=outcome)
-            else:
-                yield self._written(task, lambda: outcome.data, write_whole)  # noqa: B023 - called at once
+            yield self._written(taken.pop(0), outcome)
 
     def close(self) -> None:
         """Close its connections."""
         self._client.close()
 
     @staticmethod
-    def _written(
-        task: Task, data: Callable[[], bytes], write: Callable[[Path, bytes], None]
-    ) -> Outcome:
+    def _written(task: Task, outcome: "Result | Exception") -> Outcome:
+        from chromaserve.library.files import write_whole
+
+        if isinstance(outcome, Exception):
+            return Outcome(task, error=outcome)
         try:
-            write(task.output, data())
+            write_whole(task.output, outcome.data, replace=task.replace)
         except OSError as error:
             return Outcome(task, error=error)
         return Outcome(task)

@@ -1,9 +1,9 @@
 """`chromaserve colorize`: a photo, several, a folder, or standard input."""
 
 import errno
+import os
 import sys
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,13 +23,15 @@ from chromaserve.command_line.options import (
     Vividness,
     read_hints,
 )
-from chromaserve.command_line.tasks import Plan, Task, plan
+from chromaserve.command_line.tasks import Plan, Task, Written, plan
 
 if TYPE_CHECKING:
     from chromaserve.command_line.colorists import Local, Remote
     from chromaserve.command_line.report import Report
 
 STREAM = "-"
+_MOST_BYTES = 2**30
+"""Of a photo that is not a file, or goes into none."""
 _NOTHING_FITS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
@@ -37,15 +39,20 @@ def colorize(
     photos: Annotated[
         list[str],
         typer.Argument(
-            metavar="PHOTO... [OUT]",
-            help="Photos or folders, then where the results go; - is standard input or output."
-            " Without OUT: NAME-colour.png beside a photo, FOLDER-colour beside a folder.",
+            metavar="PHOTO...",
+            help="Photos or folders; - is standard input.",
             show_default=False,
         ),
     ],
     output: Annotated[
         str | None,
-        typer.Option("--output", "-o", metavar="OUT", help="Where results go, for many photos."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="Where results go: a file for one photo, else a folder; - is standard output. By"
+            " default NAME-colour.png beside a photo, FOLDER-colour beside a folder.",
+        ),
     ] = None,
     vividness: Vividness = None,
     postprocess: Postprocess = None,
@@ -53,7 +60,7 @@ def colorize(
     format: Format = None,
     model: Model = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Make results anew that are there already.")
+        bool, typer.Option("--overwrite", help="Make results anew; no photo is ever replaced.")
     ] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on with photos that come or change, until Ctrl-C.")
@@ -65,9 +72,9 @@ def colorize(
 ) -> None:
     """Give photos colours, at their own size and with their luminance untouched.
 
-    A folder is done with all folders in it, which the results keep; what is done already is
-    skipped, so that an interrupted run is resumed by running it again. Results are written whole
-    or not at all.
+    A folder is done with all folders in it, which the results keep; results that are there already
+    are left alone, so that an interrupted run is resumed by running it again. Results are written
+    whole or not at all.
     """
     with complaints():
         chosen = {
@@ -76,7 +83,7 @@ def colorize(
             "hints": read_hints(hints),
             "model": model,
         }
-        if STREAM in photos or output == STREAM:
+        if STREAM in (*photos, output):
             _stream(photos, output, format, url, api_key, chosen, overwrite=overwrite)
             return
         work = _planned(photos, output, format)
@@ -93,10 +100,7 @@ def colorize(
 
 def _check_free(output: Path) -> None:
     if output.is_file():
-        raise Complaint(
-            f"{output} is there already; --overwrite replaces it. For the results of several photos"
-            " name a folder with --output"
-        )
+        raise Complaint(f"{output} is there already; --overwrite replaces it")
 
 
 def _planned(photos: list[str], output: str | None, format: FormatName | None) -> Plan:
@@ -129,33 +133,39 @@ def _run(
         raise Complaint("there is no photo in what was named", Exit.NOTHING_DONE)
     if chosen["hints"] and len(tasks) > 1:
         raise Complaint(f"--hints are for one photo, and there are {len(tasks)}")
-    todo = tasks if overwrite else [task for task in tasks if not task.is_done]
+    todo = [task.anew() if overwrite else task for task in tasks if overwrite or not task.is_done]
     _sweep(todo)
-    report.skip(sorted(set(tasks) - set(todo), key=lambda task: task.photo))
+    report.skip([] if overwrite else [task for task in tasks if task.is_done])
     try:
         if todo or watch:
             with colorist(url, api_key, chosen) as made:
-                _follow(made, report, todo)
+                written = Written()
+                _follow(made, report, todo, written)
                 if watch:
-                    _watch(made, report, work)
+                    _watch(made, report, work, written, overwrite=overwrite)
     finally:  # told, too, where the run ends early
         status = report.finish()
     return status
 
 
-def _follow(made: "Local | Remote", report: "Report", todo: list[Task]) -> None:
+def _follow(made: "Local | Remote", report: "Report", todo: list[Task], written: Written) -> None:
     for outcome in report.follow(made.files(todo), len(todo)):
         error = outcome.error
-        if isinstance(error, OSError) and error.errno in _NOTHING_FITS:
+        if error is None:
+            written.add(outcome.task.output)
+        elif isinstance(error, OSError) and error.errno in _NOTHING_FITS:
             raise Complaint("no more results can be written there", Exit.SOME_FAILED)
 
 
-def _watch(made: "Local | Remote", report: "Report", work: Plan) -> None:
+def _watch(
+    made: "Local | Remote", report: "Report", work: Plan, written: Written, *, overwrite: bool
+) -> None:
     from chromaserve.command_line.watch import watched
 
+    tasks = partial(work.tasks, report.unreadable)
     try:
-        for todo in watched(work.folders, partial(work.tasks, report.unreadable)):
-            _follow(made, report, todo)
+        for todo in watched(work.folders, tasks, written, overwrite=overwrite):
+            _follow(made, report, todo, written)
     except KeyboardInterrupt:
         return  # how watching ends
 
@@ -182,20 +192,35 @@ def _stream(
     from chromaserve.command_line.colorists import colorist
     from chromaserve.library.files import format_of, write_whole
 
-    names = list(chain(photos, [output] if output else []))
-    if len(names) > 2:
-        raise Complaint("- is for one photo")
-    source, target = names[0], names[1] if len(names) == 2 else STREAM
-    if target != STREAM and not overwrite:
+    if output is None and photos[-1] == STREAM:
+        photos, output = photos[:-1] or photos, STREAM
+    if len(photos) > 1:
+        raise Complaint("- is for one photo; where its result goes is named by -o")
+    source, target = photos[0], output or STREAM
+    if target == STREAM:
+        if sys.stdout.isatty():
+            raise Complaint("standard output is a terminal; name a file for the result by -o")
+    elif not overwrite:
         _check_free(Path(target))
-    if target == STREAM and sys.stdout.isatty():
-        raise Complaint("standard output is a terminal; name a file for the result")
-    data = sys.stdin.buffer.read() if source == STREAM else Path(source).read_bytes()
     chosen["format"] = format or format_of(None if target == STREAM else Path(target))
+    data = _read(source, None if target == STREAM else Path(target))
     with colorist(url, api_key, chosen) as made:
         result = made.data(data)
     if target == STREAM:
         sys.stdout.buffer.write(result)
         sys.stdout.buffer.flush()
     else:
-        write_whole(Path(target), result)
+        write_whole(Path(target), result, replace=overwrite)
+
+
+def _read(source: str, target: Path | None) -> bytes:
+    """A photo whose file, from which standard input may come, is not where its result goes."""
+    from chromaserve.library.files import file_size, identity, read_pipe
+
+    with sys.stdin.buffer if source == STREAM else Path(source).open("rb") as file:
+        status = os.fstat(file.fileno())
+        if target and identity(target) == (status.st_dev, status.st_ino):
+            raise Complaint(f"the result would take the place of the photo, {target}")
+        if source != STREAM:
+            file_size(Path(source), _MOST_BYTES)
+        return read_pipe(file, _MOST_BYTES)

@@ -30,7 +30,7 @@ class Report:
         self._quiet = quiet
         self._json = as_json
         self._start = time.perf_counter()
-        self.colorized = self.skipped = 0
+        self.colorized = self.skipped = self._outdated = 0
         self._failed: set[Path] = set()
 
     @property
@@ -42,6 +42,7 @@ class Report:
         """These are done already."""
         for task in tasks:
             self.skipped += 1
+            self._outdated += task.is_outdated
             self._write(task, status="skipped")
 
     def follow(self, outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
@@ -66,12 +67,18 @@ class Report:
             self._line({"summary": {**done, "seconds": round(seconds, 3)}})
         if not self._quiet and (self.skipped or sum(done.values()) > 1):
             parts = [f"{count} {what}" for what, count in done.items() if count]
-            hint = "; --overwrite makes what is there already anew" if self.skipped else ""
-            self._say(f"{', '.join(parts)} in {seconds:.1f} s{hint}")
+            self._say(f"{', '.join(parts)} in {seconds:.1f} s{self._hint}")
         if self.failed:
             worked = self.colorized or self.skipped
             return Exit.SOME_FAILED if worked else Exit.NOTHING_DONE
         return Exit.DONE
+
+    @property
+    def _hint(self) -> str:
+        if not self.skipped:
+            return ""
+        older = f"; of what is there, {self._outdated} older than the photo" * bool(self._outdated)
+        return f"{older}; --overwrite makes what is there already anew"
 
     def _tell(self, outcome: Outcome, *, line: bool) -> None:
         task, seconds = outcome.task, outcome.seconds

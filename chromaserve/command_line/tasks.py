@@ -2,16 +2,22 @@
 
 import os
 import stat
+import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from chromaserve.command_line.exits import Complaint, Exit
+from chromaserve.library.files import Identity, identity
+from chromaserve.photos.names import unique_name
 
 PHOTO_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dib")
 )
+
+Stamp = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -20,20 +26,58 @@ class Task:
 
     photo: Path
     output: Path
+    replace: bool = False
+    """Whether the result takes the place of a file that is there."""
 
     @property
     def is_done(self) -> bool:
-        """Whether the result is there and not older than the photo; results are written whole."""
+        """Whether a file is where the result goes. Results are written whole; an empty one is what
+        a loss of power left."""
         try:
-            result, photo = self.output.stat(), self.photo.stat()
+            there = self.output.stat()
         except OSError:
             return False
-        return stat.S_ISREG(result.st_mode) and result.st_mtime_ns >= written_ns(photo)
+        return stat.S_ISREG(there.st_mode) and there.st_size > 0
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the file there is older than the photo."""
+        try:
+            return self.output.stat().st_mtime_ns < written_ns(self.photo.stat())
+        except OSError:
+            return False
+
+    def anew(self) -> "Task":
+        """The same, whatever is there."""
+        return replace(self, replace=self.is_done)
 
 
 def written_ns(status: os.stat_result) -> int:
     """When a file was written: by its time, or when it came here if that lies in the future."""
     return min(status.st_mtime_ns, status.st_ctime_ns)
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """Something that changes with the file; None where it is gone or empty."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return (written_ns(status), status.st_size) if status.st_size else None
+
+
+class Written:
+    """Results of this run, as long as nobody else changes them: they may be made anew."""
+
+    def __init__(self) -> None:
+        self._stamps: dict[Path, Stamp | None] = {}
+
+    def add(self, result: Path) -> None:
+        """It is written."""
+        self._stamps[result] = stamp_of(result)
+
+    def __contains__(self, result: Path) -> bool:
+        return result in self._stamps and self._stamps[result] == stamp_of(result)
 
 
 @dataclass(frozen=True)
@@ -68,32 +112,43 @@ class Plan:
             Complaint: an input is missing, or a result would take the place of something else.
         """
         found: list[Task] = []
+        files: dict[Path, dict[str, Path]] = {}
         for path in self.inputs:
             if path.is_dir():
                 found += self._in_folder(path, unreadable)
             elif path.exists():
-                found.append(Task(path, self._for_file(path)))
+                files.setdefault(path.parent.resolve(), {}).setdefault(path.name, path)
             else:
-                raise Complaint(f"there is no {path}", Exit.NOTHING_DONE)
-        _check_places(found)
-        return found
+                raise Complaint(f"there is no {path}{self._hint(path)}", Exit.NOTHING_DONE)
+        for photos in files.values():
+            found += self._of_files(list(photos.values()))
+        return _without_clashes(found)
 
-    def _for_file(self, photo: Path) -> Path:
+    def _hint(self, missing: Path) -> str:
+        meant = self.output is None and len(self.inputs) > 1 and missing == self.inputs[-1]
+        return f"; where results go is named by -o: -o {missing}" if meant else ""
+
+    def _of_files(self, photos: list[Path]) -> Iterator[Task]:
+        """Photos of one folder that are named one by one."""
         if self.output is None:
-            return photo.with_name(f"{photo.stem}-colour{self.suffix}")
-        if self.is_one_file and not (self.into_folder or self.output.is_dir()):
-            return self.output
-        return self.output / f"{photo.stem}{self.suffix}"
+            for photo, name in _named(photos, f"-colour{self.suffix}"):
+                yield Task(photo, photo.with_name(name))
+        elif self.is_one_file and not (self.into_folder or self.output.is_dir()):
+            yield Task(photos[0], self.output)
+        else:
+            for photo, name in _named(photos, self.suffix):
+                yield Task(photo, self.output / name)
 
     def _in_folder(self, folder: Path, unreadable: Callable[[OSError], None]) -> Iterator[Task]:
         target = self._target(folder)
-        results = {target.resolve(), (self.output or target).resolve()}
+        results = {identity(target), identity(self.output or target)}
+        if identity(folder) in results:
+            raise Complaint(
+                f"results cannot go into the folder of the photos itself, {folder}; name another"
+            )
         for parent, photos in _photos(folder, results, unreadable):
-            stems = Counter(photo.stem for photo in photos)
-            for photo in photos:
-                # a.jpg and a.tif beside each other keep their whole names.
-                stem = photo.stem if stems[photo.stem] == 1 else photo.name
-                yield Task(photo, target / parent / f"{stem}{self.suffix}")
+            for photo, name in _named(photos, self.suffix):
+                yield Task(photo, target / parent / name)
 
     def _target(self, folder: Path) -> Path:
         if self.output is None:
@@ -102,25 +157,52 @@ class Plan:
         return self.output if len(self.inputs) == 1 else self.output / folder.resolve().name
 
 
-def _check_places(tasks: list[Task]) -> None:
-    """Each result has a place of its own, and none is that of a photo."""
-    photos = {task.photo.absolute() for task in tasks}
-    taken: dict[Path, Path] = {}
+def _named(photos: Sequence[Path], ending: str) -> Iterator[tuple[Path, str]]:
+    """Photos of one folder with the names of their results, no two alike.
+
+    a.jpg and a.tif beside each other keep their whole names.
+    """
+    stems = Counter(_folded(photo.stem) for photo in photos)
+    taken: dict[str, int] = {}
+    for photo in photos:
+        stem = photo.stem if stems[_folded(photo.stem)] == 1 else photo.name
+        yield photo, unique_name(stem, ending, taken)
+
+
+def _folded(name: str) -> str:
+    """What names have in common that some disk takes for one."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _without_clashes(tasks: list[Task]) -> list[Task]:
+    """Each photo once, its result with a place of its own, which is no photo's.
+
+    Raises:
+        Complaint: it is not so.
+    """
+    resolved = cache(Path.resolve)
+    photos = {identity(task.photo) for task in tasks}
+    taken: dict[Identity | tuple[Path, str], Path] = {}
+    kept = []
     for task in tasks:
-        place = task.output.absolute()
-        if place in photos:
-            raise Complaint(f"the result of {task.photo} would take the place of {place}")
+        there = identity(task.output)
+        if there and there in photos:
+            raise Complaint(f"the result of {task.photo} would take the place of {task.output}")
+        place = there or (resolved(task.output.parent), _folded(task.output.name))
         other = taken.setdefault(place, task.photo)
-        if other != task.photo:
+        if other is task.photo:
+            kept.append(task)
+        elif identity(other) != identity(task.photo):
             raise Complaint(f"{other} and {task.photo} would both become {task.output}")
+    return kept
 
 
 def _photos(
-    folder: Path, results: set[Path], unreadable: Callable[[OSError], None]
+    folder: Path, results: set[Identity | None], unreadable: Callable[[OSError], None]
 ) -> Iterator[tuple[Path, list[Path]]]:
     """Each folder in the tree, relative, with its photos.
 
-    Hidden ones are left out, the folders of results, and pipes, which may have nobody who writes.
+    Hidden ones are left out, the folders of results, and what is no file: pipes, devices.
     """
 
     def tell(error: OSError) -> None:
@@ -132,39 +214,36 @@ def _photos(
         folders[:] = sorted(
             name
             for name in folders
-            if not name.startswith(".") and (parent / name).resolve() not in results
+            if not name.startswith(".") and identity(parent / name) not in results
         )
         photos = [
             parent / name
             for name in sorted(names)
             if not name.startswith(".")
             and Path(name).suffix.lower() in PHOTO_SUFFIXES
-            and not (parent / name).is_fifo()
+            and _may_be_file(parent / name)
         ]
         yield parent.relative_to(folder), photos
 
 
-def plan(arguments: list[str], output: str | None, suffix: str) -> Plan:
-    """Tell inputs from the place for results.
+def _may_be_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return True  # which is told when it is read
 
-    With `output` all arguments are inputs; without, a second argument is the place for the first
-    one's result, and the last of several where it is a folder.
+
+def plan(arguments: list[str], output: str | None, suffix: str) -> Plan:
+    """What to colorize and where to: arguments are inputs, all of them.
+
+    The last one of a pattern such as *.jpg would be a photo.
 
     Raises:
-        Complaint: that cannot be told, or results would take the place of photos.
+        Complaint: the results need a folder, and a file is there.
     """
-    paths = [Path(argument) for argument in arguments]
-    place, named = Path(output) if output else None, output or arguments[-1]
-    into_folder = named.endswith(("/", os.sep))
-    if place is None and len(paths) == 2:
-        place = paths.pop()
-    elif place is None and len(paths) > 2:
-        if not (paths[-1].is_dir() or into_folder):
-            raise Complaint("name the folder for the results of several photos with --output")
-        place = paths.pop()
-    made = Plan(tuple(paths), place, suffix, into_folder)
+    place = Path(output) if output else None
+    into_folder = bool(output) and str(output).endswith(("/", os.sep))
+    made = Plan(tuple(map(Path, arguments)), place, suffix, into_folder)
     if place and place.is_file() and not made.is_one_file:
         raise Complaint(f"{place} is a file, and the results need a folder")
-    if place and any(place.resolve() == folder.resolve() for folder in made.folders):
-        raise Complaint("results cannot go into the folder of the photos itself; name another")
     return made

@@ -7,16 +7,16 @@ from pathlib import Path
 from watchfiles import watch
 
 from chromaserve.command_line.exits import ended_by_sigterm
-from chromaserve.command_line.tasks import Task, written_ns
+from chromaserve.command_line.tasks import Stamp, Task, Written, stamp_of
 
 _SETTLE_S = 0.3
 """A photo that was written to later than this ago may not be complete."""
 _LOOK_MS = 500
 
-Stamp = tuple[int, int]
 
-
-def watched(folders: list[Path], tasks: Callable[[], list[Task]]) -> Iterator[list[Task]]:
+def watched(
+    folders: list[Path], tasks: Callable[[], list[Task]], written: Written, *, overwrite: bool
+) -> Iterator[list[Task]]:
     """Yield what there is to do, now and after each change, until SIGINT or SIGTERM.
 
     A photo that could not be colorized is not tried again before it changes: it may have been
@@ -25,6 +25,8 @@ def watched(folders: list[Path], tasks: Callable[[], list[Task]]) -> Iterator[li
     Args:
         folders: to watch, with the folders in them.
         tasks: gives all tasks of the folders, looking at them anew.
+        written: results of this run, made anew when their photos change.
+        overwrite: so is what was there before.
     """
     tried: dict[Path, Stamp] = {}
     waits = True  # for the first look, when the folders are being watched already
@@ -41,22 +43,16 @@ def watched(folders: list[Path], tasks: Callable[[], list[Task]]) -> Iterator[li
                 continue
             waits, ready = False, []
             for task in tasks():
-                stamp = _stamp(task.photo)
-                if task.is_done or stamp is None or tried.get(task.photo) == stamp:
+                stamp = stamp_of(task.photo)
+                if stamp is None or tried.get(task.photo) == stamp:
+                    continue
+                replaced = overwrite or task.output in written
+                if task.is_done and not (replaced and task.is_outdated):
                     continue
                 if time.time_ns() - stamp[0] < _SETTLE_S * 1e9:
                     waits = True
                     continue
                 tried[task.photo] = stamp
-                ready.append(task)
+                ready.append(task.anew() if replaced else task)
             if ready:
                 yield ready
-
-
-def _stamp(path: Path) -> Stamp | None:
-    """Something that changes with the file; None where it is gone or empty."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return (written_ns(status), status.st_size) if status.st_size else None

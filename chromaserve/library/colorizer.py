@@ -1,9 +1,10 @@
 """`Colorizer`: grey photos of any kind in, colour photos of the same kind out."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, TypeVar, Unpack, cast, overload
@@ -13,13 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from chromaserve.library.background import Background, local_settings
-from chromaserve.library.files import SUFFIXES, beside, format_of
+from chromaserve.library.files import SUFFIXES, beside, format_of, identity
 from chromaserve.library.flow import Done, Flow, Given
 from chromaserve.library.options import ColourOptions, order_for
 from chromaserve.photos.encode import Format
 from chromaserve.photos.names import unique_name
 
-P = TypeVar("P", bytes, Path, Image.Image, NDArray[np.uint8], NDArray[np.uint16])
+P = TypeVar("P", bytes, str, Path, Image.Image, NDArray[np.uint8], NDArray[np.uint16])
 Output = str | Path | Callable[[Path], Path]
 
 
@@ -98,12 +99,14 @@ class Colorizer:
             photo: one of
 
                 - bytes of a JPEG, PNG, WebP, TIFF or BMP file: the result is an encoded file;
-                - a `Path` of such a file: the result is written and its path returned;
+                - the path of such a file, a `Path` or a `str`: the result is written and its path
+                  returned;
                 - a Pillow image, turned upright by its EXIF and converted by its ICC profile: the
                   result is RGB or RGBA of 8 bits;
                 - an array of sRGB, uint8 or uint16, [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] with
                   alpha: the result is of the same dtype, [H, W, 3] or [H, W, 4].
-            output: for a path, where the result goes; by default NAME-colour.png beside it.
+            output: for a path, where the result goes; by default NAME-colour.png beside it. A file
+                that is there is replaced, but never the photo itself.
             format: encoding of the result, "png", "jpeg" or "webp"; by default that of `output`'s
                 suffix, else png. Pixels have none.
             options: see `ColourOptions`.
@@ -112,7 +115,9 @@ class Colorizer:
             The same kind as the photo, and for bytes the same bytes as `POST /colorize`.
 
         Raises:
-            InvalidOptions: an option is out of range, or the format cannot hold the photo.
+            InvalidOptions: an option is out of range, the format cannot hold the photo, or the
+                result would take the photo's place.
+            BodyTooLarge: the file is larger than all photos in memory may be.
             DamagedPhoto, UnsupportedFormat, UnsupportedSamples, TooManyPixels: by what is wrong.
             PhotoTimeout, EngineFailed: see there.
             OSError: the file cannot be read or written.
@@ -171,7 +176,9 @@ class Colorizer:
             photos: any iterable of what `colorize` takes.
             output: for paths: the folder of the results, or what gives a result's path for a
                 photo's; by default beside each photo, as where the folder is the photo's own.
-                Photos of one name, such as a.jpg and a.tif, become a.png and a-2.png.
+                Photos of one name, such as a.jpg and a.tif, become a.png and a-2.png. Files that
+                are there are replaced, but none of the photos: in a list those that are still to
+                come, in any other iterable those so far.
             format: as for `colorize`; by default png.
             errors: "raise" ends the iteration with the first error, "return" gives it in the place
                 of the result and goes on.
@@ -182,15 +189,23 @@ class Colorizer:
         """
         encoding = format or "png"
         flow = self._flow(encoding, options)
+        if isinstance(photos, Sequence):
+            flow.keep(photos)
         return self._many(flow, _places(photos, output, encoding), errors)
 
     def outcomes(
         self,
-        places: Iterable[tuple[Path, Path]],
+        places: Iterable[tuple[Path, Path, bool]],
         format: Format,
         **options: Unpack[ColourOptions],
     ) -> Iterator[Done | Exception]:
-        """As `colorize_many` for pairs of a photo's and its result's path, with their times."""
+        """As `colorize_many`, with times.
+
+        Args:
+            places: a photo's path, its result's, and whether that may replace a file.
+            format: of the results.
+            options: see `ColourOptions`.
+        """
         flow = self._flow(format, options)
         return self._running(flow, places)
 
@@ -216,7 +231,7 @@ class Colorizer:
     def _many(
         self, flow: Flow, places: Iterable[tuple[P, Path | None]], errors: str
     ) -> Iterator[P | Exception]:
-        for outcome in self._running(flow, places):
+        for outcome in self._running(flow, ((photo, output, True) for photo, output in places)):
             if isinstance(outcome, Exception):
                 if errors != "return":
                     raise outcome
@@ -225,15 +240,15 @@ class Colorizer:
                 yield cast(P, outcome.value)
 
     def _running(
-        self, flow: Flow, places: Iterable[tuple[Given, Path | None]]
+        self, flow: Flow, places: Iterable[tuple[Given, Path | None, bool]]
     ) -> Iterator[Done | Exception]:
         start = self.background.start
         waiting = iter(places)
         running: deque[Future[Done]] = deque()
         try:
             while True:
-                while len(running) < self._window and (place := next(waiting, None)):
-                    running.append(start(flow.colorize(*place)))
+                for photo, output, replace in islice(waiting, self._window - len(running)):
+                    running.append(start(flow.colorize(photo, output, replace=replace)))
                 if not running:
                     return
                 try:
@@ -263,14 +278,19 @@ def _places(
 ) -> Iterator[tuple[P, Path | None]]:
     """Photos with the paths of their results, of which no two are the same."""
     suffix = SUFFIXES[encoding]
-    taken: dict[str, int] = {}
+    folder = None if output is None or callable(output) else Path(output)
+    taken: dict[Path, dict[str, int]] = {}
     for photo in photos:
-        if not isinstance(photo, Path):
+        if not isinstance(photo, str | Path):
             yield photo, None if output is None else Path()  # which `Flow` refuses
-        elif callable(output):
-            yield photo, output(photo)
-        else:
-            place = beside(photo, encoding)
-            if output is not None and Path(output) != photo.parent:
-                place = Path(output) / f"{photo.stem}{suffix}"
-            yield photo, Path(unique_name(str(place).removesuffix(suffix), suffix, taken))
+            continue
+        path = Path(photo)
+        if callable(output):
+            yield photo, Path(output(path))
+            continue
+        place = beside(path, encoding)
+        if folder and identity(folder) != identity(path.parent):
+            place = folder / f"{path.stem}{suffix}"
+        stem = place.name.removesuffix(suffix)
+        names = taken.setdefault(place.parent.resolve(), {})
+        yield photo, place.with_name(unique_name(stem, suffix, names))

@@ -65,7 +65,7 @@ def identity(path: Path) -> Identity | None:
     return status.st_dev, status.st_ino
 
 
-def file_size(path: Path, limit: int) -> int | None:
+def file_size(path: Path, limit: int | None = None) -> int | None:
     """Bytes of a photo's file; None for a pipe, which does not tell.
 
     Raises:
@@ -79,7 +79,7 @@ def file_size(path: Path, limit: int) -> int | None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "neither a file nor a pipe", str(path))
-    if status.st_size > limit:
+    if limit is not None and status.st_size > limit:
         raise _too_large(limit)
     return status.st_size
 

@@ -1,13 +1,22 @@
 """One caller's photos on their way through the pipeline, whatever kind they are."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from chromaserve.library.files import beside, write_whole
+from chromaserve.errors import InvalidOptions
+from chromaserve.library.files import (
+    Identity,
+    beside,
+    file_size,
+    identity,
+    read_pipe,
+    write_whole,
+)
 from chromaserve.photos.header import check_size
 from chromaserve.photos.in_memory import (
     array_header,
@@ -23,7 +32,7 @@ from chromaserve.pipeline.memory import Share
 from chromaserve.pipeline.options import Order
 from chromaserve.pipeline.pipeline import Colored, Pipeline
 
-Given = bytes | Path | Image.Image | Pixels
+Given = bytes | str | Path | Image.Image | Pixels
 
 
 @dataclass(frozen=True)
@@ -49,32 +58,44 @@ class Flow:
         self._pipeline = pipeline
         self._order = order
         self._ticket = Ticket(pipeline.backlog, [], 0.0, None)
+        self._photos: set[Identity | None] = set()
         self._held: set[Share] = set()
         self._ended = False
 
-    async def colorize(self, photo: Given, output: Path | None = None) -> Done:
+    def keep(self, photos: Iterable[Given]) -> None:
+        """These files are to be colorized: no result may take their places."""
+        self._photos.update(identity(Path(p)) for p in photos if isinstance(p, str | Path))
+
+    async def colorize(
+        self, photo: Given, output: Path | None = None, *, replace: bool = True
+    ) -> Done:
         """Colorize one photo.
 
         Args:
             photo: encoded bytes, a file's path, a Pillow image or an array.
             output: for a path, where the result goes; by default beside it.
+            replace: a file that is there already, unless it is one of the photos so far.
 
         Raises:
             ServiceError: what is wrong with the photo.
+            InvalidOptions: the result would take the place of a photo.
             OSError: its file cannot be read, or the result's not written.
             TypeError: it is none of these kinds, or not a path though there is an output.
         """
-        if output is not None and not isinstance(photo, Path):
+        if output is not None and not isinstance(photo, str | Path):
             raise TypeError(f"output is for photos given as a Path, not {type(photo).__name__}")
         if isinstance(photo, bytes):
-            colored = await self._encoded(photo)
+            with await self._pipeline.uploads.take(len(photo)) as held:
+                colored = await self._encoded(photo, held)
             return self._hold(colored.data, _seconds(colored), colored.share)
-        if isinstance(photo, Path):
-            colored = await self._encoded(await asyncio.to_thread(photo.read_bytes))
+        if isinstance(photo, str | Path):
+            path = Path(photo)
+            place = output or beside(path, self._order.format)
+            colored = await self._of_file(path)
             with colored.share:
-                output = output or beside(photo, self._order.format)
-                await asyncio.to_thread(write_whole, output, colored.data)
-            return Done(output, _seconds(colored), colored.share)
+                await asyncio.to_thread(self._write, place, colored.data, replace)
+            value = place if isinstance(photo, Path) else str(place)
+            return Done(value, _seconds(colored), colored.share)
         pipeline, order, ticket = self._pipeline, self._order, self._ticket
         if isinstance(photo, Image.Image):
             header = self._checked(image_header(photo))
@@ -112,18 +133,44 @@ class Flow:
             self._held.add(share)
         return Done(value, seconds, share)
 
-    async def _encoded(self, data: bytes) -> Colored:
+    async def _of_file(self, path: Path) -> Colored:
+        uploads = self._pipeline.uploads
+        self.keep([path])
+        size = await asyncio.to_thread(file_size, path, uploads.total)
+        if size is None:  # nobody knows what comes out of a pipe
+            data = await asyncio.to_thread(_read_pipe, path, uploads.total)
+            with await uploads.take(len(data)) as held:
+                return await self._encoded(data, held)
+        with await uploads.take(size) as held:
+            return await self._encoded(await asyncio.to_thread(_read, path, size), held)
+
+    async def _encoded(self, data: bytes, held: Share) -> Colored:
         upload = Upload(None, data)
-        with await self._pipeline.uploads.take(len(data)) as held:
-            body = Body([upload], [], held)
-            del data  # so that it is gone once it is decoded
-            await asyncio.to_thread(self._pipeline.look_at, [upload])
-            return await self._pipeline.colorize(body, upload, self._order, self._ticket)
+        body = Body([upload], [], held)
+        del data  # so that it is gone once it is decoded
+        await asyncio.to_thread(self._pipeline.look_at, [upload])
+        return await self._pipeline.colorize(body, upload, self._order, self._ticket)
+
+    def _write(self, place: Path, data: bytes, replace: bool) -> None:
+        there = identity(place)
+        if there is not None and there in self._photos:
+            raise InvalidOptions(f"The result would take the place of a photo, {place}.")
+        write_whole(place, data, replace=replace)
 
     def _checked(self, header: Header) -> Header:
         limits = self._pipeline.settings
         check_size(header.width, header.height, limits.max_pixels, limits.max_side)
         return header
+
+
+def _read(path: Path, size: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(size)
+
+
+def _read_pipe(path: Path, limit: int) -> bytes:
+    with path.open("rb") as pipe:
+        return read_pipe(pipe, limit)
 
 
 def _seconds(colored: Colored) -> float:

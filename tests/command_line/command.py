@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "grey"
 # A job in a shell's background ignores SIGINT, and so would all that the tests start.
@@ -22,12 +23,13 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def run(
-    *arguments: object, stdin: bytes = b"", **more: str
+    *arguments: object, stdin: bytes | BinaryIO = b"", **more: str
 ) -> "subprocess.CompletedProcess[bytes]":
     """Run it to its end; never on a terminal."""
     return subprocess.run(
         [*START, *map(str, arguments)],
-        input=stdin,
+        input=stdin if isinstance(stdin, bytes) else None,
+        stdin=None if isinstance(stdin, bytes) else stdin,
         capture_output=True,
         env=environment(**more),
         timeout=120,
@@ -44,6 +46,13 @@ def start(*arguments: object) -> "subprocess.Popen[bytes]":
         stderr=subprocess.PIPE,
         env=environment(),
     )
+
+
+def said(done: "subprocess.CompletedProcess[bytes]") -> str:
+    """What it said, never a stack."""
+    told = done.stderr.decode()
+    assert "Traceback" not in told
+    return told
 
 
 def files(folder: Path) -> set[str]:

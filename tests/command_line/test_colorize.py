@@ -13,7 +13,7 @@ import httpx
 import pytest
 from watchfiles import watch
 
-from tests.command_line.command import SAMPLES, files, run, start
+from tests.command_line.command import SAMPLES, files, run, said, start
 from tests.conftest import Server
 
 CAT = SAMPLES / "cat.jpg"
@@ -28,12 +28,6 @@ def colorized(http: httpx.Client, photo: Path, query: str = "") -> bytes:
     answer = http.post(f"/colorize{query}", files={"file": photo.read_bytes()})
     assert answer.status_code == 200
     return answer.content
-
-
-def said(done: "subprocess.CompletedProcess[bytes]") -> str:
-    told = done.stderr.decode()
-    assert "Traceback" not in told
-    return told
 
 
 @pytest.fixture
@@ -58,7 +52,7 @@ def test_a_folder_keeps_its_tree_and_a_broken_photo_spoils_nothing(
     tree: Path, tmp_path: Path, http: httpx.Client, server: Server
 ) -> None:
     out = tmp_path / "out"
-    done = run("colorize", tree, out, "--json", "--format", "jpeg", "--vividness", "0.3")
+    done = run("colorize", tree, "-o", out, "--json", "--format", "jpeg", "--vividness", "0.3")
     assert done.returncode == 1, done.stderr
     assert "same.png: The JPEG file is damaged" in said(done)
     results = {"same.jpg.jpg", "more/COFFEE.jpg", "more/deep/rocket.jpg"}
@@ -77,7 +71,7 @@ def test_a_folder_keeps_its_tree_and_a_broken_photo_spoils_nothing(
     # Again: only what is new or changed since.
     before = {name: (out / name).stat().st_mtime_ns for name in results}
     (tree / "same.png").write_bytes(CAT.read_bytes())
-    again = run("colorize", tree, out, "--json", "--format", "jpeg", "--url", server.url)
+    again = run("colorize", tree, "-o", out, "--json", "--format", "jpeg", "--url", server.url)
     assert again.returncode == 0, again.stderr
     summary = json.loads(again.stdout.splitlines()[-1])["summary"]
     assert summary.items() >= {"colorized": 1, "failed": 0, "skipped": 3}.items()
@@ -120,7 +114,7 @@ def test_interrupted_runs_leave_whole_files_and_are_resumed(tmp_path: Path, serv
     out.mkdir()
     for path in sorted(SAMPLES.iterdir())[:18]:
         shutil.copy(path, photos)
-    assert run("colorize", photos, tmp_path / "whole", "--url", server.url).returncode == 0
+    assert run("colorize", photos, "-o", tmp_path / "whole", "--url", server.url).returncode == 0
     whole = {name: (tmp_path / "whole" / name).read_bytes() for name in files(tmp_path / "whole")}
 
     def finished() -> set[str]:
@@ -128,7 +122,7 @@ def test_interrupted_runs_leave_whole_files_and_are_resumed(tmp_path: Path, serv
 
     def end_in_the_middle(number: signal.Signals) -> "subprocess.CompletedProcess[bytes]":
         before = finished()
-        running = start("colorize", photos, out)
+        running = start("colorize", photos, "-o", out)
         try:
             # As soon as a file is there, others coming or not.
             for _ in watch(
@@ -151,7 +145,9 @@ def test_interrupted_runs_leave_whole_files_and_are_resumed(tmp_path: Path, serv
     assert "interrupted" in said(interrupted)
     end_in_the_middle(signal.SIGKILL)
     skipped = len(finished())
-    again = run("colorize", photos, out, "--url", server.url)  # quicker than to load the model
+    again = run(
+        "colorize", photos, "-o", out, "--url", server.url
+    )  # quicker than to load the model
     assert again.returncode == 0, again.stderr
     assert f"{len(whole) - skipped} colorized, {skipped} skipped" in said(again)
     assert {name: (out / name).read_bytes() for name in files(out)} == whole
@@ -162,7 +158,7 @@ def test_a_watched_folder(tmp_path: Path) -> None:
     photos.mkdir()
     out.mkdir()
     shutil.copy(CAT, photos / "first.jpg")
-    watching = start("colorize", photos, out, "--watch")
+    watching = start("colorize", photos, "-o", out, "--watch")
 
     def wait_for(name: str, since: int = 0) -> Path:
         path = out / name
@@ -198,11 +194,13 @@ def test_a_watched_folder(tmp_path: Path) -> None:
     [
         (["missing.jpg"], 3, "there is no missing.jpg"),
         (["empty"], 3, "no photo"),
-        (["cat.jpg", "there.png"], 2, "--overwrite"),
-        (["-", "there.png"], 2, "--overwrite"),
-        (["cat.jpg", "result.tif"], 2, "not .tif"),
-        (["cat.jpg", "other.jpg", "third.jpg"], 2, "--output"),
-        (["folder", "folder"], 2, "itself"),
+        (["cat.jpg", "-o", "there.png"], 2, "--overwrite"),
+        (["-", "-o", "there.png"], 2, "--overwrite"),
+        (["-", "there.png"], 2, "-o"),
+        (["cat.jpg", "-o", "result.tif"], 2, "not .tif"),
+        (["cat.jpg", "other.jpg"], 3, "there is no other.jpg; where results go is named by -o"),
+        (["folder", "-o", "folder"], 2, "itself"),
+        (["cat.jpg", "folder", "-o", "cat.jpg"], 2, "is a file"),
         (["there.png", "-o", "."], 2, "take the place of"),
         (["cat.jpg", "folder/cat.png", "-o", "empty"], 2, "would both become"),
         (["cat.jpg", "--watch"], 2, "folders"),

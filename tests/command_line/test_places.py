@@ -1,0 +1,122 @@
+"""`chromaserve colorize`: where results go, and that nothing of a user's is lost."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.command_line.command import PROGRAM, SAMPLES, environment, files, run, said
+from tests.conftest import Server
+
+CAT = SAMPLES / "cat.jpg"
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """Photos of a user's, under all the names that a file can have."""
+    folder = tmp_path / "album"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("a.jpg", "b.jpg", "sub/c.png", "sub/d.jpg"):
+        shutil.copy(CAT, folder / name)
+    (folder / "self").symlink_to(".")
+    (folder / "link.png").symlink_to("a.jpg")
+    (folder / "hard.png").hardlink_to(folder / "b.jpg")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["a.jpg", "b.jpg"],  # what *.jpg becomes
+        ["a.jpg", "sub/../a.jpg"],
+        ["a.jpg", "self/"],
+        ["a.jpg", "-o", "self/../a.jpg"],
+        ["a.jpg", "-o", "self/a.jpg"],
+        ["link.png", "-o", "a.jpg"],
+        ["a.jpg", "-o", "link.png"],
+        ["b.jpg", "-o", "hard.png"],
+        ["a.jpg", "link.png", "-o", "self"],
+        [".", "-o", "self"],
+        [".", "-o", "sub"],
+        ["sub", "a.jpg", "-o", "."],
+        ["sub/c.png", "-o", "sub"],
+        ["sub/c.png", "-o", "self/sub/"],
+        ["sub", "self/sub", "-o", "sub"],
+        ["sub/c.png", "sub/d.jpg"],
+        ["-", "-o", "a.jpg"],
+    ],
+    ids=" ".join,
+)
+def test_no_photo_is_replaced(album: Path, server: Server, arguments: list[str]) -> None:
+    photos = {
+        path: (path.read_bytes(), path.stat().st_ino, path.is_symlink())
+        for path in (album / name for name in files(album))
+    }
+    paths = [f"{album}/{each}" if each[0] not in "-" else each for each in arguments]
+    with (album / "a.jpg").open("rb") as stdin:
+        done = run("colorize", *paths, "--overwrite", "--url", server.url, stdin=stdin)
+    said(done)
+    for path, before in photos.items():
+        assert (path.read_bytes(), path.stat().st_ino, path.is_symlink()) == before, path
+
+
+def test_several_photos_go_beside_each_or_into_a_folder(album: Path, server: Server) -> None:
+    shutil.copy(CAT, album / "sub" / "D.tif")  # some disk takes d.png and D.png for one
+    names = ("a.jpg", "b.jpg", "sub/../a.jpg", "sub/d.jpg", "sub/D.tif")
+    before = files(album)
+    done = run("colorize", *(album / name for name in names), "--url", server.url)
+    assert done.returncode == 0, done.stderr
+    made = {"a-colour.png", "b-colour.png", "sub/d.jpg-colour.png", "sub/D.tif-colour.png"}
+    assert files(album) - before == made
+    out = album.parent / "out"
+    done = run("colorize", *(album / name for name in names), "-o", out, "--url", server.url)
+    assert done.returncode == 0, done.stderr
+    assert files(out) == {"a.png", "b.png", "d.jpg.png", "D.tif.png"}
+
+
+def test_what_is_there_is_replaced_by_overwrite_alone(album: Path, server: Server) -> None:
+    out = album.parent / "colour"
+    (out / "sub").mkdir(parents=True)
+    own = {name: out / name for name in ("a.png", "sub/c.png", ".mine.part", ".1.part")}
+    for path in own.values():
+        path.write_bytes(b"a painting of the user's own")
+        os.utime(path, (0, 0))  # older than the photo
+    done = run("colorize", album, "-o", out, "--url", server.url)
+    assert done.returncode == 0, done.stderr
+    assert "2 older than the photo" in said(done)
+    assert "--overwrite" in said(done)
+    assert all(path.read_bytes() == b"a painting of the user's own" for path in own.values())
+    assert (out / "sub" / "d.png").exists()
+    done = run("colorize", album, "-o", out, "--overwrite", "--url", server.url)
+    assert done.returncode == 0, done.stderr
+    assert (out / "sub" / "c.png").read_bytes().startswith(b"\x89PNG")
+    assert own[".mine.part"].exists()
+
+
+def test_what_never_ends_is_not_read(tmp_path: Path, server: Server) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    shutil.copy(CAT, folder)
+    (folder / "zero.jpg").symlink_to("/dev/zero")
+    with (folder / "large.jpg").open("wb") as file:
+        file.truncate(12 * 10**9)  # of which the disk holds nothing
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_AS, (8 * 2**30,) * 2)"
+    for where in (("--url", server.url), ()):
+        done = subprocess.run(
+            [
+                *(sys.executable, "-c", limited + PROGRAM),
+                *("colorize", str(folder), str(folder / "zero.jpg"), "-o", str(tmp_path / "out")),
+                *("--overwrite", *where),
+            ],
+            capture_output=True,
+            env=environment(),
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 1, done.stderr
+        assert "large.jpg: " in said(done)
+        assert "zero.jpg: neither a file nor a pipe" in said(done)
+        assert files(tmp_path / "out") == {"photos/cat.png"}
