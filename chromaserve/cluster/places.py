@@ -1,21 +1,22 @@
 """Folders of photos by their URLs, on disk or in an object store: list, read, write whole."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import fsspec
 from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+from chromaserve.library.files import identity, is_left_over, part_name
 
 # These put a whole object or none. Elsewhere a file is written beside its place and renamed.
 _OBJECT_STORES = frozenset(
     ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "obs", "tos", "memory")
 )
-_UNFINISHED = ".part"
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,9 @@ class Place:
     """
 
     url: str
-    run: str = ""
-    """Whose unfinished files are left alone by `tidy`: they are being written."""
 
     @classmethod
-    def of(cls, text: str, run: str = "") -> "Place":
+    def of(cls, text: str) -> "Place":
         """The place of a path on disk, or of any URL that fsspec knows.
 
         Raises:
@@ -39,7 +38,7 @@ class Place:
         # As it is, spaces too: fsspec takes no "%20" for one.
         url = text if "://" in text else f"file://{Path(text).absolute()}"
         try:
-            place = cls(url.rstrip("/"), run)
+            place = cls(url.rstrip("/"))
             _ = place._fs
         except ImportError as error:
             raise ValueError(f"{text}: {error}") from error
@@ -55,13 +54,18 @@ class Place:
     def _fs(self) -> Any:  # noqa: ANN401 - an fsspec.AbstractFileSystem, which has no types
         return self._opened[0]
 
-    def __reduce__(self) -> tuple[type["Place"], tuple[str, str]]:
-        return Place, (self.url, self.run)  # what reads it is opened anew in each process
+    def __reduce__(self) -> tuple[type["Place"], tuple[str]]:
+        return Place, (self.url,)  # what reads it is opened anew in each process
 
     def inside(self, other: "Place") -> bool:
-        """Whether it is the other place or lies in it."""
-        same = type(self._fs) is type(other._fs)
-        return same and (self._path("") + "/").startswith(other._path("") + "/")
+        """Whether it is the other place or lies in it, on a disk by whatever links and names."""
+        if type(self._fs) is not type(other._fs):
+            return False
+        if isinstance(self._fs, LocalFileSystem):
+            whole = Path(self._path("") or "/").resolve()
+            there = identity(Path(other._path("") or "/"))
+            return there is not None and there in map(identity, (whole, *whole.parents))
+        return (self._path("") + "/").startswith(other._path("") + "/")
 
     def list(self, folder: str) -> tuple[list[str], dict[str, int]]:
         """The folders in a folder, and its files with their sizes; each by its own name, sorted.
@@ -121,8 +125,7 @@ class Place:
     def _write_beside(self, path: str, data: bytes) -> None:
         if self._fs.isdir(path):
             raise IsADirectoryError(f"{path} is a folder")  # which `mv` would move it into
-        # Without the file's own name, which may be as long as names can be.
-        hidden = f"{path.rpartition('/')[0]}/.{uuid4().hex}.{self.run}{_UNFINISHED}"
+        hidden = f"{path.rpartition('/')[0]}/{part_name()}"
         try:
             self._fs.pipe_file(hidden, data)
             self._fs.mv(hidden, path)
@@ -142,10 +145,9 @@ class Place:
                 self._fs.makedirs(self._path(folder), exist_ok=True)
 
     def tidy(self, folder: str, files: Iterable[str]) -> None:
-        """Remove what writers of earlier runs have left in a folder when they were killed."""
-        for name in files:
-            unfinished = name.startswith(".") and name.endswith(_UNFINISHED)
-            if unfinished and not name.endswith(f".{self.run}{_UNFINISHED}"):
+        """Remove what writers on this machine have left in a folder when they were killed."""
+        for name in filter(is_left_over, files):
+            with suppress(OSError):  # another one that lists it was first
                 self._fs.rm_file(self._path(f"{folder}/{name}" if folder else name))
 
     def open(self, name: str) -> Any:  # noqa: ANN401 - a file of fsspec, which has no types

@@ -79,7 +79,7 @@ def batch(
         try:
             job = Job(
                 source=Place.of(source),
-                target=Place.of(target, run=began),
+                target=Place.of(target),
                 format=format,
                 options={
                     "vividness": vividness,

@@ -16,7 +16,9 @@ from chromaserve.cluster.places import Place
 from chromaserve.cluster.run import places_for
 from chromaserve.cluster.work import Job
 from chromaserve.command_line.main import command
+from chromaserve.library.files import part_name
 from tests.cluster.conftest import workers
+from tests.library.test_files import ended_process
 
 SAMPLES = sorted((Path(__file__).parent.parent.parent / "samples" / "grey").iterdir())[:4]
 COLORIZERS = "MapWorker(MapBatches(Colorize))"
@@ -116,7 +118,8 @@ def test_what_is_done_is_not_done_again(cluster: str, tree: Tree) -> None:
     missing = {"0.jpg.png", "deep/er/3.jpg.png", "wide/7.jpg.png"}
     for name in missing:
         (tree.target / name).unlink()
-    (tree.target / "deep" / ".1.jpg.png.killed.part").write_bytes(b"half")
+    left = part_name().replace(f"-{os.getpid()}-", f"-{ended_process()}-")
+    (tree.target / "deep" / left).write_bytes(b"half")
     before = {name: path.stat().st_mtime_ns for name, path in tree.outputs().items()}
 
     status, said, report = tree.batch(cluster)

@@ -17,6 +17,8 @@ from chromaserve.cluster.listing import Parcel, Shard, parcels, shards
 from chromaserve.cluster.places import Place
 from chromaserve.cluster.report import Report
 from chromaserve.command_line.main import command
+from chromaserve.library.files import part_name
+from tests.library.test_files import ended_process
 
 PHOTOS = ["0.jpg", "a/1.JPEG", "a/b/2.png", "a/b/3.tif", "c/4.webp", "c/5.bmp", "d/e/f/6.tiff"]
 NO_PHOTOS = ["notes.txt", "a/.7.jpg", ".trash/8.jpg", "c/9.jpg.part", "d/raw"]
@@ -69,7 +71,7 @@ def test_each_photo_is_in_one_parcel_however_the_tree_is_divided(
 @pytest.mark.parametrize("kind", ["disk", "memory"])
 def test_what_is_written_is_found_and_left_out(kind: str, source: Path, tmp_path: Path) -> None:
     url = str(tmp_path / "target") if kind == "disk" else f"memory://{tmp_path.name}"
-    from_, to = Place.of(str(source)), Place.of(url, run="this")
+    from_, to = Place.of(str(source)), Place.of(url)
     before = found(from_, to, 100)
     to.write("a/b/2.png.png", b"half")
     to.write("a/b/2.png.png", b"whole")
@@ -105,13 +107,19 @@ def test_what_a_store_s_library_raises_is_told_as_of_the_storage() -> None:
             ask("photo.jpg")
 
 
-def test_leftovers_of_this_run_are_not_touched(source: Path, tmp_path: Path) -> None:
-    to = Place.of(str(tmp_path / "target"), run="this")
+def test_only_what_dead_writers_of_this_machine_left_is_removed(
+    source: Path, tmp_path: Path
+) -> None:
+    to = Place.of(str(tmp_path / "target"))
     to.make("a")
-    for name in ("a/.1.JPEG.png.0.this.part", "a/.1.JPEG.png.0.other.part"):
-        (tmp_path / "target" / name).write_bytes(b"half")
+    live = part_name()  # another run's, that writes now
+    dead = live.replace(f"-{os.getpid()}-", f"-{ended_process()}-")
+    elsewhere = dead.replace(dead.split("-")[1], "f" * 12)
+    kept = [".1.JPEG.png.0.other.part", ".mine.part", elsewhere, live]
+    for name in [*kept, dead]:
+        (tmp_path / "target" / "a" / name).write_bytes(b"half")
     assert found(Place.of(str(source)), to, 100)
-    assert list(to.list("a")[1]) == [".1.JPEG.png.0.this.part"]
+    assert list(to.list("a")[1]) == sorted(kept)
 
 
 def test_a_folder_that_is_gone_when_its_turn_comes_is_told_of(source: Path, tmp_path: Path) -> None:
@@ -128,8 +136,11 @@ def test_a_folder_that_is_gone_when_its_turn_comes_is_told_of(source: Path, tmp_
         (("nowhere", "target"), 2, "SRC: [Errno 2] No such file or directory"),
         (("source/0.jpg", "target"), 2, "0.jpg is a file, not a folder"),
         (("source", "source/target"), 2, "must not lie in each other"),
+        (("source", "source/a/back"), 2, "must not lie in each other"),
+        (("source/a/back/a", "source"), 2, "must not lie in each other"),
+        (("source", "source/a/back/target"), 2, "must not lie in each other"),
         (("source", "nix://target"), 2, "Protocol not known: nix"),
-        (("source", "target", "--vividness", "0.3", "--head", "regression"), 2, "vividness"),
+        (("source", "target", "--vividness", "7"), 2, "vividness"),
         (("source", "target", "--model", "77"), 5, "has no version '77'"),
         (("source", "target", "--address", "127.0.0.1:1"), 3, "no Ray cluster at 127.0.0.1:1"),
     ],
