@@ -78,7 +78,7 @@ def run(photos: Path, out: Path) -> float:
     """Seconds that the command takes over a folder, from nothing to its end."""
     shutil.rmtree(out, ignore_errors=True)
     start = time.perf_counter()
-    subprocess.run([*COMMAND, "colorize", str(photos), str(out), "--quiet"], check=True)
+    subprocess.run([*COMMAND, "colorize", str(photos), "-o", str(out), "--quiet"], check=True)
     return time.perf_counter() - start
 
 
@@ -86,7 +86,7 @@ def killed_and_resumed(photos: Path, whole: Path, out: Path) -> dict[str, Any]:
     """SIGKILL in the middle, then again; what is there afterwards, against a run as a whole."""
     expected = contents(whole)
     out.mkdir()
-    command = [*COMMAND, "colorize", str(photos), str(out), "--quiet"]
+    command = [*COMMAND, "colorize", str(photos), "-o", str(out), "--quiet"]
     with subprocess.Popen(command) as process:
         for _ in watch(out, rust_timeout=100, yield_on_timeout=True, watch_filter=None):
             if len(results(out)) >= len(expected) // 2 or process.poll() is not None:
