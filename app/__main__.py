@@ -1,17 +1,14 @@
 """`python -m app`: run the service with the settings of the environment."""
 
+import logging
+import os
 import signal
 import sys
-from types import FrameType
-from typing import TYPE_CHECKING
+import threading
 
-import uvicorn
 from pydantic import ValidationError
 
 from .settings import Settings
-
-if TYPE_CHECKING:
-    from .service import Service
 
 
 def main() -> int:
@@ -26,6 +23,7 @@ def main() -> int:
     from .auth import KeyFileError
     from .logs import configure_logging
     from .main import create_app
+    from .server import Config, Server
     from .tracing import NoOpenTelemetry, asked_for
 
     configure_logging(settings, traces=asked_for(settings))
@@ -38,44 +36,23 @@ def main() -> int:
         print(f"chromaserve: CHROMASERVE_API_KEYS_FILE: {error}", file=sys.stderr)
         return 2
     service = app.state.service
-    server = _Server(
-        uvicorn.Config(
-            app,
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,  # ours has request ids and times
-            log_level=settings.log_level,
-            timeout_keep_alive=settings.keep_alive_s,
-            timeout_graceful_shutdown=settings.shutdown_timeout_s,
-            server_header=False,
-            root_path=settings.root_path or "",
-            proxy_headers=settings.forwarded_allow_ips is not None,
-            forwarded_allow_ips=settings.forwarded_allow_ips,
-        ),
-        service,
-    )
+    server = Server(Config(app, settings), service)
     # uvicorn raises the signal again when it is done, which would end us with a failure status.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it
+        signal.signal(signal.SIGHUP, server.handle_exit)
     _greet(settings)
     server.run()
     if service.failure:
         print(f"chromaserve: cannot serve: {_line(service.failure)}", file=sys.stderr)
-        return 1
-    return 0
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server, which tells the service at once that it is to end."""
-
-    def __init__(self, config: uvicorn.Config, service: "Service") -> None:
-        super().__init__(config)
-        self._service = service
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._service.draining = True
-        super().handle_exit(sig, frame)
+    if [each for each in threading.enumerate() if each is not threading.main_thread()]:
+        # One that loads a model, or hangs in one, is not waited for, nor unloaded under its feet.
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1 if service.failure else 0)
+    return 1 if service.failure else 0
 
 
 def _greet(settings: Settings) -> None:

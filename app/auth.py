@@ -3,7 +3,9 @@
 import hashlib
 import hmac
 import logging
+import re
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -14,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .access_log import KEY_NAME, WATCHED
-from .errors import OriginRefused, Unauthorized, UntrustedHost
+from .errors import Forbidden, OriginRefused, Unauthorized, UntrustedHost
 from .problems import error_response
 from .root_path import HEALTH, route_path
 from .settings import Settings, check_key
@@ -24,8 +26,11 @@ log = logging.getLogger("chromaserve")
 _OPEN = frozenset((*HEALTH, "/", "/docs", "/openapi.json"))
 _OPEN_FOLDERS = ("/docs/", "/page/", "/problems/", "/v2/health/")
 _NAME_LENGTH = 8
+_ADMIN = re.compile(r"/models/reload|/v2/repository/models/[^/]+/(un)?load")
 _EXPOSED = (
     "Content-Disposition",
+    "RateLimit",
+    "RateLimit-Policy",
     "Retry-After",
     "Server-Timing",
     "X-Model-Version",
@@ -38,22 +43,44 @@ def is_open(path: str) -> bool:
     return path in _OPEN or path.startswith(_OPEN_FOLDERS)
 
 
+def is_for_admins(method: str, path: str) -> bool:
+    """Whether a request changes the service for others; `path` is that of the routes."""
+    return method == "POST" and bool(_ADMIN.fullmatch(path))
+
+
 class KeyFileError(RuntimeError):
     """The file of keys cannot be read, or holds something that cannot be a key."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """An accepted key."""
+
+    name: str
+    """Of its own, that does not give it away."""
+    admin: bool
+    """Whether it may do what changes the service for others."""
 
 
 class Keys:
     """The keys that are accepted; only their SHA-256 digests are kept."""
 
-    def __init__(self, keys: Iterable[str], file: Path | None = None) -> None:
+    def __init__(
+        self, keys: Iterable[str], file: Path | None = None, admin: Iterable[str] = ()
+    ) -> None:
         """Take the keys, and those of the file: one a line; blank lines and # comments are skipped.
+
+        Args:
+            keys: that may colorize.
+            file: of more keys; those behind the word `admin` may do all.
+            admin: that may do all.
 
         Raises:
             KeyFileError: it cannot be read, has no key in it, or a line that cannot be one.
         """
-        self._own = frozenset(map(_digest, keys))
+        self._own = {_digest(key): False for key in keys} | {_digest(key): True for key in admin}
         self._file = file
-        self._of_file: frozenset[bytes] = frozenset()
+        self._of_file: dict[bytes, bool] = {}
         self._seen: tuple[int, ...] | None = None
         if file:
             self._seen = _state(file)
@@ -61,17 +88,19 @@ class Keys:
             if not self._of_file:
                 raise KeyFileError(f"{file} has no key in it")
 
-    def name_of(self, key: str) -> str | None:
-        """A name for the key that does not give it away; None if it is not accepted.
+    def known(self, key: str) -> "Known | None":
+        """What is known of the key; None if it is not accepted.
 
         It takes as long for a wrong key as for a right one.
         """
         self._renew()
         digest = _digest(key)
-        found = False
-        for each in self._own | self._of_file:
-            found |= hmac.compare_digest(each, digest)
-        return digest.hex()[:_NAME_LENGTH] if found else None
+        found = admin = False
+        for each, of_admin in [*self._of_file.items(), *self._own.items()]:
+            same = hmac.compare_digest(each, digest)
+            found |= same
+            admin |= same and of_admin
+        return Known(digest.hex()[:_NAME_LENGTH], admin) if found else None
 
     def _renew(self) -> None:
         """Read the file again if it is another one now; what cannot be read changes nothing."""
@@ -101,19 +130,22 @@ def _state(file: Path) -> tuple[int, ...] | None:
     return about.st_mtime_ns, about.st_size, about.st_ino
 
 
-def _read(file: Path) -> frozenset[bytes]:
+def _read(file: Path) -> dict[bytes, bool]:
     try:
         lines = [line.strip() for line in file.read_text("utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise KeyFileError(f"{file} cannot be read: {type(error).__name__}") from error
-    digests = set()
+    digests: dict[bytes, bool] = {}
     for number, line in enumerate(lines, 1):
         if line and not line.startswith("#"):
             try:
-                digests.add(_digest(check_key(line)))
+                scope, _, key = line.rpartition(" ")
+                if scope.strip() not in ("", "admin"):
+                    raise ValueError("before a key stands `admin` or nothing")
+                digests[_digest(check_key(key))] = bool(scope)
             except ValueError as error:
                 raise KeyFileError(f"{file}, line {number}: {error}") from error
-    return frozenset(digests)
+    return digests
 
 
 class KeyCheck:
@@ -127,15 +159,17 @@ class KeyCheck:
         """Handle one request."""
         app = self._app
         if scope["type"] == "http" and not is_open(route_path(scope)):
-            headers = Headers(scope=scope)
-            names = [self._keys.name_of(key) for key in _offered(headers)]
-            known = next(filter(None, names), None)
-            if known:
-                scope[KEY_NAME] = known
-            else:
-                said = "That key is not known." if names else "This takes a key."
+            offered = _offered(Headers(scope=scope))
+            known = next(filter(None, map(self._keys.known, offered)), None)
+            if known is None:
+                said = "That key is not known." if offered else "This takes a key."
                 detail = f"{said} Send `Authorization: Bearer KEY` or `X-API-Key: KEY`."
                 app = error_response(Unauthorized(detail), scope["path"])
+            else:
+                scope[KEY_NAME] = known.name
+                if is_for_admins(scope["method"], route_path(scope)) and not known.admin:
+                    detail = "This changes the service for others, and takes an admin key."
+                    app = error_response(Forbidden(detail), scope["path"])
         await app(scope, receive, send)
 
 

@@ -47,3 +47,27 @@ class InvalidTensor(ServiceError):
 
 class AllPhotosFailed(ServiceError):
     """Every photo of the request failed; `errors` has each one's problem."""
+
+
+class Forbidden(ServiceError):
+    """The API key is known, and is not one for this."""
+
+
+class RateLimited(ServiceError):
+    """The API key, or the client's address, has asked too often of late."""
+
+
+class MalformedRequest(ServiceError):
+    """The request's head is not HTTP, or programs could read it in two ways."""
+
+
+class HeadTooLarge(ServiceError):
+    """The request's head has too many bytes or fields."""
+
+
+class HeadTimeout(ServiceError):
+    """The request's head did not arrive in time."""
+
+
+class TooManyConnections(ServiceError):
+    """There is no place for another connection."""

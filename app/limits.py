@@ -4,16 +4,22 @@ import asyncio
 import contextlib
 import logging
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chromaserve.errors import NotReady
 
+from .arrivals import BODY_LIMIT
 from .problems import error_response
 from .root_path import HEALTH, route_path
 from .service import Service
 
 log = logging.getLogger("chromaserve.http")
 
+ABORT = "chromaserve.abort"
+"""Where in its ASGI scope a request has what ends its connection at once."""
+_SMALL_BODY = 64 * 1024
+"""Bytes of any other body, which a framework would read whole before anything is checked."""
 _LINGER_S = 10.0
 
 
@@ -23,6 +29,7 @@ class Connections:
     - A client that does not take its response loses its connection after `send_timeout_s`.
     - A refusal of a body that is still arriving (413, 415, 503…) would be lost to a client that
       sends before it reads: the rest of the body is read and thrown away for a while first.
+    - A body that no route takes care of ends at `_SMALL_BODY` bytes (413).
     - While the service shuts down, new requests on open connections get 503 and a close.
     """
 
@@ -37,10 +44,15 @@ class Connections:
             return
         timeout_s = self._service.settings.send_timeout_s
         more_to_read = _has_body(scope)  # until the application has read it
+        arrived = 0
+        lingering = False
 
         async def reading() -> Message:
-            nonlocal more_to_read
+            nonlocal more_to_read, arrived
             message = await receive()
+            arrived += len(message.get("body", b""))
+            if arrived > scope.get(BODY_LIMIT, _SMALL_BODY) and not lingering:
+                raise HTTPException(413, f"A body of {_SMALL_BODY:,} bytes at most is read here.")
             more_to_read = message["type"] == "http.request" and message.get("more_body", False)
             return message
 
@@ -52,12 +64,14 @@ class Connections:
                 raise _Stalled from error
 
         async def sending(message: Message) -> None:
+            nonlocal lingering
             last = message["type"] == "http.response.body" and not message.get("more_body", False)
             if last and more_to_read:
                 await patient({**message, "more_body": True})
+                lingering = True
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LINGER_S):
-                        while more_to_read:
+                        while more_to_read and not self._service.draining:
                             await reading()
                 message = {"type": "http.response.body", "body": b""}
             if message["type"] == "http.response.start" and self._service.draining:
@@ -72,6 +86,10 @@ class Connections:
             await app(scope, reading, sending)
         except _Stalled:
             log.info("a client took nothing for %g s and was dropped", timeout_s)
+            # Closing waits for what is unsent.
+            if abort := scope.get(ABORT):
+                abort()
+                await asyncio.sleep(0)  # the server hears of it, and is not surprised
 
 
 class _Stalled(Exception):  # noqa: N818 - never leaves this module

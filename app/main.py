@@ -34,6 +34,9 @@ from .tracing import TraceIds
 
 log = logging.getLogger("chromaserve")
 
+_CLOSE_S = 1.0
+"""For a model that still works on photos that nobody waits for."""
+
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Build the service; its model is loaded when it starts, while /healthz answers already.
@@ -45,7 +48,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         KeyFileError: the file of API keys cannot be used.
     """
     settings = settings or Settings()
-    keys = Keys(settings.keys, settings.api_keys_file) if settings.wants_keys else None
+    keys = _keys(settings) if settings.wants_keys else None
     service = Service(settings)
     traces = tracing.start(settings, _version())
     if traces:
@@ -53,12 +56,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        loading = asyncio.create_task(_load_or_end(service))
+        tasks = [
+            asyncio.create_task(_load_or_end(service)),
+            asyncio.create_task(service.watchdog.watch()),
+        ]
         yield
-        loading.cancel()
-        await asyncio.gather(loading, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         # Requests are answered by now: the server calls this when the last connection is closed.
-        await asyncio.to_thread(service.pipeline.close)
+        await asyncio.to_thread(service.pipeline.close, _CLOSE_S)
         if traces:
             await asyncio.to_thread(traces.close)
         log.info("drained")
@@ -100,6 +107,14 @@ async def _load_or_end(service: Service) -> None:
         log.critical("cannot serve: %s", " ".join(str(error).split()))
         log.debug("loading failed", exc_info=True)
         signal.raise_signal(signal.SIGTERM)
+
+
+def _keys(settings: Settings) -> Keys:
+    own, admin = (
+        [key.get_secret_value() for key in keys or ()]
+        for keys in (settings.api_keys, settings.admin_keys)
+    )
+    return Keys(own, settings.api_keys_file, admin)
 
 
 def _client_gone(request: Request, error: Exception) -> Response:  # noqa: ARG001 - a handler

@@ -1,5 +1,6 @@
 """Errors as responses: problem details (RFC 9457) for whatever leaves a route."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,11 +32,17 @@ from chromaserve.store.errors import ModelNotFound, ModelStoreError
 
 from .errors import (
     AllPhotosFailed,
+    Forbidden,
+    HeadTimeout,
+    HeadTooLarge,
     InvalidTensor,
     MalformedBody,
+    MalformedRequest,
     NoPhoto,
     NotAcceptable,
     OriginRefused,
+    RateLimited,
+    TooManyConnections,
     TooManyPhotos,
     Unauthorized,
     UnsupportedBody,
@@ -45,7 +52,11 @@ from .errors import (
 from .logs import REQUEST_ID_HEADER, request_id
 from .root_path import reference
 
+log = logging.getLogger("chromaserve.http")
+
 PROBLEM_JSON = "application/problem+json"
+UNUSABLE = "This version of the model cannot be used. The service's log says why."
+"""What strangers are told of it; the reason names files."""
 CLIENT_CLOSED = 499
 """Status of a request whose client has left: nobody reads it, but logs and metrics."""
 PROBLEM_KEY = "chromaserve.problem"
@@ -62,15 +73,19 @@ class Kind:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+_SOON = {"Retry-After": "2"}
 _BEARER = {"WWW-Authenticate": "Bearer"}
 
 KINDS: dict[type[Exception], Kind] = {
     MalformedBody: Kind(400, "malformed-body", "Malformed request body"),
+    MalformedRequest: Kind(400, "malformed-request", "Malformed request"),
     UntrustedHost: Kind(400, "untrusted-host", "Unknown host"),
     OriginRefused: Kind(400, "origin-refused", "Origin not allowed"),
     Unauthorized: Kind(401, "unauthorized", "API key missing or unknown", _BEARER),
+    Forbidden: Kind(403, "forbidden", "API key not for this"),
     ModelNotFound: Kind(404, "model-not-found", "No such model version"),
     NotAcceptable: Kind(406, "not-acceptable", "Nothing acceptable to send"),
+    HeadTimeout: Kind(408, "head-timeout", "Request head took too long"),
     UploadStalled: Kind(408, "upload-stalled", "Upload stalled"),
     BodyTooLarge: Kind(413, "body-too-large", "Request body too large"),
     TooManyPhotos: Kind(413, "too-many-photos", "Too many photos"),
@@ -83,7 +98,10 @@ KINDS: dict[type[Exception], Kind] = {
     InvalidOptions: Kind(422, "invalid-options", "Invalid options"),
     InvalidTensor: Kind(422, "invalid-tensor", "Tensor does not fit the model"),
     AllPhotosFailed: Kind(422, "all-photos-failed", "Every photo failed"),
+    RateLimited: Kind(429, "rate-limited", "Asked too often"),
+    HeadTooLarge: Kind(431, "head-too-large", "Request head too large"),
     NotReady: Kind(503, "not-ready", "Not ready", {"Retry-After": "5"}),
+    TooManyConnections: Kind(503, "too-many-connections", "Too many connections", _SOON),
     Busy: Kind(503, "busy", "Too busy"),
     WouldBeLate: Kind(503, "would-be-late", "Cannot be done in time"),
     PhotoTimeout: Kind(504, "photo-timeout", "Photo took too long"),
@@ -94,6 +112,7 @@ KINDS: dict[type[Exception], Kind] = {
 HTTP_KINDS = {
     404: Kind(404, "not-found", "Not found"),
     405: Kind(405, "method-not-allowed", "Method not allowed"),
+    413: KINDS[BodyTooLarge],
 }
 
 
@@ -129,7 +148,14 @@ def kind_of(error: Exception) -> Kind:
 def problem(error: Exception, instance: str | None = None) -> Problem:
     """The error as problem details; errors that are not ours do not leak their text."""
     extra = error.extra if isinstance(error, ServiceError) else {}
-    return problem_of_kind(kind_of(error), detail_of(error), instance, extra)
+    return problem_of_kind(kind_of(error), _told(error), instance, extra)
+
+
+def _told(error: Exception) -> str:
+    """The error in a sentence for strangers: where the store lies is for the log alone."""
+    if isinstance(error, ModelStoreError) and not isinstance(error, ModelNotFound):
+        return UNUSABLE
+    return detail_of(error)
 
 
 def problem_of_kind(
@@ -175,6 +201,8 @@ def install(app: FastAPI, retry_after_s: Callable[[], int]) -> None:
     """
 
     def on_error(request: Request, error: Exception) -> JSONResponse:
+        if isinstance(error, ModelStoreError) and not isinstance(error, ModelNotFound):
+            log.error("%s", error)
         response = error_response(error, request.url.path)
         if isinstance(error, Busy):
             response.headers["Retry-After"] = str(retry_after_s())
@@ -188,7 +216,7 @@ def install(app: FastAPI, retry_after_s: Callable[[], int]) -> None:
 
     def on_http_error(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        kind = HTTP_KINDS.get(error.status_code) or Kind(error.status_code, "http", "Error")
+        kind = HTTP_KINDS.get(error.status_code) or Kind(error.status_code, "http-error", "Error")
         docs = f"See {reference('/docs')} for what"
         detail = {
             404: f"There is nothing at {request.url.path}. {docs} there is.",

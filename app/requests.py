@@ -64,6 +64,8 @@ class PhotoRun:
         self._waiting = deque(body.uploads)
         self._running: deque[asyncio.Task[Outcome]] = deque()
         self._ready: deque[Outcome] = deque()
+        self._asked = False
+        self._busy = 0
 
     async def first_success(self) -> Colored | None:
         """The first result, which stays to be iterated over; None if every photo fails."""
@@ -88,12 +90,19 @@ class PhotoRun:
         return outcome
 
     async def _next(self) -> Outcome | None:
-        while self._waiting and len(self._running) < self._window:
-            self._running.append(asyncio.create_task(self._outcome(self._waiting.popleft())))
-        if not self._running:
-            return None
-        await asyncio.wait({self._running[0]})
-        return self._running.popleft().result()
+        self._asked = True
+        self._rest()
+        try:
+            while self._waiting and len(self._running) < self._window:
+                self._busy += 1
+                self._running.append(asyncio.create_task(self._outcome(self._waiting.popleft())))
+            if not self._running:
+                return None
+            await asyncio.wait({self._running[0]})
+            return self._running.popleft().result()
+        finally:
+            self._asked = False
+            self._rest()
 
     async def _outcome(self, upload: Upload) -> Outcome:
         telling = False
@@ -105,6 +114,12 @@ class PhotoRun:
             return error
         finally:
             self._ticket.done(upload.pixels, telling=telling)
+            self._busy -= 1
+            self._rest()
+
+    def _rest(self) -> None:
+        """Tell whether there is something to do before the client takes results."""
+        self._ticket.resting = not self._asked and not self._busy
 
     async def close(self) -> None:
         """Stop, and give back all memory; harmless when everything was received."""

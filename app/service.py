@@ -2,17 +2,23 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Iterator
 
-from chromaserve.errors import NotReady
+from chromaserve.errors import Busy, NotReady
 from chromaserve.pipeline.models import LoadedModel
 from chromaserve.pipeline.pipeline import Pipeline
 
+from .arrivals import Arrivals
 from .metrics import Metrics
 from .settings import Settings
+from .watchdog import Watchdog, on_own_thread
 
 log = logging.getLogger("chromaserve")
+
+_LEAST_STAY_S = 10.0
+"""From one load that takes another version's place to the next: loading is not all that is done."""
 
 
 class Service:
@@ -23,6 +29,11 @@ class Service:
         self.settings = settings
         self.metrics = Metrics(self._gauges)
         self.pipeline = Pipeline(settings, self.metrics)
+        self.arrivals = Arrivals(settings)
+        hang_s = min(settings.engine_timeout_s, settings.photo_timeout_s)
+        self.watchdog = Watchdog(self.pipeline, hang_s)
+        self._loading: tuple[int, asyncio.Task[LoadedModel]] | None = None
+        self._loaded_at = -math.inf
         self.draining = False
         self.failure: Exception | None = None
 
@@ -36,6 +47,8 @@ class Service:
             raise NotReady("The service is shutting down. Send the request again shortly.")
         if self.failure:
             raise NotReady("The model could not be loaded; the service is ending. See its log.")
+        if self.watchdog.broken:
+            raise NotReady("The model has failed and is being loaded anew. Try again shortly.")
         model = self.pipeline.models.default
         if model is None:
             raise NotReady("The model is still loading. Try again in a few seconds.")
@@ -45,7 +58,7 @@ class Service:
         """Load and warm up the default model in a thread; a failure is kept in `failure`."""
         start = time.perf_counter()
         try:
-            model = await asyncio.to_thread(self.pipeline.models.load_default)
+            model = await on_own_thread(self.pipeline.models.load_default, "loading")
         except Exception as error:
             self.failure = error
             raise
@@ -58,7 +71,7 @@ class Service:
         """What `Metrics` tells of the present."""
         pipeline = self.pipeline
         default = pipeline.models.default
-        ready = default is not None and not self.draining
+        ready = default is not None and not self.draining and not self.watchdog.broken
         yield "ready", "1 while photos are taken.", {}, float(ready)
         yield "queue_photos", "Photos that wait for the model.", {}, pipeline.batcher.waiting
         yield (
@@ -92,6 +105,37 @@ class Service:
                 float(model is default),
             )
 
+    async def model_for(self, selector: str | None) -> LoadedModel:
+        """The version that a request names, or the default; loaded where it is not in memory.
+
+        One version is loaded at a time, once for all who wait for it.
+
+        Raises:
+            ModelNotFound, ModelStoreError: as `Models.get`.
+            Busy: another version is being loaded, or was a moment ago.
+        """
+        models = self.pipeline.models
+        if selector is None and models.default:
+            return models.default
+        found = await asyncio.to_thread(models.store.resolve, selector or "latest")
+        number = found.version
+        if number in {model.version for model in models.loaded}:
+            return await asyncio.to_thread(models.get, str(number))
+        if self._loading and not self._loading[1].done():
+            if self._loading[0] != number:
+                raise Busy("Another version of the model is being loaded. Try again shortly.")
+        else:
+            full = len(models.loaded) >= self.settings.max_loaded_models
+            if full and time.monotonic() - self._loaded_at < _LEAST_STAY_S:
+                raise Busy(
+                    "Versions of the model take each other's place in memory already. Leave"
+                    " `model` out, or send the request again shortly."
+                )
+            self._loaded_at = time.monotonic()
+            work = asyncio.to_thread(models.get, str(number))
+            self._loading = number, asyncio.create_task(work)
+        return await asyncio.shield(self._loading[1])
+
     async def reload(self, *, again: bool = True) -> LoadedModel:
         """Serve what was published since; see `Models.reload`, whose errors pass."""
         return await asyncio.to_thread(self.pipeline.models.reload, again=again)
@@ -111,10 +155,3 @@ class Service:
                 if str(error) != told:
                     log.error("the newest model cannot be served: %s", error)
                 told = str(error)
-
-    def upload_charge(self, announced: int | None) -> int:
-        """Bytes to account for while a body is read and taken apart: it is then there twice."""
-        settings = self.settings
-        length = settings.max_upload_bytes if announced is None else announced
-        # The least charge bounds how many bodies are read at once.
-        return max(2 * length, settings.upload_memory_bytes // settings.max_uploads)

@@ -86,6 +86,17 @@ class Settings(PipelineSettings):
     api_keys_file: Path | None = Field(
         default=None, description="File of such keys, one a line; read again when it changes."
     )
+    admin_keys: Listed[ApiKey] | None = Field(
+        default=None,
+        description="Keys that may also have models reloaded. In the file such a line begins with"
+        " `admin `.",
+    )
+    rate_limit: int = Field(
+        default=0,
+        ge=0,
+        description="Requests a minute that one API key, or without keys one address, may send of"
+        " those that want work; more get 429. 0: any number.",
+    )
     cors_origins: Listed[Origin] | None = Field(
         default=None, description="Origins whose pages may ask, comma separated; *: all."
     )
@@ -102,6 +113,7 @@ class Settings(PipelineSettings):
     reload_s: float = Field(
         default=0,
         ge=0,
+        allow_inf_nan=False,
         description="Seconds between looks for a newer version on disk; 0: only by"
         " POST /models/reload.",
     )
@@ -109,11 +121,32 @@ class Settings(PipelineSettings):
         default=64, description="Photos in one request; not more than the queue holds."
     )
 
+    max_connections: Positive = Field(
+        default=1024,
+        description="Connections at once, fewer where the system allows fewer files. Another one"
+        " takes the place of the one that has been without a request for longest.",
+    )
+    head_timeout_s: Seconds = Field(
+        default=10, description="Longest time that the head of a request may take; then 408."
+    )
     upload_timeout_s: Seconds = Field(
         default=30, description="Longest silence of a client that is uploading; then 408."
     )
+    min_upload_kb_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        default=4,
+        description="KiB a second that an upload has to come with, on the average and after"
+        " upload_timeout_s; then 408. Where there is no room for another upload, the slowest of"
+        " those below sixteen times as much gives way.",
+    )
     send_timeout_s: Seconds = Field(
-        default=60, description="Longest stall of a client that is downloading; then it is cut off."
+        default=60,
+        description="Longest time in which a client that is downloading takes no 64 KiB; then it is"
+        " cut off.",
+    )
+    engine_timeout_s: Seconds = Field(
+        default=60,
+        description="Longest time of one batch in the model, and never more than photo_timeout_s;"
+        " then the model is loaded anew.",
     )
     keep_alive_s: Positive = Field(default=5, description="How long idle connections stay open.")
     shutdown_timeout_s: Positive = Field(
@@ -129,9 +162,4 @@ class Settings(PipelineSettings):
     @property
     def wants_keys(self) -> bool:
         """Whether requests need an API key."""
-        return bool(self.api_keys or self.api_keys_file)
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The API keys of the environment."""
-        return tuple(key.get_secret_value() for key in self.api_keys or ())
+        return bool(self.api_keys or self.admin_keys or self.api_keys_file)

@@ -1,17 +1,18 @@
 """Reading photos and options from a request body, in memory and within limits."""
 
-import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
-from starlette.datastructures import UploadFile
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from chromaserve.errors import BodyTooLarge
 from chromaserve.pipeline.body import Body, Upload
 from chromaserve.pipeline.memory import Share
 
-from .errors import MalformedBody, NoPhoto, TooManyPhotos, UnsupportedBody, UploadStalled
+from .arrivals import Arrivals, too_large
+from .errors import MalformedBody, NoPhoto, TooManyPhotos, UnsupportedBody
 from .settings import Settings
 
 FIELD = "file"
@@ -30,27 +31,28 @@ def announced_length(request: Request, settings: Settings) -> int | None:
     if not header.isdecimal():
         return None
     if int(header) > settings.max_upload_bytes:
-        raise _too_large(settings)
+        raise too_large(settings.max_upload_bytes)
     return int(header)
 
 
-async def read_body(request: Request, settings: Settings, share: Share) -> Body:
-    """Read photos and form fields; `share` accounts for the bytes and shrinks to what is kept.
+async def read_body(request: Request, settings: Settings, arrivals: Arrivals, share: Share) -> Body:
+    """Read photos and form fields; `share` grows with the bytes and shrinks to what is kept.
 
     Raises:
         BodyTooLarge, TooManyPhotos: over a limit.
         UnsupportedBody: a Content-Type that does not carry photos.
         MalformedBody: multipart that cannot be taken apart.
         NoPhoto: no photo in it.
-        UploadStalled: the client has been silent for too long.
+        UploadStalled: the client sends too slowly.
+        Busy: there is no room for what it sends.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    stream = limited(request, settings)
+    stream = arrivals.receive(request, share)
     if media_type == "multipart/form-data":
-        uploads, fields = await _read_multipart(request, stream, settings)
+        async with aclosing(stream):
+            uploads, fields = await _read_multipart(request, stream, settings)
     elif media_type.startswith("image/") or media_type in ("", "application/octet-stream"):
-        chunks = [chunk async for chunk in stream]
-        uploads, fields = [Upload(None, b"".join(chunks))], []
+        uploads, fields = [Upload(None, await joined(stream))], []
         if not uploads[0].data:
             raise NoPhoto(f"The request body is empty. {_HOW}")
     else:
@@ -59,43 +61,17 @@ async def read_body(request: Request, settings: Settings, share: Share) -> Body:
     return Body(uploads, fields, share)
 
 
-async def limited(request: Request, settings: Settings) -> AsyncGenerator[bytes, None]:
-    """The body's chunks, counted and timed.
-
-    Raises:
-        BodyTooLarge, UploadStalled: see `read_body`.
-    """
-    stream = request.stream()
-    count = 0
-    while True:
-        try:
-            async with asyncio.timeout(settings.upload_timeout_s):
-                chunk = await anext(stream, None)
-        except TimeoutError as error:
-            raise UploadStalled(
-                f"Nothing arrived for {settings.upload_timeout_s:g} s. Send the request again."
-            ) from error
-        if chunk is None:
-            return
-        count += len(chunk)
-        if count > settings.max_upload_bytes:
-            raise _too_large(settings)
-        yield chunk
-
-
-def _too_large(settings: Settings) -> BodyTooLarge:
-    return BodyTooLarge(
-        f"A request body may have {settings.max_upload_bytes:,} bytes at most. Send fewer photos"
-        " in one request, or smaller ones.",
-        limit=settings.max_upload_bytes,
-    )
+async def joined(stream: AsyncGenerator[bytes, None]) -> bytes:
+    """All pieces of a body."""
+    async with aclosing(stream):
+        return b"".join([piece async for piece in stream])
 
 
 async def _read_multipart(
     request: Request, stream: AsyncGenerator[bytes, None], settings: Settings
 ) -> tuple[list[Upload], list[tuple[str, str]]]:
     parser = MultiPartParser(
-        request.headers,
+        _boundary_alone(request.headers),
         stream,
         max_files=settings.max_photos + 1,
         max_fields=_MAX_FIELDS,
@@ -128,6 +104,17 @@ async def _read_multipart(
     if len(uploads) > settings.max_photos:
         raise too_many_photos(settings.max_photos)
     return uploads, fields
+
+
+def _boundary_alone(headers: Headers) -> Headers:
+    """The Content-Type without its charset: the client does not choose what runs to decode."""
+    _, parameters = parse_options_header(headers["content-type"])
+    boundary = parameters.get(b"boundary", b"")
+    if not boundary:
+        raise MalformedBody(f"The multipart body names no boundary. {_HOW}")
+    quoted = boundary.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    value = b'multipart/form-data; charset=utf-8; boundary="' + quoted + b'"'
+    return Headers(raw=[(b"content-type", value)])
 
 
 async def _taken(file: UploadFile) -> Upload:

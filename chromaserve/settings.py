@@ -12,7 +12,7 @@ UPLOAD_SHARE = 0.25
 """Part of the memory bound kept for encoded uploads; photos being worked on have the rest."""
 
 Positive = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class PipelineSettings(BaseSettings):
@@ -57,6 +57,7 @@ class PipelineSettings(BaseSettings):
     cache_mb: float = Field(
         default=64,
         ge=0,
+        allow_inf_nan=False,
         description="MiB of the model's latest answers that are kept, beyond max_memory_mb, so that"
         " the same photo with other options does not run it again; 0: none.",
     )
@@ -68,8 +69,13 @@ class PipelineSettings(BaseSettings):
         default=0, ge=0, description="Threads that decode and encode; 0: one a core."
     )
     max_queue: Positive = Field(default=256, description="Photos accepted and not yet answered.")
-    max_upload_mb: float = Field(default=64, gt=0, description="Bytes of one request body, in MiB.")
-    max_uploads: Positive = Field(default=32, description="Request bodies read or held at once.")
+    max_upload_mb: float = Field(
+        default=64, gt=0, allow_inf_nan=False, description="Bytes of one request body, in MiB."
+    )
+    max_uploads: Positive = Field(
+        default=256,
+        description="Request bodies that arrive at once; they are counted as they come.",
+    )
     max_pixels: Positive = Field(
         default=50_000_000,
         description="Pixels of one photo, read from its header before it is decoded.",
@@ -78,6 +84,7 @@ class PipelineSettings(BaseSettings):
     max_memory_mb: float = Field(
         default=3072,
         gt=0,
+        allow_inf_nan=False,
         description="MiB held by uploads and photos at once; a quarter is for uploads, and the"
         " model is not counted.",
     )

@@ -12,6 +12,7 @@ from .message import Message
 from .tensors import Float, read_bytes, read_floats, rows
 
 _MICROSECONDS = 1_000_000
+_LONGEST = 3600 * _MICROSECONDS
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,10 @@ def options(message: Message, model: ProtocolModel) -> Options:
     given = dict(message.parameters)
     timeout = given.pop("timeout", None)
     if timeout is not None:
-        if isinstance(timeout, bool) or not isinstance(timeout, int):
-            raise InvalidOptions("timeout is a whole number of microseconds.")
+        if type(timeout) is not int or not 0 < timeout <= _LONGEST:
+            raise InvalidOptions(
+                f"timeout is a whole number of microseconds, from 1 to {_LONGEST:,}."
+            )
         given.setdefault("deadline_s", timeout / _MICROSECONDS)
     unknown = given.keys() - model.parameters
     if unknown:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Hashable
 from contextlib import AsyncExitStack
 
 import numpy as np
@@ -39,6 +40,8 @@ async def answer(
     binary: bool,
     share: Share,
     held: AsyncExitStack,
+    *,
+    owner: Hashable = None,
 ) -> tuple[Output, Timings]:
     """The output for a request's tensors, and the timings of its first photo.
 
@@ -50,6 +53,7 @@ async def answer(
         binary: whether the output is to be binary data.
         share: of the memory for uploads, that the request has.
         held: takes what is taken, for the caller to release.
+        owner: who asks.
 
     Raises:
         ServiceError: of the first photo that failed; there is no place for it beside others.
@@ -59,12 +63,14 @@ async def answer(
         each = tensors.vividness
         if each is None:
             each = np.full(len(tensors.L), order.vividness, np.float32)
-        inferred = await _infer(pipeline, model, options.deadline_s, tensors.L, each, held)
+        inferred = await _infer(pipeline, model, options.deadline_s, tensors.L, each, held, owner)
         ab = [result.ab for result, _ in inferred]
         output = await encoding.run(held, respond.floats, NETWORK.output, ab, binary)
         return output, inferred[0][1]
     copies = 1 if binary else _COPIES_IN_JSON
-    colored = await _colorize(pipeline, order, tensors, options.deadline_s, copies, share, held)
+    colored = await _colorize(
+        pipeline, order, tensors, options.deadline_s, copies, share, held, owner
+    )
     data = [result.data for result in colored]
     output = await encoding.run(held, respond.encoded, PHOTOS.output, data, binary)
     return output, colored[0].timings
@@ -77,9 +83,10 @@ async def _infer(
     L: Float,
     vividness: Float,
     held: AsyncExitStack,
+    owner: Hashable,
 ) -> list[tuple[Inference, Timings]]:
     """Rows of a tensor through the model, each as one photo among others."""
-    ticket = pipeline.backlog.accept([0] * len(L), deadline_s)
+    ticket = pipeline.backlog.accept([0] * len(L), deadline_s, owner)
     held.callback(ticket.close)
     held.enter_context(await pipeline.memory.take(len(L) * BYTES_PER_PHOTO))
     # As for photos, time runs for a row from when it is its turn among the request's.
@@ -123,6 +130,7 @@ async def _colorize(
     copies: int,
     share: Share,
     held: AsyncExitStack,
+    owner: Hashable,
 ) -> list[Colored]:
     """Encoded photos to encoded results; an error has the photo's `index`."""
     share.shrink(sum(map(len, photos)))
@@ -131,7 +139,7 @@ async def _colorize(
     for index, upload in enumerate(body.uploads):
         if isinstance(upload.header, Exception):
             raise _at(index, upload.header)
-    ticket = pipeline.backlog.accept([each.pixels for each in body.uploads], deadline_s)
+    ticket = pipeline.backlog.accept([each.pixels for each in body.uploads], deadline_s, owner)
     held.callback(ticket.close)
     # All results are there before the first byte goes out. They have bytes of their own, taken
     # without waiting: who waits for memory while holding some may wait for ever.

@@ -17,7 +17,7 @@ from ..problems import problem
 from ..requests import PhotoRun, unless_gone
 from ..responses import image_response, json_response, zip_response
 from ..uploads import announced_length, read_body
-from .dependencies import ReadyService, model_for
+from .dependencies import ReadyService, caller
 from .openapi import REQUEST_BODY, problems, reference
 
 router = APIRouter(tags=["colorize"])
@@ -73,18 +73,18 @@ async def colorize(
     pipeline, settings = service.pipeline, service.settings
     pipeline.backlog.check()
     async with AsyncExitStack() as held:
-        charge = service.upload_charge(announced_length(request, settings))
-        share = held.enter_context(await pipeline.uploads.take(charge))
-        body = await read_body(request, settings, share)
+        announced_length(request, settings)
+        share = held.enter_context(await pipeline.uploads.take(1))
+        body = await read_body(request, settings, service.arrivals, share)
         chosen = merge(request.query_params.multi_items(), body.fields)
         check_photos(chosen, len(body.uploads))
         wanted = negotiate(
             request.headers.get("accept"), photos=len(body.uploads), asked=chosen.format
         )
-        order = chosen.order(await model_for(service, chosen.model), wanted.format)
+        order = chosen.order(await service.model_for(chosen.model), wanted.format)
         await run_in_threadpool(pipeline.look_at, body.uploads)
         pixels = [upload.pixels for upload in body.uploads]
-        ticket = pipeline.backlog.accept(pixels, chosen.deadline_s)
+        ticket = pipeline.backlog.accept(pixels, chosen.deadline_s, caller(request))
         held.callback(ticket.close)
         run = PhotoRun(pipeline, body, order, ticket, window=order.model.engine.max_batch)
         held.push_async_callback(run.close)

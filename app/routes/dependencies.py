@@ -3,10 +3,8 @@
 from typing import Annotated
 
 from fastapi import Depends, Request
-from fastapi.concurrency import run_in_threadpool
 
-from chromaserve.pipeline.models import LoadedModel
-
+from ..access_log import KEY_NAME
 from ..service import Service
 
 
@@ -27,13 +25,7 @@ ReadyService = Annotated[Service, Depends(_ready)]
 """That takes photos; NotReady (503) where it does not."""
 
 
-async def model_for(service: Service, selector: str | None) -> LoadedModel:
-    """The version that a request names, or the default; loaded where it is not in memory.
-
-    Raises:
-        ModelNotFound, ModelStoreError: as `Models.get`.
-    """
-    models = service.pipeline.models
-    if selector is None and models.default:
-        return models.default
-    return await run_in_threadpool(models.get, selector)
+def caller(request: Request) -> str:
+    """Who asks: the name of the key, or the address where there are no keys."""
+    host = request.client.host if request.client else ""
+    return str(request.scope.get(KEY_NAME, host))

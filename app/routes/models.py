@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chromaserve.store.contract import Postprocess
 
+from ..problems import UNUSABLE
 from .dependencies import AnyService, ReadyService
 from .openapi import problems
 
@@ -106,7 +107,7 @@ async def models(service: AnyService) -> Models:
             version=number,
             loaded=number in loaded,
             default=default is not None and number == default.version,
-            problem=problem,
+            problem=UNUSABLE if problem else None,
         )
         if description:
             row.created = description.created.isoformat()

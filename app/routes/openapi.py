@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from chromaserve.pipeline.options import Options
 
-from ..auth import is_open
+from ..auth import is_for_admins, is_open
 from ..manifest import Manifest
 from ..problems import HTTP_KINDS, KINDS, PROBLEM_JSON, Problem
 from ..uploads import FIELD
@@ -99,7 +99,9 @@ def describe_keys(document: dict[str, Any]) -> dict[str, Any]:
     document["components"]["securitySchemes"] = _SCHEMES
     document["security"] = [{scheme: []} for scheme in _SCHEMES]
     for path, operations in document["paths"].items():
-        for operation in operations.values():
+        for method, operation in operations.items():
+            if is_for_admins(method.upper(), path):
+                operation["responses"] |= {str(k): v for k, v in problems(403).items()}
             if is_open(path):
                 operation["security"] = []
             else:

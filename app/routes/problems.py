@@ -5,6 +5,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from ..problems import HTTP_KINDS, KINDS
+from ..problems import Kind as Other
 from ..root_path import reference
 
 router = APIRouter(tags=["problems"])
@@ -20,6 +21,7 @@ class Kind(BaseModel):
 
 
 _KINDS = {
+    "http-error": (Other(400, "http-error", "Error"), "Another error of HTTP, by its status."),
     **{kind.slug: (kind, kind.title) for kind in HTTP_KINDS.values()},
     **{kind.slug: (kind, (error.__doc__ or kind.title)) for error, kind in KINDS.items()},
 }

@@ -4,12 +4,14 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from chromaserve.errors import NotReady
 from chromaserve.store.errors import ModelNotFound
 
+from ..errors import MalformedBody
 from ..open_inference.catalogue import EXTENSIONS, MODELS, find
+from ..problems import UNUSABLE
 from .dependencies import AnyService, ReadyService
 from .openapi import problems
 
@@ -123,9 +125,17 @@ async def model_ready(service: AnyService, name: str, version: str | None = None
     return ModelReady(name=model.name)
 
 
-@router.post("/repository/index", summary="Models and versions")
-async def index(service: AnyService, wanted: Index | None = None) -> list[Indexed]:
+@router.post(
+    "/repository/index",
+    summary="Models and versions",
+    responses=problems(400, 413),
+    openapi_extra={
+        "requestBody": {"content": {"application/json": {"schema": Index.model_json_schema()}}}
+    },
+)
+async def index(request: Request, service: AnyService) -> list[Indexed]:
     """List every version of both models, and whether it is in memory."""
+    wanted = _read_index(await request.body())
     loaded = {each.version for each in service.pipeline.models.loaded}
     listing = await run_in_threadpool(service.pipeline.models.listing)
     rows: list[dict[str, Any]] = [
@@ -133,11 +143,11 @@ async def index(service: AnyService, wanted: Index | None = None) -> list[Indexe
             "name": name,
             "version": str(version),
             "state": "READY" if version in loaded else "UNAVAILABLE",
-            "reason": problem or "",
+            "reason": UNUSABLE if problem else "",
         }
         for name in MODELS
         for version, _, problem in listing
-        if version in loaded or not (wanted and wanted.ready)
+        if version in loaded or not wanted.ready
     ]
     return [Indexed.model_validate(row) for row in rows]
 
@@ -152,6 +162,13 @@ async def load(service: ReadyService, name: str) -> ModelReady:
     model = find(name)
     await service.reload()
     return ModelReady(name=model.name)
+
+
+def _read_index(body: bytes) -> Index:
+    try:
+        return Index.model_validate_json(body) if body.strip() else Index()
+    except ValidationError as error:
+        raise MalformedBody('The body is {"ready": true}, {"ready": false}, or empty.') from error
 
 
 def known(versions: list[int], version: str) -> int:

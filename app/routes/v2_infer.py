@@ -21,8 +21,8 @@ from ..open_inference.message import (
     parse,
 )
 from ..requests import unless_gone
-from ..uploads import announced_length, limited
-from .dependencies import ReadyService, model_for
+from ..uploads import announced_length, joined
+from .dependencies import ReadyService, caller
 from .openapi import problems
 from .v2 import known
 
@@ -59,20 +59,21 @@ async def infer(
         known(await run_in_threadpool(service.pipeline.models.store.versions), version)
     service.pipeline.backlog.check()
     _check_type(request)
-    announced = announced_length(request, service.settings)
-    # What comes out of a compressed body may have any length.
-    charge = service.upload_charge(None if _encoding(request) else announced)
+    announced_length(request, service.settings)
     async with AsyncExitStack() as held:
-        share = held.enter_context(await service.pipeline.uploads.take(charge))
+        share = held.enter_context(await service.pipeline.uploads.take(1))
         message, options, tensors = await _read(request, service, model, share)
-        loaded = await model_for(service, version)
+        loaded = await service.model_for(version)
         told = {"model_name": model.name, "model_version": str(loaded.version)}
         if message.id is not None:
             told["id"] = message.id
         binary = message.wants_binary(model.output.name)
         output, timings = await unless_gone(
             request,
-            work.answer(service.pipeline, loaded, options, tensors, binary, share, held),
+            work.answer(
+                *(service.pipeline, loaded, options, tensors, binary, share, held),
+                owner=caller(request),
+            ),
         )
         headers = {"Server-Timing": timings.header(), "X-Model-Version": str(loaded.version)}
         return respond.response(told, output, headers, held.pop_all())
@@ -97,10 +98,13 @@ async def _read(
 ) -> tuple[Message, Options, reading.Tensors]:
     """The request, its tensors as arrays or photos; nothing of its body is left."""
     settings, decoding = service.settings, service.pipeline.decoding
-    body = b"".join([chunk async for chunk in limited(request, settings)])
+    body = await joined(service.arrivals.receive(request, share))
     if encoding := _encoding(request):
+        # What comes out may have any length.
+        await share.grow(len(body) + settings.max_upload_bytes)
         body = await decoding.run(share, inflate, body, encoding, settings.max_upload_bytes)
     # Twice: the tensors are copied out of it.
+    await share.grow(2 * len(body))
     share.shrink(max(2 * len(body), 1))
     length = json_length(request.headers.get(HEADER_LENGTH), body)
 

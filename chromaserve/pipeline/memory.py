@@ -33,11 +33,12 @@ class Budget:
             TooManyPixels: more than there is in all.
             Busy: too many wait, or the wait was too long.
         """
-        self._check(amount)
-        await self._acquire(amount)
+        self.check(amount)
+        await self.acquire(amount)
         return Share(self, amount)
 
-    async def _acquire(self, amount: int) -> None:
+    async def acquire(self, amount: int) -> None:
+        """Wait for bytes that the caller gives back; `take` and `Share.grow` see to that."""
         if self.full(amount):
             await self._wait(amount)
         else:
@@ -47,7 +48,8 @@ class Budget:
         """Whether who wants so many bytes more has to wait."""
         return bool(self._line) or self.used + amount > self.total
 
-    def _check(self, amount: int) -> None:
+    def check(self, amount: int) -> None:
+        """Raise TooManyPixels where so many bytes never are free."""
         if amount > self.total:
             raise TooManyPixels(
                 f"This takes {amount / 2**20:,.0f} MiB of memory, more than the service's bound of"
@@ -61,7 +63,7 @@ class Budget:
             TooManyPixels: more than there is in all.
             Busy: there are not as many left, or others wait for them.
         """
-        self._check(amount)
+        self.check(amount)
         if self.full(amount):
             raise Busy("The service is full. Wait a moment and send the request again.")
         self._grant(amount)
@@ -118,6 +120,10 @@ class Share:
             self.amount = amount
             self._budget.give_back(excess)
 
+    def has_to_wait(self, amount: int) -> bool:
+        """Whether `grow` would wait."""
+        return amount > self.amount and self._budget.full(amount - self.amount)
+
     async def grow(self, amount: int) -> None:
         """Have `amount` bytes in all, waiting for what is missing; never shrinks.
 
@@ -126,8 +132,8 @@ class Share:
         """
         missing = amount - self.amount
         if missing > 0:
-            self._budget._check(amount)
-            await self._budget._acquire(missing)
+            self._budget.check(amount)
+            await self._budget.acquire(missing)
             self.amount += missing
 
     @contextmanager

@@ -51,6 +51,7 @@ class Models:
         self._settings = settings
         self._loaded: OrderedDict[int, LoadedModel] = OrderedDict()
         self._loading = threading.Lock()
+        self._told: dict[int, str] = {}
         self._refused: tuple[object, ModelStoreError] | None = None
 
     @property
@@ -115,6 +116,18 @@ class Models:
             self._make_room(self._settings.max_loaded_models)
             return model
 
+    def renew(self) -> LoadedModel:
+        """Load the default's version anew, in the place of engines that are broken.
+
+        Raises:
+            ModelStoreError: it cannot be used now.
+        """
+        assert self.default
+        # Not behind the lock: who holds it may hang in the very engine.
+        fresh = self._fresh(self.store.resolve(self.default.version))
+        self.default = self._loaded[fresh.version] = fresh
+        return fresh
+
     def listing(self) -> list[tuple[int, ModelDescription | None, str | None]]:
         """Every version on disk: number, description, and what is wrong with it if something is."""
         rows: list[tuple[int, ModelDescription | None, str | None]] = []
@@ -122,6 +135,9 @@ class Models:
             try:
                 rows.append((version, self.store.resolve(version).description, None))
             except ModelStoreError as error:
+                if self._told.get(version) != str(error):
+                    log.warning("version %d cannot be used: %s", version, error)
+                    self._told[version] = str(error)
                 rows.append((version, None, str(error)))
         return rows
 

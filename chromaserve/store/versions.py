@@ -183,7 +183,7 @@ class ModelStore:
             complete = [n for n in versions if (self.folder / str(n) / _DESCRIPTION).is_file()]
             if complete:
                 return complete[-1]
-            raise ModelNotFound(f"{self.folder} holds no version of model {self.name!r}.")
+            raise ModelNotFound(f"There is no version of model {self.name!r} in the store.")
         if _NUMBER.fullmatch(str(version)) and int(version) in versions:
             return int(version)
         there_is = ", ".join(map(str, versions)) or "none"

@@ -1,0 +1,175 @@
+"""Connections that are silent, slow, ambiguous or too many: bounded, and nobody else's trouble."""
+
+import contextlib
+import resource
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.app.sockets import asked, connect, load, post, slug_in, to_the_end
+from tests.conftest import Server, Start, running
+from tests.sample_photos import encoded, small
+
+PHOTO = encoded(small("L"), "PNG")
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of short patience."""
+    with running(tmp_path_factory.mktemp("strict")) as start:
+        server = start(
+            head_timeout_s=1,
+            upload_timeout_s=1,
+            send_timeout_s=1,
+            max_uploads=4,
+            max_upload_mb=8,
+            max_memory_mb=256,
+            max_connections=40,
+        )
+        server.wait_ready()
+        yield server
+
+
+def colorizes(server: Server) -> int:
+    return httpx.post(f"{server.url}/colorize", files={"file": PHOTO}, timeout=30).status_code
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "slug"),
+    [
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "malformed-request"),
+        ("GET / HTTP/1.1\r\n\r\n", 400, "malformed-request"),
+        (
+            "POST /colorize HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
+            "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+            "malformed-request",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+            400,
+            "malformed-request",
+        ),
+        ("nonsense\r\n\r\n", 400, "malformed-request"),
+        ("GET / HTTP/1.1\r\nHost: a\r\n" + "x: y\r\n" * 200 + "\r\n", 431, "head-too-large"),
+        (f"GET /{'a' * 20_000} HTTP/1.1\r\nHost: a\r\n\r\n", 431, "head-too-large"),
+        (f"GET / HTTP/1.1\r\nHost: a\r\nx: {'a' * 2_000_000}", 431, "head-too-large"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nx: ", 408, "head-timeout"),
+    ],
+)
+def test_heads_that_no_two_programs_read_alike_are_refused(
+    strict: Server, head: str, status: int, slug: str
+) -> None:
+    got, body = asked(strict, head.encode(), within_s=5)
+    assert (got, slug_in(body)) == (status, slug)
+    explained = httpx.get(f"{strict.url}/problems/{slug}")
+    assert explained.json()["status"] == status
+
+
+def test_a_trailer_is_bounded_as_a_head_is(strict: Server) -> None:
+    head = post("/v2/repository/index", b"", "X: y").split(b"Content-Length")[0]
+    with connect(strict) as line:
+        line.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nx: ")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(200):
+                line.sendall(b"a" * 10_000)
+        to_the_end(line, 5)
+
+
+def test_silent_connections_are_closed(strict: Server) -> None:
+    with connect(strict) as silent:
+        assert to_the_end(silent, 5) == b""
+    with connect(strict) as kept:  # answered once, then half a head
+        kept.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        answer = b""
+        while b"alive" not in answer:
+            answer += kept.recv(1 << 16)
+        kept.sendall(b"GET /healthz HTTP/1.1\r\n")
+        assert b" 408 " in to_the_end(kept, 5)
+
+
+def test_more_connections_than_there_are_places_keep_nobody_out(strict: Server) -> None:
+    with contextlib.ExitStack() as lines:
+        for i in range(150):
+            line = lines.enter_context(connect(strict))
+            with contextlib.suppress(ConnectionError):
+                line.sendall(b"GET / HTTP/1.1\r\nHost:" if i % 2 else b"")
+            if i % 30 == 0:
+                assert colorizes(strict) == 200
+        assert colorizes(strict) == 200
+
+
+def test_more_connections_than_file_descriptors_keep_nobody_out(start_server: Start) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    server = start_server()
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (256, 256))
+    server.wait_ready()
+    before = server.log.stat().st_size
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 1024)), hard))
+    try:
+        with contextlib.ExitStack() as lines:
+            for _ in range(400):
+                lines.enter_context(connect(server))
+            assert httpx.get(f"{server.url}/healthz", timeout=10).status_code == 200
+            assert colorizes(server) == 200
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert server.log.stat().st_size - before < 20_000
+    assert "Too many open files" not in server.log.read_text()
+
+
+def test_slow_uploads_keep_nobody_out_and_are_ended(strict: Server) -> None:
+    with contextlib.ExitStack() as lines:
+        slow = [lines.enter_context(connect(strict)) for _ in range(12)]
+        for line in slow:  # three times as many as there are places, all announcing the most
+            line.sendall(post("/colorize", b"\x89PNG", "Content-Type: image/png", length=8_000_000))
+        for _ in range(3):
+            assert colorizes(strict) == 200
+        assert load(strict)["uploads_mb"] < 1
+        for line in slow:
+            status = to_the_end(line, 15).split(b" ")[1]
+            assert status in (b"408", b"503")
+    assert load(strict)["uploads_mb"] == 0
+
+
+def test_an_upload_that_trickles_is_ended(strict: Server) -> None:
+    began = time.monotonic()
+    with connect(strict) as line:
+        line.sendall(post("/colorize", b"\x89PNG", "Content-Type: image/png", length=8_000_000))
+        line.settimeout(0.2)
+        answer = b""
+        while not answer and time.monotonic() - began < 20:
+            with contextlib.suppress(TimeoutError):
+                answer = line.recv(1 << 16)
+            with contextlib.suppress(ConnectionError):
+                line.send(b"\0")  # never silent for as long as upload_timeout_s
+    assert b" 408 " in answer
+    assert b"upload-stalled" in answer
+
+
+def test_bodies_that_routes_read_whole_are_bounded_before_they_are_read(strict: Server) -> None:
+    chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+    head = post("/v2/repository/index", b"").split(b"Content-Length")[0]
+    status_kb = int(_status(strict, "VmRSS"))
+    with connect(strict) as line:
+        line.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(3200):  # 200 MiB
+                line.sendall(chunk)
+        with contextlib.suppress(ConnectionError):
+            line.shutdown(socket.SHUT_WR)
+        answer = to_the_end(line, 20)
+    assert b" 413 " in answer or not answer  # cut off while it still sends
+    assert int(_status(strict, "VmRSS")) - status_kb < 50_000
+    assert asked(strict, post("/v2/repository/index", b"[1]", "Connection: close"))[0] == 400
+    said = asked(strict, post("/v2/repository/index", b" " * 100_000, "Connection: close"))
+    assert (said[0], slug_in(said[1])) == (413, "body-too-large")
+
+
+def _status(server: Server, name: str) -> str:
+    lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
+    return next(line.split()[1] for line in lines if line.startswith(name))
