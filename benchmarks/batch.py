@@ -105,7 +105,7 @@ def did(
     parcel: int,
     on_progress: Callable[[Summary], None],
 ) -> Summary:
-    from_, to = Place.of(str(source)), Place.of(str(target), run="benchmark")
+    from_, to = Place.of(str(source)), Place.of(str(target))
     job = Job(from_, to, "png", {}, None, None, cpus, 0, parcel)
     with joined(None), Report(to, "_reports/benchmark") as report:
         return run(job, report, workers, on_progress)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Unreachable,
     )
     from chromaserve.errors import (
+        BodyTooLarge,
         DamagedPhoto,
         EngineFailed,
         InvalidOptions,
@@ -41,6 +42,7 @@ __all__ = [
     "AsyncClient",
     "BadOptions",
     "BadPhoto",
+    "BodyTooLarge",
     "Client",
     "ClientError",
     "Colorized",
@@ -75,8 +77,8 @@ _HOMES = {
     **dict.fromkeys(("ModelNotFound", "ModelStoreError"), "chromaserve.store.errors"),
     **dict.fromkeys(
         (
-            *("DamagedPhoto", "EngineFailed", "InvalidOptions", "PhotoTimeout", "ServiceError"),
-            *("TooManyPixels", "UnsupportedFormat", "UnsupportedSamples"),
+            *("BodyTooLarge", "DamagedPhoto", "EngineFailed", "InvalidOptions", "PhotoTimeout"),
+            *("ServiceError", "TooManyPixels", "UnsupportedFormat", "UnsupportedSamples"),
         ),
         "chromaserve.errors",
     ),
@@ -87,16 +89,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands fo
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = _HOMES.get(name, "chromaserve.client")
-    try:
-        return getattr(import_module(home), name)
-    except ModuleNotFoundError as error:
-        package = home.partition(".")[0]
-        if not f"{error.name}".startswith(f"{package}."):
-            raise
-        raise ImportError(
-            f"chromaserve has a package `{package}` of its own, and another one is found before it:"
-            f" {import_module(package).__path__[0]}. Call that otherwise, or have it found later"
-        ) from error
+    return getattr(import_module(home), name)
 
 
 def __dir__() -> list[str]:

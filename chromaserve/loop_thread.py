@@ -1,4 +1,8 @@
-"""An event loop in a thread, for callers that wait for what runs there."""
+"""An event loop in a thread, for callers that wait for what runs there.
+
+anyio's portal would do but for two things: what it cancels it cancels again at each `await` of the
+clean-up, which the pipeline's stages have, and in a forked process it waits for ever.
+"""
 
 import asyncio
 import os

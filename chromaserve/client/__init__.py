@@ -1,6 +1,5 @@
 """A client of a running service; it imports no part of the service that colorizes."""
 
-from chromaserve.client.answers import Colorized, Outcome, Result, ServiceInfo
 from chromaserve.client.asynchronous import AsyncClient
 from chromaserve.client.blocking import Client
 from chromaserve.client.problems import (
@@ -12,7 +11,8 @@ from chromaserve.client.problems import (
     Unauthorized,
     Unreachable,
 )
-from chromaserve.client.retrying import Retries
+from chromaserve.client.results import Colorized, Outcome, Result, ServiceInfo
+from chromaserve.client.retries import Retries
 
 __all__ = [
     "AsyncClient",

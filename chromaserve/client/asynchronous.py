@@ -11,9 +11,10 @@ from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
-from chromaserve.client.answers import Colorized, Result, ServiceInfo, info_of, result_of
-from chromaserve.client.batch import Batch, Limits, Numbered, UniqueNames, batches
-from chromaserve.client.exchange import (
+from chromaserve.client.many import Batch, Limits, Numbered, UniqueNames, batches
+from chromaserve.client.photos import Options, Photo, PhotoOptions, source
+from chromaserve.client.problems import problem_of
+from chromaserve.client.request import (
     FAILURES,
     TIMEOUT,
     answer,
@@ -22,9 +23,8 @@ from chromaserve.client.exchange import (
     may_pass,
     open_http,
 )
-from chromaserve.client.photos import Options, Photo, PhotoOptions, source
-from chromaserve.client.problems import problem_of
-from chromaserve.client.retrying import Attempts, Retries
+from chromaserve.client.results import Colorized, Result, ServiceInfo, info_of, result_of
+from chromaserve.client.retries import Attempts, Retries
 
 T = TypeVar("T")
 

@@ -11,12 +11,12 @@ from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
-from chromaserve.client.answers import Colorized, Result, ServiceInfo
 from chromaserve.client.asynchronous import AsyncClient
-from chromaserve.client.batch import Batch, Limits, Numbered, UniqueNames, batches
-from chromaserve.client.exchange import TIMEOUT
+from chromaserve.client.many import Batch, Limits, Numbered, UniqueNames, batches
 from chromaserve.client.photos import Options, Photo, PhotoOptions
-from chromaserve.client.retrying import Retries
+from chromaserve.client.request import TIMEOUT
+from chromaserve.client.results import Colorized, Result, ServiceInfo
+from chromaserve.client.retries import Retries
 from chromaserve.loop_thread import LoopThread
 
 T = TypeVar("T")

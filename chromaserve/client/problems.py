@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from chromaserve.client.retrying import retry_after_s
+from chromaserve.client.retries import retry_after_s
 
 _MEMBERS = frozenset({"type", "title", "status", "detail", "instance"})
 _SHOWN = 200  # characters of an answer that is no problem details

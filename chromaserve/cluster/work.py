@@ -12,7 +12,7 @@ from chromaserve.cluster.listing import Parcel, Shard, output_name, parcels
 from chromaserve.cluster.places import Place
 from chromaserve.errors import BodyTooLarge, detail_of, slug_of
 from chromaserve.library.colorizer import Colorizer
-from chromaserve.library.options import ColourOptions
+from chromaserve.library.colour_options import ColourOptions
 from chromaserve.photos.encode import Format
 from chromaserve.pipeline.options import Options
 from chromaserve.store.versions import BUNDLED_ROOT, ModelStore

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chromaserve.command_line.exits import Complaint, Exit, complaints, ended_by_sigterm, say
-from chromaserve.command_line.options import FormatName, Model, Postprocess, Vividness
+from chromaserve.command_line.shared_options import FormatName, Model, Postprocess, Vividness
 
 if TYPE_CHECKING:
     from chromaserve.cluster.report import Summary

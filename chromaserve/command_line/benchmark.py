@@ -11,9 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from chromaserve.command_line.exits import Complaint, complaints
-from chromaserve.command_line.notes import tell_notes
-from chromaserve.command_line.options import Json
+from chromaserve.command_line.exits import Complaint, complaints, tell_warnings
+from chromaserve.command_line.shared_options import Json
 
 if TYPE_CHECKING:
     from chromaserve.library.colorizer import Colorizer
@@ -31,7 +30,7 @@ def benchmark(
 ) -> None:
     """Measure this machine: grey JPEGs in memory to colour PNGs, and the model alone in batches."""
     with complaints():
-        tell_notes()
+        tell_warnings()
         from chromaserve.library.colorizer import Colorizer
 
         start = time.perf_counter()

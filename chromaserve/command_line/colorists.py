@@ -5,9 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from chromaserve.command_line.exits import Complaint, Exit, status_of
-from chromaserve.command_line.notes import tell_notes
-from chromaserve.command_line.options import FormatName
+from chromaserve.command_line.exits import Complaint, Exit, status_of, tell_warnings
+from chromaserve.command_line.shared_options import FormatName
 from chromaserve.command_line.tasks import Task
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class Local:
         """Load the model; `options` as the command's: vividness, model, format and so on."""
         from chromaserve.library.colorizer import Colorizer
 
-        tell_notes()
+        tell_warnings()
         chosen = dict(options)
         self._format: FormatName = chosen.pop("format")
         self.colorizer = Colorizer(chosen.pop("model"))

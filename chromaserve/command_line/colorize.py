@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chromaserve.command_line.exits import Complaint, Exit, complaints
-from chromaserve.command_line.options import (
+from chromaserve.command_line.shared_options import (
     ApiKey,
     Format,
     FormatName,

@@ -1,5 +1,6 @@
-"""Exit statuses of the command, and errors told in a sentence."""
+"""Exit statuses of the command; errors and warnings told in a sentence."""
 
+import logging
 import os
 import signal
 import sys
@@ -42,6 +43,17 @@ class Complaint(Exception):  # noqa: N818 - not all of them are errors
 def say(sentence: str) -> None:
     """A line of the command's own on standard error."""
     print(f"chromaserve: {printable(' '.join(sentence.split()))}", file=sys.stderr, flush=True)
+
+
+class _Lines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
+
+
+def tell_warnings() -> None:
+    """From now on tell what the parts warn of, on standard error."""
+    lines = _Lines(logging.WARNING)
+    logging.getLogger("chromaserve").addHandler(lines)
 
 
 def printable(words: str) -> str:

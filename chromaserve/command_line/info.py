@@ -9,9 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
-from chromaserve.command_line.exits import complaints
-from chromaserve.command_line.notes import tell_notes
-from chromaserve.command_line.options import Json
+from chromaserve.command_line.exits import complaints, tell_warnings
+from chromaserve.command_line.shared_options import Json
 
 _PACKAGES = ("tensorflow", "ncnn", "opencv-python-headless", "numpy", "pillow", "ray")
 
@@ -22,7 +21,7 @@ def info(as_json: Json = False) -> None:
     The model is loaded for it.
     """
     with complaints():
-        tell_notes()
+        tell_warnings()
         told = _tell()
         if as_json:
             print(json.dumps(told, indent=2))

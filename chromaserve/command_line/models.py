@@ -12,7 +12,7 @@ from rich.table import Table
 from chromaserve.bundled import import_bundled
 from chromaserve.command_line.colorists import answers
 from chromaserve.command_line.exits import complaints, say
-from chromaserve.command_line.options import ApiKey, Json, Url
+from chromaserve.command_line.shared_options import ApiKey, Json, Url
 
 models = typer.Typer(invoke_without_command=True)
 

@@ -5,9 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from chromaserve.command_line.exits import Complaint, Exit, complaints, say
-from chromaserve.command_line.notes import tell_notes
-from chromaserve.command_line.options import Model, Postprocess, Quiet, Vividness
+from chromaserve.command_line.exits import Complaint, Exit, complaints, say, tell_warnings
+from chromaserve.command_line.shared_options import Model, Postprocess, Quiet, Vividness
 
 
 def video(
@@ -35,7 +34,7 @@ def video(
     ffmpeg -f rawvideo -pix_fmt rgb24 -s 640x480 -r 25 -i - -pix_fmt yuv420p out.mp4
     """
     with complaints():
-        tell_notes()
+        tell_warnings()
         if sys.stdin.isatty() or sys.stdout.isatty():
             raise Complaint("frames come from one pipe and go into another, not from a terminal")
         from chromaserve.library.colorizer import Colorizer

@@ -53,7 +53,6 @@ class Background:
         pipeline = Pipeline(settings)
         model = pipeline.models.load_default()
         self._parts: tuple[Pipeline, LoadedModel] | None = pipeline, model
-        # asyncio's own loop: the stages rely on being cancelled once.
         self._loop = LoopThread("Colorizer")
         self.start = self._loop.start
         """Run a coroutine on the loop, as `LoopThread.start`."""

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from chromaserve.library.background import Background, local_settings
+from chromaserve.library.colour_options import ColourOptions, order_for
 from chromaserve.library.files import SUFFIXES, beside, format_of, identity
 from chromaserve.library.flow import Done, Flow, Given
-from chromaserve.library.options import ColourOptions, order_for
 from chromaserve.photos.encode import Format
 from chromaserve.photos.names import unique_name
 

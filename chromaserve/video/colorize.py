@@ -1,7 +1,8 @@
 """Raw frames from a stream to a stream: the way of a photo, for one frame after another."""
 
 import time
-from collections.abc import Coroutine, Generator, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,17 +12,17 @@ import numpy as np
 
 from chromaserve.errors import InvalidOptions
 from chromaserve.library.colorizer import Colorizer
-from chromaserve.library.options import ColourOptions, order_for
+from chromaserve.library.colour_options import ColourOptions, order_for
 from chromaserve.photos.in_memory import read_array
 from chromaserve.photos.photo import Float, Photo, Pixels
 from chromaserve.pipeline.options import Order
 from chromaserve.pipeline.pipeline import Pipeline
 from chromaserve.pipeline.recolor import prepare, recolor
-from chromaserve.video.ahead import ahead
 from chromaserve.video.frames import Frame, PixelFormat, read_frames, write_frame
 from chromaserve.video.steady import DEFAULT_SMOOTHING, SteadyColours
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -105,13 +106,13 @@ class _Way:
 
     def answers(self, frames: Iterable[Frame]) -> Iterator[tuple[Photo, Float]]:
         """Each frame with the network's chroma for it."""
-        photos = ahead(self._read, frames, self._pipeline.decoding.threads)
+        photos = _ahead(self._read, frames, self._pipeline.decoding.threads)
         enough = 2 * sum(engine.max_batch for engine in self._order.model.engines)
-        return ahead(self._infer, photos, enough)
+        return _ahead(self._infer, photos, enough)
 
     def coloured(self, frames: Iterable[tuple[Photo, Float]]) -> Generator[Pixels, None, None]:
         """Each frame in its colours, [H, W, 3]."""
-        return ahead(self._recolor, frames, self._pipeline.encoding.threads)
+        return _ahead(self._recolor, frames, self._pipeline.encoding.threads)
 
     def _read(self, frame: Frame) -> "Future[Photo]":
         return self._start(self._pipeline.decoding.run(self, read_array, frame))
@@ -139,3 +140,34 @@ class _Way:
 
     def _start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
         return self._background.start(work)
+
+
+def _ahead(
+    start: Callable[[T], "Future[R]"], items: Iterable[T], depth: int
+) -> Generator[R, None, None]:
+    """Results in the order of the items; while one is used, the next `depth` are in work.
+
+    An error in `items` comes after the results of what was before it. When the generator is
+    closed, work that has not begun is cancelled.
+    """
+    waiting = iter(items)
+    running: deque[Future[R]] = deque()
+    failure: Exception | None = None
+    ended = False
+    try:
+        while True:
+            while not ended and len(running) <= depth:
+                try:
+                    running.append(start(next(waiting)))
+                except StopIteration:
+                    ended = True
+                except Exception as error:
+                    ended, failure = True, error
+            if not running:
+                break
+            yield running.popleft().result()
+        if failure:
+            raise failure
+    finally:
+        for future in running:
+            future.cancel()

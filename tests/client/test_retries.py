@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chromaserve import Client, ProblemError, Retries, TooBusy, Unreachable
-from chromaserve.client.retrying import Attempts, retry_after_s
+from chromaserve.client.retries import Attempts, retry_after_s
 from tests.client.faulty import Fault, Proxy
 from tests.sample_photos import encoded, raw, small
 

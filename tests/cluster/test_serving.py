@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from chromaserve.client import Client, Result
-from chromaserve.client.retrying import Attempts
+from chromaserve.client.retries import Attempts
 from tests.cluster.conftest import workers
 from tests.conftest import free_port
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from chromaserve.command_line import benchmark, options
+from chromaserve.command_line import benchmark, shared_options
 from chromaserve.command_line.main import command
 from chromaserve.photos.encode import Format
 from chromaserve.store.contract import Postprocess
@@ -40,9 +40,16 @@ def test_help_is_quick_and_tells_the_statuses() -> None:
     assert "colorize" in done.stdout or "SRC" in done.stdout
 
 
+def test_the_package_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "chromaserve", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "-m chromaserve [OPTIONS] COMMAND" in done.stdout
+
+
 def test_choices_are_those_of_the_service() -> None:
-    assert set(get_args(options.PostprocessName)) == set(get_args(Postprocess))
-    assert set(get_args(options.FormatName)) == set(get_args(Format))
+    assert set(get_args(shared_options.PostprocessName)) == set(get_args(Postprocess))
+    assert set(get_args(shared_options.FormatName)) == set(get_args(Format))
 
 
 def test_video_gives_a_frame_for_each_and_says_where_a_stream_breaks() -> None:
@@ -79,7 +86,7 @@ def test_info_tells_what_colorizes_here(model_root: Path) -> None:
 
 def test_a_benchmark_has_every_size_and_the_model_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark, "SIZES", {"tiny": (64, 48), "small": (128, 96)})
-    monkeypatch.setattr(benchmark, "tell_notes", lambda: None)  # would outlast the test
+    monkeypatch.setattr(benchmark, "tell_warnings", lambda: None)  # would outlast the test
     done = CliRunner().invoke(command, ["benchmark", "--seconds", "0.1", "--json"])
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)

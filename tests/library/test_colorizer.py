@@ -2,8 +2,6 @@
 
 import gc
 import os
-import subprocess
-import sys
 import threading
 import weakref
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from chromaserve import (
+    BodyTooLarge,
     Colorizer,
     DamagedPhoto,
     InvalidOptions,
@@ -188,6 +187,46 @@ def test_many_files_go_into_a_folder(colorizer: Colorizer, tmp_path: Path) -> No
     ]
 
 
+def test_no_photo_is_replaced(colorizer: Colorizer, tmp_path: Path) -> None:
+    first, second = tmp_path / "a.png", tmp_path / "b.png"
+    for photo in (first, second):
+        photo.write_bytes(encoded(colour_sample(), "PNG"))
+    before = first.read_bytes()
+    (tmp_path / "link").symlink_to(".")
+    for output in (first, tmp_path / "link" / "a.png", f"{tmp_path}/link/link/a.png"):
+        with pytest.raises(InvalidOptions, match="take the place of a photo"):
+            colorizer.colorize(first, output=output)
+    in_link = colorizer.colorize_many([first, second], output=tmp_path / "link")
+    assert [path.name for path in in_link] == ["a-colour.png", "b-colour.png"]
+    onto_the_next = colorizer.colorize_many(
+        [first, second], output=lambda photo: second if photo == first else tmp_path / "new.png",
+        errors="return",
+    )  # fmt: skip
+    refused, made = onto_the_next
+    assert isinstance(refused, InvalidOptions)
+    assert made == tmp_path / "new.png"
+    assert first.read_bytes() == second.read_bytes() == before
+
+
+def test_a_path_may_be_text(colorizer: Colorizer, tmp_path: Path) -> None:
+    photo = tmp_path / "cat.jpg"
+    photo.write_bytes(CAT.read_bytes())
+    made = colorizer.colorize(str(photo))
+    assert made == str(tmp_path / "cat-colour.png")
+    assert list(colorizer.colorize_many([str(photo)])) == [made]
+
+
+def test_what_never_ends_is_not_read(colorizer: Colorizer, tmp_path: Path) -> None:
+    with (tmp_path / "large.jpg").open("wb") as file:
+        file.truncate(12 * 10**9)  # of which the disk holds nothing
+    endless, large, cat = colorizer.colorize_many(
+        [Path("/dev/zero"), tmp_path / "large.jpg", CAT], output=tmp_path, errors="return"
+    )
+    assert isinstance(endless, OSError)
+    assert isinstance(large, BodyTooLarge)
+    assert cat == tmp_path / "cat.png"
+
+
 def test_threads_may_share_an_image_that_is_not_loaded_yet(colorizer: Colorizer) -> None:
     with Image.open(SAMPLES / "grey" / "forest-stream.jpg") as image:
         first, *others = colorizer.colorize_many([image] * 8)
@@ -230,40 +269,6 @@ def test_threads_share_it(colorizer: Colorizer) -> None:
     for thread in threads:
         thread.join()
     assert results == [expected] * 12
-
-
-NEVER_CLOSED = """
-import os
-import sys
-import numpy as np
-import chromaserve
-from chromaserve import Client
-client = Client("http://127.0.0.1:9")
-assert not client.ready()
-print(*{"cv2", "ncnn", "tensorflow", "scipy"} & sys.modules.keys())
-colorizer = chromaserve.Colorizer()
-results = colorizer.colorize_many(np.zeros((8, 8), np.uint8) for _ in range(99))
-print(next(results).shape, flush=True)
-if os.fork() == 0:
-    for used in (client.ready, lambda: colorizer.colorize(b"")):
-        try:
-            used()
-        except RuntimeError as error:
-            print(error, flush=True)
-    client.close()
-    colorizer.close()
-    os._exit(0)
-os.wait()
-"""
-
-
-def test_programs_that_close_nothing_or_fork_end_and_a_client_alone_is_light() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", NEVER_CLOSED], capture_output=True, text=True, timeout=100
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("\n(8, 8, 3)\nthis Client was in use before the process was")
-    assert "\nthis Colorizer was in use before" in done.stdout
 
 
 def test_a_closed_one_says_so_and_holds_no_model(model_root: Path) -> None:

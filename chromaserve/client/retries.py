@@ -1,7 +1,8 @@
 """When a request is sent again, and after how long.
 
 Sending again is safe: colorizing changes nothing on the service, the same photo and options give
-the same answer.
+the same answer. Libraries for it (tenacity, stamina) repeat one call; a request of many photos is
+done in part, and counts anew from there.
 """
 
 import random

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from chromaserve.client.answers import Colorized, Outcome, Result, model_version_of
 from chromaserve.client.archive import ArchiveReader, BadArchive
-from chromaserve.client.exchange import FAILURES, Named, answer, asked_pause_s, give_up, may_pass
 from chromaserve.client.photos import Options, Photo, Source, source
 from chromaserve.client.problems import BadPhoto, ProblemError, TooBusy, problem_error
-from chromaserve.client.retrying import Attempts, Retries
+from chromaserve.client.request import FAILURES, Named, answer, asked_pause_s, give_up, may_pass
+from chromaserve.client.results import Colorized, Outcome, Result, model_version_of
+from chromaserve.client.retries import Attempts, Retries
 from chromaserve.photos.names import unique_name
 
 _AHEAD = 2  # results that wait for the caller
