@@ -51,7 +51,7 @@ LOCK  := echo setuptools | $(UV) pip compile pyproject.toml - --universal --pyth
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format lock train publish ablation thesis evaluate picture screenshots bench image sbom reference docs clean
+.PHONY: help serve test coverage lint format lock train publish ablation thesis evaluate picture screenshots bench image sbom reference docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ serve: $(RUN) ## install what is missing and serve the bundled model on PORT (80
 
 test: $(DEV) $(CHROME) ## install what is missing and run the tests (ARGS="-k name")
 	@$(BIN)/python -m pytest $(ARGS)
+
+coverage: $(DEV) $(CHROME) ## the tests, and what of the library and the service they run (ARGS as for test)
+	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
 
 lint: $(DEV) ## check style, format and types
 	$(BIN)/ruff check .
@@ -126,7 +129,7 @@ sbom: $(SBOM) ## write bills of materials of the images, CycloneDX JSON, to buil
 			--output-file build/sbom/$$lock.cdx.json requirements/$$lock.lock || exit 1; done
 
 clean: ## remove the environment, builds and caches (never runs/ or cache/)
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist *.egg-info .coverage* .pytest_cache .mypy_cache .ruff_cache
 	find $(CODE) -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # A stamp says what its environment was installed from; a changed lock or pyproject renews it.

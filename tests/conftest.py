@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from chromaserve.store.versions import BUNDLED_ROOT
 
 START_S = 120.0
 STOP_S = 60.0
+ENDED_S = 5.0
 
 
 @dataclass
@@ -66,7 +67,7 @@ def running(folder: Path, **settings: object) -> Iterator[Start]:
     """Starts servers, and ends them all when the block does."""
     servers: list[Server] = []
 
-    def start(**more: object) -> Server:
+    def start(command: Sequence[str] = ("-m", "app"), **more: object) -> Server:
         port = free_port()
         chosen = {
             "host": "127.0.0.1",
@@ -81,7 +82,7 @@ def running(folder: Path, **settings: object) -> Iterator[Start]:
         log = folder / f"server-{port}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "app"],
+                [sys.executable, *command],
                 env=environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -94,7 +95,11 @@ def running(folder: Path, **settings: object) -> Iterator[Start]:
         yield start
     finally:
         for server in servers:
-            if server.process.poll() is None:
+            server.process.terminate()
+        for server in servers:
+            try:
+                server.process.wait(ENDED_S)  # by itself, so that what it ran is counted
+            except subprocess.TimeoutExpired:
                 server.process.kill()
                 server.process.wait(STOP_S)
 
