@@ -39,7 +39,7 @@ def colorize(
     photos: Annotated[
         list[str],
         typer.Argument(
-            metavar="PHOTO...",
+            metavar="PHOTO",
             help="Photos or folders; - is standard input.",
             show_default=False,
         ),
@@ -93,7 +93,7 @@ def colorize(
             raise Complaint("--watch is for folders")
         from chromaserve.command_line.report import Report
 
-        chosen["format"] = format or _format_of(work)
+        chosen["format"] = _format_of(work.output if work.is_one_file else None, format)
         report = Report(quiet=quiet, as_json=as_json)
         raise typer.Exit(_run(work, report, chosen, url, api_key, overwrite=overwrite, watch=watch))
 
@@ -109,10 +109,14 @@ def _planned(photos: list[str], output: str | None, format: FormatName | None) -
     return plan(photos, output, SUFFIXES[format or "png"])
 
 
-def _format_of(work: Plan) -> str:
-    from chromaserve.library.files import format_of
+def _format_of(output: Path | None, chosen: FormatName | None) -> str:
+    """The encoding of one result: as chosen, or as its file is named, which must agree."""
+    from chromaserve.library.files import format_named, format_of
 
-    return format_of(work.output if work.is_one_file else None)
+    named = format_named(output) if output else None
+    if chosen and named and chosen != named:
+        raise Complaint(f"{output} is named as {named}, and --format says {chosen}")
+    return chosen or format_of(output)
 
 
 def _run(
@@ -190,7 +194,7 @@ def _stream(
 ) -> None:
     """One photo from standard input or to standard output."""
     from chromaserve.command_line.colorists import colorist
-    from chromaserve.library.files import format_of, write_whole
+    from chromaserve.library.files import write_whole
 
     if output is None and photos[-1] == STREAM:
         photos, output = photos[:-1] or photos, STREAM
@@ -202,7 +206,7 @@ def _stream(
             raise Complaint("standard output is a terminal; name a file for the result by -o")
     elif not overwrite:
         _check_free(Path(target))
-    chosen["format"] = format or format_of(None if target == STREAM else Path(target))
+    chosen["format"] = _format_of(None if target == STREAM else Path(target), format)
     data = _read(source, None if target == STREAM else Path(target))
     with colorist(url, api_key, chosen) as made:
         result = made.data(data)

@@ -48,6 +48,11 @@ def format_of(output: Path | None) -> "Format":
     return _FORMATS.get(suffix, "png")
 
 
+def format_named(output: Path) -> "Format | None":
+    """The encoding that a file's suffix is for, None where it is for none that is made."""
+    return _FORMATS.get(output.suffix.lower())
+
+
 def beside(photo: Path, encoding: "Format") -> Path:
     """Where a photo's result goes by default: NAME-colour.png beside it."""
     return photo.with_name(f"{photo.stem}-colour{SUFFIXES[encoding]}")

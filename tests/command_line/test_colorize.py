@@ -197,6 +197,8 @@ def test_a_watched_folder(tmp_path: Path) -> None:
         (["cat.jpg", "-o", "there.png"], 2, "--overwrite"),
         (["-", "-o", "there.png"], 2, "--overwrite"),
         (["-", "there.png"], 2, "-o"),
+        (["cat.jpg", "-o", "new.jpg", "--format", "png"], 2, "named as jpeg"),
+        (["-", "-o", "new.png", "--format", "webp"], 2, "named as png"),
         (["cat.jpg", "-o", "result.tif"], 2, "not .tif"),
         (["cat.jpg", "other.jpg"], 3, "there is no other.jpg; where results go is named by -o"),
         (["folder", "-o", "folder"], 2, "itself"),
