@@ -32,6 +32,7 @@ DISTRIBUTIONS = {
     "pyarrow": "ray",  # of its extra data
     "pydantic_core": "pydantic",
     "pydantic_settings": "pydantic-settings",
+    "python_multipart": "python-multipart",
     "yaml": "pyyaml",
     "skimage": "scikit-image",
     "starlette": "fastapi",

@@ -130,7 +130,7 @@ print(build.__module__)
 
 def test_training(project: Project) -> None:
     (project.folder / "photos").mkdir()
-    for photo in sorted((ROOT / "samples" / "colour").iterdir())[:3]:
+    for photo in sorted((ROOT / "samples" / "colour").iterdir())[:1]:
         shutil.copy(photo, project.folder / "photos")
     asked = ("chromaserve-train", "evaluate", "photos", "--out", "measured")
     done = project.run(*asked, tensorflow=True)
@@ -155,6 +155,8 @@ def test_every_module_imports(project: Project) -> None:
 import importlib, json, pkgutil, chromaserve
 names = [found.name for found in pkgutil.walk_packages(chromaserve.__path__, "chromaserve.")]
 for name in names:
+    if name.endswith(".__main__"):
+        continue  # it would run
     importlib.import_module(name)
 print(json.dumps(names))
 """
