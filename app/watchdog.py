@@ -18,6 +18,8 @@ T = TypeVar("T")
 _LOOK_S = 0.25
 _FAILURES = 3
 """Photos failed one after the other, from which an engine is asked about a photo that is known."""
+_LOADING = 3
+"""So many times the longest time of a batch, loading may take."""
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
 
 
@@ -74,9 +76,9 @@ class Watchdog:
         models, wait_s = self._pipeline.models, _FIRST_WAIT_S
         while True:
             try:
-                async with asyncio.timeout(self._hang_s):
+                async with asyncio.timeout(_LOADING * self._hang_s):
                     model = await on_own_thread(models.renew, "renewing")
-                    await self._ask(model)
+                await self._ask(model)
                 break
             except Exception as error:
                 log.error("the model cannot be loaded anew: %r", error)
@@ -91,7 +93,7 @@ async def on_own_thread(work: Callable[[], T], name: str) -> T:
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
-    def settle(result: T | None, error: BaseException | None) -> None:
+    def settle(result: T | None, error: Exception | None) -> None:
         if done.cancelled():
             return
         if error:
@@ -100,11 +102,14 @@ async def on_own_thread(work: Callable[[], T], name: str) -> T:
             done.set_result(result)  # type: ignore[arg-type]
 
     def run() -> None:
-        result, failed = None, None
+        result: T | None = None
+        failed: Exception | None = None
         try:
             result = work()
-        except BaseException as error:
+        except Exception as error:
             failed = error
+        except BaseException as error:  # SystemExit would end the loop
+            failed = RuntimeError(repr(error))
         try:
             loop.call_soon_threadsafe(settle, result, failed)
         except RuntimeError:
