@@ -8,7 +8,11 @@ import threading
 
 from pydantic import ValidationError
 
+from chromaserve.settings import MIB, MODEL_MB, container_memory
+
 from .settings import Settings
+
+log = logging.getLogger("chromaserve")
 
 
 def main() -> int:
@@ -27,6 +31,7 @@ def main() -> int:
     from .tracing import NoOpenTelemetry, asked_for
 
     configure_logging(settings, traces=asked_for(settings))
+    _warn(settings)
     try:
         app = create_app(settings)
     except NoOpenTelemetry as error:
@@ -53,6 +58,19 @@ def main() -> int:
         sys.stderr.flush()
         os._exit(1 if service.failure else 0)
     return 1 if service.failure else 0
+
+
+def _warn(settings: Settings) -> None:
+    """Tell of what is likely not meant."""
+    for name in Settings.unknown_variables():
+        log.warning("%s is no setting of this version and is ignored", name)
+    limit = container_memory()
+    if limit and limit < (settings.max_memory_mb + MODEL_MB) * MIB:
+        log.warning(
+            "this container may have %d MiB: set CHROMASERVE_MAX_MEMORY_MB (%g) to what it has less"
+            " %d MiB for the model",
+            *(limit // MIB, settings.max_memory_mb, MODEL_MB),
+        )
 
 
 def _greet(settings: Settings) -> None:

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .access_log import KEY_NAME, WATCHED
 from .errors import Forbidden, OriginRefused, Unauthorized, UntrustedHost
 from .problems import error_response
+from .rate_limit import RateLimit
 from .root_path import HEALTH, route_path
 from .settings import Settings, check_key
 
@@ -231,6 +232,8 @@ class CrossOrigin(CORSMiddleware):
 
 def install_inner(app: FastAPI, settings: Settings, keys: Keys | None) -> None:
     """Add what has to be inside of `Connections`: a refused body is then read to its end."""
+    if settings.rate_limit:
+        app.add_middleware(RateLimit, per_minute=settings.rate_limit)
     if keys:
         app.add_middleware(KeyCheck, keys=keys)
     if settings.trusted_hosts:

@@ -1,13 +1,23 @@
 """Settings of the work on photos, read once from CHROMASERVE_* environment variables."""
 
+import logging
+import math
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+log = logging.getLogger("chromaserve")
+
+CGROUP = Path("/sys/fs/cgroup")
+"""A container sees its own limits here (cgroup v2)."""
 MIB = 1024 * 1024
+MODEL_MB = 700
+"""Of memory that a process takes beside photos, with the CPU engine and the answers kept."""
+_MEMORY_MB, _LEAST_MEMORY_MB = 3072, 512
 UPLOAD_SHARE = 0.25
 """Part of the memory bound kept for encoded uploads; photos being worked on have the rest."""
 
@@ -82,11 +92,11 @@ class PipelineSettings(BaseSettings):
     )
     max_side: Positive = Field(default=30_000, description="Longest side of one photo, in pixels.")
     max_memory_mb: float = Field(
-        default=3072,
+        default=_MEMORY_MB,
         gt=0,
         allow_inf_nan=False,
         description="MiB held by uploads and photos at once; a quarter is for uploads, and the"
-        " model is not counted.",
+        " model is not counted. By default less in a container that has less.",
     )
     max_wait_s: Seconds = Field(
         default=10,
@@ -97,6 +107,36 @@ class PipelineSettings(BaseSettings):
     photo_timeout_s: Seconds = Field(
         default=120, description="Longest work on one photo; then 504."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_container_has_it(cls, given: object) -> object:
+        """Leave out what Kubernetes sets for a Service of this name, CHROMASERVE_PORT=tcp://…; and
+        let the memory bound by default be what a small container has beside the model."""
+        if not isinstance(given, dict):
+            return given
+        links = {k for k, v in given.items() if isinstance(v, str) and v.startswith("tcp://")}
+        for name in sorted(links):
+            log.warning("CHROMASERVE_%s is ignored: Kubernetes set it", name.upper())
+        kept = {k: v for k, v in given.items() if k not in links}
+        limit = container_memory()
+        if limit and "max_memory_mb" not in kept:
+            room_mb = limit // MIB - MODEL_MB
+            if room_mb < _MEMORY_MB:
+                kept["max_memory_mb"] = max(_LEAST_MEMORY_MB, room_mb)
+        return kept
+
+    @classmethod
+    def unknown_variables(cls) -> list[str]:
+        """Variables of the environment that look like settings and are none, misspelt perhaps."""
+        known = {f"CHROMASERVE_{name}".upper() for name in cls.model_fields}
+        return sorted(
+            name
+            for name in os.environ
+            if name.startswith("CHROMASERVE_")
+            and name not in known | {"CHROMASERVE_API_KEY"}  # the client's
+            and not re.search(r"_(PORT(_.+)?|SERVICE_(HOST|PORT.*))$", name)  # by Kubernetes
+        )
 
     @model_validator(mode="after")
     def _room_for_uploads(self) -> Self:
@@ -130,5 +170,35 @@ class PipelineSettings(BaseSettings):
 
 
 def usable_cores() -> int:
-    """Cores that this process may use, which can be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use, by its affinity and its container's quota (cgroup v2)."""
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    quota = _of_container("cpu.max").split()
+    if len(quota) == 2 and quota[0].isdecimal():
+        cores = min(cores, max(1, math.ceil(int(quota[0]) / int(quota[1]))))
+    return cores
+
+
+def container_memory() -> int | None:
+    """Bytes that this process's container may have (cgroup v2); None where there is no limit."""
+    limit = _of_container("memory.max").strip()
+    return int(limit) if limit.isdecimal() else None
+
+
+def _of_container(name: str) -> str:
+    for folder in (CGROUP, CGROUP / _own_group()):
+        try:
+            return (folder / name).read_text()
+        except OSError:  # the root has no limits
+            continue
+    return ""
+
+
+def _own_group() -> str:
+    """This process's cgroup below the root; a container sees its own as the root."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return ""
+    return next((line[3:].strip("/") for line in lines if line.startswith("0::")), "")

@@ -80,6 +80,10 @@ check "more than 64 MiB" "413 application/problem+json" \
     "$(ask -w '%{http_code} %{content_type}' -H "$bearer" -H 'Content-Type: image/png' \
         --data-binary "@$work/large" "$own/colorize")"
 check "metrics are not for the world" "404 text/html" "$(ask -w '%{http_code} %{content_type}' -H "$bearer" $own/metrics)"
+for hidden in models/reload v2/repository/models/colorizer/load; do
+    check "$hidden is not for the world" "404 text/html" \
+        "$(ask -w '%{http_code} %{content_type}' -H "$bearer" -X POST "$own/$hidden")"
+done
 check "a slash too much" "307 $own/models" "$(ask -w '%{http_code} %{redirect_url}' -H "$bearer" $own/models/)"
 check "many photos as a ZIP" "200 application/zip" \
     "$(ask -w '%{http_code} %{content_type}' -H "$bearer" -F "file=@$photo" -F "file=@$photo" $own/colorize)"
@@ -89,6 +93,8 @@ check "a photo under a path" "200 image/png" "$(ask -w '%{http_code} %{content_t
 check "a slash too much under it" "307 $under/models" "$(ask -w '%{http_code} %{redirect_url}' $under/models/)"
 check "its documentation" "200 200" \
     "$(ask -w '%{http_code}' $under/docs) $(ask -w '%{http_code}' $under/docs/swagger-ui.css)"
+check "loading is hidden under it" "404 text/html" \
+    "$(ask -w '%{http_code} %{content_type}' -X POST $under/v2/repository/models/colorizer/load)"
 check "its page" "200" "$(ask -w '%{http_code}' -L $under/)"
 check "a problem" "415" "$(ask -w '%{http_code}' -F "file=@Makefile" $under/colorize)"
 type=$("$PYTHON" -c "import json, sys; print(json.load(open(sys.argv[1]))['type'])" "$work/answer")
