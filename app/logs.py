@@ -2,6 +2,7 @@
 
 import logging
 import logging.config
+import warnings
 from contextvars import ContextVar
 from typing import Any
 
@@ -39,6 +40,8 @@ def configure_logging(settings: Settings, *, traces: bool = False) -> None:
             "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
         },
     }
+    # What Pillow warns of in damaged files would be as many lines as a file likes.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     logging.config.dictConfig(
         {
             "version": 1,

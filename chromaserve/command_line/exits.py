@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -54,6 +55,7 @@ def tell_warnings() -> None:
     """From now on tell what the parts warn of, on standard error."""
     lines = _Lines(logging.WARNING)
     logging.getLogger("chromaserve").addHandler(lines)
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged files, which are told anyway
 
 
 def printable(words: str) -> str:

@@ -1,7 +1,5 @@
 """Decoding of untrusted bytes to a photo's lightness and alpha."""
 
-import warnings
-
 import numpy as np
 from PIL import Image
 
@@ -24,15 +22,13 @@ def decode(data: bytes, header: Header) -> Photo:
         DamagedPhoto: the file is truncated or corrupt; there are no partial results.
         UnsupportedSamples: a kind of pixel that cannot be converted.
     """
-    with open_image(data, header.format) as image, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with open_image(data, header.format) as image:
         pixels = open_pixels(data, image, header)
         planes = Planes(image.height, image.width, np.uint16 if header.bits == 16 else np.uint8)
         planes.fill(pixels)
         del pixels
-        # OpenCV and Pillow turn a TIFF upright.
-        as_is = header.format == "TIFF" or (header.format == "PNG" and not _may_turn(data))
-        orientation = 1 if as_is else exif_orientation(image)
+        # OpenCV and Pillow turn a TIFF upright. Pillow decodes a PNG to tell that there is no EXIF.
+        orientation = exif_orientation(image) if header.may_turn else 1
     return planes.photo(orientation)
 
 
@@ -73,16 +69,6 @@ class Planes:
         if self._alpha is not None:
             self._alpha = upright(self._alpha, orientation)
         return Photo(self._grey, self._alpha, self._depth, thumbnail)
-
-
-def _may_turn(png: bytes) -> bool:
-    """Whether a PNG has a chunk that may hold EXIF; Pillow would decode all pixels to tell."""
-    at = 8
-    while at + 8 <= len(png):
-        if png[at + 4 : at + 8] in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
-            return True
-        at += 12 + int.from_bytes(png[at : at + 4], "big")
-    return False
 
 
 def exif_orientation(image: Image.Image) -> int:

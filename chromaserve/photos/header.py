@@ -1,6 +1,7 @@
 """Checks on a photo's header: format, size and depth, before any pixel is decoded."""
 
 import struct
+from collections.abc import Callable
 from io import BytesIO
 
 from PIL.BmpImagePlugin import BmpImageFile
@@ -12,6 +13,14 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from chromaserve.errors import DamagedPhoto, TooManyPixels, UnsupportedFormat, UnsupportedSamples
 from chromaserve.photos.photo import Header
+from chromaserve.photos.structure import (
+    Structure,
+    Unreadable,
+    check_tiff,
+    read_jpeg,
+    read_png,
+    read_webp,
+)
 
 # Not by Image.open: its limit is a constant of the process, which may be another's; ours is a
 # setting, checked below.
@@ -23,6 +32,11 @@ _READERS: dict[str, type[ImageFile]] = {
     "BMP": BmpImageFile,
 }
 ACCEPTED = tuple(_READERS)
+_STRUCTURES: dict[str, Callable[[bytes], Structure]] = {
+    "JPEG": read_jpeg,
+    "PNG": read_png,
+    "WEBP": read_webp,
+}
 _ADVICE = "Send a JPEG, PNG, WebP, TIFF or BMP photo."
 _SAY = {"WEBP": "WebP"}
 
@@ -71,16 +85,22 @@ def inspect(data: bytes, *, max_pixels: int, max_side: int) -> Header:
         TooManyPixels: more than `max_pixels`, or a side longer than `max_side`.
     """
     kind = sniff(data)
-    if kind == "WEBP":
-        # Pillow allocates the whole canvas to open a WebP, so its size is read here first.
-        check_size(*_webp_size(data), max_pixels, max_side)
+    try:
+        if kind in _STRUCTURES:
+            found = _STRUCTURES[kind](data)
+            check_size(found.width, found.height, max_pixels, max_side)
+            return Header(kind, found.width, found.height, found.bits, found.alpha, found.may_turn)
+        if kind == "TIFF":
+            check_tiff(data)
+    except (Unreadable, struct.error, IndexError) as error:
+        raise damaged(kind) from error
     with open_image(data, kind) as image:
         check_size(*image.size, max_pixels, max_side)
-        bits = 16 if _sixteen_bits(image, data) else 8
+        bits = 16 if _sixteen_bits(image) else 8
         if kind == "TIFF":
             _check_tiff(image, bits, max_pixels)
         alpha = image.has_transparency_data or image.mode == "RGBX"
-        return Header(kind, image.width, image.height, bits, alpha)
+        return Header(kind, image.width, image.height, bits, alpha, may_turn=False)
 
 
 def open_image(data: bytes, kind: str) -> ImageFile:
@@ -117,22 +137,6 @@ def check_size(width: int, height: int, max_pixels: int, max_side: int) -> None:
         )
 
 
-def _webp_size(data: bytes) -> tuple[int, int]:
-    """Canvas size from a WebP header (RFC 9649, sections 2.5 to 2.7)."""
-    chunk = data[12:16]
-    if len(data) < 30:
-        raise damaged("WEBP")
-    if chunk == b"VP8X":
-        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
-    if chunk == b"VP8L":
-        packed = int.from_bytes(data[21:25], "little")
-        return 1 + (packed & 0x3FFF), 1 + (packed >> 14 & 0x3FFF)
-    if chunk == b"VP8 ":
-        width, height = struct.unpack_from("<HH", data, 26)
-        return width & 0x3FFF, height & 0x3FFF
-    raise damaged("WEBP")
-
-
 def _tag(image: ImageFile, number: int) -> tuple[int, ...]:
     try:
         value = image.tag_v2.get(number, ())  # type: ignore[attr-defined]
@@ -141,9 +145,7 @@ def _tag(image: ImageFile, number: int) -> tuple[int, ...]:
         raise damaged("TIFF") from error
 
 
-def _sixteen_bits(image: ImageFile, data: bytes) -> bool:
-    if image.format == "PNG":
-        return data[24] == 16  # IHDR's bit depth; Pillow tells it only for greys
+def _sixteen_bits(image: ImageFile) -> bool:
     if image.format == "TIFF":
         return max(_tag(image, _TIFF_BITS), default=1) > 8
     return image.mode.startswith("I;16")

@@ -27,6 +27,8 @@ class Header:
     """Bits a channel that are worth keeping: 8 or 16."""
     alpha: bool
     """Whether there may be transparency."""
+    may_turn: bool = True
+    """Whether there may be an EXIF orientation that is still to be undone."""
 
     @property
     def pixels(self) -> int:

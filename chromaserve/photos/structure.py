@@ -1,0 +1,175 @@
+"""What a file's own structure says of a photo, read in bounded steps before a decoder sees it.
+
+Decoders read every segment, chunk or tag that is there, and some of them many times. What a header
+may cost is therefore bounded here, by counts that photos stay far below.
+"""
+
+import struct
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+
+MAX_SEGMENTS = 1_000  # 64 KiB each, in a JPEG
+MAX_FILL_BYTES = 1_000
+MAX_SCANS = 200  # a progressive JPEG has about ten
+MAX_CHUNKS = 20_000  # of a PNG; pixels come in pieces of 8 KiB and more
+MAX_OTHER_CHUNKS = 1_000
+MAX_RIFF_CHUNKS = 5_000
+MAX_TAGS = 1_000
+MAX_VALUES = 1 << 17  # of one tag: a strip or tile each
+MAX_METADATA = 4 << 20
+"""Bytes of EXIF, of a colour profile, of Photoshop's blocks, of text: each at most."""
+
+_ONCE = (b"IHDR", b"PLTE", b"tRNS", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"eXIf", b"pHYs", b"IEND")
+_TURNING = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
+_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
+               16: 8, 17: 8, 18: 8}  # fmt: skip
+_TEXT_TYPES = (1, 2, 6, 7)
+# Of at most a number a channel: subfile type, bits, compression and so on up to extra samples.
+_SHORT_TAGS = {254, 255, 256, 257, 258, 259, 262, 266, 274, 277, 278, 284, 317, 322, 323, 338, 339}
+_CHANNELS = 64
+_PARTS = {273, 279, 324, 325}  # where strips and tiles are, and how long
+
+
+class Unreadable(ValueError):  # noqa: N818 - reads as a fact
+    """The structure is broken, or larger than that of any photo."""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What was found before the pixels."""
+
+    width: int
+    height: int
+    bits: int = 8
+    """A channel, 8 or 16: what is worth keeping."""
+    alpha: bool = False
+    may_turn: bool = True
+    """Whether there may be an EXIF orientation."""
+
+
+def read_jpeg(data: bytes) -> Structure:
+    """Segments up to the first scan (ITU-T T.81, annex B)."""
+    at, fill, size = 2, 0, (0, 0)
+    kinds: Counter[int] = Counter()
+    metadata: Counter[int] = Counter()
+    while True:
+        if data[at : at + 1] != b"\xff":
+            raise Unreadable
+        at += 1
+        while data[at : at + 1] == b"\xff":
+            at, fill = at + 1, fill + 1
+            if fill > MAX_FILL_BYTES:
+                raise Unreadable
+        marker, length = data[at], int.from_bytes(data[at + 1 : at + 3], "big")
+        kinds[marker] += 1
+        if kinds.total() > MAX_SEGMENTS or length < 2:
+            raise Unreadable
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack_from(">HH", data, at + 4)
+            size = width, height
+        xmp = (
+            marker == 0xE1 and data[at + 3 : at + 9] != b"Exif\0\0"
+        )  # may be long; nobody reads it
+        metadata[marker] += 0 if xmp else length
+        if metadata[marker] > MAX_METADATA:
+            raise Unreadable
+        if marker == 0xDA:
+            if not all(size) or data.count(b"\xff\xda", at) > MAX_SCANS:
+                raise Unreadable
+            return Structure(*size)
+        at += 1 + length
+
+
+def read_png(data: bytes) -> Structure:
+    """Every chunk's name and length (PNG specification, section 5)."""
+    at, pixels = 8, 0
+    kinds: Counter[bytes] = Counter()
+    text = 0
+    while at + 8 <= len(data):
+        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        kinds[kind] += 1
+        pixels += kind == b"IDAT"
+        others = kinds.total() - pixels
+        text += 0 if kind in (b"IDAT", b"fdAT") else length
+        if kinds.total() > MAX_CHUNKS or others > MAX_OTHER_CHUNKS or text > 4 * MAX_METADATA:
+            raise Unreadable
+        if kind in (b"iCCP", b"eXIf") and length > MAX_METADATA:
+            raise Unreadable
+        if kind == b"IEND":
+            break
+        at += 12 + length
+    if data[12:16] != b"IHDR" or len(data) < 33 or any(kinds[kind] > 1 for kind in _ONCE):
+        raise Unreadable
+    width, height, bits, colour = struct.unpack_from(">IIBB", data, 16)
+    if colour == 3 and not kinds[b"PLTE"]:
+        raise Unreadable
+    alpha = colour in (4, 6) or kinds[b"tRNS"] > 0
+    may_turn = any(kinds[kind] for kind in _TURNING)
+    return Structure(width, height, 16 if bits == 16 else 8, alpha, may_turn)
+
+
+def read_webp(data: bytes) -> Structure:
+    """The first chunk, and how many there are (RFC 9649, sections 2.5 to 2.7)."""
+    if len(data) < 30:
+        raise Unreadable
+    at, count = 12, 0
+    while at + 8 <= len(data):
+        at += 8 + (int.from_bytes(data[at + 4 : at + 8], "little") + 1 & ~1)
+        count += 1
+        if count > MAX_RIFF_CHUNKS:
+            raise Unreadable
+    kind = data[12:16]
+    if kind == b"VP8X":
+        width, height = (int.from_bytes(data[i : i + 3], "little") + 1 for i in (24, 27))
+        return Structure(width, height, alpha=bool(data[20] & 0x10))
+    if kind == b"VP8L":
+        packed = int.from_bytes(data[21:25], "little")
+        return Structure(
+            1 + (packed & 0x3FFF), 1 + (packed >> 14 & 0x3FFF), alpha=packed >> 28 & 1 > 0
+        )
+    if kind == b"VP8 ":
+        width, height = struct.unpack_from("<HH", data, 26)
+        return Structure(width & 0x3FFF, height & 0x3FFF)
+    raise Unreadable
+
+
+def check_tiff(data: bytes) -> None:
+    """The first directory's tags, none of whose values is read (TIFF 6.0, section 2; BigTIFF).
+
+    Raises:
+        Unreadable: too many tags, or values of them, or values that share their bytes.
+    """
+    order = "<" if data[:2] == b"II" else ">"
+    big = data[2:4] in (b"+\0", b"\0+")
+    at = struct.unpack_from(f"{order}{'Q' if big else 'I'}", data, 8 if big else 4)[0]
+    count = struct.unpack_from(f"{order}{'Q' if big else 'H'}", data, at)[0]
+    if count > MAX_TAGS:
+        raise Unreadable
+    first, step = (at + 8, 20) if big else (at + 2, 12)
+    entry = struct.Struct(f"{order}HH{'QQ' if big else 'II'}")
+    spans = []
+    side = {256: 1, 257: 1}
+    for i in range(count):
+        tag, kind, values, place = entry.unpack_from(data, first + step * i)
+        if tag in side:
+            value = first + step * (i + 1) - (8 if big else 4)
+            side[tag] = struct.unpack_from(f"{order}{'H' if kind == 3 else 'I'}", data, value)[0]
+        parts = _CHANNELS + 4 * max(side[257], -(-side[256] // 16) * -(-side[257] // 16))
+        if tag in _PARTS and values > parts:
+            raise Unreadable
+        size = values * _TYPE_BYTES.get(kind, 1)
+        if values > (_CHANNELS if tag in _SHORT_TAGS else MAX_VALUES) and (
+            kind not in _TEXT_TYPES or tag in _SHORT_TAGS
+        ):
+            raise Unreadable
+        if size > MAX_METADATA and kind in _TEXT_TYPES:
+            raise Unreadable
+        if size > (8 if big else 4):
+            spans.append((place, place + size))
+    # Few bytes behind many tags would be read once for each.
+    spans.sort()
+    if sum(stop - start for start, stop in spans) > len(data) + MAX_METADATA:
+        raise Unreadable
+    if sum(later[0] < earlier[1] for earlier, later in pairwise(spans)) > _CHANNELS:
+        raise Unreadable

@@ -1,0 +1,185 @@
+"""Photos of every kind, and what a hostile sender makes of them: the same from the same seed."""
+
+import io
+import itertools
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+Random = np.random.Generator
+MOST_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class Case:
+    """A file, and what was done to it."""
+
+    name: str
+    data: bytes
+
+
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def tiff(array: np.ndarray, **options: object) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, array, **options)  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def chunk(kind: bytes, data: bytes = b"") -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def originals() -> dict[str, bytes]:
+    """Good files of every format and kind of pixel, small."""
+    random = np.random.default_rng(1)
+    rgb = Image.fromarray(random.integers(0, 256, (40, 56, 3), np.uint8))
+    grey, wide = rgb.convert("L"), random.integers(0, 65536, (24, 32), np.uint16)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    alpha = rgb.convert("RGBA")
+    wide_rgb = random.integers(0, 65536, (24, 32, 3), np.uint16)
+    return {
+        "grey.jpg": saved(grey, "JPEG", exif=exif),
+        "colour.jpg": saved(rgb, "JPEG", comment=b"a comment"),
+        "progressive.jpg": saved(rgb, "JPEG", progressive=True),
+        "cmyk.jpg": saved(rgb.convert("CMYK"), "JPEG"),
+        "colour.png": saved(rgb, "PNG", exif=exif),
+        "alpha.png": saved(alpha, "PNG"),
+        "palette.png": saved(rgb.quantize(16), "PNG", transparency=3),
+        "bits.png": saved(grey.convert("1"), "PNG"),
+        "wide.png": saved(Image.fromarray(wide), "PNG"),
+        "lossy.webp": saved(rgb, "WEBP"),
+        "lossless.webp": saved(alpha, "WEBP", lossless=True, exif=exif),
+        "animated.webp": saved(rgb, "WEBP", save_all=True, append_images=[rgb.rotate(9)]),
+        "colour.bmp": saved(rgb, "BMP"),
+        "palette.bmp": saved(rgb.quantize(16), "BMP"),
+        "grey.tif": saved(grey, "TIFF"),
+        "packed.tif": saved(rgb, "TIFF", compression="tiff_lzw"),
+        "pages.tif": saved(rgb, "TIFF", save_all=True, append_images=[grey, rgb]),
+        "lab.tif": saved(rgb.convert("LAB"), "TIFF"),
+        "wide.tif": tiff(wide_rgb, photometric="rgb"),
+        "planes.tif": tiff(np.moveaxis(wide_rgb, 2, 0), photometric="rgb", planarconfig="separate"),
+        "float.tif": tiff(np.full((9, 7), np.nan, np.float32)),
+        "tiles.tif": tiff(random.integers(0, 256, (64, 48), np.uint8), tile=(16, 16)),
+        "long.png": saved(Image.new("L", (1, 6_500)), "PNG"),
+        "one.png": saved(Image.new("L", (1, 1)), "PNG"),
+    }
+
+
+def truncated(data: bytes, random: Random) -> bytes:
+    return data[: int(random.integers(0, len(data)))]
+
+
+def flipped(data: bytes, random: Random) -> bytes:
+    """A few bits, most of them where headers are."""
+    changed = bytearray(data)
+    for _ in range(int(random.integers(1, 9))):
+        end = len(data) if random.random() < 0.3 else min(len(data), 96)
+        changed[int(random.integers(0, end))] ^= 1 << int(random.integers(0, 8))
+    return bytes(changed)
+
+
+def extreme(data: bytes, random: Random) -> bytes:
+    """A number somewhere becomes the largest or the smallest that there is."""
+    at, size = int(random.integers(2, min(len(data), 200))), int(random.choice([1, 2, 4]))
+    value = random.choice([b"\xff", b"\x00", b"\x7f", b"\x80"]) * size
+    return data[:at] + bytes(value) + data[at + size :]
+
+
+def repeated(data: bytes, random: Random) -> bytes:
+    """A piece many times over, as bombs of segments, chunks and tags are."""
+    start = int(random.integers(2, max(3, min(len(data) - 1, 400))))
+    piece = data[start : start + int(random.integers(1, 64))]
+    times = min(int(random.choice([2, 100, 10_000, 100_000])), MOST_BYTES // max(1, len(piece)))
+    return data[:start] + piece * times + data[start:]
+
+
+def spliced(data: bytes, random: Random) -> bytes:
+    """The head of one file, the rest of another."""
+    others = list(_ORIGINALS.values())
+    other = others[int(random.integers(0, len(others)))]
+    at = int(random.integers(1, min(len(data), len(other))))
+    return data[:at] + other[at:]
+
+
+def resummed(data: bytes, random: Random) -> bytes:
+    """A PNG whose header is changed and whose checksum is right again."""
+    if not data.startswith(b"\x89PNG"):
+        return flipped(data, random)
+    body = bytearray(data[16:29])
+    body[int(random.integers(0, 13))] = int(random.integers(0, 256))
+    return data[:8] + chunk(b"IHDR", bytes(body)) + data[33:]
+
+
+MUTATIONS: tuple[Callable[[bytes, Random], bytes], ...] = (
+    truncated, flipped, extreme, repeated, spliced, resummed,
+)  # fmt: skip
+_ORIGINALS = originals()
+
+
+def bombs() -> Iterator[Case]:
+    """Small files that name much, and files of very many small parts."""
+    grey = _ORIGINALS["grey.jpg"]
+    png = _ORIGINALS["one.png"]
+    ihdr = struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)
+    pixels = zlib.compress(bytes(72))
+    zeros = zlib.compress(bytes(8 << 20), 9)
+    signature = png[:8]
+    for marker in (0xE0, 0xE1, 0xE2, 0xED, 0xFE, 0xDD):
+        segment = bytes((0xFF, marker, 0, 4, 0, 0))
+        yield Case(f"segments {marker:x}", grey[:2] + segment * 500_000 + grey[2:])
+    yield Case("fill bytes", grey[:2] + b"\xff" * MOST_BYTES + grey[2:])
+    scan = grey[grey.index(b"\xff\xda") : -2]
+    yield Case("scans", grey[:-2] + scan * 2_000 + grey[-2:])
+    for kind in (b"prVt", b"tEXt", b"iCCP", b"eXIf", b"tRNS"):
+        body = b"p\0\0" + zeros if kind == b"iCCP" else b"k\0v"
+        many = chunk(kind, body) * (400 if kind == b"iCCP" else 100_000)
+        data = signature + chunk(b"IHDR", ihdr) + many + chunk(b"IDAT", pixels) + chunk(b"IEND")
+        yield Case(f"chunks {kind.decode()}", data)
+    empty = chunk(b"IDAT") * 300_000
+    yield Case("empty IDAT", signature + chunk(b"IHDR", ihdr) + empty + chunk(b"IDAT", pixels))
+    no_palette = struct.pack(">IIBBBBB", 8, 8, 8, 3, 0, 0, 0)
+    data = signature + chunk(b"IHDR", no_palette) + chunk(b"IDAT", pixels) + chunk(b"IEND")
+    yield Case("no palette", data)
+    for side in (30_000, 65_535, 2**31 - 1):
+        huge = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+        data = signature + chunk(b"IHDR", huge) + chunk(b"IDAT", zeros) + chunk(b"IEND")
+        yield Case(f"{side} pixels a side", data)
+    for count in (65_535, 3_000_000):
+        tags = [(256, 4, 1, 8), (257, 4, 1, 8), (258, 3, 1, 8), (262, 3, 1, 1)]
+        tags += [(273, 4, count, 8), (277, 3, 1, 1), (278, 4, 1, 1), (279, 4, count, 8)]
+        head = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(tags))
+        directory = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+        yield Case(f"{count} strips", head + directory + bytes(4 * min(count, 1_000_000)))
+    tags = [(40_000 + n, 5, 100_000, 8) for n in range(20_000)]
+    directory = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    head = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(tags))
+    yield Case("20000 tags on the same bytes", head + directory + bytes(800_000))
+    junk = b"RIFF\xff\xff\xff\x7fWEBP" + b"JUNK\2\0\0\0ab" * 400_000
+    yield Case("webp chunks", junk)
+
+
+def cases(seed: int, count: int) -> Iterator[Case]:
+    """The bombs, then as many changed files; the same seed gives the same ones."""
+    yield from bombs()
+    names = itertools.cycle(_ORIGINALS)
+    for number in range(count):
+        random = np.random.default_rng((seed, number))
+        name = next(names)
+        data = _ORIGINALS[name]
+        done = []
+        for _ in range(int(random.integers(1, 3))):
+            mutation = MUTATIONS[int(random.integers(0, len(MUTATIONS)))]
+            data = mutation(data, random) or b"\0"
+            done.append(mutation.__name__)
+        yield Case(f"{seed}/{number} {name} {' '.join(done)}", data[:MOST_BYTES])
