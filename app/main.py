@@ -91,6 +91,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Observation, metrics=service.metrics)
     if traces:
         app.add_middleware(TraceIds, tracing=traces)  # the outermost
+    problem_responses.hide(service.pipeline.models.store.folder.parent)
     problem_responses.install(app, lambda: service.pipeline.backlog.retry_after_s)
     openapi.describe(app, *([openapi.describe_keys] if keys else []))
     app.add_exception_handler(ClientDisconnect, _client_gone)

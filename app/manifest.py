@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from chromaserve.photos.encode import MEDIA_TYPES
+from chromaserve.photos.formats import MEDIA_TYPES
 from chromaserve.pipeline.body import Upload
 from chromaserve.pipeline.options import Order
 from chromaserve.pipeline.pipeline import Colored

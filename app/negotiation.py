@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from chromaserve.photos.encode import MEDIA_TYPES, Format
+from chromaserve.photos.formats import MEDIA_TYPES, Format
 
 from .errors import NotAcceptable
 

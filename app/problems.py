@@ -1,8 +1,10 @@
 """Errors as responses: problem details (RFC 9457) for whatever leaves a route."""
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -55,10 +57,10 @@ from .root_path import reference
 log = logging.getLogger("chromaserve.http")
 
 PROBLEM_JSON = "application/problem+json"
-UNUSABLE = "This version of the model cannot be used. The service's log says why."
-"""What strangers are told of it; the reason names files."""
 CLIENT_CLOSED = 499
 """Status of a request whose client has left: nobody reads it, but logs and metrics."""
+_hidden: set[str] = set()
+_FOLDERS = re.compile(r"(?<![\w./<])/(?:[^\s/:;,'\"]+/)+")
 PROBLEM_KEY = "chromaserve.problem"
 """Where in its ASGI scope a request's problem is noted, by slug, for whoever counts them."""
 
@@ -152,10 +154,20 @@ def problem(error: Exception, instance: str | None = None) -> Problem:
 
 
 def _told(error: Exception) -> str:
-    """The error in a sentence for strangers: where the store lies is for the log alone."""
-    if isinstance(error, ModelStoreError) and not isinstance(error, ModelNotFound):
-        return UNUSABLE
-    return detail_of(error)
+    detail = detail_of(error)
+    return without_folders(detail) if isinstance(error, ModelStoreError) else detail
+
+
+def hide(folder: Path) -> None:
+    """Have no answer tell where this folder lies."""
+    _hidden.update((f"{folder}/", f"{folder.resolve()}/"))
+
+
+def without_folders(text: str) -> str:
+    """A sentence for strangers: names of files stay, where they lie is for the log alone."""
+    for folder in sorted(_hidden, key=len, reverse=True):
+        text = text.replace(folder, "")
+    return _FOLDERS.sub("", text)
 
 
 def problem_of_kind(

@@ -14,7 +14,7 @@ from typing import Any
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from chromaserve.photos.encode import EXTENSIONS, MEDIA_TYPES
+from chromaserve.photos.formats import MEDIA_TYPES, SUFFIXES
 from chromaserve.photos.names import content_disposition, unique_names
 from chromaserve.pipeline.body import Upload
 from chromaserve.pipeline.options import Order
@@ -51,7 +51,7 @@ def image_response(
     upload: Upload, colored: Colored, order: Order, held: AsyncExitStack
 ) -> HeldStream:
     """One result, bare."""
-    name = unique_names([upload.name], EXTENSIONS[order.format])[0]
+    name = unique_names([upload.name], SUFFIXES[order.format])[0]
     headers = {
         "Content-Length": str(len(colored.data)),
         "Content-Disposition": content_disposition(name),
@@ -96,7 +96,7 @@ def _slices(data: bytes | memoryview) -> Iterator[memoryview]:
 
 
 async def _zip(uploads: list[Upload], run: PhotoRun, order: Order) -> Chunks:
-    names = unique_names([upload.name for upload in uploads], EXTENSIONS[order.format])
+    names = unique_names([upload.name for upload in uploads], SUFFIXES[order.format])
     sink = _Sink()
     archive = zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED)
     results: list[PhotoResult] = []
@@ -122,7 +122,7 @@ async def _zip(uploads: list[Upload], run: PhotoRun, order: Order) -> Chunks:
 
 
 async def _json(uploads: list[Upload], run: PhotoRun, order: Order) -> Chunks:
-    names = unique_names([upload.name for upload in uploads], EXTENSIONS[order.format])
+    names = unique_names([upload.name for upload in uploads], SUFFIXES[order.format])
     index = 0
     yield manifest(order, []).model_dump_json().removesuffix("]}").encode()
     async for outcome in run:

@@ -3,8 +3,12 @@
 Open Inference Protocol, inference request JSON object; Triton's binary tensor data extension.
 """
 
+import gc
 import json
+import threading
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn
 
@@ -19,6 +23,7 @@ MAX_JSON = 8 * 2**20
 """Bytes of JSON; a parser holds up everything else for as long as it runs."""
 JSON_MEMORY = 32
 """Bytes that a byte of JSON may take as Python objects; tests measure it."""
+_PARSING = threading.Lock()
 ENCODINGS = ("gzip", "deflate")
 
 _Dimension = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
@@ -145,7 +150,8 @@ def parse(body: bytes, length: int) -> Message:
         MalformedBody: it is not what the protocol says.
     """
     try:
-        given = json.loads(body[:length], parse_constant=_no_number)
+        with _PARSING, _no_collections():
+            given = json.loads(body[:length], parse_constant=_no_number)
         request = _Request.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
@@ -195,6 +201,17 @@ def _binary(inputs: dict[str, Input], rest: memoryview) -> dict[str, memoryview]
             f"{len(rest):,} bytes follow the last tensor. Is {HEADER_LENGTH} right?"
         )
     return binary
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Millions of lists without a look for garbage among them at each ten thousand: a tenth of the
+    time, in which nothing else runs."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _no_number(name: str) -> NoReturn:

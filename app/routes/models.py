@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chromaserve.store.contract import Postprocess
 
-from ..problems import UNUSABLE
+from ..problems import without_folders
 from .dependencies import AnyService, ReadyService
 from .openapi import problems
 
@@ -107,7 +107,7 @@ async def models(service: AnyService) -> Models:
             version=number,
             loaded=number in loaded,
             default=default is not None and number == default.version,
-            problem=UNUSABLE if problem else None,
+            problem=without_folders(problem) if problem else None,
         )
         if description:
             row.created = description.created.isoformat()

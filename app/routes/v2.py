@@ -11,7 +11,7 @@ from chromaserve.store.errors import ModelNotFound
 
 from ..errors import MalformedBody
 from ..open_inference.catalogue import EXTENSIONS, MODELS, find
-from ..problems import UNUSABLE
+from ..problems import without_folders
 from .dependencies import AnyService, ReadyService
 from .openapi import problems
 
@@ -143,7 +143,7 @@ async def index(request: Request, service: AnyService) -> list[Indexed]:
             "name": name,
             "version": str(version),
             "state": "READY" if version in loaded else "UNAVAILABLE",
-            "reason": UNUSABLE if problem else "",
+            "reason": without_folders(problem or ""),
         }
         for name in MODELS
         for version, _, problem in listing

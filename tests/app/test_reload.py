@@ -157,3 +157,32 @@ def test_a_refused_version_is_looked_at_again_only_when_it_changes(
     assert looked == [serving.version, serving.version + 1]
     graph.write_bytes(good)
     assert models.reload(again=False).version == serving.version + 1
+
+
+def test_versions_that_many_ask_for_at_once_are_loaded_one_at_a_time(
+    start_server: Start, store: ModelStore
+) -> None:
+    """Over more versions than there is room for, loading is not all that the service does."""
+    asked = [
+        str(version) for version in (store.versions()[-1], *(publish(store) for _ in range(3)))
+    ]
+    server = start_server(model_root=store.root, model_version=asked[0], max_loaded_models=2)
+    server.wait_ready()
+
+    async def scenario() -> list[httpx.Response]:
+        async with httpx.AsyncClient(base_url=server.url, timeout=120) as client:
+            return await asyncio.gather(
+                *(
+                    client.post("/colorize", files=PHOTO, params={"model": asked[i % 4]})
+                    for i in range(24)
+                )
+            )
+
+    answers = asyncio.run(scenario())
+    assert {answer.status_code for answer in answers} == {200, 503}
+    for answer in answers:
+        if answer.status_code == 503:
+            assert int(answer.headers["retry-after"]) > 0
+    default = [answer for i, answer in enumerate(answers) if i % 4 == 0]
+    assert {answer.status_code for answer in default} == {200}, "who has its version is served"
+    assert server.log.read_text().count("loaded model") - 1 <= 2
