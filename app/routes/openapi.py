@@ -107,3 +107,11 @@ def describe_keys(document: dict[str, Any]) -> dict[str, Any]:
             else:
                 operation["responses"] |= {str(k): v for k, v in problems(401).items()}
     return document
+
+
+def describe_rate(document: dict[str, Any]) -> dict[str, Any]:
+    """The document, with the 429 of whatever asks for work."""
+    for operations in document["paths"].values():
+        if "post" in operations:
+            operations["post"]["responses"] |= {str(k): v for k, v in problems(429).items()}
+    return document
