@@ -1,10 +1,15 @@
 """Logs, and the ids of the requests that they are about."""
 
+import contextlib
+import ctypes
 import logging
 import logging.config
 import warnings
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
+
+import PIL
 
 from .settings import Settings
 
@@ -40,8 +45,9 @@ def configure_logging(settings: Settings, *, traces: bool = False) -> None:
             "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
         },
     }
-    # What Pillow warns of in damaged files would be as many lines as a file likes.
+    # What is said of damaged files would be as many lines as a file likes.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    _silence_libtiff()
     logging.config.dictConfig(
         {
             "version": 1,
@@ -58,6 +64,16 @@ def configure_logging(settings: Settings, *, traces: bool = False) -> None:
             "loggers": {
                 name: {"handlers": ["stderr"], "level": level, "propagate": False}
                 for name in ("chromaserve", "uvicorn", "opentelemetry")
-            },
+            }
+            | {"PIL": {"level": "CRITICAL"}},
         }
     )
+
+
+def _silence_libtiff() -> None:
+    """Have Pillow's own libtiff say nothing on standard error; errors count all the same."""
+    for library in (Path(PIL.__file__).parent.parent / "pillow.libs").glob("libtiff*"):
+        with contextlib.suppress(OSError, AttributeError):
+            tiff = ctypes.CDLL(str(library))
+            tiff.TIFFSetErrorHandler(None)
+            tiff.TIFFSetWarningHandler(None)

@@ -116,7 +116,7 @@ def again(folder: Path, names: int, parcel: int) -> str:
     for n in range(names):
         for path in (
             folder / "in" / f"{n % 64}" / f"{n}.jpg",
-            folder / "out" / f"{n % 64}" / f"{n}.jpg.png",
+            folder / "out" / f"{n % 64}" / f"{n}.png",
         ):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"x")

@@ -16,11 +16,12 @@ from chromaserve.client.problems import BadPhoto, ProblemError, TooBusy, problem
 from chromaserve.client.request import FAILURES, Named, answer, asked_pause_s, give_up, may_pass
 from chromaserve.client.results import Colorized, Outcome, Result, model_version_of
 from chromaserve.client.retries import Attempts, Retries
+from chromaserve.photos.formats import MEDIA_TYPES, SUFFIXES
 from chromaserve.photos.names import unique_name
 
 _AHEAD = 2  # results that wait for the caller
 _MANIFEST = "manifest.json"
-_MEDIA_TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
+_MEDIA_TYPES = {SUFFIXES[format]: MEDIA_TYPES[format] for format in SUFFIXES}
 _BODY_BYTES = 32 * 2**20
 
 
@@ -215,7 +216,9 @@ class Batch:
                     manifest = json.loads(content)
                     continue
                 place, _, own = name.partition("-")
-                media_type = _MEDIA_TYPES.get(own.rpartition(".")[2], "application/octet-stream")
+                media_type = _MEDIA_TYPES.get(
+                    f".{own.rpartition('.')[2]}", "application/octet-stream"
+                )
                 result = Result(content, media_type, own, version, {}, request_id)
                 await self._finish(int(place), result)
         if manifest is None:

@@ -5,12 +5,12 @@ process holds more names than one folder has.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chromaserve.cluster.places import Place
-from chromaserve.photos.encode import EXTENSIONS, Format
+from chromaserve.photos.formats import SUFFIXES, Format, is_photo_name
+from chromaserve.photos.names import result_names
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 REPORTS = "_reports"
 """Folder of the target that reports are written to."""
 
@@ -29,25 +29,13 @@ class Parcel:
 
     names: list[str]
     """Relative to the source."""
+    outputs: list[str] = field(default_factory=list)
+    """Relative to the target, one a name."""
     done: int = 0
     """Photos that were in this parcel and have their output already."""
     folder: str = ""
     fault: str | None = None
     """Why the folder, or its counterpart, could not be listed; there are no names then."""
-
-
-def output_name(name: str, output: Format) -> str:
-    """Where a photo's result is: `a.jpg` becomes `a.jpg.png`.
-
-    The photo's own extension stays, so that no two photos have the same result, and no photo
-    another one when others come to its folder.
-    """
-    return name + EXTENSIONS[output]
-
-
-def is_photo(name: str) -> bool:
-    """Whether a file is taken for a photo, by its name; hidden ones are not."""
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
 
 
 def shards(source: Place, enough: int) -> list[Shard]:
@@ -89,17 +77,19 @@ def parcels(
         folder = waiting.pop()
         try:
             folders, files = source.list(folder)
-            photos = [name for name in files if is_photo(name)]
+            photos = [name for name in files if is_photo_name(name)]
             done = _complete(target, folder) if photos else set()
         except OSError as error:
             yield Parcel([], folder=folder, fault=f"{type(error).__name__}: {error}")
             continue
         if shard.deep:
             waiting += reversed(_below(folder, folders))
+        results = result_names(photos, SUFFIXES[output])
         for start in range(0, len(photos), size):
-            names = photos[start : start + size]
-            left = [name for name in names if output_name(name, output) not in done]
-            yield Parcel([_join(folder, each) for each in left], len(names) - len(left), folder)
+            pairs = list(zip(photos, results, strict=True))[start : start + size]
+            left = [pair for pair in pairs if pair[1] not in done]
+            names, outputs = ([_join(folder, pair[n]) for pair in left] for n in (0, 1))
+            yield Parcel(names, outputs, len(pairs) - len(left), folder)
 
 
 def _complete(target: Place, folder: str) -> set[str]:

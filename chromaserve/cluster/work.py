@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from chromaserve.cluster.listing import Parcel, Shard, output_name, parcels
+from chromaserve.cluster.listing import Parcel, Shard, parcels
 from chromaserve.cluster.places import Place
 from chromaserve.errors import BodyTooLarge, detail_of, slug_of
 from chromaserve.library.colorizer import Colorizer
 from chromaserve.library.colour_options import ColourOptions
-from chromaserve.photos.encode import Format
+from chromaserve.photos.formats import Format
 from chromaserve.pipeline.options import Options
 from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
 
@@ -104,16 +104,16 @@ class Worker:
         if parcel.fault:
             folder = f"{parcel.folder}/"
             return iter([Outcome(folder, None, "failed", "unreadable", parcel.fault, 0.0)])
-        return self._pool.map(self._one, parcel.names)
+        return self._pool.map(self._one, parcel.names, parcel.outputs)
 
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown()
         self._colorizer.close()
 
-    def _one(self, name: str) -> Outcome:
+    def _one(self, name: str, result: str) -> Outcome:
         job, start = self._job, time.perf_counter()
-        output: str | None = output_name(name, job.format)
+        output: str | None = result
         slug, detail = None, None
         try:
             try:

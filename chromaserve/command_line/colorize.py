@@ -104,7 +104,7 @@ def _check_free(output: Path) -> None:
 
 
 def _planned(photos: list[str], output: str | None, format: FormatName | None) -> Plan:
-    from chromaserve.library.files import SUFFIXES
+    from chromaserve.photos.formats import SUFFIXES
 
     return plan(photos, output, SUFFIXES[format or "png"])
 

@@ -3,7 +3,6 @@
 import os
 import stat
 import unicodedata
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -11,11 +10,8 @@ from pathlib import Path
 
 from chromaserve.command_line.exits import Complaint, Exit
 from chromaserve.library.files import Identity, identity
-from chromaserve.photos.names import unique_name
-
-PHOTO_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dib")
-)
+from chromaserve.photos.formats import is_photo_name
+from chromaserve.photos.names import result_names
 
 Stamp = tuple[int, int]
 
@@ -158,15 +154,8 @@ class Plan:
 
 
 def _named(photos: Sequence[Path], ending: str) -> Iterator[tuple[Path, str]]:
-    """Photos of one folder with the names of their results, no two alike.
-
-    a.jpg and a.tif beside each other keep their whole names.
-    """
-    stems = Counter(_folded(photo.stem) for photo in photos)
-    taken: dict[str, int] = {}
-    for photo in photos:
-        stem = photo.stem if stems[_folded(photo.stem)] == 1 else photo.name
-        yield photo, unique_name(stem, ending, taken)
+    """Photos of one folder with the names of their results."""
+    yield from zip(photos, result_names([photo.name for photo in photos], ending), strict=True)
 
 
 def _folded(name: str) -> str:
@@ -219,9 +208,7 @@ def _photos(
         photos = [
             parent / name
             for name in sorted(names)
-            if not name.startswith(".")
-            and Path(name).suffix.lower() in PHOTO_SUFFIXES
-            and _may_be_file(parent / name)
+            if is_photo_name(name) and _may_be_file(parent / name)
         ]
         yield parent.relative_to(folder), photos
 

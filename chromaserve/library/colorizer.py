@@ -15,9 +15,9 @@ from PIL import Image
 
 from chromaserve.library.background import Background, local_settings
 from chromaserve.library.colour_options import ColourOptions, order_for
-from chromaserve.library.files import SUFFIXES, beside, format_of, identity
+from chromaserve.library.files import beside, format_of, identity
 from chromaserve.library.flow import Done, Flow, Given
-from chromaserve.photos.encode import Format
+from chromaserve.photos.formats import SUFFIXES, Format
 from chromaserve.photos.names import unique_name
 
 P = TypeVar("P", bytes, str, Path, Image.Image, NDArray[np.uint8], NDArray[np.uint16])

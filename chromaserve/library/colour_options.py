@@ -7,7 +7,7 @@ from chromaserve.errors import InvalidOptions
 from chromaserve.pipeline.options import Options, Order
 
 if TYPE_CHECKING:
-    from chromaserve.photos.encode import Format
+    from chromaserve.photos.formats import Format
     from chromaserve.pipeline.hints import Hint
     from chromaserve.pipeline.models import LoadedModel
     from chromaserve.store.contract import Postprocess

@@ -10,28 +10,24 @@ import stat
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
-if TYPE_CHECKING:
-    from chromaserve.photos.encode import Format
+from chromaserve.photos.formats import (
+    OTHER_SUFFIXES,
+    PHOTO_SUFFIXES,
+    SUFFIXES,
+    WRITTEN,
+    Format,
+)
 
-_FORMATS: dict[str, "Format"] = {
-    ".png": "png",
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".jpe": "jpeg",
-    ".jfif": "jpeg",
-    ".webp": "webp",
-}
-SUFFIXES: dict["Format", str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
-_NOT_MADE = frozenset((".tif", ".tiff", ".bmp", ".dib", ".gif", ".avif", ".heic", ".jxl", ".jp2"))
+_NOT_MADE = frozenset((*PHOTO_SUFFIXES, *OTHER_SUFFIXES)) - WRITTEN.keys()
 _PART = re.compile(r"\.chromaserve-([0-9a-f]{12})-([0-9]+)-[0-9a-f]{16}\.part")
 
 Identity = tuple[int, int]
 """Of a file: its device, and its number there."""
 
 
-def format_of(output: Path | None) -> "Format":
+def format_of(output: Path | None) -> Format:
     """The encoding that a file's name asks for: by its suffix, png where that says nothing.
 
     Raises:
@@ -45,15 +41,15 @@ def format_of(output: Path | None) -> "Format":
             f"Results are PNG, JPEG or WebP files, not {suffix}. Name it .png, .jpg or .webp, or"
             " choose the format."
         )
-    return _FORMATS.get(suffix, "png")
+    return WRITTEN.get(suffix, "png")
 
 
 def format_named(output: Path) -> "Format | None":
     """The encoding that a file's suffix is for, None where it is for none that is made."""
-    return _FORMATS.get(output.suffix.lower())
+    return WRITTEN.get(output.suffix.lower())
 
 
-def beside(photo: Path, encoding: "Format") -> Path:
+def beside(photo: Path, encoding: Format) -> Path:
     """Where a photo's result goes by default: NAME-colour.png beside it."""
     return photo.with_name(f"{photo.stem}-colour{SUFFIXES[encoding]}")
 

@@ -1,17 +1,12 @@
 """Encoding of coloured pixels to PNG, JPEG or WebP."""
 
-from typing import Literal
-
 import cv2
 import numpy as np
 
 from chromaserve.errors import InvalidOptions
+from chromaserve.photos.formats import SUFFIXES, Format
 from chromaserve.photos.photo import Photo, Striped
 from chromaserve.photos.png import PngLevel, PngWriter
-
-Format = Literal["png", "jpeg", "webp"]
-MEDIA_TYPES: dict[Format, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
-EXTENSIONS: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 
 _WEBP_MAX_SIDE = 16_383
 _PARAMETERS: dict[str, list[int]] = {
@@ -53,7 +48,7 @@ def encode(image: Striped, output: Format, level: PngLevel = "fast") -> bytes:
         start += len(strip)
         narrow = strip if strip.itemsize == 1 else cv2.convertScaleAbs(strip, alpha=1 / 257)
         cv2.cvtColor(narrow.reshape(part.shape), order, dst=part)
-    done, data = cv2.imencode(EXTENSIONS[output], bgr, _PARAMETERS[output])
+    done, data = cv2.imencode(SUFFIXES[output], bgr, _PARAMETERS[output])
     if not done:
         raise RuntimeError(f"OpenCV could not encode {bgr.shape} as {output}")
     return data.tobytes()

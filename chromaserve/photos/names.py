@@ -1,6 +1,10 @@
 """File names for results, derived from what clients call their photos."""
 
 import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePath
 from urllib.parse import quote
 
 _MAX_STEM = 100
@@ -19,6 +23,25 @@ def safe_stem(name: str | None) -> str:
     if _RESERVED.fullmatch(kept.split(".")[0]):
         kept = f"_{kept}"
     return kept or "photo"
+
+
+def result_names(photos: Sequence[str], ending: str) -> list[str]:
+    """Names of the results of one folder's photos, in their order, no two alike on any disk.
+
+    a.jpg becomes a.png; a.jpg and a.tif beside each other keep their whole names, a.jpg.png.
+    """
+    stems = [PurePath(photo).stem for photo in photos]
+    seen = Counter(map(_folded, stems))
+    taken: dict[str, int] = {}
+    return [
+        unique_name(stem if seen[_folded(stem)] == 1 else photo, ending, taken)
+        for photo, stem in zip(photos, stems, strict=True)
+    ]
+
+
+def _folded(name: str) -> str:
+    """What names have in common that some disk takes for one."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def unique_names(names: list[str | None], extension: str) -> list[str]:

@@ -1,6 +1,6 @@
 """Memory that a photo takes on its way, known before it is decoded."""
 
-from chromaserve.photos.encode import Format
+from chromaserve.photos.formats import Format
 from chromaserve.photos.photo import Header
 from chromaserve.store.contract import Postprocess
 

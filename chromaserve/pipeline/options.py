@@ -15,7 +15,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from chromaserve.errors import invalid_options
-from chromaserve.photos.encode import Format
+from chromaserve.photos.formats import Format
 from chromaserve.pipeline.hints import EXAMPLE, MAX_HINTS, SCHEMA, Hint, parse_hints
 from chromaserve.store.contract import Postprocess
 

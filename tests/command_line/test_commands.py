@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from chromaserve.command_line import benchmark, shared_options
 from chromaserve.command_line.main import command
-from chromaserve.photos.encode import Format
+from chromaserve.photos.formats import Format
 from chromaserve.store.contract import Postprocess
 from tests.command_line.command import run
 from tests.conftest import Server
