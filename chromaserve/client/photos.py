@@ -1,5 +1,6 @@
 """Photos and options as they go into a request."""
 
+import errno
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -33,6 +34,10 @@ class PhotoOptions(Options, total=False):
     """Colours at places: `Hint`s, mappings with their members, or the JSON of a list of them."""
 
 
+_MOST_BYTES = 4 * 2**30
+"""Of a file; a service's own limit is lower, but is told only after much was sent."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A photo that can be sent, and sent again."""
@@ -60,7 +65,7 @@ def source(photo: Photo) -> Source:
     that was read from already the rest, is read now.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, or has more than 4 GiB.
         TypeError: it is something else.
     """
     if isinstance(photo, bytes | bytearray | memoryview):
@@ -69,6 +74,8 @@ def source(photo: Photo) -> Source:
     if isinstance(photo, str | Path):
         path = Path(photo)
         size = file_size(path)
+        if size and size > _MOST_BYTES:
+            raise OSError(errno.EFBIG, "too large for a photo", str(path))
         if size is None:
             data = path.read_bytes()
             return Source(path.name, data, len(data))
