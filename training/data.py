@@ -20,6 +20,7 @@ from .config import Data
 from .datasets import SUFFIXES as SUFFIXES  # what a photo's name ends in
 from .datasets import DataSetError, data_set, locate, photos_below
 from .errors import DataError
+from .shards import SEPARATOR, decode, read_bytes
 
 TARGET_SIZE = 56
 log = logging.getLogger(__name__)
@@ -40,6 +41,27 @@ class Entry:
     split: str
     sha256: str
     mean_chroma: float
+    offset: int = 0  # in the shard; `file` is then "shard.tar::member"
+    size: int = 0
+
+    @property
+    def shard(self) -> str:
+        """The tar that it is a member of; empty for a file of its own."""
+        return self.file.partition(SEPARATOR)[0] if self.size else ""
+
+
+def read_entry(root: Path, entry: Entry) -> NDArray[np.uint8]:
+    """Read an entry's photo as uint8 RGB [H, W, 3]. Raises UnusablePhotoError."""
+    try:
+        if entry.size:
+            image = decode(read_bytes(root / entry.shard, entry.offset, entry.size))
+        else:
+            image = decode(read_bytes(root / entry.file))
+    except OSError:
+        image = None
+    if image is None:
+        raise UnusablePhotoError(f"{entry.file} is not a readable image")
+    return image
 
 
 def read_photo(path: Path) -> NDArray[np.uint8]:
@@ -175,6 +197,10 @@ def read_index(path: Path) -> list[Entry]:
         raise DataError(f"no index at {path}: run the `scan` stage first")
     with path.open(newline="") as f:
         return [
-            Entry(**(row | {"mean_chroma": float(row["mean_chroma"])}))  # type: ignore[arg-type]
+            Entry(
+                **row  # type: ignore[arg-type]
+                | {"mean_chroma": float(row["mean_chroma"])}
+                | {name: int(row[name]) for name in ("offset", "size") if name in row}
+            )
             for row in csv.DictReader(f)
         ]
