@@ -178,31 +178,37 @@ def save_npz(path: Path, model: ColorizationModel, half: bool = False) -> None:
     partial.replace(path)
 
 
-def assign(model: ColorizationModel, arrays: Mapping[str, NDArray[Any]]) -> list[str]:
+def assign(
+    model: ColorizationModel, arrays: Mapping[str, NDArray[Any]], grow: bool = False
+) -> list[str]:
     """Set the weights that `arrays` names; returns the names of the others.
 
-    A weight that is larger here in some dimensions takes what is there as its first part and keeps
-    its own start in the rest. Raises WeightsError for one that is smaller here.
+    grow: a weight that is larger here takes what is there as its first part and keeps its own start
+    in the rest; of any other shape it is left as it is. Else another shape raises WeightsError.
     """
-    missing = []
+    left = []
     for name, weight in named_weights(model).items():
-        if name not in arrays:
-            missing.append(name)
-            continue
-        value = np.asarray(arrays[name], np.float32)
-        if value.ndim != len(weight.shape) or any(
-            a > b for a, b in zip(value.shape, weight.shape, strict=True)
-        ):
-            raise WeightsError(f"{name} is {list(value.shape)}, not {list(weight.shape)}")
-        if value.shape != tuple(weight.shape):
-            whole = np.array(ops.convert_to_numpy(weight.value))
-            whole[tuple(slice(n) for n in value.shape)] = value
-            value = whole
-        weight.assign(value)
-    return missing
+        value = np.asarray(arrays[name], np.float32) if name in arrays else None
+        shape = tuple(weight.shape)
+        if value is not None and value.shape != shape:
+            if not grow:
+                raise WeightsError(f"{name} is {list(value.shape)}, not {list(shape)}")
+            value = _grown(value, np.array(ops.convert_to_numpy(weight.value)))
+        if value is None:
+            left.append(name)
+        else:
+            weight.assign(value)
+    return left
 
 
-def load_npz(path: Path, model: ColorizationModel) -> list[str]:
+def _grown(value: Float, own: Float) -> Float | None:
+    if value.ndim != own.ndim or any(a > b for a, b in zip(value.shape, own.shape, strict=True)):
+        return None
+    own[tuple(slice(n) for n in value.shape)] = value
+    return own
+
+
+def load_npz(path: Path, model: ColorizationModel, grow: bool = False) -> list[str]:
     """Read what `save_npz` wrote, as `assign` does."""
     with np.load(path) as arrays:
-        return assign(model, arrays)
+        return assign(model, arrays, grow)

@@ -139,12 +139,12 @@ def measure_statistics(model: ColorizationModel, stream: Stream) -> None:
 def start(model: ColorizationModel, source: Path) -> list[str]:
     """Take weights from a run's .npz or a published version; returns what it lacks."""
     if source.is_file():
-        return load_npz(source, model)
+        return load_npz(source, model, grow=True)
     if not (source / "model.json").is_file():
         raise WeightsError(f"no weights to start from at {source}")
     from .start import published_weights  # needs TensorFlow
 
-    return assign(model, published_weights(source))
+    return assign(model, published_weights(source), grow=True)
 
 
 def check_config(folder: Path, config: Config) -> None:
