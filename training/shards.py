@@ -14,6 +14,7 @@ from PIL import Image
 from .datasets import SUFFIXES
 from .errors import DataError
 
+SHARD = ".tar"
 SEPARATOR = "::"  # "pack/000.tar::name.webp" is a member of a shard
 
 
