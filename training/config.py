@@ -104,6 +104,9 @@ class Train(Section):
     )
     views_per_epoch: int = Field(4096, ge=1, description="between validations and checkpoints")
     epochs: int = Field(10, ge=1)
+    minutes: float | None = Field(
+        None, gt=0, description="ends the fit after so long; the rate then falls by the clock"
+    )
     batch: int = Field(16, ge=1)
     workers: int = Field(2, ge=1, description="threads that make batches")
     processes: int = Field(0, ge=0, description="processes behind them; 0: the threads themselves")

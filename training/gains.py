@@ -15,8 +15,9 @@ from chromaserve.store.contract import network_input, squeeze
 from .config import Config, Publish
 from .data import Entry, read_entry
 from .errors import WeightsError
-from .model import ColorizationModel, assign, frozen_taps, load_npz
+from .model import ColorizationModel, frozen_taps
 from .vividness import TEMPERATURES, Answers, calibrate_vividness
+from .weights import assign, load_npz
 
 Float = NDArray[np.float32]
 

@@ -78,9 +78,7 @@ def chroma_weights(ab: Tensor, extra: float) -> Tensor:
     return weight / ops.mean(weight, axis=(1, 2), keepdims=True)
 
 
-def mean_squared_error(
-    predicted: Tensor, ab: Tensor, weights: Tensor | float = 1.0
-) -> Tensor:
+def mean_squared_error(predicted: Tensor, ab: Tensor, weights: Tensor | float = 1.0) -> Tensor:
     """Mean squared error of the thesis: predicted is ab/128, ab in Lab units; a scalar.
 
     weights, where given, are of pixels: [N, h, w, 1].
@@ -100,9 +98,7 @@ def log_mean_squared_error(
     return ops.mean(ops.log(error + floor**2))
 
 
-def distribution_loss(
-    logits: Tensor, ab: Tensor, bins: Tensor, weights: Tensor
-) -> Tensor:
+def distribution_loss(logits: Tensor, ab: Tensor, bins: Tensor, weights: Tensor) -> Tensor:
     """Rebalanced cross-entropy (Zhang et al. 2016, eq. 2), a mean over pixels; a scalar.
 
     logits [N, h, w, Q], ab [N, h, w, 2] in Lab units, weights [Q] of the bin nearest the truth.

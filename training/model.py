@@ -1,7 +1,6 @@
 """The network as Keras fits it: a `keras.Model` that knows its losses, on any backend."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -28,7 +27,6 @@ from .network import (
     pixels_from_L,
     pool_taps,
 )
-from .errors import WeightsError
 
 Float = NDArray[np.float32]
 
@@ -118,9 +116,7 @@ class ColorizationModel(keras.Model):  # type: ignore[misc]
         seen = quarter(ab, x["offset"]) if "offset" in x else ab
         bins = ops.convert_to_tensor(self.bins)
         distribution = distribution_loss(y_pred["logits"], seen, bins, self.bin_weights)
-        loss = (
-            settings.regression_weight * regression + settings.distribution_weight * distribution
-        )
+        loss = settings.regression_weight * regression + settings.distribution_weight * distribution
         for penalty in self.losses:
             loss = loss + penalty
         n = ops.shape(ab)[0]
@@ -130,7 +126,9 @@ class ColorizationModel(keras.Model):  # type: ignore[misc]
         self._means["gain_db"].update_state(gain_db(predicted * AB_SCALE, ab))
         return loss
 
-    def answers(self, inputs: Mapping[str, Tensor], temperatures: tuple[float, ...]) -> list[Tensor]:
+    def answers(
+        self, inputs: Mapping[str, Tensor], temperatures: tuple[float, ...]
+    ) -> list[Tensor]:
         """ab in Lab units [N, h, w, 2]: the regression's, and the annealed mean's at each
         temperature."""
         out = self(inputs, training=False)
@@ -154,61 +152,3 @@ def gain_db(predicted: Tensor, ab: Tensor) -> Tensor:
     error = ops.mean((predicted - ab) ** 2, axis=(1, 2, 3)) + 1e-6
     grey = ops.mean(ab**2, axis=(1, 2, 3)) + 1e-6
     return 10 / np.log(10) * ops.log(grey / error)
-
-
-def named_weights(model: ColorizationModel) -> dict[str, keras.Variable]:
-    """Every weight by "part:layer/weight", but for random generators' states."""
-    named = {
-        f"{part.name}:{weight.path}": weight
-        for part in model.parts
-        for weight in part.weights
-        if "seed_generator" not in weight.path
-    }
-    return named | {"bin_weights": model.bin_weights}
-
-
-def save_npz(path: Path, model: ColorizationModel, half: bool = False) -> None:
-    """Write all weights in one .npz, whole or not at all; half: kernels in float16."""
-    arrays = {}
-    for name, weight in named_weights(model).items():
-        value = ops.convert_to_numpy(weight.value).astype(np.float32)
-        arrays[name] = value.astype(np.float16) if half and value.ndim > 1 else value
-    partial = path.with_suffix(".part.npz")
-    np.savez(partial, allow_pickle=False, **arrays)
-    partial.replace(path)
-
-
-def assign(
-    model: ColorizationModel, arrays: Mapping[str, NDArray[Any]], grow: bool = False
-) -> list[str]:
-    """Set the weights that `arrays` names; returns the names of the others.
-
-    grow: a weight that is larger here takes what is there as its first part and keeps its own start
-    in the rest; of any other shape it is left as it is. Else another shape raises WeightsError.
-    """
-    left = []
-    for name, weight in named_weights(model).items():
-        value = np.asarray(arrays[name], np.float32) if name in arrays else None
-        shape = tuple(weight.shape)
-        if value is not None and value.shape != shape:
-            if not grow:
-                raise WeightsError(f"{name} is {list(value.shape)}, not {list(shape)}")
-            value = _grown(value, np.array(ops.convert_to_numpy(weight.value)))
-        if value is None:
-            left.append(name)
-        else:
-            weight.assign(value)
-    return left
-
-
-def _grown(value: Float, own: Float) -> Float | None:
-    if value.ndim != own.ndim or any(a > b for a, b in zip(value.shape, own.shape, strict=True)):
-        return None
-    own[tuple(slice(n) for n in value.shape)] = value
-    return own
-
-
-def load_npz(path: Path, model: ColorizationModel, grow: bool = False) -> list[str]:
-    """Read what `save_npz` wrote, as `assign` does."""
-    with np.load(path) as arrays:
-        return assign(model, arrays, grow)

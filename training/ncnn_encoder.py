@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from .conversion.ncnn_network import Layer, written
 from .config import TAP_NAMES, Decoder
+from .conversion.ncnn_network import Layer, written
 from .network import BGR_MEAN, BLOCKS, pool_factors
 
 

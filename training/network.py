@@ -142,7 +142,7 @@ def pool_factors(settings: Decoder) -> dict[str, int]:
 def pool_taps(taps: dict[str, Tensor], settings: Decoder = Decoder()) -> dict[str, Tensor]:  # noqa: B008
     """Average-pool the encoder's finer taps to the sizes that the decoder takes."""
     return {
-        name: ops.average_pool(taps[name], n, padding="valid") if n > 1 else taps[name]
+        name: ops.average_pool(taps[name], n, strides=n, padding="valid") if n > 1 else taps[name]
         for name, n in pool_factors(settings).items()
     }
 

@@ -1,6 +1,7 @@
 """Fit the network by Keras's own `fit`: streamed views, checkpoints, exact resume."""
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from .config import Config, Train
 from .data import Entry, evenly_spaced
 from .errors import DataError, WeightsError
 from .losses import rebalancing_weights, soft_bins
-from .model import ColorizationModel, assign, frozen_taps, load_npz, save_npz, target_side
+from .model import ColorizationModel, frozen_taps, target_side
 from .network import TAP_SHAPES
 from .stream import Frozen, Stream, limit_threads
+from .weights import assign, load_npz, save_npz
 
 STATISTICS_VIEWS = 256  # from which tap sizes and the bins' frequencies are estimated
 
@@ -60,6 +62,31 @@ class Trapezoid(keras.optimizers.schedules.LearningRateSchedule):  # type: ignor
         return {"peak": self.peak, "warmup": self.warmup, "steps": self.steps, "decay": self.decay}
 
 
+class Clock(keras.callbacks.Callback):  # type: ignore[misc]
+    """Ends a fit after some minutes, the rate falling by the clock, from epoch to epoch.
+
+    For a machine that is there for a while, and whose speed isn't known before.
+    """
+
+    def __init__(self, settings: Train) -> None:
+        super().__init__()
+        assert settings.minutes is not None
+        self._seconds = settings.minutes * 60
+        self._peak, self._decay = settings.learning_rate, max(settings.decay, 1e-6)
+        self._start = time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
+        """Set the epoch's rate."""
+        left = 1 - (time.monotonic() - self._start) / self._seconds
+        self.model.optimizer.learning_rate = self._peak * float(np.clip(left / self._decay, 0, 1))
+
+    def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+        """Stop where no whole epoch is left."""
+        spent = time.monotonic() - self._start
+        if spent + spent / (epoch + 1) > self._seconds:
+            self.model.stop_training = True
+
+
 class Follow(keras.callbacks.Callback):  # type: ignore[misc]
     """Tells the stream which epoch it is: that of a resumed fit isn't the first."""
 
@@ -100,10 +127,10 @@ class KeepWeights(keras.callbacks.Callback):  # type: ignore[misc]
 def optimizer(settings: Train, model: ColorizationModel) -> keras.optimizers.Optimizer:
     """AdamW with the settings' schedule and moving average."""
     steps = settings.epochs * (settings.views_per_epoch // settings.batch)
-    rate = Trapezoid(
-        settings.learning_rate, min(settings.warmup, steps // 4), steps,
-        round(settings.decay * steps),
-    )  # fmt: skip
+    rate: float | Trapezoid = settings.learning_rate
+    if settings.minutes is None:
+        warmup = min(settings.warmup, steps // 4)
+        rate = Trapezoid(settings.learning_rate, warmup, steps, round(settings.decay * steps))
     adamw = AdamW(
         rate, weight_decay=settings.weight_decay, global_clipnorm=settings.clip_norm,
         use_ema=settings.ema_momentum > 0, ema_momentum=settings.ema_momentum,
@@ -157,7 +184,9 @@ def check_config(folder: Path, config: Config) -> None:
     kept.write_text(text)
 
 
-def train(config: Config, folder: Path, entries: Sequence[Entry], root: Path) -> keras.callbacks.History:
+def train(
+    config: Config, folder: Path, entries: Sequence[Entry], root: Path
+) -> keras.callbacks.History:
     """Fit; resumes from the state that an earlier, killed call left in the folder.
 
     Leaves last.npz and best*.npz (weights), log.csv, tensorboard/ and state/.
@@ -197,26 +226,31 @@ def train(config: Config, folder: Path, entries: Sequence[Entry], root: Path) ->
             missing = start(model, Path(settings.start_from))
             model.bin_weights.assign(weights)
             print(f"started from {settings.start_from}; new: {', '.join(missing) or 'nothing'}")
-    model.compile(optimizer=optimizer(settings, model), jit_compile=keras.backend.backend() == "jax")
+    model.compile(
+        optimizer=optimizer(settings, model), jit_compile=keras.backend.backend() == "jax"
+    )
     model.optimizer.build(model.trainable_variables)
     callbacks = [
         Follow(stream),
         KeepWeights(folder),
         keras.callbacks.CSVLogger(folder / "log.csv", append=True),
         keras.callbacks.TerminateOnNaN(),
-        keras.callbacks.BackupAndRestore(
-            state, double_checkpoint=True, delete_checkpoint=False
-        ),
+        keras.callbacks.BackupAndRestore(state, double_checkpoint=True, delete_checkpoint=False),
     ]
     if settings.ema_momentum:
         callbacks.insert(2, keras.callbacks.SwapEMAWeights())
+    if settings.minutes is not None:
+        callbacks.append(Clock(settings))
     if keras.backend.backend() == "tensorflow":
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
     if settings.patience < settings.epochs:
         callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=settings.patience))
     try:
         return model.fit(
-            stream, epochs=settings.epochs, validation_data=watched, callbacks=callbacks,
+            stream,
+            epochs=settings.epochs,
+            validation_data=watched,
+            callbacks=callbacks,
             verbose=2,
         )
     finally:
