@@ -1,7 +1,6 @@
 """The network as Keras fits it: a `keras.Model` that knows its losses, on any backend."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 import numpy as np
@@ -103,9 +102,13 @@ class ColorizationModel(keras.Model):  # type: ignore[misc]
         return {"regression": self.regression(features), "logits": self.distribution(seen)}
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
-        training: bool = True,
-    ) -> Tensor:  # fmt: skip
+        self,
+        x: Mapping[str, Tensor],
+        y: Mapping[str, Tensor],
+        y_pred: Mapping[str, Tensor],
+        sample_weight: None = None,  # noqa: ARG002
+        training: bool = True,  # noqa: ARG002
+    ) -> Tensor:
         """Both heads' losses, weighted, and the penalties on weights."""
         settings, ab = self.config.train, y["ab"]
         predicted = y_pred["regression"]
@@ -142,7 +145,7 @@ class ColorizationModel(keras.Model):  # type: ignore[misc]
 
 def quarter(x: Tensor, offset: Tensor) -> Tensor:
     """Every second pixel of every second row of [N, h, w, C], from the batch's offset on."""
-    n, h, w, c = x.shape
+    _, h, w, c = x.shape
     rows = ops.take(ops.reshape(x, (-1, h // 2, 2, w, c)), offset[0, 0], axis=2)
     return ops.take(ops.reshape(rows, (-1, h // 2, w // 2, 2, c)), offset[0, 1], axis=3)
 

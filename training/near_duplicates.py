@@ -1,4 +1,4 @@
-"""Near-duplicates across splits: a training photo that is a held-out one mirrored, cropped, altered.
+"""Near-duplicates across splits: training photos that are held-out ones mirrored, cropped, altered.
 
 The perceptual hash is pHash's (Zauner 2010) before it is cut to bits: the low frequencies of a
 small grey picture's cosine transform, here as a unit vector, so that near is a large product.

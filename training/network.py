@@ -33,9 +33,9 @@ def build_encoder(weights: str) -> keras.Model:
 
     weights: "imagenet" (keras.applications downloads and caches them), the path of an .npz with
     keys "block1_conv1/kernel" [3, 3, in, out] and "block1_conv1/bias" [out], or "none" (random).
-    Input "pixels": float32 [N, side, side, 3], a multiple of 32 (224 is what it learned on), BGR in [0, 255] less the ImageNet mean.
-    Outputs: the five taps (last convolution of each block, after ReLU) by name, and "block5_pool"
-    [N, 7, 7, 512]. Raises WeightsError, OSError.
+    Input "pixels": float32 [N, side, side, 3], side a multiple of 32 (it learned on 224), BGR in
+    [0, 255] less the ImageNet mean. Outputs: the five taps (last convolution of each block, after
+    ReLU) by name, and "block5_pool" [N, side/32, side/32, 512]. Raises WeightsError, OSError.
     """
     if weights == "imagenet":
         vgg = keras.applications.VGG16(weights="imagenet", include_top=False)

@@ -75,12 +75,12 @@ class Clock(keras.callbacks.Callback):  # type: ignore[misc]
         self._peak, self._decay = settings.learning_rate, max(settings.decay, 1e-6)
         self._start = time.monotonic()
 
-    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002
         """Set the epoch's rate."""
         left = 1 - (time.monotonic() - self._start) / self._seconds
         self.model.optimizer.learning_rate = self._peak * float(np.clip(left / self._decay, 0, 1))
 
-    def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002
         """Stop where no whole epoch is left."""
         spent = time.monotonic() - self._start
         if spent + spent / (epoch + 1) > self._seconds:
@@ -94,9 +94,17 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self._stream = stream
 
-    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002
         """Before the epoch's first batch is made."""
         self._stream.epoch = epoch
+
+
+# File -> the validation loss that it is the best by.
+WATCHED = {
+    "best": "loss",
+    "best_regression": "regression",
+    "best_distribution": "distribution",
+}
 
 
 class KeepWeights(keras.callbacks.Callback):  # type: ignore[misc]
@@ -104,8 +112,6 @@ class KeepWeights(keras.callbacks.Callback):  # type: ignore[misc]
 
     Runs where `SwapEMAWeights` has put the average in place: within validation.
     """
-
-    WATCHED = {"best": "loss", "best_regression": "regression", "best_distribution": "distribution"}
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -116,7 +122,7 @@ class KeepWeights(keras.callbacks.Callback):  # type: ignore[misc]
     def on_test_end(self, logs: dict[str, float] | None = None) -> None:
         """After validation, the average still in place."""
         save_npz(self._folder / "last.npz", self.model)
-        for name, measure in self.WATCHED.items():
+        for name, measure in WATCHED.items():
             value = float((logs or {})[measure])
             if value < self._best.get(name, np.inf):
                 self._best[name] = value

@@ -99,7 +99,7 @@ def age(L: Float, settings: Views, random: Random) -> Float:
     return np.clip(L, 0, 100)
 
 
-def vignette(L: Float, settings: Views, random: Random) -> Float:
+def vignette(L: Float, _: Views, random: Random) -> Float:
     """Corners that are up to half as light."""
     height, width = L.shape
     y, x = np.linspace(-1, 1, height), np.linspace(-1, 1, width)
