@@ -18,13 +18,14 @@ WEIGHTS = np.hypot(*np.mgrid[:FREQUENCIES, :FREQUENCIES]).astype(np.float32)
 # Top, left, sides as shares: the whole photo, and crops of it.
 WINDOWS = (
     (0.0, 0.0, 1.0),
+    *((y, x, 0.95) for y in (0.0, 0.05) for x in (0.0, 0.05)),
     *((y, x, 0.9) for y in (0.0, 0.05, 0.1) for x in (0.0, 0.05, 0.1)),
     *((y, x, 0.8) for y in (0.0, 0.1, 0.2) for x in (0.0, 0.1, 0.2)),
 )
 
 
 def signatures(rgb: NDArray[np.uint8]) -> Float:
-    """Unit vectors of a photo's windows: float32 [19, 63], the whole photo's first."""
+    """Unit vectors of a photo's windows: float32 [23, 63], the whole photo's first."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     grey = cv2.resize(grey, (4 * SIDE, 4 * SIDE), interpolation=cv2.INTER_AREA)
     found = []
