@@ -88,15 +88,22 @@ class Clock(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class Follow(keras.callbacks.Callback):  # type: ignore[misc]
-    """Tells the stream which epoch it is: that of a resumed fit isn't the first."""
+    """Lets all that is drawn follow from the epoch, so that a resumed fit draws the same.
 
-    def __init__(self, stream: Stream) -> None:
+    That is the stream's views, and dropout, whose generators Keras doesn't store.
+    """
+
+    def __init__(self, stream: Stream, seed: int) -> None:
         super().__init__()
-        self._stream = stream
+        self._stream, self._seed = stream, seed
 
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002
         """Before the epoch's first batch is made."""
         self._stream.epoch = epoch
+        for i, variable in enumerate(self.model.variables):
+            if "seed_generator" in variable.path:
+                random = np.random.default_rng((self._seed, epoch, i))
+                variable.assign(random.integers(0, 2**31, variable.shape).astype(np.uint32))
 
 
 # File -> the validation loss that it is the best by.
@@ -237,7 +244,7 @@ def train(
     )
     model.optimizer.build(model.trainable_variables)
     callbacks = [
-        Follow(stream),
+        Follow(stream, config.seed),
         KeepWeights(folder),
         keras.callbacks.CSVLogger(folder / "log.csv", append=True),
         keras.callbacks.TerminateOnNaN(),
