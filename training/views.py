@@ -138,7 +138,7 @@ def compress(L: Float, settings: Views, random: Random) -> Float:
     """JPEG's noise, as a grey picture."""
     quality = int(random.integers(settings.min_quality, 96))
     clipped = np.clip(L, 0, 100)
-    grey = np.asarray(lab_to_srgb(clipped, np.zeros((*L.shape, 2), np.float32)))[..., 0]
+    grey = np.asarray(lab_to_srgb(clipped, np.zeros((*L.shape, 2), np.float32)), np.uint8)[..., 0]
     _, coded = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, quality])
     back = cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE)
     return srgb_to_L(np.asarray(back, np.uint8))

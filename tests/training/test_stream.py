@@ -91,7 +91,7 @@ def test_processes_make_what_threads_make(root: Path) -> None:
     assert np.array_equal(y["ab"], y2["ab"])
 
 
-def test_what_ages_L_leaves_the_colours(root: Path) -> None:
+def test_what_ages_the_lightness_leaves_the_colours(root: Path) -> None:
     rgb = read_entry(root, entries(root)[0])
     none = dict.fromkeys(("tone", "fade", "film", "vignette", "blur", "grain", "jpeg"), 0.0)
     plain, aged = Views(**none), Views(**dict.fromkeys(none, 1.0))
@@ -99,7 +99,7 @@ def test_what_ages_L_leaves_the_colours(root: Path) -> None:
     old, same = view(rgb, aged, 112, np.random.default_rng(5))
     assert np.array_equal(ab, same)
     assert np.abs(L - old).mean() > 2
-    assert 0 <= old.min()
+    assert old.min() >= 0
     assert old.max() <= 100
 
 

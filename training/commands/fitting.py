@@ -16,9 +16,10 @@ from .arguments import (
 
 
 def add_stages(add: AddStage) -> None:
-    """Add `train`, `fusion`, `fit`, `average`, `ablation` and `thesis`."""
+    """Add `train`, `weights`, `fusion`, `fit`, `average`, `ablation` and `thesis`."""
     sub = add_run_stage(add, "train", train_command)
     add_start(sub)
+    sub.add_argument("--minutes", type=float, help="end after so long")
     sub = add("weights", weights_command)
     sub.add_argument("weights", type=Path, help="a run's .npz")
     sub.add_argument("out", type=Path, help="where its float16 copy goes")
@@ -45,7 +46,11 @@ def train_command(args: argparse.Namespace) -> None:
     from ..data import read_index
     from ..train import train
 
-    train(configuration(args), args.run, read_index(index_path(args)), args.photos)
+    config = configuration(args)
+    if args.minutes:
+        settings = config.train.model_copy(update={"minutes": args.minutes})
+        config = config.model_copy(update={"train": settings})
+    train(config, args.run, read_index(index_path(args)), args.photos)
     console.print(f"weights: {args.run}: last.npz, best.npz")
 
 
