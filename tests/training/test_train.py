@@ -73,8 +73,8 @@ def test_a_resumed_fit_ends_as_one_that_was_not_interrupted(
     assert whole[0] == parts[0]
     assert len(whole) == len(parts) == 4
     for one, other in zip(whole[1:], parts[1:], strict=True):
-        values = ([float(v) for v in line.split(",")] for line in (one, other))
-        assert np.allclose(*values, rtol=1e-4, atol=2e-3)
+        a, b = ([float(v) for v in line.split(",")] for line in (one, other))
+        assert np.allclose(a, b, rtol=1e-4, atol=2e-3)
     with (
         np.load(tmp_path / "whole" / "last.npz") as a,
         np.load(tmp_path / "parts" / "last.npz") as b,
@@ -97,11 +97,12 @@ def test_fit_moves_the_unfrozen_block_and_leaves_the_frozen(
     photos: tuple[Path, list[Entry]], tmp_path: Path
 ) -> None:
     root, index = photos
-    train(config(epochs=2, ema_momentum=0.0), tmp_path / "run", index, root)
-    keras.utils.set_random_seed(0)
-    before = {n: np.array(w) for n, w in named_weights(ColorizationModel(config())).items()}
-    with np.load(tmp_path / "run" / "last.npz") as after:
-        moved = {n for n, w in before.items() if not np.array_equal(w, after[n])}
+    start = tmp_path / "start.npz"
+    save_npz(start, ColorizationModel(config()))
+    settings = config(epochs=1, ema_momentum=0.0, start_from=str(start))
+    train(settings, tmp_path / "run", index, root)
+    before, after = dict(np.load(start)), dict(np.load(tmp_path / "run" / "last.npz"))
+    moved = {n for n, w in before.items() if not np.array_equal(w, after[n])}
     assert not any(f"block4_conv{i}/kernel" in n for n in moved for i in (1, 2, 3))
     assert any("block5_conv3/kernel" in n for n in moved)
     assert any("conv_112/kernel" in n for n in moved)
