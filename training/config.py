@@ -46,7 +46,12 @@ class Decoder(Section):
     width_14: int = 256
     width_28: int = 160
     width_56: int = 64
+    width_112: int = Field(
+        0, ge=0, description="0: answers at a quarter of the input's side; else at half of it"
+    )
     blocks: int = Field(1, ge=0, description="residual blocks at 14 and 28")
+    depthwise_28: int = Field(0, ge=0, description="cheap 7x7 depthwise blocks at 28, after those")
+    depthwise_56: int = Field(0, ge=0, description="the same at 56, in place of its convolution")
     dropout: float = Field(0.0, ge=0, lt=1, description="of whole channels, at 7, 14 and 28")
     fusion: int = Field(
         0, ge=0, description="width of the features of the network trained apart that join; 0: none"
@@ -65,6 +70,65 @@ class Augment(Section):
     blur: float = Field(0.006, ge=0, description="largest sigma, a share of the shorter side")
     grain: float = Field(5.0, ge=0, description="largest standard deviation of grain, in L")
     min_jpeg_quality: int = Field(30, ge=1, le=95)
+
+
+class Views(Section):
+    """The views of a training photo, each drawn anew: see `training.views`."""
+
+    side: int = Field(224, ge=32, multiple_of=32, description="of a view, pixels")
+    native: float = Field(
+        0.5, ge=0, le=1, description="chance of a crop at the size that objects have at 224"
+    )
+    min_area: float = Field(
+        0.35, gt=0, le=1, description="of other crops, a share of the photo, but not below native"
+    )
+    tone: float = Field(0.5, ge=0, le=1, description="chance of another gamma")
+    gamma: float = Field(0.4, ge=0, description="largest |log gamma|")
+    fade: float = Field(0.25, ge=0, le=1, description="chance of less contrast")
+    min_contrast: float = Field(0.3, gt=0, le=1, description="least span of L left, a share")
+    film: float = Field(0.2, ge=0, le=1, description="chance of another film's sensitivity")
+    vignette: float = Field(0.1, ge=0, le=1, description="chance of darker corners")
+    blur: float = Field(0.15, ge=0, le=1, description="chance of a soft picture")
+    max_blur: float = Field(1.5, ge=0, description="largest sigma, pixels")
+    grain: float = Field(0.2, ge=0, le=1, description="chance of grain")
+    max_grain: float = Field(8.0, ge=0, description="largest standard deviation, in L")
+    jpeg: float = Field(0.25, ge=0, le=1, description="chance of another compression")
+    min_quality: int = Field(25, ge=1, le=95, description="least JPEG quality")
+
+
+class Train(Section):
+    """The optimisation of `training.train`."""
+
+    start_from: str | None = Field(
+        None, description="weights to start from: a run's .npz, or a published version's folder"
+    )
+    views_per_epoch: int = Field(4096, ge=1, description="between validations and checkpoints")
+    epochs: int = Field(10, ge=1)
+    minutes: float | None = Field(
+        None, gt=0, description="ends the fit after so long; the rate then falls by the clock"
+    )
+    batch: int = Field(16, ge=1)
+    workers: int = Field(2, ge=1, description="threads that make batches")
+    processes: int = Field(0, ge=0, description="processes behind them; 0: the threads themselves")
+    buffer: int = Field(4096, ge=1, description="photos that shuffling looks ahead")
+    frozen: Literal["keras", "ncnn"] = Field(
+        "keras", description="what computes the frozen blocks; ncnn: on the workers"
+    )
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    learning_rate: float = Field(1e-3, gt=0)
+    encoder_factor: float = Field(0.1, ge=0, description="of the rate, for the encoder's blocks")
+    warmup: int = Field(200, ge=0, description="steps")
+    decay: float = Field(1.0, ge=0, le=1, description="share of the steps in which the rate falls")
+    weight_decay: float = Field(1e-4, ge=0)
+    clip_norm: float = Field(1.0, gt=0)
+    ema_momentum: float = Field(0.998, ge=0, lt=1, description="moving average of the weights")
+    regression_loss: Literal["mse", "log_mse"] = "log_mse"
+    log_mse_floor: float = Field(6.0, gt=0, description="Lab units")
+    regression_weight: float = Field(1.0, ge=0)
+    distribution_weight: float = Field(0.15, ge=0)
+    rebalance: float = Field(0.5, ge=0, le=1, description="1: plain cross-entropy")
+    patience: int = Field(1000, ge=1, description="epochs without a lower validation loss")
+    val_photos: int = Field(96, ge=1, description="evenly spaced ones that an epoch ends with")
 
 
 class Cache(Section):
@@ -175,6 +239,8 @@ class Config(Section):
     encoder: Encoder = Encoder()
     decoder: Decoder = Decoder()
     augment: Augment = Augment()
+    views: Views = Views()
+    train: Train = Train()
     cache: Cache = Cache()
     fusion: Fusion = Fusion()
     fit: Fit = Fit()

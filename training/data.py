@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import cv2
@@ -20,8 +20,11 @@ from .config import Data
 from .datasets import SUFFIXES as SUFFIXES  # what a photo's name ends in
 from .datasets import DataSetError, data_set, locate, photos_below
 from .errors import DataError
+from .near_duplicates import NEAR, HeldOut, signatures
+from .shards import SEPARATOR, SHARD, decode, members, read_bytes
 
 TARGET_SIZE = 56
+Signatures = NDArray[np.float32]
 log = logging.getLogger(__name__)
 
 
@@ -40,6 +43,27 @@ class Entry:
     split: str
     sha256: str
     mean_chroma: float
+    offset: int = 0  # in the shard; `file` is then "shard.tar::member"
+    size: int = 0
+
+    @property
+    def shard(self) -> str:
+        """The tar that it is a member of; empty for a file of its own."""
+        return self.file.partition(SEPARATOR)[0] if self.size else ""
+
+
+def read_entry(root: Path, entry: Entry) -> NDArray[np.uint8]:
+    """Read an entry's photo as uint8 RGB [H, W, 3]. Raises UnusablePhotoError."""
+    try:
+        if entry.size:
+            image = decode(read_bytes(root / entry.shard, entry.offset, entry.size))
+        else:
+            image = decode(read_bytes(root / entry.file))
+    except OSError:
+        image = None
+    if image is None:
+        raise UnusablePhotoError(f"{entry.file} is not a readable image")
+    return image
 
 
 def read_photo(path: Path) -> NDArray[np.uint8]:
@@ -80,20 +104,46 @@ def split_of(sha256: str, val_fraction: float) -> str:
     return "val" if int(sha256[:8], 16) / 2**32 < val_fraction else "train"
 
 
-def _photos_of(root: Path, folder: str) -> tuple[list[Path], str]:
-    """The photos that a name of [data] means, and their kind where the registry knows it."""
+@dataclass(frozen=True)
+class _Found:
+    """A photo to look at: its name below the root, the file it is in, its place there."""
+
+    name: str
+    path: Path
+    offset: int
+    size: int  # 0: the whole file
+    folder: str
+    kind: str
+    split: str
+
+    def read(self) -> bytes:
+        return read_bytes(self.path, self.offset, self.size or None)
+
+
+def _photos_of(root: Path, folder: str, split: str) -> Iterator[_Found]:
+    """The photos that a name of [data] means: of a folder and the tars in it, a tar, a data set."""
+    kind, base = "", root / folder
     try:
         if entry := data_set(folder):
-            photos, remark = locate(root, folder, entry)
+            files, remark = locate(root, folder, entry)
+            kind = entry.kind
             if remark:
                 log.warning(remark)
-            return photos, entry.kind
+        elif base.is_dir():
+            files = sorted([*photos_below(base), *base.rglob(f"*{SHARD}")])
+        elif base.suffix == SHARD and base.is_file():
+            files = [base]
+        else:
+            raise DataError(f"no folder or tar {base}: check --photos and the [data] section")
     except DataSetError as e:
         raise DataError(str(e)) from None
-    base = root / folder
-    if not base.is_dir():
-        raise DataError(f"no folder {base}: check --photos and the [data] section")
-    return photos_below(base), ""
+    for path in files:
+        name = path.relative_to(root).as_posix()
+        if path.suffix != SHARD:
+            yield _Found(name, path, 0, 0, folder, kind, split)
+            continue
+        for member, offset, size in members(path):
+            yield _Found(f"{name}{SEPARATOR}{member}", path, offset, size, folder, kind, split)
 
 
 def read_kinds(root: Path, manifest: str | None) -> dict[str, str]:
@@ -107,43 +157,68 @@ def read_kinds(root: Path, manifest: str | None) -> dict[str, str]:
 def scan(root: Path, data: Data) -> Iterator[Entry | tuple[str, str]]:
     """Look at every photo: yields an Entry for a usable one, else (file, reason).
 
-    Broken, too small, grey and repeated files are not usable. A photo's kind is the manifest's,
-    else its data set's. Raises DataError for a missing folder or data set.
+    Broken, too small, grey and repeated files are not usable, nor are training photos that are
+    near-duplicates of a held-out one. A photo's kind is the manifest's (by its file's name), else
+    its data set's. Raises DataError for a missing folder or data set.
     """
     kinds = read_kinds(root, data.manifest)
-    jobs = []
-    for split, folders in (("train", data.train), ("val", data.val), ("test", data.test)):
-        for folder in folders:
-            photos, kind = _photos_of(root, folder)
-            jobs += [(p, folder, kind, split) for p in photos]
+    # What is held out comes first: the rest is compared with it.
+    folders = (("val", data.val), ("test", data.test), ("train", data.train))
+    jobs = [f for split, names in folders for n in names for f in _photos_of(root, n, split)]
+    if not data.val:
+        jobs = _split(jobs, data.val_fraction)
     seen: set[str] = set()
+    held_out = HeldOut()
 
-    def look(job: tuple[Path, str, str, str]) -> Entry | tuple[str, str]:
-        path, folder, kind, split = job
-        name = path.relative_to(root).as_posix()
+    def look(job: _Found) -> tuple[Entry, Signatures] | tuple[str, str]:
         try:
-            rgb = read_photo(path)
+            content = job.read()
+            rgb = decode(content)
+            if rgb is None:
+                raise UnusablePhotoError("not a readable image")
             if min(rgb.shape[:2]) < data.min_side:
                 raise UnusablePhotoError("too small")
             _, ab = srgb_to_lab(rgb)
             chroma = float(np.hypot(ab[..., 0], ab[..., 1]).mean())
             if chroma < data.min_chroma:
                 raise UnusablePhotoError("grey")
-        except UnusablePhotoError as e:
-            return name, str(e)
-        sha = hashlib.sha256(path.read_bytes()).hexdigest()
-        if split == "train" and not data.val:
-            split = split_of(sha, data.val_fraction)
-        return Entry(name, folder, kinds.get(name, kind), split, sha, round(chroma, 2))
+        except (OSError, UnusablePhotoError) as e:
+            return job.name, str(e)
+        sha = hashlib.sha256(content).hexdigest()
+        own = job.name.rpartition(SEPARATOR)[2]
+        kind = kinds.get(job.name) or kinds.get(own) or kinds.get(Path(own).stem) or job.kind
+        entry = Entry(
+            job.name, job.folder, kind, job.split, sha, round(chroma, 2), job.offset, job.size
+        )
+        return entry, signatures(rgb)
 
     with ThreadPoolExecutor(2) as pool:
-        for found in pool.map(look, jobs):
-            if isinstance(found, Entry):
-                if found.sha256 in seen:
-                    yield found.file, "repeated"
-                    continue
-                seen.add(found.sha256)
-            yield found
+        for entry, known in pool.map(look, jobs):
+            if isinstance(entry, str):
+                yield entry, str(known)
+                continue
+            assert not isinstance(known, str)
+            if entry.sha256 in seen:
+                yield entry.file, "repeated"
+                continue
+            seen.add(entry.sha256)
+            if entry.split != "train":
+                held_out.add(entry.file, known)
+            elif held_out.nearest(known)[1] >= NEAR:
+                yield entry.file, "near-duplicate of a held-out photo"
+                continue
+            yield entry
+
+
+def _split(jobs: list[_Found], val_fraction: float) -> list[_Found]:
+    """Hold out a share of the training photos, by the hash of each."""
+    split = []
+    for job in jobs:
+        if job.split == "train":
+            sha = hashlib.sha256(job.read()).hexdigest()
+            job = replace(job, split=split_of(sha, val_fraction))
+        split.append(job)
+    return sorted(split, key=lambda job: job.split == "train")
 
 
 def write_index(path: Path, found: Iterable[Entry | tuple[str, str]]) -> Counter[str]:
@@ -175,6 +250,10 @@ def read_index(path: Path) -> list[Entry]:
         raise DataError(f"no index at {path}: run the `scan` stage first")
     with path.open(newline="") as f:
         return [
-            Entry(**(row | {"mean_chroma": float(row["mean_chroma"])}))  # type: ignore[arg-type]
+            Entry(
+                **row  # type: ignore[arg-type]
+                | {"mean_chroma": float(row["mean_chroma"])}
+                | {name: int(row[name]) for name in ("offset", "size") if name in row}
+            )
             for row in csv.DictReader(f)
         ]

@@ -13,7 +13,7 @@ from .config import Section
 
 REGISTRY = Path(__file__).parent / "configs" / "datasets.toml"
 PREFIX = "dataset:"
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif"}
 
 
 class DataSetError(Exception):

@@ -3,7 +3,8 @@
 from functools import cache
 
 import numpy as np
-import tensorflow as tf
+from keras import KerasTensor as Tensor
+from keras import ops
 from numpy.typing import NDArray
 
 from chromaserve.color.lab import srgb_to_lab
@@ -31,15 +32,15 @@ def ab_bins() -> NDArray[np.float32]:
     return bins
 
 
-def soft_bins(ab: tf.Tensor, bins: tf.Tensor) -> tf.Tensor:
+def soft_bins(ab: Tensor, bins: Tensor) -> Tensor:
     """Spread ab [..., 2] over the bins [Q, 2]: Gaussian weights of sigma 5, summing to 1, [..., Q].
 
     Zhang et al. 2016, section 2.2, over all bins rather than the five nearest: at this sigma the
     rest weighs next to nothing, and a search for neighbours is saved.
     """
     # ||x - c||^2 without ||x||^2, which the softmax cancels.
-    cross = tf.linalg.matmul(ab, bins, transpose_b=True)
-    return tf.nn.softmax((2 * cross - tf.reduce_sum(bins**2, -1)) / (2 * SOFT_SIGMA**2))
+    cross = ops.matmul(ab, ops.transpose(bins))
+    return ops.softmax((2 * cross - ops.sum(bins**2, -1)) / (2 * SOFT_SIGMA**2))
 
 
 def rebalancing_weights(prior: NDArray[np.float32], lam: float) -> NDArray[np.float32]:
@@ -53,60 +54,56 @@ def rebalancing_weights(prior: NDArray[np.float32], lam: float) -> NDArray[np.fl
     return np.asarray(weight / (prior * weight).sum(), np.float32)
 
 
-def annealed_mean(logits: tf.Tensor, bins: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
+def annealed_mean(logits: Tensor, bins: Tensor, temperature: Tensor) -> Tensor:
     """Mean of the bins under the distribution sharpened by the temperature (Zhang 2016, eq. 5).
 
     logits [N, h, w, Q], bins [Q, 2], temperature [N] in (0, 1]: 1 is the plain mean, near 0 the
     mode. Returns ab [N, h, w, 2] in Lab units.
     """
-    probabilities = tf.nn.softmax(logits / temperature[:, None, None, None])
-    return tf.linalg.matmul(probabilities, bins)
+    probabilities = ops.softmax(logits / temperature[:, None, None, None])
+    return ops.matmul(probabilities, bins)
 
 
 CHROMA_KNEE = 40.0  # Lab units; above it a pixel's weight grows no more
 
 
-def chroma_weights(ab: tf.Tensor, extra: float) -> tf.Tensor:
+def chroma_weights(ab: Tensor, extra: float) -> Tensor:
     """Weights of pixels that grow with the truth's chroma, from 1 to 1 + extra, mean 1 a photo.
 
     ab [N, h, w, 2] in Lab units -> [N, h, w, 1]. Colourful things (clothes, skin, flowers) are few
     pixels, and average out as brown where every pixel weighs the same.
     """
-    chroma = tf.norm(ab, axis=-1, keepdims=True)
-    weight = 1 + extra * tf.minimum(chroma / CHROMA_KNEE, 1)
-    return weight / tf.reduce_mean(weight, axis=(1, 2), keepdims=True)
+    chroma = ops.sqrt(ops.sum(ab**2, -1, keepdims=True))
+    weight = 1 + extra * ops.minimum(chroma / CHROMA_KNEE, 1)
+    return weight / ops.mean(weight, axis=(1, 2), keepdims=True)
 
 
-def mean_squared_error(
-    predicted: tf.Tensor, ab: tf.Tensor, weights: tf.Tensor | float = 1.0
-) -> tf.Tensor:
+def mean_squared_error(predicted: Tensor, ab: Tensor, weights: Tensor | float = 1.0) -> Tensor:
     """Mean squared error of the thesis: predicted is ab/128, ab in Lab units; a scalar.
 
     weights, where given, are of pixels: [N, h, w, 1].
     """
-    return tf.reduce_mean(weights * (predicted - ab / AB_SCALE) ** 2)
+    return ops.mean(weights * (predicted - ab / AB_SCALE) ** 2)
 
 
 def log_mean_squared_error(
-    predicted: tf.Tensor, ab: tf.Tensor, floor: float, weights: tf.Tensor | float = 1.0
-) -> tf.Tensor:
+    predicted: Tensor, ab: Tensor, floor: float, weights: Tensor | float = 1.0
+) -> Tensor:
     """Mean over photos of the logarithm of each photo's squared error: PSNR, as a loss.
 
     floor is the rms error in Lab units below which a photo's weight stops growing; weights, where
     given, are of pixels: [N, h, w, 1].
     """
-    error = tf.reduce_mean(weights * (predicted * AB_SCALE - ab) ** 2, axis=(1, 2, 3))
-    return tf.reduce_mean(tf.math.log(error + floor**2))
+    error = ops.mean(weights * (predicted * AB_SCALE - ab) ** 2, axis=(1, 2, 3))
+    return ops.mean(ops.log(error + floor**2))
 
 
-def distribution_loss(
-    logits: tf.Tensor, ab: tf.Tensor, bins: tf.Tensor, weights: tf.Tensor
-) -> tf.Tensor:
+def distribution_loss(logits: Tensor, ab: Tensor, bins: Tensor, weights: Tensor) -> Tensor:
     """Rebalanced cross-entropy (Zhang et al. 2016, eq. 2), a mean over pixels; a scalar.
 
     logits [N, h, w, Q], ab [N, h, w, 2] in Lab units, weights [Q] of the bin nearest the truth.
     """
     target = soft_bins(ab, bins)
-    pixel_weight = tf.gather(weights, tf.argmax(target, -1))
-    entropy = -tf.reduce_sum(target * tf.nn.log_softmax(logits), -1)
-    return tf.reduce_mean(pixel_weight * entropy)
+    pixel_weight = ops.take(weights, ops.argmax(target, -1))
+    entropy = -ops.sum(target * ops.log_softmax(logits), -1)
+    return ops.mean(pixel_weight * entropy)

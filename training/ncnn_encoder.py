@@ -10,15 +10,24 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from .config import TAP_NAMES, Decoder
 from .conversion.ncnn_network import Layer, written
-from .network import BGR_MEAN, BLOCKS, TAP_SHAPES
+from .network import BGR_MEAN, BLOCKS, pool_factors
 
 
 class NcnnEncoder:
-    """VGG16's convolutions with the pooled taps of `TAP_SHAPES` as outputs, one thread."""
+    """VGG16's convolutions with taps as outputs, pooled as a decoder takes them; one thread."""
 
-    def __init__(self, weights: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]) -> None:
-        """weights: layer name -> kernel [3, 3, in, out], bias [out]."""
+    def __init__(
+        self,
+        weights: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]],
+        taps: tuple[str, ...] = TAP_NAMES,
+        decoder: Decoder = Decoder(),  # noqa: B008
+    ) -> None:
+        """weights: layer name -> kernel [3, 3, in, out], bias [out]. taps: the first ones, or all.
+
+        decoder: whose sizes the taps have.
+        """
         import ncnn
 
         self._ncnn = ncnn
@@ -26,7 +35,8 @@ class NcnnEncoder:
         self._net.opt.num_threads = 1
         for half in ("fp16_storage", "fp16_arithmetic", "fp16_packed", "bf16_storage"):
             setattr(self._net.opt, f"use_{half}", False)
-        lines, blob = _network(weights)
+        self._taps = taps
+        lines, blob = _network(weights, len(taps), pool_factors(decoder))
         with tempfile.TemporaryDirectory() as folder:
             param, binary = Path(folder, "vgg.param"), Path(folder, "vgg.bin")
             param.write_text(lines)
@@ -35,13 +45,13 @@ class NcnnEncoder:
             self._net.load_model(str(binary))
 
     def __call__(self, L: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """L float32 [224, 224, 1] in [0, 100] -> pooled taps, each float32 [side, side, C]."""
+        """L float32 [side, side, 1] in [0, 100] -> pooled taps, each float32 [h, w, C]."""
         mean = np.asarray(BGR_MEAN, np.float32)[:, None, None]
         pixels = np.ascontiguousarray(2.55 * L[None, :, :, 0] - mean)
         extractor = self._net.create_extractor()
         extractor.input("pixels", self._ncnn.Mat(pixels).clone())
         taps = {}
-        for name in TAP_SHAPES:
+        for name in self._taps:
             code, out = extractor.extract(f"{name}_out")
             if code != 0:
                 raise RuntimeError(f"ncnn could not compute {name}: code {code}")
@@ -58,12 +68,14 @@ def encoder_weights(
 
 def _network(
     weights: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]],
+    blocks: int,
+    factors: dict[str, int],
 ) -> tuple[str, bytes]:
-    """VGG16 in ncnn's two files; its outputs are the pooled taps."""
+    """VGG16's first blocks in ncnn's two files; the outputs are the pooled taps."""
     layers = [Layer("Input", "pixels")]
     outputs: list[str] = []
-    previous, side = "pixels", 224
-    for b, (convolutions, width) in enumerate(BLOCKS, 1):
+    previous = "pixels"
+    for b, (convolutions, width) in enumerate(BLOCKS[:blocks], 1):
         for c in range(1, convolutions + 1):
             name = f"block{b}_conv{c}"
             kernel, bias = weights[name]
@@ -75,12 +87,12 @@ def _network(
                 )
             )
             previous = name
-        factor = side // TAP_SHAPES[previous][0]
+        factor = factors[previous]
         outputs.append(f"{previous}_out")
         # Pooling 0=1 is the average, 0=0 the maximum; a 1x1 average passes the tap through.
         layers.append(Layer("Pooling", outputs[-1], (previous,), {0: 1, 1: factor, 2: factor}))
-        if b < len(BLOCKS):
+        if b < blocks:
             pool = Layer("Pooling", f"block{b}_pool", (previous,), {0: 0, 1: 2, 2: 2})
             layers.append(pool)
-            previous, side = pool.name, side // 2
+            previous = pool.name
     return written(layers, outputs)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
-from keras import layers
+from keras import KerasTensor as Tensor
+from keras import layers, ops
 
 from .config import TAP_NAMES, Decoder, Fusion
 from .errors import WeightsError
@@ -33,16 +33,16 @@ def build_encoder(weights: str) -> keras.Model:
 
     weights: "imagenet" (keras.applications downloads and caches them), the path of an .npz with
     keys "block1_conv1/kernel" [3, 3, in, out] and "block1_conv1/bias" [out], or "none" (random).
-    Input "pixels": float32 [N, 224, 224, 3], BGR in [0, 255] less the ImageNet mean.
-    Outputs: the five taps (last convolution of each block, after ReLU) by name, and "block5_pool"
-    [N, 7, 7, 512]. Raises WeightsError, OSError.
+    Input "pixels": float32 [N, side, side, 3], side a multiple of 32 (it learned on 224), BGR in
+    [0, 255] less the ImageNet mean. Outputs: the five taps (last convolution of each block, after
+    ReLU) by name, and "block5_pool" [N, side/32, side/32, 512]. Raises WeightsError, OSError.
     """
     if weights == "imagenet":
         vgg = keras.applications.VGG16(weights="imagenet", include_top=False)
         source = {layer.name: layer.get_weights() for layer in vgg.layers if layer.get_weights()}
     elif weights != "none":
         source = _read_npz(Path(weights))
-    x = pixels = keras.Input((224, 224, 3), name="pixels")
+    x = pixels = keras.Input((None, None, 3), name="pixels")
     outputs = {}
     for b, (convolutions, width) in enumerate(BLOCKS, 1):
         for c in range(1, convolutions + 1):
@@ -94,7 +94,7 @@ def encoder_top(encoder: keras.Model, first: str) -> keras.Model:
     below = 224 >> (b - 2)
     if side != below:
         raise ValueError(f"{first} can't start from the cache: {TAP_NAMES[b - 2]} is pooled there")
-    x = tap = keras.Input((side, side, channels), name=f"{first}_input")
+    x = tap = keras.Input((None, None, channels), name=f"{first}_input")
     outputs = {}
     for n in range(b, len(BLOCKS) + 1):
         x = encoder.get_layer(f"block{n - 1}_pool")(x)
@@ -127,18 +127,24 @@ def build_fusion(settings: Fusion, width: int, bins: int) -> tuple[keras.Model, 
     return features, keras.Model(joined, logits, name="fusion_head")
 
 
-def pixels_from_L(L: tf.Tensor) -> tf.Tensor:  # noqa: N802
+def pixels_from_L(L: Tensor) -> Tensor:  # noqa: N802
     """L float32 [N, 224, 224, 1] in [0, 100] -> VGG16's input: grey in BGR, mean subtracted."""
-    return 2.55 * L - tf.constant(BGR_MEAN, tf.float32)
+    return 2.55 * L - ops.convert_to_tensor(BGR_MEAN, "float32")
 
 
-def pool_taps(taps: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Average-pool the encoder's finer taps to the sizes the decoder takes (TAP_SHAPES)."""
-    pooled = {}
-    for name, (side, _) in TAP_SHAPES.items():
-        k = int(taps[name].shape[1]) // side
-        pooled[name] = tf.nn.avg_pool2d(taps[name], k, k, "VALID") if k > 1 else taps[name]
-    return pooled
+def pool_factors(settings: Decoder) -> dict[str, int]:
+    """By how much the decoder takes each tap coarser than the encoder gives it."""
+    if settings.width_112:
+        return {name: 2 if name == "block1_conv2" else 1 for name in TAP_SHAPES}
+    return {"block1_conv2": 4, "block2_conv2": 2} | dict.fromkeys(list(TAP_SHAPES)[2:], 1)
+
+
+def pool_taps(taps: dict[str, Tensor], settings: Decoder = Decoder()) -> dict[str, Tensor]:  # noqa: B008
+    """Average-pool the encoder's finer taps to the sizes that the decoder takes."""
+    return {
+        name: ops.average_pool(taps[name], n, strides=n, padding="valid") if n > 1 else taps[name]
+        for name, n in pool_factors(settings).items()
+    }
 
 
 @keras.saving.register_keras_serializable("chromaserve")
@@ -151,7 +157,7 @@ class TapScale(layers.Layer):  # type: ignore[misc]
             name="scale", shape=(input_shape[-1],), initializer="ones", trainable=False
         )
 
-    def call(self, tap: tf.Tensor) -> tf.Tensor:
+    def call(self, tap: Tensor) -> Tensor:
         """[N, h, w, C] -> the same, divided by scale [C]."""
         return tap / self.scale
 
@@ -181,43 +187,54 @@ class _Conv:
 
 
 def build_decoder(settings: Decoder) -> keras.Model:
-    """Build the decoder's trunk: pooled taps -> features float32 [N, 56, 56, width_56].
+    """Build the decoder's trunk: pooled taps -> features float32 [N, h, w, width].
 
-    Starts from block5_pool (pooled here from block5_conv3), doubles the side three times by
-    transposed convolution, and at each size adds a projection of the encoder's tap of that size
+    Starts from block5_pool (pooled here from block5_conv3), doubles the side three or four times by
+    transposed convolution, and at each size adds projections of the encoder's taps of that size
     (the residual connections) and, at 28x28, a global feature of the photo; with
-    `settings.fusion`, another one comes in as the input "fusion" float32 [N, fusion].
+    `settings.fusion`, another one comes in as the input "fusion" float32 [N, fusion]. Sides are
+    named as for an input of 224; h = w is 112 with `settings.width_112`, else 56.
     """
     conv = _Conv(settings)
+    factors = pool_factors(settings)
+    at = {name: 224 // 2**i // factors[name] for i, name in enumerate(TAP_SHAPES)}
     inputs = {
-        name: keras.Input((side, side, channels), name=name)
-        for name, (side, channels) in TAP_SHAPES.items()
+        name: keras.Input((None, None, channels), name=name)
+        for name, (_, channels) in TAP_SHAPES.items()
         if name in settings.taps
     }
     scaled = {name: TapScale(name=f"{name}_scale")(tap) for name, tap in inputs.items()}
 
-    def drop(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    def drop(x: Tensor, name: str) -> Tensor:
         if not settings.dropout:
             return x
         return layers.SpatialDropout2D(settings.dropout, name=f"dropout_{name}")(x)
 
-    def norm_relu(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-        return layers.ReLU(name=f"{name}_relu")(
-            layers.BatchNormalization(momentum=0.98, epsilon=1e-3, name=f"{name}_norm")(x)
-        )
+    def norm(x: Tensor, name: str, gamma: str = "ones") -> Tensor:
+        return layers.BatchNormalization(
+            momentum=0.98, epsilon=1e-3, gamma_initializer=gamma, name=f"{name}_norm"
+        )(x)
 
-    def residual_block(x: keras.KerasTensor, width: int, name: str) -> keras.KerasTensor:
+    def norm_relu(x: Tensor, name: str) -> Tensor:
+        return layers.ReLU(name=f"{name}_relu")(norm(x, name))
+
+    def residual_block(x: Tensor, width: int, name: str) -> Tensor:
         y = norm_relu(conv(width, 3, f"{name}_a")(x), f"{name}_a")
         y = conv(width, 3, f"{name}_b")(y)
         return norm_relu(layers.Add(name=f"{name}_add")([x, y]), f"{name}_b")
 
-    def join(
-        x: keras.KerasTensor, side: int, width: int, extra: list[keras.KerasTensor]
-    ) -> keras.KerasTensor:
+    def depthwise_block(x: Tensor, width: int, name: str) -> Tensor:
+        # ConvNeXt's order (Liu et al. 2022); the last norm starts at zero, the block as identity.
+        y = layers.DepthwiseConv2D(7, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
+        y = conv(2 * width, 1, f"{name}_wide")(norm(y, f"{name}_depthwise"))
+        y = conv(width, 1, f"{name}_narrow")(norm_relu(y, f"{name}_wide"))
+        return layers.Add(name=f"{name}_add")([x, norm(y, f"{name}_narrow", "zeros")])
+
+    def join(x: Tensor, side: int, width: int, extra: list[Tensor]) -> Tensor:
         parts = [conv.up(width, f"up_{side}")(x), *extra]
-        for name, (tap_side, _) in TAP_SHAPES.items():
-            if tap_side == side and name in scaled:
-                parts.append(conv(width, 1, f"project_{name}")(scaled[name]))
+        for name, tap in scaled.items():
+            if at[name] == side:
+                parts.append(conv(width, 1, f"project_{name}")(tap))
         return norm_relu(layers.Add(name=f"join_{side}")(parts), f"join_{side}")
 
     x = layers.MaxPooling2D(name="block5_pool")(scaled["block5_conv3"])
@@ -239,20 +256,28 @@ def build_decoder(settings: Decoder) -> keras.Model:
     x = drop(join(x, 28, settings.width_28, [everywhere]), "28")
     for i in range(settings.blocks):
         x = residual_block(x, settings.width_28, f"block_28_{i + 1}")
+    for i in range(settings.depthwise_28):
+        x = depthwise_block(x, settings.width_28, f"depthwise_28_{i + 1}")
     x = join(x, 56, settings.width_56, [])
-    x = norm_relu(conv(settings.width_56, 3, "conv_56")(x), "conv_56")
+    for i in range(settings.depthwise_56):
+        x = depthwise_block(x, settings.width_56, f"depthwise_56_{i + 1}")
+    if not settings.depthwise_56:
+        x = norm_relu(conv(settings.width_56, 3, "conv_56")(x), "conv_56")
+    if settings.width_112:
+        x = join(x, 112, settings.width_112, [])
+        x = norm_relu(conv(settings.width_112, 3, "conv_112")(x), "conv_112")
     return keras.Model(inputs, x, name="decoder")
 
 
 def build_heads(settings: Decoder, bins: int) -> tuple[keras.Model, keras.Model]:
-    """Build the two heads on the trunk's features [N, h, w, width_56].
+    """Build the two heads on the trunk's features [N, h, w, width].
 
     Returns (regression -> ab/128 [N, h, w, 2], distribution -> logits [N, h, w, bins]).
     """
     regularizer = _Conv(settings).regularizer()
 
     def head(width: int, name: str, scale: float) -> keras.Model:
-        features = keras.Input((None, None, settings.width_56))
+        features = keras.Input((None, None, settings.width_112 or settings.width_56))
         out = layers.Conv2D(
             width,
             1,

@@ -68,7 +68,8 @@ def configuration(args: argparse.Namespace) -> Config:
         config = config.model_copy(update={"encoder": encoder})
     if args.start:
         fit = config.fit.model_copy(update={"start_from": args.start})
-        config = config.model_copy(update={"fit": fit})
+        train = config.train.model_copy(update={"start_from": args.start})
+        config = config.model_copy(update={"fit": fit, "train": train})
     return config
 
 

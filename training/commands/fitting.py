@@ -16,7 +16,13 @@ from .arguments import (
 
 
 def add_stages(add: AddStage) -> None:
-    """Add `fusion`, `fit`, `average`, `ablation` and `thesis`."""
+    """Add `train`, `weights`, `fusion`, `fit`, `average`, `ablation` and `thesis`."""
+    sub = add_run_stage(add, "train", train_command)
+    add_start(sub)
+    sub.add_argument("--minutes", type=float, help="end after so long")
+    sub = add("weights", weights_command)
+    sub.add_argument("weights", type=Path, help="a run's .npz")
+    sub.add_argument("out", type=Path, help="where its float16 copy goes")
     add_run_stage(add, "fusion", fusion_command)
     sub = add_run_stage(add, "fit", fit_command)
     add_start(sub)
@@ -33,6 +39,27 @@ def add_stages(add: AddStage) -> None:
     sub.add_argument("--pictures", type=Path, default=Path("samples/colour"),
                      help="photos that the document may show")  # fmt: skip
     sub.add_argument("--document", type=Path, default=Path("docs/measurements/thesis.md"))
+
+
+def train_command(args: argparse.Namespace) -> None:
+    """Fit the network on streamed views, resuming where a killed call stopped."""
+    from ..data import read_index
+    from ..train import train
+
+    config = configuration(args)
+    if args.minutes:
+        settings = config.train.model_copy(update={"minutes": args.minutes})
+        config = config.model_copy(update={"train": settings})
+    train(config, args.run, read_index(index_path(args)), args.photos)
+    console.print(f"weights: {args.run}: last.npz, best.npz")
+
+
+def weights_command(args: argparse.Namespace) -> None:
+    """Copy a run's weights with the kernels in half precision: half the size to carry."""
+    from ..weights import halve
+
+    halve(args.weights, args.out)
+    console.print(f"{args.out}")
 
 
 def fusion_command(args: argparse.Namespace) -> None:

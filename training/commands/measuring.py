@@ -25,10 +25,17 @@ if TYPE_CHECKING:
 
 
 def add_stages(add: AddStage) -> None:
-    """Add `publish`, `evaluate`, `postprocess`, `colours` and `compare`."""
+    """Add `publish`, `gains`, `evaluate`, `postprocess`, `colours` and `compare`."""
     sub = add_run_stage(add, "publish", publish_command)
     sub.add_argument("--store", type=Path, default=BUNDLED_ROOT)
     _add_baselines(sub)
+    sub = add("gains", gains_command)
+    sub.add_argument("networks", type=Path, nargs="+", help="runs' .npz, or published versions")
+    sub.add_argument("--photos", type=Path, default=Path("photos"))
+    sub.add_argument("--index", type=Path, default=Path("runs/default/index.csv"))
+    sub.add_argument("--count", type=int, default=10**9, help="of validation photos, evenly spaced")
+    sub.add_argument("--codes", type=float, nargs=2, metavar=("BLACK", "WHITE"),
+                     help="fade the photos that the network sees to these of 255")  # fmt: skip
     sub = add("evaluate", evaluate_command)
     sub.add_argument("folder", type=Path, help="photos, in colour")
     sub.add_argument("--manifest", type=Path, help="CSV with columns file, kind")
@@ -87,6 +94,25 @@ def _perceptual(weights: Path | None) -> "Perceptual | None":
     except UnavailableError as e:
         console.print(f"LPIPS left out: {e}")
         return None
+
+
+def gains_command(args: argparse.Namespace) -> None:
+    """Compare networks at equal colourfulness on the validation photos, at the network's size."""
+    from ..data import evenly_spaced, read_index
+    from ..gains import SHARES, collect, load_model, measure
+
+    entries = [e for e in read_index(args.index) if e.split == "val"]
+    entries = [entries[i] for i in evenly_spaced(len(entries), args.count)]
+    for source in args.networks:
+        answers = collect(load_model(source), entries, args.photos, args.codes)
+        found = measure(answers, [e.kind for e in entries])
+        shares = zip(SHARES, found.at_shares, strict=True)
+        kinds = ", ".join(f"{kind} {gain:+.2f}" for kind, gain in found.by_kind_at_0.items())
+        console.print(
+            f"{source}: gain over grey {found.at_0:+.2f} dB at vividness 0 "
+            f"({found.colourfulness_at_0:.2f} of the truth's colourfulness; {kinds}); "
+            + ", ".join(f"{gain:+.2f} at {share:g}" for share, gain in shares)
+        )
 
 
 def publish_command(args: argparse.Namespace) -> None:

@@ -1,0 +1,185 @@
+"""The fit: resumed as if never stopped, refused in another's folder, the same on both backends."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from training.config import Config, Decoder, Encoder, Train, Views
+from training.data import Entry
+from training.errors import DataError, WeightsError
+from training.model import ColorizationModel
+from training.train import Trapezoid, train
+from training.weights import assign, average_npz, halve, load_npz, named_weights, save_npz
+
+from .test_stream import entries, shard
+
+DECODER = Decoder(
+    width_7=8, width_14=8, width_28=8, width_56=8, width_112=8, depthwise_28=1, depthwise_56=1,
+    dropout=0.5,
+)  # fmt: skip
+
+
+def config(**settings: object) -> Config:
+    base = {"views_per_epoch": 8, "batch": 4, "epochs": 3, "warmup": 2, "val_photos": 4}
+    return Config(
+        name="small",
+        encoder=Encoder(weights="none", trainable_from="block5"),
+        decoder=DECODER,
+        views=Views(side=32),
+        train=Train.model_validate(base | settings),
+    )
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> tuple[Path, list[Entry]]:
+    (tmp_path / "train").mkdir()
+    shard(tmp_path / "train" / "a.tar", 8)
+    found = entries(tmp_path)
+    return tmp_path, [*found, *(replace(e, split="val") for e in found[:4])]
+
+
+class Kill(keras.callbacks.Callback):  # type: ignore[misc]
+    """Stops a fit as a kill does: in the middle of an epoch."""
+
+    def on_train_batch_begin(self, batch: int, logs: object = None) -> None:  # noqa: ARG002
+        if self.model.optimizer.iterations == 3:
+            raise KeyboardInterrupt
+
+
+def test_a_resumed_fit_ends_as_one_that_was_not_interrupted(
+    photos: tuple[Path, list[Entry]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, index = photos
+    train(config(epochs=2), tmp_path / "whole", index, root)
+    with monkeypatch.context() as patched:
+        fit = keras.Model.fit
+
+        def killed(self: keras.Model, *args: object, callbacks: list[object], **kw: object) -> None:
+            fit(self, *args, callbacks=[*callbacks, Kill()], **kw)
+
+        patched.setattr(keras.Model, "fit", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(config(epochs=2), tmp_path / "parts", index, root)
+    train(config(epochs=2), tmp_path / "parts", index, root)
+    whole, parts = (
+        (tmp_path / name / "log.csv").read_text().split() for name in ("whole", "parts")
+    )
+    assert whole[0] == parts[0]
+    assert len(whole) == len(parts) == 3
+    for one, other in zip(whole[1:], parts[1:], strict=True):
+        a, b = ([float(v) for v in line.split(",")] for line in (one, other))
+        assert np.allclose(a, b, rtol=1e-4, atol=2e-3)
+    with (
+        np.load(tmp_path / "whole" / "last.npz") as a,
+        np.load(tmp_path / "parts" / "last.npz") as b,
+    ):
+        assert set(a.files) == set(b.files)
+        for name in a.files:
+            assert np.abs(a[name] - b[name]).mean() < 1e-4, name
+
+
+def test_another_configuration_is_refused_in_a_runs_folder(
+    photos: tuple[Path, list[Entry]], tmp_path: Path
+) -> None:
+    root, index = photos
+    train(config(epochs=1), tmp_path / "run", index, root)
+    with pytest.raises(DataError, match="another configuration"):
+        train(config(epochs=1, learning_rate=0.5), tmp_path / "run", index, root)
+
+
+def test_fit_moves_the_unfrozen_block_and_leaves_the_frozen(
+    photos: tuple[Path, list[Entry]], tmp_path: Path
+) -> None:
+    root, index = photos
+    start = tmp_path / "start.npz"
+    save_npz(start, ColorizationModel(config()))
+    settings = config(epochs=1, ema_momentum=0.0, start_from=str(start))
+    train(settings, tmp_path / "run", index, root)
+    before, after = dict(np.load(start)), dict(np.load(tmp_path / "run" / "last.npz"))
+    moved = {n for n, w in before.items() if not np.array_equal(w, after[n])}
+    assert not any(f"vgg16:block4_conv{i}/kernel" in n for n in moved for i in (1, 2, 3))
+    assert any("block5_conv3/kernel" in n for n in moved)
+    assert any("conv_112/kernel" in n for n in moved)
+
+
+def test_answers_have_half_the_side_of_the_input() -> None:
+    model = ColorizationModel(config())
+    L = np.full((2, 64, 64, 1), 50, np.float32)
+    out = model({"L": L})
+    assert out["regression"].shape == (2, 32, 32, 2)
+    assert out["logits"].shape == (2, 32, 32, len(model.bins))
+    quartered = model({"L": L, "offset": np.array([[1, 0]] * 2, np.int32)})
+    assert np.allclose(quartered["logits"], out["logits"][:, 1::2, ::2], atol=1e-5)
+
+
+def test_weights_survive_the_npz_and_a_wider_decoder_takes_them_as_a_start(tmp_path: Path) -> None:
+    model = ColorizationModel(config())
+    save_npz(tmp_path / "a.npz", model)
+    other = ColorizationModel(config())
+    assert load_npz(tmp_path / "a.npz", other) == []
+    L = np.full((1, 32, 32, 1), 50, np.float32)
+    assert np.allclose(model({"L": L})["regression"], other({"L": L})["regression"])
+    wide = config().model_copy(update={"decoder": DECODER.model_copy(update={"width_56": 16})})
+    wider = ColorizationModel(wide)
+    with np.load(tmp_path / "a.npz") as arrays:
+        with pytest.raises(WeightsError):
+            assign(wider, arrays)
+        assert assign(wider, arrays, grow=True) == []
+        name = "decoder:up_56/kernel"
+        assert np.array_equal(np.array(named_weights(wider)[name])[:, :, :8], arrays[name])
+    halve(tmp_path / "a.npz", tmp_path / "half.npz")
+    average_npz([tmp_path / "a.npz", tmp_path / "half.npz"], tmp_path / "mean.npz")
+    assert (tmp_path / "half.npz").stat().st_size < 0.6 * (tmp_path / "a.npz").stat().st_size
+    assert load_npz(tmp_path / "mean.npz", other) == []
+
+
+def test_the_rate_rises_stays_and_falls() -> None:
+    rate = Trapezoid(1.0, 10, 100, 20)
+    values = [float(rate(step)) for step in (0, 9, 50, 80, 90, 100)]
+    assert np.allclose(values, [0.1, 1, 1, 1, 0.5, 0])
+
+
+STEP = """
+import sys
+import numpy as np
+from training.config import Config
+from training.model import ColorizationModel
+from training.train import optimizer
+from training.weights import load_npz, named_weights
+config = Config.model_validate_json(open(sys.argv[1]).read())
+model = ColorizationModel(config)
+load_npz(__import__("pathlib").Path(sys.argv[2]), model)
+random = np.random.default_rng(0)
+x = {"L": random.uniform(0, 100, (4, 32, 32, 1)).astype("float32"),
+     "offset": np.ones((4, 2), "int32")}
+y = {"ab": random.normal(0, 20, (4, 16, 16, 2)).astype("float32")}
+model.compile(optimizer=optimizer(config.train, model), jit_compile=False)
+model.train_on_batch(x, y)
+np.savez(sys.argv[3], **{n: np.asarray(w.value) for n, w in named_weights(model).items()})
+"""
+
+
+def test_a_step_is_the_same_on_tensorflow_and_jax(tmp_path: Path) -> None:
+    pytest.importorskip("jax")
+    plain = config().model_copy(update={"decoder": DECODER.model_copy(update={"dropout": 0.0})})
+    (tmp_path / "config.json").write_text(plain.model_dump_json())
+    save_npz(tmp_path / "start.npz", ColorizationModel(plain))
+    after = {}
+    for backend in ("tensorflow", "jax"):
+        out = tmp_path / f"{backend}.npz"
+        command = [sys.executable, "-c", STEP]
+        command += [str(tmp_path / "config.json"), str(tmp_path / "start.npz"), str(out)]
+        subprocess.run(command, check=True, env=os.environ | {"KERAS_BACKEND": backend})
+        after[backend] = dict(np.load(out))
+    start = dict(np.load(tmp_path / "start.npz"))
+    for name, value in after["tensorflow"].items():
+        step = np.abs(value - start[name]).max()
+        # Adam's first step is the gradient's sign, which rounding may turn where it is near zero.
+        differs = np.abs(value - after["jax"][name]) > 0.1 * max(step, 1e-6)
+        assert differs.mean() < 0.02, name

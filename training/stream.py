@@ -1,0 +1,160 @@
+"""The stream of views that a fit sees: a pure function of the seed, so that it resumes exactly."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from .config import Views
+from .data import Entry, read_entry
+from .views import view, whole
+
+Float = NDArray[np.float32]
+Batch = tuple[dict[str, NDArray[np.generic]], dict[str, Float]]
+RUN_OF_FILES = 512  # files of a folder that are shuffled as one shard
+
+
+class Frozen(Protocol):
+    """Computes the taps of the encoder's frozen blocks on the worker."""
+
+    def __call__(self, L: Float) -> dict[str, Float]:
+        """L float32 [side, side, 1] -> taps [h, w, C] by name, as the model takes them."""
+
+
+def shuffled(entries: Sequence[Entry], buffer: int, seed: tuple[int, ...]) -> NDArray[np.int64]:
+    """An order of the entries: shards shuffled, then photos within a buffer that moves over them.
+
+    So a shard is read nearly from front to back, however large the whole is.
+    """
+    random = np.random.default_rng(seed)
+    shards: dict[tuple[str, int], list[int]] = {}
+    for i, entry in enumerate(entries):
+        part = entry.shard or entry.folder
+        shards.setdefault((part, 0 if entry.shard else i // RUN_OF_FILES), []).append(i)
+    keys = list(shards)
+    row = [i for k in random.permutation(len(keys)) for i in shards[keys[k]]]
+    order, kept = np.empty(len(row), np.int64), row[:buffer]
+    for n, place in enumerate(random.random(len(row))):
+        j = int(place * len(kept))
+        order[n] = kept[j]
+        if buffer + n < len(row):
+            kept[j] = row[buffer + n]
+        else:
+            kept[j] = kept[-1]
+            kept.pop()
+    return order
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes views: what a worker process needs to know."""
+
+    root: Path
+    settings: Views
+    target: int
+    seed: int
+    frozen: Frozen | None = None
+
+    def __call__(self, entry: Entry, number: int | None) -> tuple[dict[str, Float], Float]:
+        """The view of that number; the photo as it is where there is none."""
+        rgb = read_entry(self.root, entry)
+        if number is None:
+            L, ab = whole(rgb, self.target)
+        else:
+            random = np.random.default_rng((self.seed, number))
+            L, ab = view(rgb, self.settings, self.target, random)
+        return (self.frozen(L) if self.frozen else {"L": L}), ab
+
+
+_maker: _Maker | None = None
+
+
+def _start(maker: _Maker) -> None:
+    global _maker
+    cv2.setNumThreads(1)
+    _maker = maker
+
+
+def _make(jobs: list[tuple[Entry, int | None]]) -> list[tuple[dict[str, Float], Float]]:
+    assert _maker is not None
+    return [_maker(*job) for job in jobs]
+
+
+class Stream(keras.utils.PyDataset):  # type: ignore[misc]
+    """Batches of views of training photos, epoch after epoch; or of the photos as they are.
+
+    A batch is ({"L": float32 [N, side, side, 1] or taps by name, "offset": int32 [N, 2]},
+    {"ab": float32 [N, target, target, 2]}). `offset` in {0, 1} says which quarter of the pixels
+    the distribution is trained on.
+    """
+
+    def __init__(
+        self, entries: Sequence[Entry], root: Path, settings: Views, target: int, batch: int, *,
+        views: int | None = None, seed: int = 0, buffer: int = 4096, frozen: Frozen | None = None,
+        workers: int = 1, processes: int = 0,
+    ) -> None:  # fmt: skip
+        """views: in each epoch; None: each photo as it is, once."""
+        super().__init__(workers=workers, max_queue_size=max(2, workers + processes))
+        self.epoch = 0
+        self._entries, self.batch, self._views = list(entries), batch, views
+        self._seed = seed
+        self._order = lru_cache(2)(lambda turn: shuffled(self._entries, buffer, (seed, turn)))
+        self._make = _Maker(root, settings, target, seed, frozen)
+        self._pool = None
+        if processes:
+            # Spawned: a process with TensorFlow or JAX in it must not be forked.
+            self._pool = ProcessPoolExecutor(
+                processes, get_context("spawn"), initializer=_start, initargs=(self._make,)
+            )
+
+    def __len__(self) -> int:
+        """Batches in an epoch: whole ones of views, of photos all."""
+        if self._views is None:
+            return -(-len(self._entries) // self.batch)
+        return self._views // self.batch
+
+    def _job(self, number: int) -> tuple[Entry, int | None]:
+        """The photo of the view of that number, counted over all epochs."""
+        if self._views is None:
+            return self._entries[number], None
+        turn, place = divmod(number, len(self._entries))
+        return self._entries[self._order(turn)[place]], number
+
+    def __getitem__(self, index: int) -> Batch:
+        """The batch of that number in the epoch."""
+        start, stop = index * self.batch, (index + 1) * self.batch
+        if self._views is None:
+            numbers = range(start, min(stop, len(self._entries)))
+        else:
+            first = self.epoch * len(self) * self.batch
+            numbers = range(first + start, first + stop)
+        jobs = [self._job(n) for n in numbers]
+        if self._pool is None:
+            made = [self._make(*job) for job in jobs]
+        else:
+            made = self._pool.submit(_make, jobs).result()
+        offset = np.zeros((len(jobs), 2), np.int32)
+        if self._views is not None:
+            offset[:] = np.random.default_rng((self._seed, numbers[0], 1)).integers(0, 2, 2)
+        x = {name: np.stack([inputs[name] for inputs, _ in made]) for name in made[0][0]}
+        return x | {"offset": offset}, {"ab": np.stack([ab for _, ab in made])}
+
+    def close(self) -> None:
+        """Stop the processes."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+
+def limit_threads() -> None:
+    """Leave the cores to the batches, each of which is made on one."""
+    cv2.setNumThreads(1)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -1,0 +1,101 @@
+"""A model's weights as .npz: from one backend to another, and to a later step."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from .errors import WeightsError
+from .model import ColorizationModel
+
+Float = NDArray[np.float32]
+
+
+def named_weights(model: ColorizationModel) -> dict[str, keras.Variable]:
+    """Every weight by "part:layer/weight", but for random generators' states."""
+    named = {
+        f"{part.name}:{weight.path}": weight
+        for part in model.parts
+        for weight in part.weights
+        if "seed_generator" not in weight.path
+    }
+    return named | {"bin_weights": model.bin_weights}
+
+
+def save_npz(path: Path, model: ColorizationModel) -> None:
+    """Write all weights as float32 in one .npz, whole or not at all."""
+    arrays = {
+        name: ops.convert_to_numpy(weight.value).astype(np.float32)
+        for name, weight in named_weights(model).items()
+    }
+    _write(path, arrays)
+
+
+def halve(source: Path, out: Path) -> None:
+    """Copy a .npz with its kernels in float16, vectors (biases, normalisation) as they are."""
+    with np.load(source) as arrays:
+        values = {name: arrays[name] for name in arrays.files}
+    _write(out, {n: v.astype(np.float16) if v.ndim > 1 else v for n, v in values.items()})
+
+
+def average_npz(sources: Sequence[Path], out: Path) -> None:
+    """Write the mean of several .npz of one network (Wortsman et al. 2022, "Model soups").
+
+    Raises WeightsError when they aren't of the same network.
+    """
+    total: dict[str, Float] = {}
+    for source in sources:
+        with np.load(source) as arrays:
+            shapes = {name: arrays[name].shape for name in arrays.files}
+            if total and shapes != {name: each.shape for name, each in total.items()}:
+                raise WeightsError(f"{source} is of another network than {sources[0]}")
+            for name in shapes:
+                share = arrays[name].astype(np.float32) / len(sources)
+                total[name] = total[name] + share if name in total else share
+    _write(out, total)
+
+
+def _write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    partial = path.with_suffix(".part.npz")
+    np.savez(partial, allow_pickle=False, **arrays)
+    partial.replace(path)
+
+
+def assign(
+    model: ColorizationModel, arrays: Mapping[str, NDArray[Any]], grow: bool = False
+) -> list[str]:
+    """Set the weights that `arrays` names; returns the names of the others.
+
+    grow: a weight that is larger here takes what is there as its first part and keeps its own start
+    in the rest; of any other shape it is left as it is. Else another shape raises WeightsError.
+    """
+    left = []
+    for name, weight in named_weights(model).items():
+        value = np.asarray(arrays[name], np.float32) if name in arrays else None
+        shape = tuple(weight.shape)
+        if value is not None and value.shape != shape:
+            if not grow:
+                raise WeightsError(f"{name} is {list(value.shape)}, not {list(shape)}")
+            value = _grown(value, np.array(ops.convert_to_numpy(weight.value)))
+        if value is None:
+            left.append(name)
+        else:
+            weight.assign(value)
+    return left
+
+
+def _grown(value: Float, own: Float) -> Float | None:
+    if value.ndim != own.ndim or any(a > b for a, b in zip(value.shape, own.shape, strict=True)):
+        return None
+    own[tuple(slice(n) for n in value.shape)] = value
+    return own
+
+
+def load_npz(path: Path, model: ColorizationModel, grow: bool = False) -> list[str]:
+    """Read what `save_npz` wrote, as `assign` does."""
+    with np.load(path) as arrays:
+        return assign(model, arrays, grow)
