@@ -68,7 +68,9 @@ def test_the_architecture_names_every_module() -> None:
 
 def test_every_name_of_the_library_is_documented() -> None:
     page = (ROOT / "docs" / "reference" / "python.md").read_text()
-    assert sorted(re.findall(r"^::: chromaserve\.(\w+)$", page, re.M)) == sorted(chromaserve.__all__)
+    assert sorted(re.findall(r"^::: chromaserve\.(\w+)$", page, re.M)) == sorted(
+        chromaserve.__all__
+    )
 
 
 def test_what_the_pages_name_there_is() -> None:
