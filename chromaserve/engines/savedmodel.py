@@ -81,12 +81,15 @@ def _tensorflow(device: Device, threads: int) -> tuple[Any, str, list[str]]:
     gpus = [] if device == "cpu" else tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
         raise NoGpu("CHROMASERVE_DEVICE=gpu, but TensorFlow finds no GPU. Use auto or cpu.")
-    tf.config.set_visible_devices(gpus, "GPU")
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
     threads = threads or usable_cores()
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    try:
+        tf.config.set_visible_devices(gpus, "GPU")
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:
+        log.warning("TensorFlow was in use before: its threads and devices stay as they are")
     if gpus:
         # TensorFloat-32's ten bits would let a photo's colours depend on its batch.
         tf.config.experimental.enable_tensor_float_32_execution(False)

@@ -110,7 +110,7 @@ def test_a_folder_by_ray(project: Project) -> None:
     shutil.copy(GREY / "cat.jpg", project.folder / "grey")
     done = project.run("chromaserve", "batch", "grey", "colour", "--workers", 1)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert is_colour(project.folder / "colour" / "cat.jpg.png")
+    assert is_colour(project.folder / "colour" / "cat.png")
 
 
 def test_the_service_by_ray(project: Project) -> None:
