@@ -74,7 +74,7 @@ class Colorizer:
 
     def vivid_ab(self, features: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
         """The distribution head's annealed mean at temperature [N]: ab [N, 56, 56, 2]."""
-        # As `annealed_mean`, by TensorFlow's own product: the CPU engine's converter knows that one.
+        # As `annealed_mean`, by TensorFlow's own product, which the converter knows.
         sharpened = self.distribution(features) / temperature[:, None, None, None]
         return tf.linalg.matmul(tf.nn.softmax(sharpened), tf.constant(self.bins))
 
