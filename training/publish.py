@@ -17,7 +17,7 @@ from chromaserve.store.versions import ModelStore, ModelVersion
 from .calibration import Deviations, calibrate
 from .colorizer import Colorizer, blend, build_colorizer
 from .config import Config, Publish
-from .conversion.convert import convert
+from .conversion.convert import convert_if_possible
 from .data import Entry, evenly_spaced, read_photo
 from .errors import PublishError
 from .evaluate import Plan, Result, evaluate
@@ -216,7 +216,7 @@ def publish(
         (folder / "MODEL_CARD.md").write_text(model_card(description, version, len(ab_bins())))
         if not any((folder / "assets").iterdir()):
             (folder / "assets").rmdir()
-        cpu_engine = convert(ModelVersion(version, folder, description), folder)
+        cpu_engine = convert_if_possible(ModelVersion(version, folder, description), folder)
         return store.publish(folder, description.model_copy(update={"cpu_engine": cpu_engine}))
 
 

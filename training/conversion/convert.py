@@ -1,5 +1,7 @@
 """A SavedModel converted for the CPU engine, compared with it, and measured beside it."""
 
+import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,8 @@ from chromaserve.store.versions import ModelVersion
 from .lowering import lower
 from .pictures import UnsupportedOperation
 from .speed import milliseconds
+
+log = logging.getLogger(__name__)
 
 _BATCH = 8
 
@@ -58,3 +62,13 @@ def convert(model: ModelVersion, folder: Path, *, threads: int = 0) -> CpuEngine
     original.infer(np.resize(L, (_BATCH, *L.shape[1:])), np.resize(vividness, _BATCH))
     theirs, ours = milliseconds([original, converted])
     return CpuEngine(difference_ab=round(apart, 5), savedmodel_ms=theirs, ncnn_ms=ours)
+
+
+def convert_if_possible(model: ModelVersion, folder: Path) -> CpuEngine | None:
+    """As `convert`; None, without files, where that cannot be: the SavedModel serves then."""
+    try:
+        return convert(model, folder)
+    except EngineUnusable as error:
+        shutil.rmtree(folder / FOLDER, ignore_errors=True)
+        log.warning("without a CPU engine: %s", error)
+        return None
