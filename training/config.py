@@ -47,11 +47,11 @@ class Decoder(Section):
     width_28: int = 160
     width_56: int = 64
     width_112: int = Field(
-        0, ge=0, description="0: answers at a quarter of the input's side; else at half of it"
+        0, ge=0, description="of the refinement to half of the input's side; 0: a quarter"
     )
     blocks: int = Field(1, ge=0, description="residual blocks at 14 and 28")
     depthwise_28: int = Field(0, ge=0, description="cheap 7x7 depthwise blocks at 28, after those")
-    depthwise_56: int = Field(0, ge=0, description="the same at 56, in place of its convolution")
+    depthwise_56: int = Field(0, ge=0, description="the same at 56")
     dropout: float = Field(0.0, ge=0, lt=1, description="of whole channels, at 7, 14 and 28")
     fusion: int = Field(
         0, ge=0, description="width of the features of the network trained apart that join; 0: none"

@@ -194,6 +194,9 @@ def build_decoder(settings: Decoder) -> keras.Model:
     (the residual connections) and, at 28x28, a global feature of the photo; with
     `settings.fusion`, another one comes in as the input "fusion" float32 [N, fusion]. Sides are
     named as for an input of 224; h = w is 112 with `settings.width_112`, else 56.
+
+    All that a larger decoder adds to a smaller one of the same widths starts as identity, so that
+    it continues the smaller one's fit.
     """
     conv = _Conv(settings)
     factors = pool_factors(settings)
@@ -233,9 +236,23 @@ def build_decoder(settings: Decoder) -> keras.Model:
     def join(x: Tensor, side: int, width: int, extra: list[Tensor]) -> Tensor:
         parts = [conv.up(width, f"up_{side}")(x), *extra]
         for name, tap in scaled.items():
-            if at[name] == side:
+            if side == min(at[name], 56):
+                if at[name] == 112:
+                    tap = layers.AveragePooling2D(2, name=f"{name}_pool")(tap)
                 parts.append(conv(width, 1, f"project_{name}")(tap))
         return norm_relu(layers.Add(name=f"join_{side}")(parts), f"join_{side}")
+
+    def refine(x: Tensor, width: int) -> Tensor:
+        # Edges at 112, added to what 56 knows, as the taps of that size show them.
+        x = layers.UpSampling2D(interpolation="bilinear", name="up_112")(x)
+        parts = [conv(width, 1, "narrow_112")(x)]
+        for name, tap in scaled.items():
+            if at[name] == 112:
+                parts.append(conv(width, 1, f"refine_{name}")(tap))
+        y = norm_relu(layers.Add(name="join_112")(parts), "join_112")
+        y = norm_relu(conv(width, 3, "conv_112")(y), "conv_112")
+        y = norm(conv(settings.width_56, 1, "wide_112")(y), "wide_112", "zeros")
+        return layers.Add(name="add_112")([x, y])
 
     x = layers.MaxPooling2D(name="block5_pool")(scaled["block5_conv3"])
     x = norm_relu(conv(settings.width_7, 3, "conv_7")(x), "conv_7")
@@ -259,13 +276,11 @@ def build_decoder(settings: Decoder) -> keras.Model:
     for i in range(settings.depthwise_28):
         x = depthwise_block(x, settings.width_28, f"depthwise_28_{i + 1}")
     x = join(x, 56, settings.width_56, [])
+    x = norm_relu(conv(settings.width_56, 3, "conv_56")(x), "conv_56")
     for i in range(settings.depthwise_56):
         x = depthwise_block(x, settings.width_56, f"depthwise_56_{i + 1}")
-    if not settings.depthwise_56:
-        x = norm_relu(conv(settings.width_56, 3, "conv_56")(x), "conv_56")
     if settings.width_112:
-        x = join(x, 112, settings.width_112, [])
-        x = norm_relu(conv(settings.width_112, 3, "conv_112")(x), "conv_112")
+        x = refine(x, settings.width_112)
     return keras.Model(inputs, x, name="decoder")
 
 
@@ -277,7 +292,7 @@ def build_heads(settings: Decoder, bins: int) -> tuple[keras.Model, keras.Model]
     regularizer = _Conv(settings).regularizer()
 
     def head(width: int, name: str, scale: float) -> keras.Model:
-        features = keras.Input((None, None, settings.width_112 or settings.width_56))
+        features = keras.Input((None, None, settings.width_56))
         out = layers.Conv2D(
             width,
             1,

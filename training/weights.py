@@ -80,7 +80,7 @@ def assign(
         if value is not None and value.shape != shape:
             if not grow:
                 raise WeightsError(f"{name} is {list(value.shape)}, not {list(shape)}")
-            value = _grown(value, np.array(ops.convert_to_numpy(weight.value)))
+            value = _grown(name, value, np.array(ops.convert_to_numpy(weight.value)))
         if value is None:
             left.append(name)
         else:
@@ -88,9 +88,16 @@ def assign(
     return left
 
 
-def _grown(value: Float, own: Float) -> Float | None:
+def _grown(name: str, value: Float, own: Float) -> Float | None:
     if value.ndim != own.ndim or any(a > b for a, b in zip(value.shape, own.shape, strict=True)):
         return None
+    if own.ndim == 4:
+        # Old outputs don't see new inputs at first: the function stays what it was. Of a transposed
+        # convolution's kernel the inputs are the last axis.
+        inputs = 3 if "/up_" in name or ":up_" in name else 2
+        own = np.moveaxis(own, inputs, 0)
+        own[value.shape[inputs] :] = 0
+        own = np.moveaxis(own, 0, inputs)
     own[tuple(slice(n) for n in value.shape)] = value
     return own
 

@@ -136,9 +136,10 @@ def test_memory_stays_bounded_and_the_rest_is_told_to_come_back(narrow: Server) 
     with narrow.client() as http:
         http.post(COLORIZE, files={"file": ("warm.jpg", photos(1)[0])}).raise_for_status()
         before = high_water_mb(narrow)
-        six_megapixels = encoded(Image.new("L", (3000, 2000), 90), "JPEG")
-        # 20 of them would take 3 GB.
-        answers = asyncio.run(all_at_once(narrow, [six_megapixels] * 20))
+        # Different ones: equal photos would be colorized once. 20 of them would take 1 GB.
+        ramp = Image.linear_gradient("L").resize((3000, 2000))
+        six_megapixels = [encoded(ramp.point(lambda v, i=i: v - i), "JPEG") for i in range(20)]
+        answers = asyncio.run(all_at_once(narrow, six_megapixels))
         statuses = {response.status_code for response in answers}
         assert statuses == {200, 503}
         for response in answers:
@@ -146,7 +147,8 @@ def test_memory_stays_bounded_and_the_rest_is_told_to_come_back(narrow: Server) 
                 assert int(response.headers["retry-after"]) > 0
                 assert response.headers["content-type"] == "application/problem+json"
         now = http.get("/models").json()["load"]
-        assert 150 < now["memory_peak_mb"] <= now["memory_bound_mb"]
+        # One of them at least, at 8 bytes a pixel; how many meet is a matter of speed.
+        assert 45 < now["memory_peak_mb"] <= now["memory_bound_mb"]
         assert now["memory_mb"] == now["uploads_mb"] == now["accepted"] == 0
         # Accounting is not wishing: the process grew by no more than the bound.
         assert high_water_mb(narrow) - before <= 448
