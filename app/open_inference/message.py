@@ -33,13 +33,17 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class _InputParameters(_Part):
+class InputParameters(_Part):
+    """How a tensor of the request comes."""
+
     model_config = ConfigDict(extra="forbid")
     binary_data_size: Annotated[int, Field(ge=0, strict=True)] | None = None
     content_type: str | None = None
 
 
-class _OutputParameters(_Part):
+class OutputParameters(_Part):
+    """How a tensor of the response goes."""
+
     model_config = ConfigDict(extra="forbid")
     binary_data: Annotated[bool, Field(strict=True)] | None = None
 
@@ -50,20 +54,24 @@ class Input(_Part):
     name: str
     shape: Annotated[list[_Dimension], Field(max_length=8)]
     datatype: str
-    parameters: _InputParameters = _InputParameters()
+    parameters: InputParameters = InputParameters()
     data: list[Any] | None = None
 
 
-class _Output(_Part):
+class Output(_Part):
+    """A tensor that the response is to have."""
+
     name: str
-    parameters: _OutputParameters = _OutputParameters()
+    parameters: OutputParameters = OutputParameters()
 
 
-class _Request(_Part):
+class InferenceRequest(_Part):
+    """What to infer from, and what to answer."""
+
     id: Annotated[str, Field(max_length=1024)] | None = None
     parameters: dict[str, Any] = {}
     inputs: Annotated[list[Input], Field(min_length=1, max_length=16)]
-    outputs: Annotated[list[_Output], Field(max_length=16)] = []
+    outputs: Annotated[list[Output], Field(max_length=16)] = []
 
 
 @dataclass(frozen=True)
@@ -152,7 +160,7 @@ def parse(body: bytes, length: int) -> Message:
     try:
         with _PARSING, _no_collections():
             given = json.loads(body[:length], parse_constant=_no_number)
-        request = _Request.model_validate(given)
+        request = InferenceRequest.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "request"

@@ -12,12 +12,26 @@ from chromaserve.pipeline.options import Options
 
 from ..auth import is_for_admins, is_open
 from ..manifest import Manifest
+from ..open_inference.message import InferenceRequest
 from ..problems import HTTP_KINDS, KINDS, PROBLEM_JSON, Problem
 from ..uploads import FIELD
 
 _REFERENCE = "#/components/schemas/{model}"
 _FILE = {"type": "string", "format": "binary"}
-_OPTIONS: dict[str, Any] = Options.model_json_schema()["properties"]
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of what a form can hold: left out or a value, but no null."""
+    kept = {name: value for name, value in schema.items() if name not in ("anyOf", "default")}
+    for choice in schema.get("anyOf", ()):
+        kept |= {} if choice == {"type": "null"} else choice
+    return kept
+
+
+_OPTIONS: dict[str, Any] = {
+    name: _without_null(schema)
+    for name, schema in Options.model_json_schema()["properties"].items()
+}
 
 _SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
@@ -30,6 +44,7 @@ REQUEST_BODY: dict[str, Any] = {
         "multipart/form-data": {
             "schema": {
                 "type": "object",
+                "additionalProperties": False,
                 "required": [FIELD],
                 "properties": {
                     FIELD: {
@@ -61,7 +76,12 @@ def describe(app: FastAPI, *more: Callable[[dict[str, Any]], dict[str, Any]]) ->
     def openapi() -> dict[str, Any]:
         document = generate()
         _, schemas = models_json_schema(
-            [(Problem, "serialization"), (Manifest, "serialization")], ref_template=_REFERENCE
+            [
+                (Problem, "serialization"),
+                (Manifest, "serialization"),
+                (InferenceRequest, "validation"),
+            ],
+            ref_template=_REFERENCE,
         )
         document["components"]["schemas"] |= schemas["$defs"]
         return reduce(lambda so_far, add: add(so_far), more, document)

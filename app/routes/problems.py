@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from ..problems import HTTP_KINDS, KINDS
 from ..problems import Kind as Other
 from ..root_path import reference
+from .openapi import problems
 
 router = APIRouter(tags=["problems"])
 
@@ -27,7 +28,7 @@ _KINDS = {
 }
 
 
-@router.get("/problems/{slug}", summary="What a problem's type means")
+@router.get("/problems/{slug}", summary="What a problem's type means", responses=problems(404))
 async def kind(slug: str) -> Kind:
     """Explain one kind of problem."""
     if slug not in _KINDS:

@@ -1,10 +1,10 @@
 """/v2: health, metadata and repository of the Open Inference Protocol."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from chromaserve.errors import NotReady
 from chromaserve.store.errors import ModelNotFound
@@ -65,7 +65,7 @@ class Model(BaseModel):
 class Index(BaseModel):
     """Which models to list."""
 
-    ready: bool = False
+    ready: Annotated[bool, Field(strict=True)] = False
 
 
 class Indexed(BaseModel):

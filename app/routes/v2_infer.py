@@ -15,6 +15,7 @@ from ..open_inference.catalogue import ProtocolModel, find
 from ..open_inference.message import (
     HEADER_LENGTH,
     JSON_MEMORY,
+    InferenceRequest,
     Message,
     inflate,
     json_length,
@@ -23,7 +24,7 @@ from ..open_inference.message import (
 from ..requests import unless_gone
 from ..uploads import announced_length, joined
 from .dependencies import ReadyService, caller
-from .openapi import problems
+from .openapi import problems, reference
 from .v2 import known
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
@@ -32,7 +33,7 @@ _MEDIA_TYPES = ("", "application/json", "application/octet-stream")
 _BODY: dict[str, Any] = {
     "required": True,
     "content": {
-        "application/json": {"schema": {"type": "object", "required": ["inputs"]}},
+        "application/json": {"schema": reference(InferenceRequest)},
         "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
     },
 }
