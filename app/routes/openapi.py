@@ -22,7 +22,7 @@ _FILE = {"type": "string", "format": "binary"}
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema of what a form can hold: left out or a value, but no null."""
-    kept = {name: value for name, value in schema.items() if name not in ("anyOf", "default")}
+    kept = {k: v for k, v in schema.items() if k != "anyOf" and (k, v) != ("default", None)}
     for choice in schema.get("anyOf", ()):
         kept |= {} if choice == {"type": "null"} else choice
     return kept

@@ -8,6 +8,8 @@ from pathlib import PurePath
 from urllib.parse import quote
 
 _MAX_STEM = 100
+_MAX_BYTES = 200
+"""A file system takes 255, and a suffix and a number follow."""
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
 
 
@@ -19,7 +21,8 @@ def safe_stem(name: str | None) -> str:
     base = re.split(r"[/\\]", name or "")[-1]
     stem = base.rpartition(".")[0] or base
     kept = "".join(c if c.isprintable() and c not in '<>:"|?*;%' else "_" for c in stem)
-    kept = kept.encode("utf-8", "ignore").decode("utf-8")[:_MAX_STEM].strip(" .")
+    kept = kept.encode("utf-8", "ignore").decode("utf-8")[:_MAX_STEM]
+    kept = kept.encode()[:_MAX_BYTES].decode("utf-8", "ignore").strip(" .")
     if _RESERVED.fullmatch(kept.split(".")[0]):
         kept = f"_{kept}"
     return kept or "photo"
@@ -41,11 +44,11 @@ def result_names(photos: Sequence[str], ending: str) -> list[str]:
 
 def _folded(name: str) -> str:
     """What names have in common that some disk takes for one."""
-    return unicodedata.normalize("NFC", name).casefold()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def unique_names(names: list[str | None], extension: str) -> list[str]:
-    """Safe names with the extension, told apart by -2, -3… whatever the case of letters."""
+    """Safe names with the extension, told apart by -2, -3…, no two alike on any disk."""
     taken: dict[str, int] = {}
     return [unique_name(safe_stem(name), extension, taken) for name in names]
 
@@ -53,14 +56,14 @@ def unique_names(names: list[str | None], extension: str) -> list[str]:
 def unique_name(stem: str, extension: str, taken: dict[str, int]) -> str:
     """The stem with the extension, and with -2, -3… before it where that is taken.
 
-    What is given is noted in `taken`: names in lower case, and the last number after each.
+    What is given is noted in `taken`: names as disks tell them apart, the last number after each.
     """
     candidate = f"{stem}{extension}"
-    first = candidate.lower()
-    while candidate.lower() in taken:
+    first = _folded(candidate)
+    while (name := _folded(candidate)) in taken:
         taken[first] += 1
         candidate = f"{stem}-{taken[first]}{extension}"
-    taken[candidate.lower()] = 1
+    taken[name] = 1
     return candidate
 
 
