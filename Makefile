@@ -24,6 +24,9 @@ SUPPORTED  := import sys; sys.exit(not ((3, $(MIN_PYTHON)) <= sys.version_info[:
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c "$(SUPPORTED)" >/dev/null 2>&1 && echo $$p && break; done)
 
+# Files of tests share servers; more workers would only be in each other's way.
+PARALLEL := -n logical --maxprocesses 4 --dist loadfile
+
 # What `make serve` installs: gpu where there is one, else base, which has no TensorFlow.
 VARIANT ?= $(shell ls /dev/nvidia[0-9]* >/dev/null 2>&1 || nvidia-smi -L >/dev/null 2>&1 \
 	&& echo gpu || echo base)
@@ -62,10 +65,10 @@ serve: $(RUN) ## install what is missing and serve the bundled model on PORT (80
 	@CHROMASERVE_PORT=$(PORT) exec $(BIN)/python -m app
 
 test: $(DEV) $(CHROME) ## install what is missing and run the tests (ARGS="-k name")
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 coverage: $(DEV) $(CHROME) ## the tests, and what of the library and the service they run (ARGS as for test)
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term:skip-covered $(ARGS)
 
 lint: $(DEV) ## check style, format and types
 	$(BIN)/ruff check .
