@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from chromaserve.errors import without_locals
 from chromaserve.pipeline.backlog import Ticket
 from chromaserve.pipeline.body import Body, Upload
 from chromaserve.pipeline.options import Order
@@ -111,7 +112,7 @@ class PhotoRun:
             telling = not result.timings.cached
             return result
         except Exception as error:
-            return error
+            return without_locals(error)
         finally:
             self._ticket.done(upload.pixels, telling=telling)
             self._busy -= 1

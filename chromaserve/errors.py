@@ -3,6 +3,7 @@
 # ruff: noqa: N818 - they read as facts, in code and in tracebacks
 
 import re
+import traceback
 from typing import Any
 
 from chromaserve.store.errors import ModelNotFound, ModelStoreError
@@ -85,3 +86,16 @@ def invalid_options(errors: Any) -> InvalidOptions:  # noqa: ANN401 - pydantic's
     ]
     said = "; ".join(f"{f['option']}: {f['message']}" for f in faults)
     return InvalidOptions(f"{said}. Correct this and send the request again.", errors=faults)
+
+
+def without_locals(error: Exception) -> Exception:
+    """The error, of whose calls nothing is held any more, for whoever has just caught it to keep.
+
+    Its traceback has their variables: a photo's bytes, and often the error itself, so that both
+    would stay in memory until garbage is collected.
+    """
+    cause: BaseException | None = error
+    while cause:
+        traceback.clear_frames(cause.__traceback__)
+        cause = cause.__cause__ or cause.__context__
+    return error

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from chromaserve.errors import InvalidOptions, PhotoTimeout, slug_of
+from chromaserve.errors import InvalidOptions, PhotoTimeout, slug_of, without_locals
 from chromaserve.photos.decode import decode
 from chromaserve.photos.encode import check_format, encode
 from chromaserve.photos.header import inspect
@@ -99,7 +99,7 @@ class Pipeline:
                     upload.data, max_pixels=limits.max_pixels, max_side=limits.max_side
                 )
             except Exception as error:
-                upload.header = error  # told when it is this photo's turn
+                upload.header = without_locals(error)  # told when it is this photo's turn
 
     async def colorize(self, body: Body, upload: Upload, order: Order, ticket: Ticket) -> Colored:
         """Colorize one photo of a request.

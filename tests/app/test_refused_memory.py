@@ -1,0 +1,74 @@
+"""Refused photos are out of memory at once: not when Python's collector happens to run."""
+
+import struct
+from collections.abc import Iterator
+
+import httpx
+import psutil
+import pytest
+
+from tests.app.sockets import connect, load, post
+from tests.app.test_readers import until
+from tests.conftest import Server, running
+
+BYTES = 40 << 20
+TIMES = 4
+
+
+def bitmap(width: int, height: int) -> bytes:
+    """A bitmap's header, for pixels that do not come."""
+    size = 3 * width * height
+    file = struct.pack("<2sIHHI", b"BM", 54 + size, 0, 0, 54)
+    return file + struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, size, 0, 0, 0, 0)
+
+
+REFUSED = {
+    "damaged header": b"\x89PNG\r\n\x1a\n" + bytes(BYTES),
+    "cut off": bitmap(4_000, 4_000) + bytes(BYTES),
+    "no photo": b"text! " * (BYTES // 6),
+}
+
+
+@pytest.fixture(scope="module")
+def roomy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(tmp_path_factory.mktemp("roomy")) as start:
+        server = start()
+        server.wait_ready()
+        yield server
+
+
+def resident(server: Server) -> int:
+    return int(psutil.Process(server.process.pid).memory_info().rss)
+
+
+@pytest.mark.parametrize("photo", REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize("form", [False, True], ids=["bare", "form"])
+def test_a_refused_photo_is_out_of_memory(roomy: Server, photo: bytes, form: bool) -> None:
+    def ask() -> None:
+        bare = {"content": photo, "headers": {"Content-Type": "image/*"}}
+        sent = {"files": {"file": photo}} if form else bare
+        answer = httpx.post(f"{roomy.url}/colorize", timeout=60, **sent)  # type: ignore[arg-type]
+        assert answer.status_code in (415, 422)
+
+    ask()
+    before = resident(roomy)
+    for _ in range(TIMES):
+        ask()
+    until(lambda: resident(roomy) < before + BYTES, within_s=5)
+
+
+def test_a_photo_whose_client_left_is_out_of_memory(roomy: Server) -> None:
+    photo = bitmap(4_000, 3_000)
+    raw = post("/colorize", photo + bytes(4_000 * 3_000 * 3), "Content-Type: image/bmp")
+
+    def leave() -> None:
+        with connect(roomy) as line:
+            line.sendall(raw)
+            until(lambda: load(roomy)["accepted"] > 0)
+        until(lambda: load(roomy)["accepted"] == 0)
+
+    leave()
+    before = resident(roomy)
+    for _ in range(TIMES):
+        leave()
+    until(lambda: resident(roomy) < before + BYTES, within_s=5)
