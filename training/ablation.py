@@ -3,25 +3,26 @@
 import json
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from pydantic import BaseModel, ConfigDict
 
-from .colorizer import build_colorizer
+from .colorizer import Colorizer, build_colorizer
 from .config import Config
 from .errors import DataError
-from .feed import CachedFeed
+from .feed import Batch, CachedFeed
 from .fit import fit
 from .fusion import fit_fusion
 from .run import Run, load_weights
 from .start import start_from
 from .summary import interval
-from .vividness import calibrate_vividness, collect
+from .vividness import TEMPERATURES, Answers, calibrate_vividness
 
 
 class Step(BaseModel):
@@ -156,12 +157,27 @@ def _run(
     load_weights(run.best, network.trainable_parts)
     val, _ = feed.select("val")
     batches = feed.batches(np.asarray(val, np.int64), network.needed_taps, lightness=True)
-    found = calibrate_vividness(collect(network, batches), config.publish)
+    found = calibrate_vividness(_collect(network, batches), config.publish)
     return Measures(
         name=step.name, settings=step.set, gains=[round(g, 4) for g in found.safe_gains],
         gain_vivid=found.gain_at(0.8), gain_full=found.gain_at(1.0),
         scale=found.settings.safe_scale, seconds=seconds,
     )  # fmt: skip
+
+
+def _collect(network: Colorizer, batches: Iterable[Batch]) -> Answers:
+    columns: dict[str, list[Any]] = {"L": [], "truth": [], "regression": []}
+    annealed: dict[float, list[Any]] = {t: [] for t in TEMPERATURES}
+    features = tf.function(lambda batch: network.features(network.refreshed(batch)))
+    for batch in batches:
+        x = features({name: value for name, value in batch.items() if name != "lightness"})
+        columns["L"].append(batch["lightness"].numpy()[..., 0])
+        columns["truth"].append(batch["ab"].numpy())
+        columns["regression"].append(network.ab(x).numpy())
+        for t, means in annealed.items():
+            means.append(network.vivid_ab(x, tf.fill([len(x)], t)).numpy())
+    joined = {name: np.concatenate(values) for name, values in columns.items()}
+    return Answers(**joined, annealed={t: np.concatenate(v) for t, v in annealed.items()})
 
 
 def markdown(rows: list[Row], config: Config, photos: int) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from .config import TAP_NAMES, Config, Publish
+from .config import TAP_NAMES, Config
 from .losses import ab_bins
 from .network import (
     AB_SCALE,
@@ -83,26 +83,6 @@ class Colorizer:
         """The models whose weights a checkpoint holds and an optimiser may move."""
         parts = [self.encoder, self.decoder, self.regression, self.distribution, self.fusion]
         return [part for part in parts if part is not None]
-
-
-def blend(
-    regression: tf.Tensor, annealed: tf.Tensor, vividness: tf.Tensor, settings: Publish
-) -> tf.Tensor:
-    """Join the heads' ab [N, h, w, 2] by vividness [N] in [0, 1].
-
-    ab = safe_scale^(1 - m) vivid_scale^m ((1 - m) regression + m annealed), where m, the
-    distribution's share, is read off `settings.shares`.
-    """
-    shares = tf.constant(settings.shares, tf.float32)
-    place = tf.clip_by_value(vividness, 0.0, 1.0) * (len(settings.shares) - 1)
-    lower = tf.minimum(tf.cast(place, tf.int32), len(settings.shares) - 2)
-    left, right = tf.gather(shares, lower), tf.gather(shares, lower + 1)
-    m = left + (place - tf.cast(lower, tf.float32)) * (right - left)
-    scale = tf.exp(
-        (1 - m) * tf.math.log(settings.safe_scale) + m * tf.math.log(settings.vivid_scale)
-    )
-    m, scale = m[:, None, None, None], scale[:, None, None, None]
-    return scale * ((1 - m) * regression + m * annealed)
 
 
 def _below(top: keras.Model) -> str:

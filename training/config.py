@@ -1,5 +1,6 @@
 """An experiment's settings: one TOML file, read once and passed down."""
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Literal
@@ -246,6 +247,15 @@ class Config(Section):
     fit: Fit = Fit()
     publish: Publish = Publish()
     thesis: Thesis = Thesis()
+
+
+def run_config(folder: Path) -> Config:
+    """Read a run's config.json; sections that an older version of this program had are left out.
+
+    Raises FileNotFoundError, pydantic.ValidationError.
+    """
+    settings = json.loads((folder / "config.json").read_text())
+    return Config.model_validate({n: v for n, v in settings.items() if n in Config.model_fields})
 
 
 def read_config(path: Path) -> Config:

@@ -7,13 +7,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from chromaserve import Colorizer
 from chromaserve.color.lab import lab_to_srgb, srgb_to_L
-from chromaserve.color.postprocess import enlarge_ab
-from chromaserve.store.contract import ModelDescription, network_input
 
 from .data import read_photo
 from .evaluate import Outcome
-from .saved_model import Predict
 
 Image = NDArray[np.uint8]
 
@@ -46,20 +44,14 @@ def sheet(groups: list[list[Image]], height: int, across: int) -> Image:
 
 
 def colours(
-    predict: Predict, files: Iterable[Path], description: ModelDescription,
-    vividness: tuple[float, ...],
-) -> Iterator[list[Image]]:  # fmt: skip
+    colorizer: Colorizer, files: Iterable[Path], vividness: tuple[float, ...]
+) -> Iterator[list[Image]]:
     """Colorize photos that have no colours to compare with: grey, then each vividness.
 
     Raises UnusablePhotoError for a file that can't be read.
     """
     for file in files:
-        L = srgb_to_L(read_photo(file))
-        group = [np.asarray(lab_to_srgb(L, np.zeros((*L.shape, 2), np.float32)), np.uint8)]
-        for v in vividness:
-            ab = enlarge_ab(
-                predict(network_input(L)[None], v)[0], L,
-                method=description.postprocess, guided=description.guided_filter,
-            )  # fmt: skip
-            group.append(np.asarray(lab_to_srgb(L, ab), np.uint8))
-        yield group
+        photo = read_photo(file)
+        L = srgb_to_L(photo)
+        grey = np.asarray(lab_to_srgb(L, np.zeros((*L.shape, 2), np.float32)), np.uint8)
+        yield [grey, *(colorizer.colorize(photo, vividness=v) for v in vividness)]

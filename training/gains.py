@@ -1,6 +1,5 @@
 """Gain over grey at equal colourfulness, at the network's own size: what steps are kept by."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from chromaserve.color.lab import srgb_to_lab
 from chromaserve.store.contract import network_input, squeeze
 
-from .config import Config, Publish
+from .config import Publish, run_config
 from .data import Entry, read_entry
 from .errors import WeightsError
 from .model import ColorizationModel, frozen_taps
@@ -39,21 +38,18 @@ class Gains:
 def load_model(source: Path) -> ColorizationModel:
     """A run's model by its .npz, beside which its config.json lies; or a published version's."""
     if source.suffix == ".npz":
-        settings = json.loads((source.parent / "config.json").read_text())
-    elif (source / "model.json").is_file():
-        training = json.loads((source / "model.json").read_text())["training"]
-        settings = {"name": "published", "decoder": training["decoder"],
-                    "encoder": training["encoder"]}  # fmt: skip
-    else:
+        config = run_config(source.parent)
+        encoder = config.encoder.model_copy(update={"weights": "none"})
+        model = ColorizationModel(config.model_copy(update={"encoder": encoder}))
+        if missing := load_npz(source, model):
+            raise WeightsError(f"{source} lacks {', '.join(missing)}")
+        return model
+    if not (source / "model.json").is_file():
         raise WeightsError(f"{source} is neither a run's .npz nor a published version")
-    settings["encoder"]["weights"] = "none"
-    model = ColorizationModel(Config.model_validate(settings))
-    if source.suffix == ".npz":
-        load_npz(source, model)
-    else:
-        from .start import published_weights  # needs TensorFlow
+    from .export import published_config, published_weights  # needs TensorFlow
 
-        assign(model, published_weights(source))
+    model = ColorizationModel(published_config(source))
+    assign(model, published_weights(source))
     return model
 
 

@@ -20,6 +20,7 @@ from .network import (
     AB_SCALE,
     build_decoder,
     build_encoder,
+    build_fusion,
     build_heads,
     encoder_top,
     freeze_below,
@@ -58,6 +59,9 @@ class ColorizationModel(keras.Model):  # type: ignore[misc]
         self.decoder = build_decoder(config.decoder)
         self.bins = ab_bins()
         self.regression, self.distribution = build_heads(config.decoder, len(self.bins))
+        self.fusion: keras.Model | None = None
+        if config.decoder.fusion:
+            self.fusion, _ = build_fusion(config.fusion, config.decoder.fusion, 1)
         self.bin_weights = self.add_weight(
             shape=(len(self.bins),), initializer="ones", trainable=False, name="bin_weights"
         )
@@ -72,7 +76,8 @@ class ColorizationModel(keras.Model):  # type: ignore[misc]
     @property
     def parts(self) -> list[keras.Model]:
         """What the stored weights are named after."""
-        return [self.encoder, self.decoder, self.regression, self.distribution]
+        parts = [self.encoder, self.decoder, self.regression, self.distribution]
+        return parts if self.fusion is None else [*parts, self.fusion]
 
     @property
     def metrics(self) -> list[keras.Metric]:
@@ -93,6 +98,8 @@ class ColorizationModel(keras.Model):  # type: ignore[misc]
     def features(self, inputs: Mapping[str, Tensor], training: bool = False) -> Tensor:
         """The trunk's features [N, h, w, width]."""
         taps = self.taps(inputs, training)
+        if self.fusion is not None:
+            taps["fusion"] = self.fusion(taps["block5_conv3"], training=training)
         return self.decoder({n: taps[n] for n in self.decoder.input}, training=training)
 
     def call(self, inputs: Mapping[str, Tensor], training: bool = False) -> dict[str, Tensor]:

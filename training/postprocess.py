@@ -10,13 +10,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from chromaserve import Colorizer
 from chromaserve.color.lab import lab_to_srgb, srgb_to_lab
-from chromaserve.color.postprocess import Postprocess, enlarge_ab
-from chromaserve.store.contract import GuidedFilter, network_input
+from chromaserve.store.contract import Postprocess
 
 from .data import read_photo
 from .metrics import colourfulness, psnr
-from .saved_model import Predict
 from .summary import Values, interval
 
 Float = NDArray[np.float32]
@@ -47,35 +46,30 @@ class Comparison:
 
 
 def compare_methods(
-    predict: Predict, photos: Iterable[Path], guided: GuidedFilter, vividness: float
+    colorizer: Colorizer, photos: Iterable[Path], vividness: float
 ) -> Iterator[Comparison]:
-    """Colorize photos from their own L by every method, from one pass of the model a photo.
+    """Colorize photos from their own L by every method.
 
     Raises UnusablePhotoError for a file that can't be read.
     """
     for path in photos:
         truth = read_photo(path)
         L, _ = srgb_to_lab(truth)
-        answer = predict(network_input(L)[np.newaxis], vividness)[0]
-        grey = _picture(L, np.zeros((*L.shape, 2), np.float32))
+        grey = np.asarray(lab_to_srgb(L, np.zeros((*L.shape, 2), np.float32)), np.uint8)
         psnr_grey = psnr(grey, truth)
-        enlarged: dict[Postprocess, Float] = {}
         pictures: dict[Postprocess, Image] = {}
         methods: dict[Postprocess, Measured] = {}
+        colorizer.colorize(truth, vividness=vividness)  # the model's answer is kept
         for method in METHODS:
             start = time.perf_counter()
-            enlarged[method] = enlarge_ab(answer, L, method=method, guided=guided)
+            pictures[method] = colorizer.colorize(truth, vividness=vividness, postprocess=method)
             ms = 1000 * (time.perf_counter() - start)
-            pictures[method] = _picture(L, enlarged[method])
             gain = psnr(pictures[method], truth) - psnr_grey
             methods[method] = Measured(gain, colourfulness(pictures[method]), ms)
+        enlarged = {method: srgb_to_lab(picture)[1] for method, picture in pictures.items()}
         window, bleeding = _where_colour_bleeds(enlarged)
         crop = [picture[window].copy() for picture in (grey, *pictures.values(), truth)]
         yield Comparison(path.name, colourfulness(truth), methods, bleeding, crop)
-
-
-def _picture(L: Float, ab: Float) -> Image:
-    return np.asarray(lab_to_srgb(L, ab), np.uint8)
 
 
 def _where_colour_bleeds(ab: dict[Postprocess, Float]) -> tuple[tuple[slice, slice], float]:

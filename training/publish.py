@@ -1,36 +1,41 @@
-"""Publish a fitted run: export, compare with the Keras model, measure, describe, put in place."""
+"""Publish a run's weights: calibrate, export, compare, convert, measure, describe, put in place."""
 
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from keras import ops
 from numpy.typing import NDArray
 
+from chromaserve import Colorizer
 from chromaserve.color.lab import srgb_to_L, srgb_to_lab
-from chromaserve.store.contract import MODEL_NAME, GuidedFilter, ModelDescription, network_input
+from chromaserve.store.contract import (
+    MODEL_NAME,
+    NETWORK_SIZE,
+    GuidedFilter,
+    ModelDescription,
+    network_input,
+)
 from chromaserve.store.versions import ModelStore, ModelVersion
 
-from .calibration import Deviations, calibrate
-from .colorizer import Colorizer, blend, build_colorizer
 from .config import Config, Publish
 from .conversion.convert import convert_if_possible
-from .data import Entry, evenly_spaced, read_photo
-from .errors import PublishError
-from .evaluate import Plan, Result, evaluate
-from .export import ServingModel, export
-from .feed import PhotoFeed
-from .losses import ab_bins
-from .nearest import NearestPhoto
+from .data import Entry, evenly_spaced, read_entry
+from .errors import DataError, PublishError
+from .evaluate import Photo, Plan, Result, evaluate
+from .export import export
+from .gains import collect, load_model
+from .lineage import commit, how_trained, total_views, unfrozen, without_folders
+from .model import ColorizationModel
+from .model_card import model_card
 from .perceptual import Perceptual
-from .report import calibration_markdown, markdown_tables
-from .run import Run, load_weights
-from .saved_model import Network
-from .summary import Summary, summarise
-from .vividness import calibrate_vividness, collect, seen_at_full_size
+from .summary import summarise
+from .vividness import calibrate_vividness, seen_at_full_size
 
 Float = NDArray[np.float32]
 
@@ -40,255 +45,147 @@ ATTRIBUTION = (
     "(Simonyan & Zisserman 2014), CC BY 4.0,{changes} stored in half precision."
 )
 MAX_DIFFERENCE = 0.05  # Lab units, stored model to Keras model of the same rounded weights
-CHECKED_PHOTOS = 16
+CHECKED_PHOTOS = 8
 MEAN_COLOUR_PHOTOS = 1000
-CALIBRATION_BATCH = 16
 SEEN_PHOTOS = 100
 
 
-def load_run(config: Config, run: Run) -> Colorizer:
-    """Build the network with the best weights of a run, encoder included."""
-    if not run.best.is_file():
-        raise PublishError(f"no weights at {run.best}: run the `fit` stage first")
-    network = build_colorizer(config, with_encoder=True)
-    load_weights(run.best, network.trainable_parts)
-    return network
-
-
-def round_to_half(network: Colorizer) -> None:
-    """Round the kernels to float16's values, as they are stored; the network is changed."""
-    for part in network.trainable_parts:
+def round_to_half(model: ColorizationModel) -> None:
+    """Round the kernels to float16's values, as they are stored; the model is changed."""
+    for part in model.parts:
         part.set_weights(
             [w.astype(np.float16).astype(w.dtype) if w.ndim > 1 else w for w in part.get_weights()]
         )
 
 
-def both_heads(network: Colorizer, settings: Publish, L: NDArray[np.float32]) -> tf.Tensor:
-    """The Keras model's ab at vividness 0 and 1: [2, N, 224, 224, 2], Lab units."""
-    features = network.features(network.taps(tf.constant(L)))
-    regression = network.ab(features)
-    annealed = network.vivid_ab(features, tf.fill([len(L)], settings.temperature))
-    heads = (
-        settings.safe_scale * regression,
-        blend(regression, annealed, tf.ones([len(L)]), settings),
-    )
-    return tf.stack([tf.image.resize(ab, L.shape[1:3], "bilinear") for ab in heads])
+def both_ends(model: ColorizationModel, settings: Publish, L: Float) -> Float:
+    """The Keras model's ab at vividness 0 and 1: float32 [2, N, 224, 224, 2], Lab units."""
+    regression, annealed = model.answers({"L": L}, (settings.temperature,))
+    ends = (settings.safe_scale * regression, settings.vivid_scale * annealed)
+    size = (NETWORK_SIZE, NETWORK_SIZE)
+    return np.stack([ops.convert_to_numpy(ops.image.resize(ab, size)) for ab in ends])
 
 
-def keras_network(network: Colorizer, settings: Publish) -> Network:
-    """The network as evaluation calls it, a batch's features kept until the next batch."""
-    features = tf.function(lambda L: network.features(network.taps(L)))
-    model = ServingModel(network, settings)
-    kept: list[tuple[Float, tf.Tensor]] = []
-
-    def features_of(L: Float) -> tf.Tensor:
-        if not kept or kept[0][0] is not L:
-            kept[:] = [(L, features(tf.constant(L)))]
-        return kept[0][1]
-
-    def predict(L: Float, vividness: float) -> Float:
-        v = tf.fill([len(L)], tf.constant(vividness, tf.float32))
-        return np.asarray(model.vivid_ab(features_of(L), v), np.float32)
-
-    def spread(L: Float) -> tuple[Float, Float]:
-        ab, deviation = (np.asarray(x, np.float32) for x in model.spread_of(features_of(L)))
-        return ab, deviation
-
-    return Network(predict, spread)
-
-
-def both_signatures(folder: Path, L: NDArray[np.float32]) -> tf.Tensor:
+def both_signatures(folder: Path, L: Float) -> Float:
     """The SavedModel's ab by `serving_default`, and by `vivid` at 1: [2, N, 224, 224, 2]."""
-    model = tf.saved_model.load(str(folder))
-    safe = model.signatures["serving_default"](L=tf.constant(L))["ab"]
-    vivid = model.signatures["vivid"](L=tf.constant(L), vividness=tf.ones([len(L)]))["ab"]
-    return tf.stack([safe, vivid])
+    stored = tf.saved_model.load(str(folder))
+    safe = stored.signatures["serving_default"](L=tf.constant(L))["ab"]
+    vivid = stored.signatures["vivid"](L=tf.constant(L), vividness=tf.ones([len(L)]))["ab"]
+    return np.stack([safe.numpy(), vivid.numpy()])
 
 
-def _largest(difference: tf.Tensor) -> float:
-    return round(float(tf.reduce_max(tf.abs(difference))), 4)
+def attribution(told: dict[str, Any]) -> str:
+    """Whose the encoder's weights are, and what a history changed of them."""
+    first = unfrozen(told)
+    return ATTRIBUTION.format(changes=f" trained further from {first} on," if first else "")
 
 
-def _weights_name(config: Config) -> str:
-    """Where the encoder's weights came from, without this machine's folders."""
-    return Path(config.encoder.weights).name
-
-
-def attribution(config: Config) -> str:
-    """Whose the encoder's weights are, and what was changed."""
-    unfrozen = config.encoder.trainable_from
-    return ATTRIBUTION.format(changes=f" trained further from {unfrozen} on," if unfrozen else "")
-
-
-def mean_colour(root: Path, entries: list[Entry]) -> tuple[float, float]:
+def mean_colour(root: Path, entries: Sequence[Entry]) -> tuple[float, float]:
     """Mean (a, b) of the training photos, Lab units, over at most MEAN_COLOUR_PHOTOS of them."""
     train = sorted((e for e in entries if e.split == "train"), key=lambda e: e.sha256)
     train = train[:MEAN_COLOUR_PHOTOS]
-    means = [srgb_to_lab(read_photo(root / e.file))[1].mean(axis=(0, 1)) for e in train]
+    means = [srgb_to_lab(read_entry(root, e))[1].mean(axis=(0, 1)) for e in train]
     a, b = np.mean(means, axis=0)
     return round(float(a), 3), round(float(b), 3)
 
 
-def publish(
-    config: Config,
-    run: Run,
-    root: Path,
-    entries: list[Entry],
-    store: ModelStore,
-    on_photo: Callable[[], None] = lambda: None,
-    *,
-    nearest: NearestPhoto | None = None,
-    perceptual: Perceptual | None = None,
-) -> ModelVersion:
-    """Export the run's best weights and publish them as the store's next version.
+def calibrated(
+    model: ColorizationModel, settings: Publish, root: Path, val: Sequence[Entry]
+) -> Publish:
+    """What vividness means, found on the validation photos."""
+    answers = collect(model, val, root)
+    chosen = evenly_spaced(len(val), SEEN_PHOTOS)
+    photos = (read_entry(root, val[i]) for i in chosen)
+    seen = seen_at_full_size(answers.of(chosen), photos, settings)
+    return calibrate_vividness(answers, settings, seen).settings
 
-    Calibrates vividness, and measures the exported model, on the validation photos: at vividness
-    0, the default and 1.
+
+def publish(
+    weights: Path, config: Config, root: Path, entries: Sequence[Entry], store: ModelStore,
+    on_photo: Callable[[], None] = lambda: None, *,
+    count: int | None = None, perceptual: Perceptual | None = None,
+) -> ModelVersion:  # fmt: skip
+    """Export a run's .npz and publish it as the store's next version.
+
+    Calibrates vividness, and measures what is published as users get it, on the validation photos:
+    at vividness 0, the default and 1.
+
+    weights: in the run's folder, beside its config.json. config: the run's, perhaps with another
+    [publish]. count: of validation photos, evenly spaced ones, that it is measured on; None: all.
     Raises PublishError when the export differs from the Keras model by more than 0.05 Lab units.
     """
-    network = load_run(config, run)
     val = [e for e in entries if e.split == "val"]
-    photos = [(root / e.file, e.kind) for e in val]
+    if not val or len(val) == len(entries):
+        raise DataError("publishing needs training and validation photos: see [data]")
+    model = load_model(weights)
+    checked = [val[i] for i in evenly_spaced(len(val), CHECKED_PHOTOS)]
+    L = np.stack([network_input(srgb_to_L(read_entry(root, e))) for e in checked])
+    full = both_ends(model, config.publish, L)
+    round_to_half(model)
+    rounded = np.abs(both_ends(model, config.publish, L) - full)
+    settings = calibrated(model, config.publish, root, val)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, "saved_model")
-        L = np.stack([network_input(srgb_to_L(read_photo(p))) for p, _ in photos[:CHECKED_PHOTOS]])
-        feed = PhotoFeed(root, val, CALIBRATION_BATCH, config.seed, config.augment)
-        chosen = evenly_spaced(len(val), SEEN_PHOTOS)
-        order = [*chosen, *(i for i in range(len(val)) if i not in set(chosen))]
-        answers = collect(network, feed.batches(np.asarray(order, np.int64)))
-        seen = seen_at_full_size(answers, [photos[i][0] for i in chosen], config.publish)
-        settings = calibrate_vividness(answers, config.publish, seen).settings
-        full = both_heads(network, settings, L)
-        round_to_half(network)
-        half = both_heads(network, settings, L)
-        export(network, settings, folder)
-        difference = _largest(both_signatures(folder, L) - half)
+        export(model, settings, folder)
+        apart = both_signatures(folder, L) - both_ends(model, settings, L)
+        difference = float(np.abs(apart).max())
         if not difference <= MAX_DIFFERENCE:
             raise PublishError(
                 f"the export differs from the Keras model by {difference:.2f} Lab units"
             )
-        guided = GuidedFilter(radius=settings.guided_radius, eps=settings.guided_eps)
-        mean_ab = mean_colour(root, entries)
-        metrics: dict[str, object] = {
-            "export_max_difference_ab": difference,
-            "half_precision_max_difference_ab": _largest(half - full),
-            "half_precision_mean_difference_ab": round(float(tf.reduce_mean(abs(half - full))), 4),
+        description = describe(weights, config, settings, mean_colour(root, entries), entries)
+        version = (store.versions() or [0])[-1] + 1
+        cpu_engine = convert_if_possible(ModelVersion(version, folder, description), folder)
+        description = description.model_copy(update={"cpu_engine": cpu_engine})
+        metrics: dict[str, Any] = {
+            "export_max_difference_ab": round(difference, 4),
+            "half_precision_max_difference_ab": round(float(rounded.max()), 4),
+            "half_precision_mean_difference_ab": round(float(rounded.mean()), 4),
         }
+        # Measured as users get it: from a store, through the library.
+        shown = ModelStore(Path(scratch, "store"))
+        shown.publish(folder, description)
         plan = Plan(
             vividness=tuple(sorted({0.0, settings.default_vividness, 1.0})),
-            guided=guided,
-            postprocess=settings.postprocess,
-            mean_ab=mean_ab,
-            nearest=nearest,
+            mean_ab=tuple(description.data["mean_ab"]),
+            guided=description.guided_filter,
             perceptual=perceptual,
-        )
+        )  # fmt: skip
         results = defaultdict[float, list[Result]](list)
-        sureness: list[Deviations] = []
-        # The Keras network, which the export has just been shown to equal: it keeps a batch's
-        # features, so that the encoder runs once whatever the number of vividness values.
-        for photo in evaluate(keras_network(network, settings), photos, plan):
-            for vividness, outcome in photo.outcomes.items():
-                results[vividness].append(outcome.result)
-            if photo.deviations:
-                sureness.append(photo.deviations)
-            on_photo()
-        if sureness:
-            metrics["calibration"] = calibrate(sureness)
+        photos = [val[i] for i in evenly_spaced(len(val), count or len(val))]
+        with Colorizer(model_root=shown.root) as colorizer:
+            for outcomes in evaluate(colorizer, (Photo.of_entry(root, e) for e in photos), plan):
+                for vividness, outcome in outcomes.items():
+                    results[vividness].append(outcome.result)
+                on_photo()
         metrics |= {f"vividness {v:g}": summarise(results[v]) for v in plan.vividness}
-        counts = Counter(f"{e.split}/{e.folder}" for e in entries)
-        description = ModelDescription(
-            name=MODEL_NAME,
-            created=datetime.now(UTC).replace(microsecond=0),
-            licence=LICENCE,
-            attribution=attribution(config),
-            default_vividness=settings.default_vividness,
-            guided_filter=guided,
-            postprocess=plan.postprocess,
-            training=config.model_dump(mode="json")
-            | {
-                "encoder": config.encoder.model_dump() | {"weights": _weights_name(config)},
-                "publish": settings.model_dump(mode="json"),
-            },
-            data={"photos": dict(sorted(counts.items())), "mean_ab": list(mean_ab)},
-            metrics=metrics,
-        )
-        version = (store.versions() or [0])[-1] + 1
-        (folder / "MODEL_CARD.md").write_text(model_card(description, version, len(ab_bins())))
-        if not any((folder / "assets").iterdir()):
-            (folder / "assets").rmdir()
-        cpu_engine = convert_if_possible(ModelVersion(version, folder, description), folder)
-        return store.publish(folder, description.model_copy(update={"cpu_engine": cpu_engine}))
+        description = description.model_copy(update={"metrics": metrics})
+        (folder / "MODEL_CARD.md").write_text(model_card(description, version, len(model.bins)))
+        return store.publish(folder, description)
 
 
-def summaries(description: ModelDescription) -> dict[str, Summary]:
-    """The measures of a description by the vividness they were made at: {"vividness 0": ...}."""
-    metrics = description.metrics.items()
-    return {name: value for name, value in metrics if isinstance(value, dict) and "all" in value}
-
-
-def model_card(description: ModelDescription, version: int, bins: int) -> str:
-    """The version's MODEL_CARD.md."""
-    counts = "\n".join(f"- {name}: {n}" for name, n in description.data["photos"].items())
-    tables = "\n\n".join(
-        f"### {name.capitalize()}\n\n{markdown_tables(summary)}"
-        for name, summary in summaries(description).items()
+def describe(
+    weights: Path, config: Config, settings: Publish, mean_ab: tuple[float, float],
+    entries: Sequence[Entry],
+) -> ModelDescription:  # fmt: skip
+    """model.json, without the measures: what is stored, and how it was trained."""
+    told = how_trained(weights)
+    counts = Counter(f"{e.split}/{e.folder}" for e in entries)
+    return ModelDescription(
+        name=MODEL_NAME,
+        created=datetime.now(UTC).replace(microsecond=0),
+        licence=LICENCE,
+        attribution=attribution(told),
+        default_vividness=settings.default_vividness,
+        guided_filter=GuidedFilter(radius=settings.guided_radius, eps=settings.guided_eps),
+        postprocess=settings.postprocess,
+        training=without_folders(config)
+        | {
+            "publish": settings.model_dump(mode="json"),
+            "views": total_views(told),
+            "history": {name: value for name, value in told.items() if name != "config"},
+            "commit": commit(),
+        },
+        data={"photos": dict(sorted(counts.items())), "mean_ab": list(mean_ab)},
+        metrics={},
     )
-    calibration = ""
-    if "calibration" in description.metrics:
-        calibration = f"""
-### How sure the distribution is
-
-Its expected rms distance from its own mean, at 56 x 56, beside the mean's observed error.
-{calibration_markdown(description.metrics["calibration"])}
-"""
-    return f"""# Model card: {description.name} {version}
-
-Predicts the ab planes (CIE Lab, D65) of a photo from its L plane. VGG16's first 18 layers as
-encoder, a decoder with residual connections to five of its layers, a regression head and a
-distribution head over {bins} ab bins. Made {description.created:%Y-%m-%d}.
-
-## Use
-
-Colour for grey photographs, to look at. The colours are plausible guesses from shapes and
-textures, not a record of what was there. It must not be used as evidence, to identify people or
-goods by colour, or in medical diagnosis.
-
-Vividness 0 gives the regression head: least error, muted. Vividness 1 gives the annealed mean of
-the distribution head, at the truth's colourfulness: punchier, oftener wrong. The default is
-{description.default_vividness:g}. All three are calibrated on the validation photos.
-
-## Data
-
-Photos by split and folder:
-
-{counts}
-
-Research data, which is not redistributed with the model.
-
-## Measured
-
-On the validation photos at their own size. Post-processing: {description.postprocess}; guided
-filter of radius {description.guided_filter.radius} at 224 x 224, eps
-{description.guided_filter.eps:g}.
-
-Beside each figure stands what baselines get: a grey photo; the training photos' mean colour; where
-measured, the colours of the training photo that is nearest in VGG16's block5_conv3; for accuracy,
-the share of pixels where argmax(a, b) agrees, the better constant answer. Colourfulness is that of
-Hasler & Suesstrunk 2003. The hue error weighs each pixel as its true chroma; chance is 90°. LPIPS
-is that of Zhang et al. 2018 on VGG16; uncalibrated, every channel weighs alike, and the figures are
-not those of published LPIPS. Skin is what has skin's chrominance in the truth (Chai & Ngan 1999),
-in photos of people with 2% of it or more; the rule takes wood and sand for skin too. In brackets:
-95% intervals, bootstrapped over photos.
-
-{tables}
-{calibration}
-## Limits
-
-Indoor walls, clothes, goods and lettering have no colour that their shape tells: expect brown,
-blue or grey there, and blobs at high vividness. Photos unlike the training data (drawings, maps,
-medical or aerial images) get arbitrary colours. Skin is learned from few thousand photos.
-
-## Licence and attribution
-
-{description.licence}. {description.attribution}
-"""

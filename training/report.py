@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from .calibration import Calibration
 from .summary import Difference, Summary
 
 
@@ -129,38 +128,3 @@ def comparison_table(differences: dict[str, dict[str, Difference]]) -> Table:
                 values = (f"{v:+.4f}" for v in (x.mean, *(x.interval or ())))
                 out.add_row(name if kind == "all" else "", kind, str(x.photos), *values)
     return out
-
-
-def calibration_table(calibration: Calibration) -> Table:
-    """For the terminal: expected and observed error by tenths of the pixels, surest first."""
-    out = Table("pixels", "expected rms, Lab units", "observed", title=_verdict(calibration))
-    for name, expected, observed in _reliability(calibration):
-        out.add_row(name, expected, observed)
-    return out
-
-
-def calibration_markdown(calibration: Calibration) -> str:
-    """The same for documents."""
-    lines = ["| pixels, surest first | expected rms error, Lab units | observed |",
-             "| --- | ---: | ---: |"]  # fmt: skip
-    lines += ["| " + " | ".join(row) + " |" for row in _reliability(calibration)]
-    return "\n".join([f"{_verdict(calibration)}.", "", *lines])
-
-
-def _reliability(calibration: Calibration) -> list[tuple[str, str, str]]:
-    groups = calibration["groups"]
-    rows = [
-        (f"tenth {i}", f"{g['expected_rms']:.1f}", f"{g['observed_rms']:.1f}")
-        for i, g in enumerate(groups, 1)
-    ]
-    return [
-        *rows,
-        ("all", f"{calibration['expected_rms']:.1f}", f"{calibration['observed_rms']:.1f}"),
-    ]
-
-
-def _verdict(calibration: Calibration) -> str:
-    return (
-        f"observed / expected error {calibration['ratio']:.2f}, rank correlation over photos "
-        f"{calibration['spearman']:.2f}"
-    )

@@ -182,7 +182,7 @@ def start(model: ColorizationModel, source: Path) -> list[str]:
         return load_npz(source, model, grow=True)
     if not (source / "model.json").is_file():
         raise WeightsError(f"no weights to start from at {source}")
-    from .start import published_weights  # needs TensorFlow
+    from .export import published_weights  # needs TensorFlow
 
     return assign(model, published_weights(source), grow=True)
 

@@ -2,20 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
+from keras import KerasTensor as Tensor
+from keras import ops
 from numpy.typing import NDArray
 
 from chromaserve.color.lab import lab_to_srgb, srgb_to_L
 from chromaserve.color.postprocess import enlarge_ab
-from chromaserve.store.contract import NETWORK_SIZE, GuidedFilter
+from chromaserve.store.contract import NETWORK_SIZE, GuidedFilter, squeeze
 
-from .colorizer import Colorizer, blend
 from .config import Publish
-from .data import read_photo
-from .feed import Batch, shrink
 from .metrics import colourfulness, psnr
 
 Float = NDArray[np.float32]
@@ -31,14 +28,22 @@ ROUNDING = 0.05  # of the default vividness
 class Answers:
     """A network's answers to photos at its own size: everything that a blend is made of.
 
-    L float32 [N, 56, 56]; truth, regression and, for each temperature, the annealed mean:
-    float32 [N, 56, 56, 2], Lab units.
+    L float32 [N, h, w]; truth, regression and, for each temperature, the annealed mean:
+    float32 [N, h, w, 2], Lab units.
     """
 
     L: Float
     truth: Float
     regression: Float
     annealed: dict[float, Float]
+
+    def of(self, chosen: Sequence[int]) -> "Answers":
+        """Those to some of the photos."""
+        index = list(chosen)
+        return Answers(
+            self.L[index], self.truth[index], self.regression[index],
+            {t: ab[index] for t, ab in self.annealed.items()},
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,25 +72,22 @@ class Calibration:
         return float(np.interp(colourfulness_ratio, ratios, [p.gain for p in self.points]))
 
 
-def collect(network: Colorizer, batches: Iterable[Batch]) -> Answers:
-    """Run the network over batches of "ab" with "L", or with taps and "lightness"."""
-    columns: dict[str, list[Float]] = {"L": [], "truth": [], "regression": []}
-    annealed: dict[float, list[Float]] = {t: [] for t in TEMPERATURES}
-    features = tf.function(
-        lambda batch: network.features(
-            network.taps(batch["L"]) if "L" in batch else network.refreshed(batch)
-        )
-    )
-    for batch in batches:
-        small = batch["lightness"] if "lightness" in batch else shrink(batch["L"])
-        x = features({name: value for name, value in batch.items() if name != "lightness"})
-        columns["L"].append(small.numpy()[..., 0])
-        columns["truth"].append(batch["ab"].numpy())
-        columns["regression"].append(network.ab(x).numpy())
-        for t, means in annealed.items():
-            means.append(network.vivid_ab(x, tf.fill([len(x)], t)).numpy())
-    joined = {name: np.concatenate(values) for name, values in columns.items()}
-    return Answers(**joined, annealed={t: np.concatenate(v) for t, v in annealed.items()})
+def blend(regression: Tensor, annealed: Tensor, vividness: Tensor, settings: Publish) -> Tensor:
+    """Join the heads' ab [N, h, w, 2] by vividness [N] in [0, 1].
+
+    ab = safe_scale^(1 - m) vivid_scale^m ((1 - m) regression + m annealed), where m, the
+    distribution's share, is read off `settings.shares`.
+    """
+    shares = settings.shares
+    place = vividness * (len(shares) - 1)
+    m: Tensor = shares[0]
+    # Piece by piece: a sum that the CPU engine's converter knows, whatever the backend.
+    for i in range(len(shares) - 1):
+        m = m + (shares[i + 1] - shares[i]) * ops.clip(place - float(i), 0.0, 1.0)
+    safe, vivid = np.log(settings.safe_scale), np.log(settings.vivid_scale)
+    scale = ops.exp((1 - m) * float(safe) + m * float(vivid))
+    m, scale = m[:, None, None, None], scale[:, None, None, None]
+    return scale * ((1 - m) * regression + m * annealed)
 
 
 class _Ruler:
@@ -103,30 +105,32 @@ class _Ruler:
         return np.asarray(lab_to_srgb(self._L[i], ab), np.uint8)
 
     def gains(self, ab: Float) -> list[float]:
-        """Gain over grey in dB of each photo, of ab [N, 56, 56, 2]."""
+        """Gain over grey in dB of each photo, of ab [N, h, w, 2]."""
         photos = [self._photo(i, each) for i, each in enumerate(ab)]
         pairs = zip(photos, self._truth, self._grey, strict=True)
         return [psnr(photo, truth) - grey for photo, truth, grey in pairs]
 
     def ratio(self, ab: Float) -> float:
-        """Mean colourfulness over the truth's, of ab [N, 56, 56, 2], as full size shows it."""
+        """Mean colourfulness over the truth's, of ab [N, h, w, 2], as full size shows it."""
         photos = [colourfulness(self._photo(i, each)) for i, each in enumerate(ab)]
         return self._seen * float(np.mean(photos)) / self._colourful
 
 
-def seen_at_full_size(answers: Answers, files: Sequence[Path], settings: Publish) -> float:
-    """What the photos' own size shows of the colourfulness ratio at 56 x 56.
+def seen_at_full_size(
+    answers: Answers, photos: Iterable[NDArray[np.uint8]], settings: Publish
+) -> float:
+    """What the photos' own size shows of the colourfulness ratio at the answers'.
 
-    The truth has fine colour that 56 x 56 lacks and no answer has. Measured on the annealed mean of
-    the photos `files`, the first of `answers`, after the settings' post-processing.
+    The truth has fine colour that small planes lack and no answer has. Measured on the annealed
+    mean of the photos, uint8 RGB [H, W, 3], those of `answers`, after the settings'
+    post-processing.
     """
     guided = GuidedFilter(radius=settings.guided_radius, eps=settings.guided_eps)
-    annealed = answers.annealed[settings.temperature][: len(files)]
+    annealed = answers.annealed[settings.temperature]
     sums = np.zeros(4)
-    for file, L, truth, ab in zip(files, answers.L, answers.truth, annealed, strict=False):
-        photo = read_photo(file)
+    for photo, L, truth, ab in zip(photos, answers.L, answers.truth, annealed, strict=True):
         own_L = srgb_to_L(photo)
-        large = np.asarray(tf.image.resize(ab, (NETWORK_SIZE, NETWORK_SIZE)), np.float32)
+        large = squeeze(ab, NETWORK_SIZE, NETWORK_SIZE)
         own_ab = enlarge_ab(large, own_L, method=settings.postprocess, guided=guided)
         seen = (lab_to_srgb(own_L, own_ab), photo, lab_to_srgb(L, ab), lab_to_srgb(L, truth))
         sums += [colourfulness(np.asarray(each, np.uint8)) for each in seen]
@@ -161,7 +165,8 @@ def calibrate_vividness(answers: Answers, settings: Publish, seen: float = 1.0) 
     def measured(vividness: float, settings: Publish) -> Point:
         v = np.full(len(answers.L), vividness, np.float32)
         annealed = answers.annealed[temperature]
-        ab = np.asarray(blend(answers.regression, annealed, v, settings))
+        blended = blend(answers.regression, annealed, ops.convert_to_tensor(v), settings)
+        ab = np.asarray(ops.convert_to_numpy(blended), np.float32)
         return Point(vividness, float(np.mean(ruler.gains(ab))), ruler.ratio(ab))
 
     steps = [round(i / (KNOTS - 1), 3) for i in range(KNOTS)]

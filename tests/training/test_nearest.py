@@ -1,73 +1,48 @@
-"""The nearest training photo, in a cache written by hand with a stand-in for the encoder."""
+"""The nearest training photo, by a stand-in for the encoder."""
 
-import csv
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.errors import CacheError
+from training.data import Entry
+from training.errors import DataError
 from training.nearest import NearestPhoto
-from training.network import TAP_SHAPES
 
 Float = NDArray[np.float32]
-SPLITS = [("val", 0), ("train", 0), ("train", 0), ("train", 1), ("train", 0)]  # split, copy
-DONE = [1, 1, 1, 1, 0]
+COLOURS = {"dark": (60, 20, 20), "middle": (110, 140, 110), "light": (200, 200, 250)}
 
 
 def encoder(L: Float) -> dict[str, Float]:
-    """Four features at 2 x 2: where in L, by quarters of its range, the pixels are."""
-    corners = L[::112, ::112]
-    edges = np.array([0, 25, 50, 75, 101], np.float32)
-    inside = (corners >= edges[:-1]) & (corners < edges[1:])
-    return {"block5_conv3": 4 * inside.astype(np.float32)}
-
-
-def photo(*corners: float) -> Float:
-    return np.asarray(np.kron(np.reshape(corners, (2, 2)), np.ones((112, 112))), np.float32)[
-        ..., None
-    ]
-
-
-PHOTOS = [photo(10, 10, 10, 40), photo(10, 40, 40, 90), photo(60, 60, 90, 90),
-          photo(60, 60, 60, 60), photo(60, 60, 60, 60)]  # fmt: skip
+    """Two features at 1 x 1: an angle that is L."""
+    angle = np.radians(L.mean(), dtype=np.float32)
+    return {"block5_conv3": np.asarray([[[np.cos(angle), np.sin(angle)]]], np.float32)}
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    with (tmp_path / "rows.csv").open("w", newline="") as f:
-        writer = csv.writer(f)
-        writer.writerow(["file", "folder", "kind", "split", "copy"])
-        writer.writerows([f"{i}.jpg", "x", "", *SPLITS[i]] for i in range(5))
-    scale = np.array([4, 8, 16, 5], np.float32)
-    taps = np.stack([encoder(L)["block5_conv3"] for L in PHOTOS])
-    for name in TAP_SHAPES:
-        np.save(tmp_path / f"{name}.npy", np.rint(255 * np.sqrt(taps / scale)).astype(np.uint8))
-    np.savez(tmp_path / "scales.npz", **dict.fromkeys(TAP_SHAPES, scale))  # type: ignore[arg-type]
-    ab = np.arange(5, dtype=np.float16)[:, None, None, None]
-    np.save(tmp_path / "ab.npy", np.broadcast_to(ab, (5, 56, 56, 2)))
-    np.save(tmp_path / "L.npy", np.zeros((5, 224, 224, 1), np.uint8))
-    np.save(tmp_path / "done.npy", np.array(DONE, np.uint8))
-    return tmp_path
+def entries(tmp_path: Path) -> list[Entry]:
+    for name, rgb in COLOURS.items():
+        picture = np.full((32, 48, 3), rgb[::-1], np.uint8)
+        cv2.imwrite(str(tmp_path / f"{name}.png"), picture)
+    splits = zip(COLOURS, ("train", "val", "train"), strict=True)
+    return [Entry(f"{name}.png", "x", "", split, name, 9.0) for name, split in splits]
 
 
-@pytest.mark.parametrize("itself", [1, 2])
-def test_a_training_photo_finds_itself(cache: Path, itself: int) -> None:
-    ab = NearestPhoto(cache, encoder)(PHOTOS[itself])
-    assert ab.shape == (224, 224, 2)
-    assert ab.dtype == np.float32
-    assert np.unique(ab).tolist() == [itself]
+def test_the_colours_of_the_training_photo_that_is_most_alike(
+    entries: list[Entry], tmp_path: Path
+) -> None:
+    nearest = NearestPhoto(entries, tmp_path, encoder)
+    assert [e.file for e in nearest.entries] == ["dark.png", "light.png"]
+    found = [nearest(np.full((224, 224, 1), L, np.float32)) for L in (20, 75)]
+    assert found[0].shape == (224, 224, 2)
+    assert found[0].dtype == np.float32
+    # Dark red, light blue.
+    assert found[0][0, 0, 0] > 10
+    assert found[1][0, 0, 1] < -10
 
 
-def test_only_finished_training_photos_are_neighbours_and_not_their_copies(cache: Path) -> None:
-    nearest = NearestPhoto(cache, encoder)
-    # Itself for validation photo 0, for copy 3 and for the unfinished row 4: all out of the race.
-    # Means (3, 1, 0, 0) and (0, 0, 4, 0) against (1, 2, 0, 1) and (0, 0, 2, 2).
-    assert [np.unique(nearest(PHOTOS[i])).tolist() for i in (0, 3, 4)] == [[1], [2], [2]]
-
-
-def test_a_cache_without_a_training_photo_is_refused(cache: Path) -> None:
-    np.save(cache / "done.npy", np.array([1, 0, 0, 1, 0], np.uint8))
-    with pytest.raises(CacheError, match="no training photo"):
-        NearestPhoto(cache, encoder)
+def test_an_index_without_a_training_photo_is_refused(entries: list[Entry], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no training photo"):
+        NearestPhoto([e for e in entries if e.split == "val"], tmp_path, encoder)

@@ -6,10 +6,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from chromaserve.color.lab import lab_to_srgb
-from training.colorizer import blend
 from training.config import Publish
 from training.metrics import colourfulness
-from training.vividness import TEMPERATURES, Answers, calibrate_vividness
+from training.vividness import TEMPERATURES, Answers, blend, calibrate_vividness
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +31,8 @@ def answers() -> Answers:
 
 def ratio(answers: Answers, vividness: float, settings: Publish) -> float:
     v = np.full(len(answers.L), vividness, np.float32)
-    ab = blend(answers.regression, answers.annealed[settings.temperature], v, settings).numpy()
+    annealed = answers.annealed[settings.temperature]
+    ab = blend(answers.regression, annealed, tf.constant(v), settings).numpy()
 
     def mean(chroma: NDArray[np.float32]) -> float:
         photos = [

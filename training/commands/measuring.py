@@ -1,34 +1,32 @@
-"""Stages that measure a model: publish, evaluate, compare, postprocess, colours."""
+"""Stages that measure a model: publish, gains, evaluate, compare, postprocess, colours."""
 
 import argparse
 import json
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from chromaserve.store.contract import GuidedFilter, Postprocess
+from chromaserve.store.contract import Postprocess
 from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
 
-from .arguments import (
-    AddStage,
-    add_run_stage,
-    configuration,
-    console,
-    index_path,
-    progress_bar,
-)
+from .arguments import AddStage, console, progress_bar
 
 if TYPE_CHECKING:
-    from ..nearest import NearestPhoto
+    from chromaserve import Colorizer
+
     from ..perceptual import Perceptual
 
 
 def add_stages(add: AddStage) -> None:
     """Add `publish`, `gains`, `evaluate`, `postprocess`, `colours` and `compare`."""
-    sub = add_run_stage(add, "publish", publish_command)
+    sub = add("publish", publish_command)
+    sub.add_argument("weights", type=Path, help="a run's .npz, in its folder")
+    sub.add_argument("--photos", type=Path, default=Path("photos"))
+    sub.add_argument("--index", type=Path, help="of photos (default: index.csv beside the weights)")
+    sub.add_argument("--config", type=Path, help="whose [publish] takes the run's place")
     sub.add_argument("--store", type=Path, default=BUNDLED_ROOT)
-    _add_baselines(sub)
+    sub.add_argument("--count", type=int, help="of validation photos measured (default: all)")
+    _add_perceptual(sub)
     sub = add("gains", gains_command)
     sub.add_argument("networks", type=Path, nargs="+", help="runs' .npz, or published versions")
     sub.add_argument("--photos", type=Path, default=Path("photos"))
@@ -44,11 +42,11 @@ def add_stages(add: AddStage) -> None:
                      help="0 to 1 (default: the model's); several: each in a folder")  # fmt: skip
     sub.add_argument("--postprocess", choices=get_args(Postprocess),
                      help="how chroma becomes full-size (default: the model's)")  # fmt: skip
-    sub.add_argument("--guided-radius", type=int, help="of the guided filter, at 224 x 224")
-    sub.add_argument("--mirror", action="store_true",
-                     help="mean with the answer to the mirrored photo; twice the time")  # fmt: skip
-    _add_baselines(sub)
-    sub.add_argument("--weights", help="the encoder of that cache (default: where it was then)")
+    sub.add_argument("--nearest", type=Path, metavar="INDEX",
+                     help="baseline: colours of its nearest training photo")  # fmt: skip
+    sub.add_argument("--photos", type=Path, default=Path("photos"), help="that INDEX is of")
+    sub.add_argument("--weights", default="imagenet", help="the encoder that finds it")
+    _add_perceptual(sub)
     sub.add_argument("--out", type=Path, default=Path("runs/evaluation"))
     sub.add_argument("--sheet-photos", type=int, default=36)
     sub = add("postprocess", postprocess_command)
@@ -71,18 +69,9 @@ def _add_model(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--model", default="latest", help="version")
 
 
-def _add_baselines(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--nearest", type=Path, metavar="CACHE",
-                     help="baseline: colours of that cache's nearest photo")  # fmt: skip
+def _add_perceptual(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--lpips-weights", type=Path, metavar="FILE",
                      help="VGG16: the authors' as .npz, or torchvision's .pth")  # fmt: skip
-
-
-def _nearest(cache: Path | None, weights: str | None) -> "NearestPhoto | None":
-    """The baseline of the nearest training photo, where a cache is given."""
-    from ..nearest import load_nearest
-
-    return load_nearest(cache, weights) if cache else None
 
 
 def _perceptual(weights: Path | None) -> "Perceptual | None":
@@ -116,112 +105,111 @@ def gains_command(args: argparse.Namespace) -> None:
 
 
 def publish_command(args: argparse.Namespace) -> None:
-    """Export the best weights, check and measure them, and publish the next version."""
+    """Calibrate and export a run's weights, check and measure them, publish the next version."""
+    from ..config import read_config, run_config
     from ..data import read_index
-    from ..publish import publish, summaries
+    from ..model_card import summaries
+    from ..publish import publish
     from ..report import summary_table
-    from ..run import Run
 
-    config, entries = configuration(args), read_index(index_path(args))
-    nearest = _nearest(args.nearest, args.weights)
-    perceptual = _perceptual(args.lpips_weights)
+    config = run_config(args.weights.parent)
+    if args.config:
+        config = config.model_copy(update={"publish": read_config(args.config).publish})
+    entries = read_index(args.index or args.weights.parent / "index.csv")
     with progress_bar() as progress:
         task = progress.add_task("measure", total=None)
         model = publish(
-            config, Run(Path(args.run)), args.photos, entries, ModelStore(args.store),
+            args.weights, config, args.photos, entries, ModelStore(args.store),
             lambda: progress.advance(task),
-            nearest=nearest, perceptual=perceptual,
+            count=args.count, perceptual=_perceptual(args.lpips_weights),
         )  # fmt: skip
     for name, summary in summaries(model.description).items():
         console.print(summary_table(summary, name))
     console.print(f"published {model.path}")
 
 
+def _colorizer(args: argparse.Namespace) -> "Colorizer":
+    from chromaserve import Colorizer
+
+    return Colorizer(args.model, model_root=args.store)
+
+
+def _photos_below(folder: Path) -> list[Path]:
+    from ..datasets import photos_below
+
+    files = photos_below(folder)
+    if not files:
+        raise SystemExit(f"no photos below {folder}")
+    return files
+
+
 def evaluate_command(args: argparse.Namespace) -> None:
     """Measure a published version on a folder: tables, a CSV a photo, a contact sheet."""
     import cv2
 
-    from ..calibration import Deviations, calibrate, plot_calibration
     from ..contact_sheet import contact_sheet
-    from ..data import SUFFIXES, evenly_spaced, read_kinds
-    from ..evaluate import Outcome, Plan, evaluate
-    from ..report import calibration_table, summary_table
-    from ..saved_model import load_network, mirrored
+    from ..data import evenly_spaced, read_index, read_kinds
+    from ..evaluate import Outcome, Photo, Plan, evaluate
+    from ..nearest import load_nearest
+    from ..report import summary_table
     from ..summary import summarise, write_results
 
     model = ModelStore(args.store).resolve(args.model)
     description = model.description
-    guided = description.guided_filter
-    if args.guided_radius is not None:
-        guided = GuidedFilter(radius=args.guided_radius, eps=guided.eps)
-    files = sorted(p for p in args.folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     root = args.manifest.parent if args.manifest else args.folder
     kinds = read_kinds(root, args.manifest.name if args.manifest else None)
-    photos = [(p, kinds.get(p.relative_to(root).as_posix(), "")) for p in files]
-    if not photos:
-        raise SystemExit(f"no photos below {args.folder}")
-    network = load_network(model.path)
-    if args.mirror:
-        network = replace(network, predict=mirrored(network.predict))
+    photos = [
+        Photo.of_file(p, kinds.get(p.relative_to(root).as_posix(), ""))
+        for p in _photos_below(args.folder)
+    ]
+    nearest = None
+    if args.nearest:
+        nearest = load_nearest(read_index(args.nearest), args.photos, args.weights)
     plan = Plan(
         vividness=tuple(dict.fromkeys(args.vividness or [description.default_vividness])),
-        guided=guided,
-        postprocess=args.postprocess or description.postprocess,
         mean_ab=tuple(description.data.get("mean_ab", (0.0, 0.0))),
-        nearest=_nearest(args.nearest, args.weights),
+        postprocess=args.postprocess,
+        guided=description.guided_filter,
+        nearest=nearest,
         perceptual=_perceptual(args.lpips_weights),
     )
-    shown = {photos[i][0].name for i in evenly_spaced(len(photos), args.sheet_photos)}
+    shown = {photos[i].file for i in evenly_spaced(len(photos), args.sheet_photos)}
     results, pictures = defaultdict(list), defaultdict[float, list[Outcome]](list)
-    deviations: list[Deviations] = []
-    with progress_bar() as progress:
-        measured = evaluate(network, photos, plan)
-        for photo in progress.track(measured, total=len(photos), description="evaluate"):
-            for vividness, outcome in photo.outcomes.items():
+    with progress_bar() as progress, _colorizer(args) as colorizer:
+        measured = evaluate(colorizer, photos, plan)
+        for outcomes in progress.track(measured, total=len(photos), description="evaluate"):
+            for vividness, outcome in outcomes.items():
                 results[vividness].append(outcome.result)
                 if outcome.result.file in shown:
                     pictures[vividness].append(outcome)
-            if photo.deviations:
-                deviations.append(photo.deviations)
-    calibration = calibrate(deviations) if deviations else None
     for vividness in plan.vividness:
         several = len(plan.vividness) > 1
         out = args.out / f"vividness-{vividness:g}" if several else args.out
         out.mkdir(parents=True, exist_ok=True)
         summary = summarise(results[vividness])
         console.print(summary_table(summary, f"version {model.version}, vividness {vividness:g}"))
-        extra = {"calibration": calibration} if calibration else {}
-        (out / "summary.json").write_text(json.dumps(summary | extra, indent=2))
+        (out / "summary.json").write_text(json.dumps(summary, indent=2))
         write_results(out / "photos.csv", results[vividness])
         sheet = cv2.cvtColor(contact_sheet(pictures[vividness]), cv2.COLOR_RGB2BGR)
         cv2.imwrite(str(out / "contact_sheet.png"), sheet)
         console.print(f"{out}: photos.csv, summary.json, contact_sheet.png")
-    if calibration is None:
-        console.print("calibration left out: the model has no signature `spread`")
-        return
-    console.print(calibration_table(calibration))
-    plot_calibration(calibration, args.out / "calibration.png")
-    console.print(args.out / "calibration.png")
 
 
 def postprocess_command(args: argparse.Namespace) -> None:
     """Compare the ways of post-processing on a folder: a table, and a picture of crops."""
     import cv2
 
-    from ..data import SUFFIXES, evenly_spaced
+    from ..data import evenly_spaced
     from ..postprocess import compare_methods, crops_picture, markdown_table
-    from ..saved_model import load_network
 
     model = ModelStore(args.store).resolve(args.model)
-    description = model.description
-    vividness = description.default_vividness if args.vividness is None else args.vividness
-    photos = sorted(p for p in args.folder.rglob("*") if p.suffix.lower() in SUFFIXES)
-    if not photos:
-        raise SystemExit(f"no photos below {args.folder}")
+    vividness = args.vividness
+    if vividness is None:
+        vividness = model.description.default_vividness
+    photos = _photos_below(args.folder)
     photos = [photos[i] for i in evenly_spaced(len(photos), args.photos or len(photos))]
-    predict = load_network(model.path).predict
-    with progress_bar() as progress:
-        compared = compare_methods(predict, photos, description.guided_filter, vividness)
+    with progress_bar() as progress, _colorizer(args) as colorizer:
+        compared = compare_methods(colorizer, photos, vividness)
         comparisons = list(progress.track(compared, total=len(photos), description="postprocess"))
     table = markdown_table(comparisons)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -239,16 +227,12 @@ def colours_command(args: argparse.Namespace) -> None:
     import cv2
 
     from ..contact_sheet import colours, sheet
-    from ..data import SUFFIXES
-    from ..saved_model import load_network
 
-    model = ModelStore(args.store).resolve(args.model)
-    files = sorted(p for p in args.folder.rglob("*") if p.suffix.lower() in SUFFIXES)
-    if not files:
-        raise SystemExit(f"no photos below {args.folder}")
-    vividness = tuple(sorted({0.0, model.description.default_vividness, 1.0}))
-    predict = load_network(model.path).predict
-    groups = list(colours(predict, files, model.description, vividness))
+    description = ModelStore(args.store).resolve(args.model).description
+    files = _photos_below(args.folder)
+    vividness = tuple(sorted({0.0, description.default_vividness, 1.0}))
+    with _colorizer(args) as colorizer:
+        groups = list(colours(colorizer, files, vividness))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(args.out), cv2.cvtColor(sheet(groups, 200, across=1), cv2.COLOR_RGB2BGR))
     console.print(f"{args.out}: grey, then vividness {', '.join(f'{v:g}' for v in vividness)}")

@@ -1,0 +1,45 @@
+"""What a published version says of its training: every step, views counted, no folders."""
+
+import json
+from pathlib import Path
+
+from chromaserve.store.versions import BUNDLED_ROOT
+from training.config import Config, Encoder, Train
+from training.lineage import SOURCES, how_trained, total_views, unfrozen
+
+
+def run(folder: Path, start: Path | None, first: str | None, losses: list[float]) -> Path:
+    folder.mkdir()
+    config = Config(
+        name=folder.name,
+        encoder=Encoder(weights=str(folder / "vgg.npz"), trainable_from=first),
+        train=Train(start_from=str(start) if start else None, views_per_epoch=10, batch=4),
+    )
+    (folder / "config.json").write_text(config.model_dump_json())
+    lines = "".join(f"{i},{loss}\n" for i, loss in enumerate(losses))
+    (folder / "log.csv").write_text("epoch,val_loss\n" + lines)
+    return folder
+
+
+def test_a_history_goes_back_to_the_version_that_it_started_from(tmp_path: Path) -> None:
+    version = next(p.parent for p in BUNDLED_ROOT.glob("colorizer/*/model.json"))
+    run(tmp_path / "one", version, "block5", [3, 1, 2])
+    run(tmp_path / "two", tmp_path / "one" / "best.npz", "block4", [3, 2, 1])
+    told = how_trained(tmp_path / "two" / "last.npz")
+    assert (told["epochs"], told["views"]) == (3, 24)
+    # The best of the first run had seen two epochs of two batches of four.
+    assert told["started_from"]["views"] == 16
+    assert told["started_from"]["started_from"]["published"] == f"colorizer {version.name}"
+    assert total_views(told) == 40
+    assert unfrozen(told) == "block4"
+    assert str(tmp_path) not in json.dumps(told)
+
+
+def test_a_mean_tells_of_each(tmp_path: Path) -> None:
+    run(tmp_path / "one", None, None, [3, 1])
+    run(tmp_path / "mean", None, None, [])
+    sources = {"mean.npz": ["../one/best.npz", "../one/last.npz"]}
+    (tmp_path / "mean" / SOURCES).write_text(json.dumps(sources))
+    told = how_trained(tmp_path / "mean" / "mean.npz")
+    assert [each["epochs"] for each in told["mean_of"]] == [2, 2]
+    assert unfrozen(told) is None

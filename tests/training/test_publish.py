@@ -1,0 +1,165 @@
+"""From the sample photos to a published version by the command line, killed once on the way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from chromaserve import Colorizer
+from chromaserve.store.contract import check_signatures
+from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
+from tests.training.program import train_here
+from training.export import published_config, published_weights
+from training.gains import load_model
+
+ROOT = Path(__file__).parents[2]
+CONFIG = """
+name = "tiny"
+seed = 3
+[data]
+train = ["colour"]
+val_fraction = 0.4
+[encoder]
+weights = "none"
+trainable_from = "block5"
+[decoder]
+width_7 = 16
+width_14 = 16
+width_28 = 16
+width_56 = 8
+dropout = 0.1
+{decoder}
+[views]
+side = 64
+[train]
+epochs = {epochs}
+views_per_epoch = 8
+batch = 4
+warmup = 1
+val_photos = 2
+"""
+REFINED = "width_112 = 8\ndepthwise_28 = 1\ndepthwise_56 = 1"
+
+
+class Trainer:
+    """The command line, in a folder of its own."""
+
+    def __init__(self, folder: Path, decoder: str = "", epochs: int = 2) -> None:
+        self.folder, self.run = folder, folder / "run"
+        (folder / "tiny.toml").write_text(CONFIG.format(decoder=decoder, epochs=epochs))
+
+    def arguments(self, stage: str, *more: str) -> list[str]:
+        return [
+            *(stage, "--config", str(self.folder / "tiny.toml")),
+            *("--photos", str(ROOT / "samples"), "--run", str(self.run), *more),
+        ]
+
+    def here(self, stage: str, *more: str) -> None:
+        done = train_here(*self.arguments(stage, *more))
+        assert done.returncode == 0, done.stderr
+
+    def publish(self, weights: str) -> ModelStore:
+        store = ModelStore(self.folder / "models")
+        done = train_here(
+            *("publish", str(self.run / weights), "--photos", str(ROOT / "samples")),
+            *("--store", str(store.root), "--count", "3"),
+        )
+        assert done.returncode == 0, done.stderr
+        return store
+
+
+def test_an_unknown_setting_is_refused_by_name(tmp_path: Path) -> None:
+    trainer = Trainer(tmp_path)
+    (tmp_path / "tiny.toml").write_text('name = "x"\n[train]\nepoch = 3\n')
+    refused = train_here(*trainer.arguments("scan"))
+    assert refused.returncode == 2
+    assert "train.epoch" in refused.stderr
+
+
+def test_a_killed_fit_resumes_then_is_published_and_evaluated(tmp_path: Path) -> None:
+    trainer = Trainer(tmp_path, REFINED, epochs=3)
+    trainer.here("scan")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "training", *trainer.arguments("train")],
+        stdout=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("Epoch 2/"):
+            process.send_signal(signal.SIGKILL)
+            break
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    trainer.here("train")
+    assert len((trainer.run / "log.csv").read_text().splitlines()) == 4
+
+    store = trainer.publish("last.npz")
+    model = store.resolve("latest")
+    store.verify(model)
+    assert (model.path / "MODEL_CARD.md").read_text().startswith("# Model card")
+    assert 1 <= model.description.metrics["vividness 1"]["all"]["photos"] <= 3
+    assert model.description.training["views"] == 24
+    told = model.description.training["history"]
+    assert told["weights"] == "last.npz"
+    assert told["epochs"] == 3
+    assert str(tmp_path) not in (model.path / "model.json").read_text()
+    loaded = tf.saved_model.load(str(model.path))
+    check_signatures(loaded.signatures)
+    L = np.full((3, 224, 224, 1), 50, np.float32)
+    safe = loaded.signatures["serving_default"](L=tf.constant(L))["ab"].numpy()
+    zero = loaded.signatures["vivid"](L=tf.constant(L), vividness=tf.zeros([3]))["ab"].numpy()
+    np.testing.assert_allclose(zero, safe, atol=1e-3)
+
+    # The CPU engine knows every layer of the network, and the library runs on it.
+    assert model.description.cpu_engine is not None
+    assert model.description.cpu_engine.difference_ab < 0.05
+    with Colorizer(model_root=store.root, device="cpu", threads=1) as colorizer:
+        assert colorizer.engine.startswith("ncnn")
+
+    out = tmp_path / "evaluation"
+    evaluated = train_here(
+        *("evaluate", str(ROOT / "samples" / "colour"), "--store", str(store.root)),
+        *("--out", str(out), "--sheet-photos", "6"),
+    )
+    assert evaluated.returncode == 0, evaluated.stderr
+    summary = json.loads((out / "summary.json").read_text())["all"]
+    assert summary["photos"] == len(list((ROOT / "samples" / "colour").iterdir()))
+    assert summary["gain"] == pytest.approx(summary["psnr"] - summary["psnr_grey"], abs=1e-3)
+    assert Image.open(out / "contact_sheet.png").size[0] > 600
+
+
+def test_what_is_published_has_the_runs_weights_at_half_precision(tmp_path: Path) -> None:
+    trainer = Trainer(tmp_path, epochs=1)
+    trainer.here("scan")
+    trainer.here("train")
+    store = trainer.publish("best.npz")
+    stored = published_weights(store.resolve("latest").path)
+    with np.load(trainer.run / "best.npz") as kept:
+        assert set(stored) == set(kept.files) - {"bin_weights"}
+        for name, value in stored.items():
+            own = kept[name]
+            expected = own.astype(np.float16) if own.ndim > 1 else own
+            np.testing.assert_array_equal(value, expected.astype(np.float32), err_msg=name)
+
+
+def test_the_network_of_a_published_version_answers_as_it_does() -> None:
+    bundled = ModelStore(BUNDLED_ROOT).resolve("latest").path
+    model = load_model(bundled)
+    assert model.config == published_config(bundled)
+    L = tf.random.stateless_uniform((2, 224, 224, 1), (1, 2), 0, 100)
+    signature = tf.saved_model.load(str(bundled)).signatures["serving_default"]
+    side = 112 if model.config.decoder.width_112 else 56
+    (here,) = model.answers({"L": L}, ())
+    published = tf.image.resize(signature(L=L)["ab"], (side, side)).numpy()
+    # The published answer is a factor of the regression head's, enlarged.
+    here = np.asarray(here)
+    factor = (published * here).sum() / (here * here).sum()
+    assert 0.5 < factor < 1.5
+    assert np.abs(published - factor * here).mean() < 1.0

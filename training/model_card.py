@@ -1,0 +1,86 @@
+"""What is said of a published version: MODEL_CARD.md."""
+
+from typing import Any
+
+from chromaserve.store.contract import ModelDescription
+
+from .report import markdown_tables
+from .summary import Summary
+
+
+def summaries(description: ModelDescription) -> dict[str, Summary]:
+    """The measures of a description by the vividness they were made at: {"vividness 0": ...}."""
+    metrics = description.metrics.items()
+    return {name: value for name, value in metrics if isinstance(value, dict) and "all" in value}
+
+
+def model_card(description: ModelDescription, version: int, bins: int) -> str:
+    """The version's MODEL_CARD.md."""
+    counts = "\n".join(f"- {name}: {n}" for name, n in description.data["photos"].items())
+    tables = "\n\n".join(
+        f"### {name.capitalize()}\n\n{markdown_tables(summary)}"
+        for name, summary in summaries(description).items()
+    )
+    training = description.training
+    start = f"from {_start(training['history'])} on"
+    return f"""# Model card: {description.name} {version}
+
+Predicts the ab planes (CIE Lab, D65) of a photo from its L plane. VGG16's first 18 layers as
+encoder, a decoder with residual connections to five of its layers, a regression head and a
+distribution head over {bins} ab bins. Made {description.created:%Y-%m-%d}.
+
+## Use
+
+Colour for grey photographs, to look at. The colours are plausible guesses from shapes and
+textures, not a record of what was there. It must not be used as evidence, to identify people or
+goods by colour, or in medical diagnosis.
+
+Vividness 0 gives the regression head: least error, muted. Vividness 1 gives the annealed mean of
+the distribution head, at the truth's colourfulness: punchier, oftener wrong. The default is
+{description.default_vividness:g}. All three are calibrated on the validation photos.
+
+## Data
+
+Photos by split and folder:
+
+{counts}
+
+Research data, which is not redistributed with the model. {training["views"]:,} views of training
+photos in all, each drawn anew, {start}; `model.json` has every step's configuration.
+
+## Measured
+
+On the validation photos at their own size, as the library colorizes them; vividness was calibrated
+on the same photos. Post-processing: {description.postprocess}; guided filter of radius
+{description.guided_filter.radius} at 224 x 224, eps {description.guided_filter.eps:g}.
+
+Beside each figure stands what baselines get: a grey photo; the training photos' mean colour; for
+accuracy, the share of pixels where argmax(a, b) agrees, the better constant answer.
+Colourfulness is that of Hasler & Suesstrunk 2003. The hue error weighs each pixel as its true
+chroma; chance is 90°. LPIPS is that of Zhang et al. 2018 on VGG16; uncalibrated, every channel
+weighs alike, and the figures are not those of published LPIPS. Skin is what has skin's chrominance
+in the truth (Chai & Ngan 1999), in photos of people with 2% of it or more; the rule takes wood and
+sand for skin too. In brackets: 95% intervals, bootstrapped over photos.
+
+{tables}
+
+## Limits
+
+Indoor walls, clothes, goods and lettering have no colour that their shape tells: expect brown,
+blue or grey there, and blobs at high vividness. Photos unlike the training data (drawings, maps,
+medical or aerial images) get arbitrary colours. Skin is learned from few thousand photos.
+
+## Licence and attribution
+
+{description.licence}. {description.attribution}
+"""
+
+
+def _start(told: dict[str, Any]) -> str:
+    """What the first of a history's steps started from, in words."""
+    if "mean_of" in told:
+        return _start(told["mean_of"][0])
+    earlier = told.get("started_from")
+    if isinstance(earlier, dict):
+        return str(earlier["published"]) if "published" in earlier else _start(earlier)
+    return str(earlier or "VGG16's own weights")
