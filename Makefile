@@ -44,6 +44,7 @@ FIT    = --config $(CONFIG) --photos $(PHOTOS) --run $(RUNS)
 CODE  := app chromaserve training docs tests benchmarks
 UV    := build/lock/bin/uv
 SBOM  := build/cyclonedx/bin/cyclonedx-py
+ATHERIS := build/atheris
 # Locks beside base.lock; all that a developer needs is in dev.lock.
 LOCKS := tensorflow gpu otel ray
 EXTRAS := tensorflow otel ray train docs dev
@@ -54,7 +55,7 @@ LOCK  := echo setuptools | $(UV) pip compile pyproject.toml - --universal --pyth
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test coverage lint format lock train publish ablation thesis evaluate picture screenshots bench image sbom reference docs clean
+.PHONY: help serve test coverage soak fuzz audit lint format lock train publish ablation thesis evaluate picture screenshots bench image sbom reference docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,10 +71,22 @@ test: $(DEV) $(CHROME) ## install what is missing and run the tests (ARGS="-k na
 coverage: $(DEV) $(CHROME) ## the tests, and what of the library and the service they run (ARGS as for test)
 	@$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term:skip-covered $(ARGS)
 
-lint: $(DEV) ## check style, format and types
+soak: $(DEV) ## half an hour of mixed load on a real server: memory, descriptors, latency (ARGS="--minutes 5")
+	$(BIN)/python -m benchmarks.soak $(ARGS)
+
+fuzz: $(DEV) $(ATHERIS) ## half an hour of files that a fuzzer makes for header and decoder (ARGS=-max_total_time=60)
+	@mkdir -p build/fuzz
+	PYTHONPATH=$(ATHERIS) $(BIN)/python -m tests.hostile.fuzz -max_total_time=1800 $(ARGS) build/fuzz
+
+audit: $(DEV) ## known holes in what the service runs on, by PyPI's advisories (needs the network)
+	@for lock in base $(LOCKS); do \
+		$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements/$$lock.lock || exit 1; done
+
+lint: $(DEV) ## check style, format, types and calls that open holes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml app chromaserve
 
 format: $(DEV) ## rewrite the code in the project's format
 	$(BIN)/ruff check --fix .
@@ -112,7 +125,7 @@ picture: $(DEV) ## draw the results picture of the README from the sample photos
 screenshots: $(DEV) $(CHROME) ## picture the page for the documentation, docs/images/page*.jpg
 	$(BIN)/python -m tests.page.screenshots $(ARGS)
 
-bench: $(DEV) $(if $(filter serving,$(BENCH)),$(PEERS:%=build/peers/%/.installed)) ## compare with other servers, write docs/measurements/benchmarks.md (ARGS=--quick; BENCH=soak and others)
+bench: $(DEV) $(if $(filter serving,$(BENCH)),$(PEERS:%=build/peers/%/.installed)) ## compare with other servers, write docs/measurements/benchmarks.md (ARGS=--quick; BENCH=overload and others)
 	$(BIN)/python -m benchmarks.$(BENCH) $(ARGS)
 
 image: ## build the container image IMAGE (ARGS="--build-arg VARIANT=tensorflow")
@@ -182,6 +195,10 @@ $(UV):
 	@$(MAKE) --no-print-directory $(BIN)/pip
 	$(BIN)/python -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.5"
+
+# In no lock: it has wheels for few platforms.
+$(ATHERIS): | $(UV)
+	$(UV) pip install --quiet --python $(BIN)/python --target $@ atheris
 
 # Apart from the service, whose dependencies it lists.
 $(SBOM): | $(UV)

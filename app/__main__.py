@@ -74,7 +74,8 @@ def _warn(settings: Settings) -> None:
 
 
 def _greet(settings: Settings) -> None:
-    host = "localhost" if settings.host in ("0.0.0.0", "::", "127.0.0.1") else settings.host
+    everywhere = ("0.0.0.0", "::")  # nosec B104 - compared, not listened on
+    host = "localhost" if settings.host in (*everywhere, "127.0.0.1") else settings.host
     url = f"http://{host}:{settings.port}"
     print(f"chromaserve is starting on {url}  (documentation: {url}/docs)")
     print(f"Try:  curl -F file=@photo.jpg {url}/colorize -o colour.png", flush=True)

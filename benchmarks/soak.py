@@ -1,14 +1,21 @@
-"""Load generator: N concurrent clients for S seconds; throughput, latency, statuses, memory.
+"""A long run: a real server under mixed load; memory, descriptors, threads, latency, answers.
 
-    python benchmarks/soak.py photo.jpg other.png --clients 16 --seconds 60 --pid 4711
+    make soak                                        30 minutes
+    python -m benchmarks.soak --minutes 6 --json soak.json
 
-Each client sends the photos in turn, one a request, and starts the next when it has its answer.
-Start the server with CHROMASERVE_CACHE_MB=0: else the network runs once a photo, and no more.
+Clients send photos of several sizes and formats, ZIPs, hints, damaged files and tensors, leave in
+the middle, read slowly and have the model reloaded. Ends with 1 where an answer was one that no
+client should see, or where something grew: memory by more than 2% after the first quarter, more
+descriptors or threads than then, or the last sixth's p99 more than 10% above the first's.
 """
 
 import argparse
 import asyncio
-import re
+import itertools
+import json
+import socket
+import sys
+import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -16,84 +23,209 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import psutil
+
+from benchmarks.serving.photos import SIZES, jpeg
+from tests.conftest import Server, running
+
+GROWTH, SLOWER = 1.02, 1.10
+EXPECTED = {200, 413, 415, 422, 429, 503}
+SMALL, MIDDLE, LARGE = 0, 1, 2
+PAUSE_S, LOOK_S = 0.05, 1.0
+
+
+@dataclass
+class Look:
+    """What the process had at a moment."""
+
+    at_s: float
+    rss_mb: float
+    files: int
+    threads: int
 
 
 @dataclass
 class Seen:
-    """What the clients saw."""
+    """What clients and the watcher saw."""
 
-    latencies_s: list[float] = field(default_factory=list)
-    statuses: Counter[str] = field(default_factory=Counter)
-    batches: Counter[int] = field(default_factory=Counter)
-    rss_mb: list[float] = field(default_factory=list)
+    answers: Counter[str] = field(default_factory=Counter)
+    wrong: Counter[str] = field(default_factory=Counter)
+    photo_s: list[tuple[float, float]] = field(default_factory=list)
+    """When a photo of the middle size was asked for, and how long it took."""
+    looks: list[Look] = field(default_factory=list)
+
+    def note(self, what: str, status: int) -> None:
+        self.answers[f"{what} {status}"] += 1
+        if status not in EXPECTED:
+            self.wrong[f"{what} {status}"] += 1
 
 
-async def client(
-    http: httpx.AsyncClient, number: int, photos: list[tuple[str, bytes]], until: float, seen: Seen
-) -> None:
-    count = number
-    while (start := time.perf_counter()) < until:
+class Clients:
+    """The kinds of client, until a moment."""
+
+    def __init__(self, server: Server, seen: Seen, start: float, until: float) -> None:
+        self.server, self.seen = server, seen
+        self.start, self.until = start, until
+        self.photos = [jpeg(size) for size in SIZES]
+        self.numbers = itertools.count()
+
+    def on(self) -> bool:
+        return time.perf_counter() < self.until
+
+    async def post(self, http: httpx.AsyncClient, what: str, path: str, **sent: object) -> float:
+        begun = time.perf_counter()
         try:
-            response = await http.post("/colorize", files={"file": photos[count % len(photos)]})
-        except httpx.TransportError as error:
-            seen.statuses[type(error).__name__] += 1
-            continue
-        seen.statuses[str(response.status_code)] += 1
-        if response.status_code == 200:
-            seen.latencies_s.append(time.perf_counter() - start)
-            batch = re.search(r"batch=(\d+)", response.headers.get("server-timing", ""))
-            seen.batches[int(batch[1]) if batch else 0] += 1
-        elif response.status_code == 503:
-            await asyncio.sleep(float(response.headers.get("retry-after", 1)))
-        count += 1
+            answer = await http.post(path, **sent)  # type: ignore[arg-type]
+        except httpx.HTTPError as error:
+            self.seen.wrong[f"{what} {type(error).__name__}"] += 1
+            return 0.0
+        self.seen.note(what, answer.status_code)
+        if answer.status_code == 503:
+            await asyncio.sleep(1)
+        return time.perf_counter() - begun if answer.status_code == 200 else 0.0
 
+    async def one(self, http: httpx.AsyncClient) -> None:
+        """The measured client: a photo of the middle size, again and again."""
+        photo = self.photos[MIDDLE]
+        while self.on():
+            at_s = time.perf_counter() - self.start
+            took_s = await self.post(http, "photo", "/colorize", files={"file": photo})
+            if took_s:
+                self.seen.photo_s.append((at_s, took_s))
+            await asyncio.sleep(PAUSE_S)
 
-async def watch(pid: int, seen: Seen) -> None:
-    """Resident memory of the server, twice a second (Linux)."""
-    while True:
-        status = Path(f"/proc/{pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+)", status)
-        seen.rss_mb.append(int(found[1]) / 1024 if found else 0)
-        await asyncio.sleep(0.5)
+    async def others(self, http: httpx.AsyncClient) -> None:
+        """All else in turn."""
+        small, large = self.photos[SMALL], self.photos[LARGE]
+        hints = json.dumps([{"x": 9, "y": 9, "color": "#804020"}])
+        while self.on():
+            for what, query, files in (
+                ("large", {"format": "webp"}, [large]),
+                ("zip", {}, [small, large, b"no photo", small]),
+                ("hints", {"hints": hints, "postprocess": "crf"}, [small]),
+                ("cut off", {}, [large[: len(large) // 2]]),
+                ("junk", {}, [b"\x89PNG\r\n\x1a\n" + bytes(4 << 20)]),
+                ("wrong option", {"vividness": "7"}, [small]),
+            ):
+                sent = [("file", (f"{next(self.numbers)}.jpg", data)) for data in files]
+                await self.post(http, what, "/colorize", params=query, files=sent)
+                await asyncio.sleep(PAUSE_S)
 
-
-async def soak(arguments: argparse.Namespace) -> Seen:
-    photos = [(path.name, path.read_bytes()) for path in arguments.photos]
-    seen = Seen()
-    watching = asyncio.create_task(watch(arguments.pid, seen)) if arguments.pid else None
-    limits = httpx.Limits(max_connections=arguments.clients)
-    async with httpx.AsyncClient(base_url=arguments.url, timeout=300, limits=limits) as http:
-        until = time.perf_counter() + arguments.seconds
-        await asyncio.gather(
-            *(client(http, n, photos, until, seen) for n in range(arguments.clients))
+    async def leaving(self) -> None:
+        """Asks, and is gone before the answer; or takes a little of it and goes."""
+        host, port = self.server.url.removeprefix("http://").split(":")
+        body = self.photos[LARGE]
+        head = (
+            "POST /colorize HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
         )
-    if watching:
-        watching.cancel()
-    return seen
+        for turn in itertools.count():
+            if not self.on():
+                return
+            reader, writer = await asyncio.open_connection(host, int(port), family=socket.AF_INET)
+            writer.write(head.encode() + body[: len(body) // (1 + turn % 2)])
+            if turn % 4 == 0:
+                await reader.read(1000)
+            else:
+                await asyncio.sleep(0.2)
+            writer.transport.abort()
+            self.seen.answers["left"] += 1
+            await asyncio.sleep(1)
+
+    async def managing(self, http: httpx.AsyncClient) -> None:
+        """Asks how it goes, and for reloads."""
+        while self.on():
+            await self.post(http, "reload", "/models/reload")
+            for path in ("/metrics", "/models", "/readyz", "/openapi.json", "/"):
+                self.seen.note(path, (await http.get(path)).status_code)
+            await asyncio.sleep(2)
+
+    async def watching(self) -> None:
+        process = psutil.Process(self.server.process.pid)
+        while self.on():
+            self.seen.looks.append(
+                Look(
+                    time.perf_counter() - self.start,
+                    process.memory_info().rss / 2**20,
+                    process.num_fds(),
+                    process.num_threads(),
+                )
+            )
+            await asyncio.sleep(LOOK_S)
+
+    async def run(self) -> None:
+        async with httpx.AsyncClient(base_url=self.server.url, timeout=120) as http:
+            await asyncio.gather(
+                *(self.one(http), self.others(http), self.leaving(), self.managing(http)),
+                self.watching(),
+            )
 
 
-def main() -> None:
+def parts(seen: Seen, length_s: float) -> dict[str, float]:
+    """First and last sixth after a warm-up of a quarter."""
+    begin, sixth = length_s / 4, length_s * 3 / 4 / 6
+    first, last = (begin, begin + sixth), (length_s - sixth, length_s)
+
+    def of(span: tuple[float, float], values: list[tuple[float, float]], q: float) -> float:
+        inside = [value for at, value in values if span[0] <= at < span[1]]
+        return float(np.percentile(inside, q)) if inside else float("nan")
+
+    told: dict[str, float] = {}
+    for name, span in (("first", first), ("last", last)):
+        told[f"p50_s {name}"] = of(span, seen.photo_s, 50)
+        told[f"p99_s {name}"] = of(span, seen.photo_s, 99)
+        told[f"rss_mb {name}"] = of(span, [(x.at_s, x.rss_mb) for x in seen.looks], 50)
+        told[f"files {name}"] = of(span, [(x.at_s, x.files) for x in seen.looks], 50)
+        told[f"threads {name}"] = of(span, [(x.at_s, x.threads) for x in seen.looks], 50)
+    told["rss_mb most"] = max(x.rss_mb for x in seen.looks)
+    return told
+
+
+def verdicts(told: dict[str, float], seen: Seen) -> list[str]:
+    """What is not as it should be."""
+    bad = [f"{what}: {count}" for what, count in seen.wrong.items()]
+    if not told["rss_mb last"] <= GROWTH * told["rss_mb first"]:
+        bad.append("memory grew")
+    if told["files last"] > told["files first"] + 2:
+        bad.append("descriptors grew")
+    if told["threads last"] > told["threads first"] + 1:
+        bad.append("threads grew")
+    if not told["p99_s last"] <= SLOWER * told["p99_s first"]:
+        bad.append("it became slower")
+    return bad
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("photos", nargs="+", type=Path)
-    parser.add_argument("--url", default="http://localhost:8000")
-    parser.add_argument("--clients", type=int, default=16)
-    parser.add_argument("--seconds", type=float, default=30)
-    parser.add_argument("--pid", type=int, help="the server's process, to watch its memory")
-    arguments = parser.parse_args()
-    start = time.perf_counter()
-    seen = asyncio.run(soak(arguments))
-    took = time.perf_counter() - start
-    print(f"{arguments.clients} clients, {took:.1f} s")
-    print(f"answers    {dict(seen.statuses)}")
-    if seen.latencies_s:
-        p50, p90, p99 = np.percentile(seen.latencies_s, [50, 90, 99])
-        print(f"throughput {len(seen.latencies_s) / took:.2f} photos/s")
-        print(f"latency    p50 {p50:.3f} s, p90 {p90:.3f} s, p99 {p99:.3f} s")
-        print(f"batches    {dict(sorted(seen.batches.items()))} (photos by size of their batch)")
-    if seen.rss_mb:
-        print(f"memory     {seen.rss_mb[0]:.0f} MiB at first, {max(seen.rss_mb):.0f} at most,"
-              f" {seen.rss_mb[-1]:.0f} at last")  # fmt: skip
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--json", type=Path, help="file for every look and latency")
+    options = parser.parse_args()
+    seen = Seen()
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder), rate_limit=0) as start:
+        server = start()
+        server.wait_ready()
+        begun = time.perf_counter()
+        length_s = 60 * options.minutes
+        asyncio.run(Clients(server, seen, begun, begun + length_s).run())
+        load = httpx.get(f"{server.url}/models").json()["load"]
+        ended = server.stop()
+    told = parts(seen, length_s)
+    print(f"{options.minutes:g} minutes, {sum(seen.answers.values())} answers")
+    print(f"{load['photos']} photos coloured; load {psutil.getloadavg()[0]:.1f} of the machine")
+    for what, count in sorted(seen.answers.items()):
+        print(f"{count:7} {what}")
+    for what, value in told.items():
+        print(f"{value:9.3f} {what}")
+    bad = verdicts(told, seen)
+    held = load["accepted"], load["memory_mb"], load["uploads_mb"]
+    bad += [f"still held at the end: {held}"] if any(held) else []
+    bad += [f"the server ended with {ended}"] if ended else []
+    print("\n".join(bad) or "all as it should be")
+    if options.json:
+        shown = {"looks": [vars(look) for look in seen.looks], "photo_s": seen.photo_s, **told}
+        options.json.write_text(json.dumps(shown))
+    return 1 if bad else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

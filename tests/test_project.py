@@ -41,8 +41,13 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",)],
-    ids=["lint", "format", "types"],
+    [
+        ("ruff", "check", "."),
+        ("ruff", "format", "--check", "."),
+        ("mypy",),
+        ("bandit", "-q", "-r", "-c", "pyproject.toml", "app", "chromaserve"),
+    ],
+    ids=["lint", "format", "types", "holes"],
 )
 def test_code_passes_the_checker(arguments: tuple[str, ...]) -> None:
     done = run(*arguments)

@@ -70,7 +70,7 @@ class Attempts:
             return None
         # The exponent is bounded as floats are.
         bound = min(self._bounds.cap_s, self._bounds.base_s * 2.0 ** min(self._failed - 1, 60))
-        pause_s = (asked_s or 0.0) + random.uniform(0, bound)
+        pause_s = (asked_s or 0.0) + random.uniform(0, bound)  # nosec B311 - no secret
         left_s = self._bounds.budget_s - (time.monotonic() - self._begun)
         if self._deadline_s is not None:
             left_s = min(left_s, self.deadline_s or 0.0)

@@ -35,7 +35,7 @@ def probes() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         np.full_like(x, 50),
         20 + disc + 3 * clouds,
         50 + 50 * np.sign(np.sin(40 * x) * np.sin(40 * y)),
-        100 * random.random((side, side)),
+        100 * random.random((side, side)),  # nosec B311 - a test picture
     ]
     L = np.clip(np.stack(pictures), 0, 100).astype(np.float32)[..., None]
     return L, np.asarray([0.65, 0, 0.3, 1, 0.5, 0.85], np.float32)
