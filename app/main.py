@@ -59,6 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         tasks = [
             asyncio.create_task(_load_or_end(service)),
             asyncio.create_task(service.watchdog.watch()),
+            asyncio.create_task(service.departures.watch()),
         ]
         yield
         for task in tasks:

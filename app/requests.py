@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from chromaserve.errors import without_locals
 from chromaserve.pipeline.backlog import Ticket
 from chromaserve.pipeline.body import Body, Upload
+from chromaserve.pipeline.memory import Share
 from chromaserve.pipeline.options import Order
 from chromaserve.pipeline.pipeline import Colored, Pipeline
 
@@ -65,6 +66,7 @@ class PhotoRun:
         self._waiting = deque(body.uploads)
         self._running: deque[asyncio.Task[Outcome]] = deque()
         self._ready: deque[Outcome] = deque()
+        self._given: Share | None = None
         self._asked = False
         self._busy = 0
 
@@ -75,6 +77,13 @@ class PhotoRun:
             if isinstance(outcome, Colored):
                 return outcome
         return None
+
+    @property
+    def held(self) -> int:
+        """Bytes of results that are done and not yet given back."""
+        done = (each.result() for each in self._running if each.done() and not each.cancelled())
+        shares = [each.share for each in (*self._ready, *done) if isinstance(each, Colored)]
+        return sum(share.amount for share in shares) + (self._given.amount if self._given else 0)
 
     @property
     def errors(self) -> list[Exception]:
@@ -88,6 +97,7 @@ class PhotoRun:
         outcome = self._ready.popleft() if self._ready else await self._next()
         if outcome is None:
             raise StopAsyncIteration
+        self._given = outcome.share if isinstance(outcome, Colored) else None
         return outcome
 
     async def _next(self) -> Outcome | None:

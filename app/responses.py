@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
 from fastapi.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from chromaserve.photos.formats import MEDIA_TYPES, SUFFIXES
 from chromaserve.photos.names import content_disposition, unique_names
@@ -20,6 +20,8 @@ from chromaserve.pipeline.body import Upload
 from chromaserve.pipeline.options import Order
 from chromaserve.pipeline.pipeline import Colored
 
+from .departures import Departures
+from .limits import ABORT
 from .manifest import PhotoResult, describe, manifest
 from .requests import PhotoRun
 
@@ -47,9 +49,43 @@ class HeldStream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
+class ResultStream(HeldStream):
+    """Results of photos, which a reader who takes them too slowly loses where others need room."""
+
+    def __init__(
+        self,
+        chunks: Chunks,
+        run: PhotoRun,
+        held: AsyncExitStack,
+        media_type: str,
+        headers: dict[str, str],
+    ) -> None:
+        super().__init__(chunks, held, media_type, headers)
+        self._run = run
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream, and count what the client takes of it."""
+        departures: Departures = scope["app"].state.service.departures
+
+        async def counting(message: Message) -> None:
+            await send(message)
+            departure.sent += len(message.get("body", b""))
+
+        try:
+            async with asyncio.timeout(None) as limit:
+                with departures.leaving(self._run, limit) as departure:
+                    await super().__call__(scope, receive, counting)
+        except TimeoutError:
+            if not departure.cut:
+                raise
+            if abort := scope.get(ABORT):  # closing would wait for what is unsent
+                abort()
+                await asyncio.sleep(0)  # the server hears of it, and is not surprised
+
+
 def image_response(
-    upload: Upload, colored: Colored, order: Order, held: AsyncExitStack
-) -> HeldStream:
+    upload: Upload, run: PhotoRun, colored: Colored, order: Order, held: AsyncExitStack
+) -> ResultStream:
     """One result, bare."""
     name = unique_names([upload.name], SUFFIXES[order.format])[0]
     headers = {
@@ -57,24 +93,25 @@ def image_response(
         "Content-Disposition": content_disposition(name),
         **_headers(order, colored),
     }
-    return HeldStream(pieces(colored.data), held, MEDIA_TYPES[order.format], headers)
+    media_type = MEDIA_TYPES[order.format]
+    return ResultStream(pieces(colored.data), run, held, media_type, headers)
 
 
 def zip_response(
     uploads: list[Upload], run: PhotoRun, first: Colored, order: Order, held: AsyncExitStack
-) -> HeldStream:
+) -> ResultStream:
     """Results as they finish, stored in a ZIP, with manifest.json at its end."""
     headers = {"Content-Disposition": content_disposition("colorized.zip")}
     headers |= _headers(order, first)
-    return HeldStream(_zip(uploads, run, order), held, "application/zip", headers)
+    return ResultStream(_zip(uploads, run, order), run, held, "application/zip", headers)
 
 
 def json_response(
     uploads: list[Upload], run: PhotoRun, first: Colored, order: Order, held: AsyncExitStack
-) -> HeldStream:
+) -> ResultStream:
     """Results as they finish, in base64 in one JSON document, a `Manifest`."""
     chunks = _json(uploads, run, order)
-    return HeldStream(chunks, held, "application/json", _headers(order, first))
+    return ResultStream(chunks, run, held, "application/json", _headers(order, first))
 
 
 def _headers(order: Order, colored: Colored) -> dict[str, str]:

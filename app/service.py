@@ -11,6 +11,7 @@ from chromaserve.pipeline.models import LoadedModel
 from chromaserve.pipeline.pipeline import Pipeline
 
 from .arrivals import Arrivals
+from .departures import Departures
 from .metrics import Metrics
 from .settings import Settings
 from .watchdog import Watchdog, on_own_thread
@@ -30,6 +31,7 @@ class Service:
         self.metrics = Metrics(self._gauges)
         self.pipeline = Pipeline(settings, self.metrics)
         self.arrivals = Arrivals(settings)
+        self.departures = Departures(self.pipeline.memory, settings.photo_timeout_s)
         hang_s = min(settings.engine_timeout_s, settings.photo_timeout_s)
         self.watchdog = Watchdog(self.pipeline, hang_s)
         self._loading: tuple[int, asyncio.Task[LoadedModel]] | None = None

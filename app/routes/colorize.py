@@ -92,7 +92,7 @@ async def colorize(
         if first is None:
             raise _all_failed(body, run.errors)
         if wanted.container == "image":
-            return image_response(body.uploads[0], first, order, held.pop_all())
+            return image_response(body.uploads[0], run, first, order, held.pop_all())
         respond = zip_response if wanted.container == "zip" else json_response
         return respond(body.uploads, run, first, order, held.pop_all())
 

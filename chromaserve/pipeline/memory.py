@@ -48,6 +48,11 @@ class Budget:
         """Whether who wants so many bytes more has to wait."""
         return bool(self._line) or self.used + amount > self.total
 
+    @property
+    def wanted(self) -> int:
+        """Bytes that the first in line waits for, 0 where nobody does."""
+        return self._line[0][0] if self._line else 0
+
     def check(self, amount: int) -> None:
         """Raise TooManyPixels where so many bytes never are free."""
         if amount > self.total:

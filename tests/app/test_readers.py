@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import httpx
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.app.sockets import connect, load, post
-from tests.conftest import Server, running
+from tests.conftest import Server, Start, running
 from tests.sample_photos import decoded, encoded, small
 
 PHOTO = encoded(small("L"), "PNG")
@@ -125,3 +126,27 @@ def test_the_client_does_not_choose_what_decodes_its_form(strict: Server) -> Non
         )
         assert answer.status_code == 200, charset
         assert "na%C3%AFve" in answer.headers["content-disposition"]
+
+
+def test_where_photos_wait_for_memory_the_slowest_reader_gives_way(start_server: Start) -> None:
+    """More results than there is memory for, taken so slowly that nobody else would get in."""
+    server = start_server(max_memory_mb=48, max_upload_mb=4, photo_timeout_s=40, max_wait_s=60)
+    server.wait_ready()
+    kind = "Content-Type: multipart/form-data; boundary=B"
+    with ExitStack() as lines:
+        for accept in ("application/zip", "image/png") * 2:
+            reader = lines.enter_context(connect(server, 4096))
+            reader.sendall(post("/colorize", form(1, LARGE), kind, f"Accept: {accept}"))
+        answer = httpx.post(
+            f"{server.url}/colorize",
+            content=LARGE,
+            headers={"Content-Type": "image/jpeg"},
+            timeout=60,
+        )
+        assert answer.status_code == 200
+        assert load(server)["memory_mb"] > 0
+    until(lambda: free(server), within_s=5)
+    log = server.log.read_text()
+    assert "too slowly for a full service" in log
+    assert "without completing" not in log
+    assert "Traceback" not in log

@@ -47,7 +47,7 @@ def test_a_refused_photo_is_out_of_memory(roomy: Server, photo: bytes, form: boo
     def ask() -> None:
         bare = {"content": photo, "headers": {"Content-Type": "image/*"}}
         sent = {"files": {"file": photo}} if form else bare
-        answer = httpx.post(f"{roomy.url}/colorize", timeout=60, **sent)  # type: ignore[arg-type]
+        answer = httpx.post(f"{roomy.url}/colorize", timeout=60, **sent)
         assert answer.status_code in (415, 422)
 
     ask()

@@ -7,6 +7,7 @@ import numpy as np
 import tifffile
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
 
 from chromaserve.photos.decode import decode
@@ -30,7 +31,7 @@ KINDS = [
 CHANNELS = {"grey16": 1, "rgb16": 3, "rgba16": 4}
 
 
-def file_of(pixels: Pixels, kind: str, mode: str, orientation: int) -> bytes:
+def file_of(pixels: NDArray[np.uint16], kind: str, mode: str, orientation: int) -> bytes:
     """A photo of random RGBA samples, [H, W, 4] of 16 bits, as a file of this kind."""
     if mode in CHANNELS:
         kept = pixels[..., : CHANNELS[mode]].squeeze(-1 if CHANNELS[mode] == 1 else ())
