@@ -35,6 +35,9 @@ _EXPOSED = (
     "Retry-After",
     "Server-Timing",
     "X-Model-Version",
+    "X-Photo-Colour",
+    "X-Photo-Page",
+    "X-Photo-Warning",
     "X-Request-ID",
 )
 

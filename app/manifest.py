@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from chromaserve.color.toned import Colour
 from chromaserve.photos.formats import MEDIA_TYPES
 from chromaserve.pipeline.body import Upload
 from chromaserve.pipeline.options import Order
@@ -22,6 +23,20 @@ class PhotoResult(BaseModel):
     status: Annotated[int, Field(description="200, or the status of the problem.")]
     width: int | None = None
     height: int | None = None
+    media_type: Annotated[str | None, Field(description="Encoding of the result.")] = None
+    colour: Annotated[
+        Colour | None,
+        Field(description="What the photo was: in colour, grey, or grey with a tone, as sepia."),
+    ] = None
+    kept: Annotated[
+        bool | None, Field(description="Whether it is left as it was, by colour=keep.")
+    ] = None
+    page: Annotated[
+        str | None, Field(description='Of a file with several: which of them, "1 of 3".')
+    ] = None
+    warnings: Annotated[
+        list[str] | None, Field(description="What is missing, or did not go along.")
+    ] = None
     timings_ms: dict[str, float] | None = None
     problem: Problem | None = None
     image: Annotated[str | None, Field(description="In JSON: the result in base64.")] = None
@@ -33,7 +48,9 @@ class Manifest(BaseModel):
     model_version: int
     vividness: float
     postprocess: Postprocess
-    media_type: Annotated[str, Field(description="Encoding of the results.")]
+    media_type: Annotated[
+        str | None, Field(description="Encoding of all results; null where it is each photo's own.")
+    ]
     photos: list[PhotoResult]
 
 
@@ -49,6 +66,11 @@ def describe(index: int, upload: Upload, name: str, outcome: Colored | Exception
         status=200,
         width=outcome.width,
         height=outcome.height,
+        media_type=MEDIA_TYPES[outcome.format],
+        colour=outcome.told.colour,
+        kept=outcome.told.kept or None,
+        page=outcome.told.page if outcome.told.pages > 1 else None,
+        warnings=outcome.told.warnings or None,
         timings_ms=outcome.timings.milliseconds(),
     )
 
@@ -59,6 +81,6 @@ def manifest(order: Order, results: list[PhotoResult]) -> Manifest:
         model_version=order.model.version,
         vividness=order.vividness,
         postprocess=order.postprocess,
-        media_type=MEDIA_TYPES[order.format],
+        media_type=None if order.format == "same" else MEDIA_TYPES[order.format],
         photos=results,
     )

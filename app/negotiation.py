@@ -7,7 +7,7 @@ seven seconds of the event loop for 60 kB of semicolons in quotes.
 from dataclasses import dataclass
 from typing import Literal
 
-from chromaserve.photos.formats import MEDIA_TYPES, Format
+from chromaserve.photos.formats import MEDIA_TYPES, Format, Wanted
 
 from .errors import NotAcceptable
 
@@ -20,10 +20,12 @@ class Representation:
     """How the result is sent: bare or in a container, and each photo's encoding."""
 
     container: Container
-    format: Format
+    format: Wanted
 
 
-def negotiate(accept: str | None, *, photos: int, asked: Format | None) -> Representation:
+def negotiate(
+    accept: str | None, *, photos: int, asked: Wanted | None, own: Format = "png"
+) -> Representation:
     """Choose what to send.
 
     Args:
@@ -31,13 +33,16 @@ def negotiate(accept: str | None, *, photos: int, asked: Format | None) -> Repre
         photos: photos in the request; several never go out as a bare image.
         asked: the `format` option. Without it PNG is sent, unless Accept rules PNG out and names
             another of the encodings.
+        own: what "same" is, for one photo.
 
     Raises:
         NotAcceptable: nothing on offer fits.
     """
     ranges = _parse(accept or "*/*")
     best: tuple[float, Representation] | None = None
-    formats: list[Format] = [asked] if asked else ["png", "jpeg", "webp"]
+    formats: list[Format] = ["png", "jpeg", "webp", "tiff"]
+    if asked:
+        formats = [own if asked == "same" else asked]
     bare = formats[0]
     if not asked and not _quality(ranges, MEDIA_TYPES[bare]):
         bare = max(formats, key=lambda f: _quality(ranges, MEDIA_TYPES[f]))

@@ -87,13 +87,14 @@ def image_response(
     upload: Upload, run: PhotoRun, colored: Colored, order: Order, held: AsyncExitStack
 ) -> ResultStream:
     """One result, bare."""
-    name = unique_names([upload.name], SUFFIXES[order.format])[0]
+    name = unique_names([upload.name], [SUFFIXES[colored.format]])[0]
     headers = {
         "Content-Length": str(len(colored.data)),
         "Content-Disposition": content_disposition(name),
         **_headers(order, colored),
+        **_told(colored),
     }
-    media_type = MEDIA_TYPES[order.format]
+    media_type = MEDIA_TYPES[colored.format]
     return ResultStream(pieces(colored.data), run, held, media_type, headers)
 
 
@@ -121,6 +122,22 @@ def _headers(order: Order, colored: Colored) -> dict[str, str]:
     }
 
 
+def _told(colored: Colored) -> dict[str, str]:
+    """What one photo was, in headers."""
+    told = colored.told
+    headers = {"X-Photo-Colour": f"{told.colour}; kept" if told.kept else told.colour}
+    if told.pages > 1:
+        headers["X-Photo-Page"] = told.page
+    if told.warnings:
+        headers["X-Photo-Warning"] = " ".join(told.warnings)
+    return headers
+
+
+def _names(uploads: list[Upload], order: Order) -> list[str]:
+    suffixes = [SUFFIXES[order.format_for(upload.header)] for upload in uploads]
+    return unique_names([upload.name for upload in uploads], suffixes)
+
+
 async def pieces(data: bytes | memoryview) -> Chunks:
     """Data in pieces that a slow client takes one by one."""
     for piece in _slices(data):
@@ -133,7 +150,7 @@ def _slices(data: bytes | memoryview) -> Iterator[memoryview]:
 
 
 async def _zip(uploads: list[Upload], run: PhotoRun, order: Order) -> Chunks:
-    names = unique_names([upload.name for upload in uploads], SUFFIXES[order.format])
+    names = _names(uploads, order)
     sink = _Sink()
     archive = zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED)
     results: list[PhotoResult] = []
@@ -159,7 +176,7 @@ async def _zip(uploads: list[Upload], run: PhotoRun, order: Order) -> Chunks:
 
 
 async def _json(uploads: list[Upload], run: PhotoRun, order: Order) -> Chunks:
-    names = unique_names([upload.name for upload in uploads], SUFFIXES[order.format])
+    names = _names(uploads, order)
     index = 0
     yield manifest(order, []).model_dump_json().removesuffix("]}").encode()
     async for outcome in run:

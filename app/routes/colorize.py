@@ -6,6 +6,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from chromaserve.photos.formats import Format, written_as
+from chromaserve.photos.photo import Header
 from chromaserve.pipeline.body import Body
 from chromaserve.pipeline.options import Options
 
@@ -31,6 +33,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
             "image/png": _BINARY,
             "image/jpeg": _BINARY,
             "image/webp": _BINARY,
+            "image/tiff": _BINARY,
             "application/zip": _BINARY,
             "application/json": {"schema": reference(Manifest)},
         },
@@ -42,6 +45,22 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
                 ' inference;desc="batch=4";dur=61.2, encode;dur=22.9, total;dur=95.6',
             },
             "X-Model-Version": {"schema": {"type": "integer"}, "example": "1"},
+            "X-Photo-Colour": {
+                "description": "Of one photo: whether it was in colour, grey, or grey with a tone;"
+                " `; kept` where it is left as it was.",
+                "schema": {"type": "string"},
+                "example": "toned",
+            },
+            "X-Photo-Page": {
+                "description": "Of one photo in a file with several: which ones of how many.",
+                "schema": {"type": "string"},
+                "example": "1 of 3",
+            },
+            "X-Photo-Warning": {
+                "description": "Of one photo: what of it is missing.",
+                "schema": {"type": "string"},
+                "example": "The file is damaged: about 3% of the pixels are missing.",
+            },
         },
     },
     **problems(400, 404, 406, 408, 413, 415, 422, 500, 503, 504),
@@ -63,10 +82,11 @@ async def colorize(
     """Give photos colours, at their own size and with their luminance untouched.
 
     Send photos as the multipart field `file`, once or many times, or one as a bare `image/*` body.
-    JPEG, PNG, WebP, TIFF and BMP are taken, 8 and 16 bits a channel; a colour photo is recoloured
-    from its luminance. The EXIF orientation is applied, embedded colour profiles are converted to
-    sRGB, transparency is kept, and other metadata is dropped. Of an animation or a multi-page TIFF
-    the first frame is taken. 16-bit photos come back as 16-bit PNG.
+    JPEG, PNG, WebP, TIFF and BMP are taken, 8 to 16 bits a channel; a colour photo is recoloured
+    from its luminance, and the answer tells that it had colours. The EXIF orientation is applied,
+    embedded colour profiles are converted to sRGB, transparency is kept, and so is metadata but for
+    places. Of an animation the first frame is taken, of a TIFF the first page or all. 16-bit photos
+    come back as 16-bit PNG or TIFF.
 
     Options may be query parameters or form fields.
     """
@@ -78,11 +98,14 @@ async def colorize(
         body = await read_body(request, settings, service.arrivals, share)
         chosen = merge(request.query_params.multi_items(), body.fields)
         check_photos(chosen, len(body.uploads))
+        await run_in_threadpool(pipeline.look_at, body.uploads)
         wanted = negotiate(
-            request.headers.get("accept"), photos=len(body.uploads), asked=chosen.format
+            request.headers.get("accept"),
+            photos=len(body.uploads),
+            asked=chosen.format,
+            own=_own_format(body.uploads[0].header),
         )
         order = chosen.order(await service.model_for(chosen.model), wanted.format)
-        await run_in_threadpool(pipeline.look_at, body.uploads)
         pixels = [upload.pixels for upload in body.uploads]
         ticket = pipeline.backlog.accept(pixels, chosen.deadline_s, caller(request))
         held.callback(ticket.close)
@@ -95,6 +118,10 @@ async def colorize(
             return image_response(body.uploads[0], run, first, order, held.pop_all())
         respond = zip_response if wanted.container == "zip" else json_response
         return respond(body.uploads, run, first, order, held.pop_all())
+
+
+def _own_format(header: object) -> Format:
+    return written_as("same", header.format if isinstance(header, Header) else None)
 
 
 def _all_failed(body: Body, errors: list[Exception]) -> Exception:

@@ -24,7 +24,12 @@ class Options(TypedDict, total=False):
     postprocess: Literal["none", "guided", "tv", "crf"] | None
     model: int | str | None
     deadline_s: float | None
-    format: Literal["png", "jpeg", "webp"] | None
+    format: Literal["png", "jpeg", "webp", "tiff", "same"] | None
+    quality: int | None
+    metadata: Literal["keep", "all", "none"] | None
+    pages: Literal["first", "all"] | None
+    damaged: Literal["refuse", "accept"] | None
+    colour: Literal["recolour", "keep"] | None
 
 
 class PhotoOptions(Options, total=False):

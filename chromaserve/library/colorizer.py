@@ -15,9 +15,9 @@ from PIL import Image
 
 from chromaserve.library.background import Background, local_settings
 from chromaserve.library.colour_options import ColourOptions, order_for
-from chromaserve.library.files import beside, format_of, identity
+from chromaserve.library.files import beside, format_of, identity, suffix_for
 from chromaserve.library.flow import Done, Flow, Given
-from chromaserve.photos.formats import SUFFIXES, Format
+from chromaserve.photos.formats import Wanted
 from chromaserve.photos.names import unique_name
 
 P = TypeVar("P", bytes, str, Path, Image.Image, NDArray[np.uint8], NDArray[np.uint16])
@@ -90,7 +90,7 @@ class Colorizer:
         photo: P,
         *,
         output: str | Path | None = None,
-        format: Format | None = None,
+        format: Wanted | None = None,
         **options: Unpack[ColourOptions],
     ) -> P:
         """Give a photo colours, at its own size and with its luminance untouched.
@@ -107,8 +107,8 @@ class Colorizer:
                   alpha: the result is of the same dtype, [H, W, 3] or [H, W, 4].
             output: for a path, where the result goes; by default NAME-colour.png beside it. A file
                 that is there is replaced, but never the photo itself.
-            format: encoding of the result, "png", "jpeg" or "webp"; by default that of `output`'s
-                suffix, else png. Pixels have none.
+            format: encoding of the result, "png", "jpeg", "webp", "tiff", or "same" for the photo's
+                own; by default that of `output`'s suffix, else png. Pixels have none.
             options: see `ColourOptions`.
 
         Returns:
@@ -142,7 +142,7 @@ class Colorizer:
         photos: Iterable[P],
         *,
         output: Output | None = None,
-        format: Format | None = None,
+        format: Wanted | None = None,
         errors: Literal["raise"] = "raise",
         **options: Unpack[ColourOptions],
     ) -> Iterator[P]: ...
@@ -153,7 +153,7 @@ class Colorizer:
         photos: Iterable[P],
         *,
         output: Output | None = None,
-        format: Format | None = None,
+        format: Wanted | None = None,
         errors: Literal["return"],
         **options: Unpack[ColourOptions],
     ) -> Iterator[P | Exception]: ...
@@ -163,7 +163,7 @@ class Colorizer:
         photos: Iterable[P],
         *,
         output: Output | None = None,
-        format: Format | None = None,
+        format: Wanted | None = None,
         errors: Literal["raise", "return"] = "raise",
         **options: Unpack[ColourOptions],
     ) -> Iterator[P | Exception]:
@@ -196,7 +196,7 @@ class Colorizer:
     def outcomes(
         self,
         places: Iterable[tuple[Path, Path, bool]],
-        format: Format,
+        format: Wanted,
         **options: Unpack[ColourOptions],
     ) -> Iterator[Done | Exception]:
         """As `colorize_many`, with times.
@@ -224,7 +224,7 @@ class Colorizer:
     ) -> None:
         self.close()
 
-    def _flow(self, encoding: Format, options: ColourOptions) -> Flow:
+    def _flow(self, encoding: Wanted, options: ColourOptions) -> Flow:
         background = self.background
         return Flow(background.pipeline, order_for(background.model, encoding, options))
 
@@ -274,10 +274,9 @@ class Colorizer:
 
 
 def _places(
-    photos: Iterable[P], output: Output | None, encoding: Format
+    photos: Iterable[P], output: Output | None, encoding: Wanted
 ) -> Iterator[tuple[P, Path | None]]:
     """Photos with the paths of their results, of which no two are the same."""
-    suffix = SUFFIXES[encoding]
     folder = None if output is None or callable(output) else Path(output)
     taken: dict[Path, dict[str, int]] = {}
     for photo in photos:
@@ -288,7 +287,7 @@ def _places(
         if callable(output):
             yield photo, Path(output(path))
             continue
-        place = beside(path, encoding)
+        place, suffix = beside(path, encoding), suffix_for(path, encoding)
         if folder and identity(folder) != identity(path.parent):
             place = folder / f"{path.stem}{suffix}"
         stem = place.name.removesuffix(suffix)

@@ -7,9 +7,11 @@ from chromaserve.errors import InvalidOptions
 from chromaserve.pipeline.options import Options, Order
 
 if TYPE_CHECKING:
-    from chromaserve.photos.formats import Format
+    from chromaserve.photos.formats import Wanted
+    from chromaserve.photos.metadata import Keep
     from chromaserve.pipeline.hints import Hint
     from chromaserve.pipeline.models import LoadedModel
+    from chromaserve.pipeline.options import Damaged, Pages, Recolour
     from chromaserve.store.contract import Postprocess
 
 
@@ -23,9 +25,19 @@ class ColourOptions(TypedDict, total=False):
     hints: "Iterable[Hint | Mapping[str, Any]] | str | None"
     """Colours that are known at places of the photo: `Hint`s, mappings of x, y, color and perhaps
     radius, or the JSON of a list of them."""
+    quality: int | None
+    """Of JPEG and WebP, 1 to 100."""
+    metadata: "Keep | None"
+    """What goes along: "keep", all but places, the default; "all"; "none"."""
+    pages: "Pages | None"
+    """Of a TIFF: "first", the default, or "all", for TIFF results."""
+    damaged: "Damaged | None"
+    """Whether photos are taken of which pixels are missing: "refuse", the default, or "accept"."""
+    colour: "Recolour | None"
+    """Of photos that have colours already: "recolour", the default, or "keep" them."""
 
 
-def order_for(model: "LoadedModel", encoding: "Format", options: ColourOptions) -> Order:
+def order_for(model: "LoadedModel", encoding: "Wanted", options: ColourOptions) -> Order:
     """What is wanted of the pipeline.
 
     Raises:

@@ -18,6 +18,7 @@ from chromaserve.photos.formats import (
     SUFFIXES,
     WRITTEN,
     Format,
+    Wanted,
 )
 
 _NOT_MADE = frozenset((*PHOTO_SUFFIXES, *OTHER_SUFFIXES)) - WRITTEN.keys()
@@ -38,8 +39,8 @@ def format_of(output: Path | None) -> Format:
         from chromaserve.errors import InvalidOptions
 
         raise InvalidOptions(
-            f"Results are PNG, JPEG or WebP files, not {suffix}. Name it .png, .jpg or .webp, or"
-            " choose the format."
+            f"Results are PNG, JPEG, WebP or TIFF files, not {suffix}. Name it .png, .jpg, .webp or"
+            " .tif, or choose the format."
         )
     return WRITTEN.get(suffix, "png")
 
@@ -49,9 +50,15 @@ def format_named(output: Path) -> "Format | None":
     return WRITTEN.get(output.suffix.lower())
 
 
-def beside(photo: Path, encoding: Format) -> Path:
+def beside(photo: Path, encoding: Wanted) -> Path:
     """Where a photo's result goes by default: NAME-colour.png beside it."""
-    return photo.with_name(f"{photo.stem}-colour{SUFFIXES[encoding]}")
+    return photo.with_name(f"{photo.stem}-colour{suffix_for(photo, encoding)}")
+
+
+def suffix_for(photo: Path, encoding: Wanted) -> str:
+    """A result's suffix; of the photo's own format by its name, whatever its bytes say."""
+    named = format_named(photo) or "png"
+    return SUFFIXES[named if encoding == "same" else encoding]
 
 
 def identity(path: Path) -> Identity | None:

@@ -97,10 +97,11 @@ class Flow:
             value = place if isinstance(photo, Path) else str(place)
             return Done(value, _seconds(colored), colored.share)
         pipeline, order, ticket = self._pipeline, self._order, self._ticket
+        keeps = order.colour == "keep"
         if isinstance(photo, Image.Image):
             header = self._checked(image_header(photo))
             pixels, share = await pipeline.colorize_pixels(
-                header, lambda: read_image(photo), order, ticket
+                header, lambda: read_image(photo, keep_colours=keeps), order, ticket
             )
             with share.until_failure():
                 image = await asyncio.to_thread(as_image, pixels)
@@ -108,7 +109,7 @@ class Flow:
         if isinstance(photo, np.ndarray):
             header = self._checked(array_header(photo))
             pixels, share = await pipeline.colorize_pixels(
-                header, lambda: read_array(photo), order, ticket
+                header, lambda: read_array(photo, keep_colours=keeps), order, ticket
             )
             return self._hold(pixels, None, share)
         kind = type(photo).__name__

@@ -1,42 +1,58 @@
-"""Encoding of coloured pixels to PNG, JPEG or WebP."""
+"""Encoding of coloured pixels to PNG, JPEG, WebP or TIFF."""
 
 import cv2
 import numpy as np
 
 from chromaserve.errors import InvalidOptions
 from chromaserve.photos.formats import SUFFIXES, Format
+from chromaserve.photos.metadata import NOTHING, Metadata
 from chromaserve.photos.photo import Photo, Striped
 from chromaserve.photos.png import PngLevel, PngWriter
+from chromaserve.photos.tagged import png_head, tagged_jpeg, tagged_webp
+from chromaserve.photos.tiff import TiffWriter
 
 _WEBP_MAX_SIDE = 16_383
-_PARAMETERS: dict[str, list[int]] = {
-    "jpeg": [
-        *(cv2.IMWRITE_JPEG_QUALITY, 95),
-        # Chroma at full resolution: it is what this service makes.
-        *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
-    ],
-    "webp": [cv2.IMWRITE_WEBP_QUALITY, 90],
-}
+QUALITY: dict[Format, int] = {"jpeg": 95, "webp": 90}
+"""Where it is not chosen."""
 
 
 def check_format(photo: Photo, output: Format) -> None:
     """Raise InvalidOptions where the output format cannot hold the photo."""
     if output == "jpeg" and photo.alpha is not None:
         raise InvalidOptions(
-            "The photo has transparency, which JPEG cannot hold. Ask for format=png or webp."
+            "The photo has transparency, which JPEG cannot hold. Ask for format=png, webp or tiff."
         )
     if output == "webp" and max(photo.size) > _WEBP_MAX_SIDE:
         raise InvalidOptions(
             f"WebP holds at most {_WEBP_MAX_SIDE:,} pixels a side, and the photo is"
-            f" {photo.size[0]} × {photo.size[1]}. Ask for format=png."
+            f" {photo.size[0]} × {photo.size[1]}. Ask for format=png or tiff."
         )
 
 
-def encode(image: Striped, output: Format, level: PngLevel = "fast") -> bytes:
-    """Encode an image; 16 bits stay in PNG alone, whose compression `level` is for."""
+def encode(
+    image: Striped,
+    output: Format,
+    level: PngLevel = "fast",
+    *,
+    quality: int | None = None,
+    metadata: Metadata = NOTHING,
+) -> bytes:
+    """Encode an image.
+
+    Args:
+        image: whose 16 bits stay in PNG and TIFF.
+        output: its format.
+        level: of compression, for PNG and TIFF.
+        quality: for JPEG and WebP, 1 to 100.
+        metadata: goes along.
+    """
     rows, columns, channels = image.shape
+    if output == "tiff":
+        pages = TiffWriter()
+        pages.add(image, metadata, level)
+        return pages.finish()
     if output == "png":
-        writer = PngWriter(columns, rows, channels, image.dtype, level)
+        writer = PngWriter(columns, rows, channels, image.dtype, level, png_head(metadata))
         for strip in image.strips:
             writer.write(strip)
         return writer.finish()
@@ -48,7 +64,20 @@ def encode(image: Striped, output: Format, level: PngLevel = "fast") -> bytes:
         start += len(strip)
         narrow = strip if strip.itemsize == 1 else cv2.convertScaleAbs(strip, alpha=1 / 257)
         cv2.cvtColor(narrow.reshape(part.shape), order, dst=part)
-    done, data = cv2.imencode(SUFFIXES[output], bgr, _PARAMETERS[output])
+    chosen = QUALITY[output] if quality is None else quality
+    done, data = cv2.imencode(SUFFIXES[output], bgr, _parameters(output, chosen))
     if not done:
         raise RuntimeError(f"OpenCV could not encode {bgr.shape} as {output}")
-    return data.tobytes()
+    if output == "jpeg":
+        return tagged_jpeg(data.tobytes(), metadata)
+    return tagged_webp(data.tobytes(), columns, rows, metadata)
+
+
+def _parameters(output: Format, quality: int) -> list[int]:
+    if output == "webp":
+        return [cv2.IMWRITE_WEBP_QUALITY, quality]
+    return [
+        *(cv2.IMWRITE_JPEG_QUALITY, quality),
+        # Chroma at full resolution: it is what this service makes.
+        *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
+    ]

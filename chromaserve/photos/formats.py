@@ -2,15 +2,23 @@
 
 from typing import Final, Literal
 
-Format = Literal["png", "jpeg", "webp"]
+Format = Literal["png", "jpeg", "webp", "tiff"]
 """What results are encoded as."""
+Wanted = Literal["png", "jpeg", "webp", "tiff", "same"]
+"""What results may be asked for as; same: each in its photo's own format."""
 
-SUFFIXES: Final[dict[Format, str]] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
+SUFFIXES: Final[dict[Format, str]] = {
+    "png": ".png",
+    "jpeg": ".jpg",
+    "webp": ".webp",
+    "tiff": ".tif",
+}
 """Of results."""
 MEDIA_TYPES: Final[dict[Format, str]] = {
     "png": "image/png",
     "jpeg": "image/jpeg",
     "webp": "image/webp",
+    "tiff": "image/tiff",
 }
 WRITTEN: Final[dict[str, Format]] = {
     ".png": "png",
@@ -19,9 +27,13 @@ WRITTEN: Final[dict[str, Format]] = {
     ".jpe": "jpeg",
     ".jfif": "jpeg",
     ".webp": "webp",
+    ".tif": "tiff",
+    ".tiff": "tiff",
 }
 """By the suffixes that ask for them."""
-PHOTO_SUFFIXES: Final = (*WRITTEN, ".tif", ".tiff", ".bmp", ".dib")
+_SAME: Final[dict[str, Format]] = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp", "TIFF": "tiff"}
+"""By the formats of photos, as `Header` names them, that can be written too."""
+PHOTO_SUFFIXES: Final = (*WRITTEN, ".bmp", ".dib")
 """Of files that are taken for photos."""
 OTHER_SUFFIXES: Final = (".gif", ".avif", ".heic", ".jxl", ".jp2")
 """Of pictures that are neither read nor written."""
@@ -30,3 +42,13 @@ OTHER_SUFFIXES: Final = (".gif", ".avif", ".heic", ".jxl", ".jp2")
 def is_photo_name(name: str) -> bool:
     """Whether a file is taken for a photo, by its name; hidden ones are not."""
     return not name.startswith(".") and name.lower().endswith(PHOTO_SUFFIXES)
+
+
+def written_as(wanted: Wanted, kind: str | None) -> Format:
+    """The encoding of one result: as asked for, or its photo's own, png where that is not written.
+
+    Args:
+        wanted: the option.
+        kind: the photo's format, as `Header` names it; None where that is not known.
+    """
+    return _SAME.get(kind or "", "png") if wanted == "same" else wanted

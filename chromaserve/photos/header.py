@@ -11,16 +11,16 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from chromaserve.errors import DamagedPhoto, TooManyPixels, UnsupportedFormat, UnsupportedSamples
+from chromaserve.errors import DamagedPhoto, TooManyPixels, UnsupportedFormat
 from chromaserve.photos.photo import Header
 from chromaserve.photos.structure import (
     Structure,
     Unreadable,
-    check_tiff,
     read_jpeg,
     read_png,
     read_webp,
 )
+from chromaserve.photos.tiff_reading import read_tiff
 
 # Not by Image.open: its limit is a constant of the process, which may be another's; ours is a
 # setting, checked below.
@@ -45,10 +45,6 @@ PIL_ERRORS = (
     *(OverflowError, ZeroDivisionError, NotImplementedError, struct.error),
 )
 """What Pillow's parsers are seen to raise on hostile bytes."""
-
-_TIFF_BITS, _TIFF_PLANAR, _TIFF_SAMPLE_FORMAT = 258, 284, 339
-_TIFF_TILE_WIDTH, _TIFF_TILE_LENGTH = 322, 323
-_TIFF_FLOAT = 3
 
 
 def sniff(data: bytes) -> str:
@@ -75,8 +71,14 @@ def sniff(data: bytes) -> str:
     raise UnsupportedFormat(f"This is not a photo in an accepted format. {_ADVICE}")
 
 
-def inspect(data: bytes, *, max_pixels: int, max_side: int) -> Header:
+def inspect(data: bytes, *, max_pixels: int, max_side: int, page: int = 0) -> Header:
     """Read a photo's header and hold it against the limits, without decoding.
+
+    Args:
+        data: the file.
+        max_pixels: of the photo.
+        max_side: of it.
+        page: of several in a TIFF, from 0.
 
     Raises:
         UnsupportedFormat: not one of `ACCEPTED`.
@@ -91,22 +93,35 @@ def inspect(data: bytes, *, max_pixels: int, max_side: int) -> Header:
             check_size(found.width, found.height, max_pixels, max_side)
             return Header(kind, found.width, found.height, found.bits, found.alpha, found.may_turn)
         if kind == "TIFF":
-            check_tiff(data)
+            return _tiff_header(data, page, max_pixels, max_side)
     except (Unreadable, struct.error, IndexError) as error:
         raise damaged(kind) from error
     with open_image(data, kind) as image:
         check_size(*image.size, max_pixels, max_side)
-        bits = 16 if _sixteen_bits(image) else 8
-        if kind == "TIFF":
-            _check_tiff(image, bits, max_pixels)
-        alpha = image.has_transparency_data or image.mode == "RGBX"
-        return Header(kind, image.width, image.height, bits, alpha, may_turn=False)
+        return Header(kind, image.width, image.height, 8, image.has_transparency_data)
 
 
-def open_image(data: bytes, kind: str) -> ImageFile:
+def _tiff_header(data: bytes, wanted: int, max_pixels: int, max_side: int) -> Header:
+    found = read_tiff(data, wanted)
+    page = found.page
+    check_size(page.width, page.height, max_pixels, max_side)
+    tile = page.tile[0] * page.tile[1] if page.tile else 0
+    if tile > max_pixels:
+        raise DamagedPhoto(f"The TIFF says that its tiles have {tile:,} pixels. Save it anew.")
+    size = (page.width, page.height) if page.orientation < 5 else (page.height, page.width)
+    # A palette may have transparency that Pillow finds.
+    return Header(
+        "TIFF", *size, page.depth, page.alpha, page=found.index, pages=found.pages, tiff=page
+    )
+
+
+def open_image(data: bytes, kind: str, page: int = 0) -> ImageFile:
     """Open a photo with Pillow, its header read and its pixels not; DamagedPhoto if it cannot."""
     try:
-        return _READERS[kind](BytesIO(data))
+        image = _READERS[kind](BytesIO(data))
+        if page:
+            image.seek(page)
+        return image
     except PIL_ERRORS as error:
         raise damaged(kind) from error
 
@@ -135,36 +150,3 @@ def check_size(width: int, height: int, max_pixels: int, max_side: int) -> None:
             " Shrink or cut it and send it again.",
             limit=max_side,
         )
-
-
-def _tag(image: ImageFile, number: int) -> tuple[int, ...]:
-    try:
-        value = image.tag_v2.get(number, ())  # type: ignore[attr-defined]
-        return tuple(map(int, value if isinstance(value, tuple) else (value,)))
-    except PIL_ERRORS as error:
-        raise damaged("TIFF") from error
-
-
-def _sixteen_bits(image: ImageFile) -> bool:
-    if image.format == "TIFF":
-        return max(_tag(image, _TIFF_BITS), default=1) > 8
-    return image.mode.startswith("I;16")
-
-
-def _check_tiff(image: ImageFile, bits: int, max_pixels: int) -> None:
-    said = _tag(image, _TIFF_BITS)
-    if _TIFF_FLOAT in _tag(image, _TIFF_SAMPLE_FORMAT) or image.mode in ("F", "I", "LAB", "HSV"):
-        raise UnsupportedSamples(
-            f"The TIFF has {max(said, default=1)}-bit samples of a kind that is not accepted."
-            " Save it as 8 or 16 bits a channel, grey or RGB."
-        )
-    if bits == 16 and not image.mode.startswith("I;16"):
-        odd = set(said) != {16} or image.mode not in ("RGB", "RGBA", "RGBX")
-        if odd or _tag(image, _TIFF_PLANAR) == (2,):
-            raise UnsupportedSamples(
-                "The TIFF's layout (separate planes, or CMYK in 16 bits) is not accepted. Save it"
-                " as interleaved RGB, or with 8 bits a channel."
-            )
-    tile = (*_tag(image, _TIFF_TILE_WIDTH), 1)[0] * (*_tag(image, _TIFF_TILE_LENGTH), 1)[0]
-    if tile > max_pixels:
-        raise DamagedPhoto(f"The TIFF says that its tiles have {tile:,} pixels. Save it anew.")

@@ -8,13 +8,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from chromaserve.errors import DamagedPhoto, UnsupportedSamples
-from chromaserve.photos.decode import Planes, exif_orientation
+from chromaserve.photos.decode import Planes
 from chromaserve.photos.header import PIL_ERRORS
 from chromaserve.photos.photo import Depth, Header, Photo, Pixels
-from chromaserve.photos.pixels import foreign_profile, image_pixels
+from chromaserve.photos.pixels import Source, image_pixels
+from chromaserve.photos.profile_reading import profile_of
 
 _NOT_TAKEN = ("F", "LAB", "HSV", "I;16N")
 _SIXTEEN_BITS = 65_535
+_ORIENTATION = 0x0112
 _LOADING = [Lock() for _ in range(61)]
 """One for each image, or nearly: Pillow reads a file, and EXIF, when they are first asked for, and
 several threads may ask at once for those of one image."""
@@ -35,7 +37,7 @@ def image_header(image: Image.Image) -> Header:
     return Header(image.format or "PIXELS", image.width, image.height, bits, alpha)
 
 
-def read_image(image: Image.Image) -> Photo:
+def read_image(image: Image.Image, *, keep_colours: bool = False) -> Photo:
     """A Pillow image as a photo: upright by its EXIF, in sRGB by its ICC profile, as a file's.
 
     Raises:
@@ -44,17 +46,26 @@ def read_image(image: Image.Image) -> Photo:
     """
     try:
         with _LOADING[id(image) // 16 % len(_LOADING)]:
-            profile = foreign_profile(image)
+            icc = image.info.get("icc_profile")
             if image.mode == "I":
                 image = _sixteen_bits(image)
-            pixels = image_pixels(image, profile)
+            pixels, profile = image_pixels(image, lambda mode: profile_of(icc, mode))
             orientation = exif_orientation(image)  # Pillow has turned a TIFF by now, and says so
     except PIL_ERRORS as error:
         raise DamagedPhoto(f"Pillow cannot load the image: {error}") from error
     depth: Depth = np.uint16 if image.mode.startswith("I;16") else np.uint8
-    planes = Planes(image.height, image.width, depth)
-    planes.fill(pixels)
+    planes = Planes(image.height, image.width, depth, keep_colours=keep_colours, keep_alpha=True)
+    planes.fill(Source(image.height, image.width, pixels, profile))
     return planes.photo(orientation)
+
+
+def exif_orientation(image: Image.Image) -> int:
+    """EXIF orientation still to be undone, 1 if there is none or it is nonsense."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    except PIL_ERRORS:
+        return 1
+    return orientation if orientation in range(1, 9) else 1
 
 
 def _sixteen_bits(image: Image.Image) -> Image.Image:
@@ -90,7 +101,7 @@ def array_header(array: NDArray[np.generic]) -> Header:
     return Header("PIXELS", columns, rows, 8 * array.itemsize, channels == 4)
 
 
-def read_array(array: Pixels) -> Photo:
+def read_array(array: Pixels, *, keep_colours: bool = False) -> Photo:
     """sRGB pixels, as `array_header` accepts them, as a photo."""
     depth: Depth = np.uint8 if array.itemsize == 1 else np.uint16
     native = array.astype(depth, copy=False)  # the byte order may be foreign
@@ -104,6 +115,7 @@ def read_array(array: Pixels) -> Photo:
         alpha = np.ascontiguousarray(part[:, :, 3]) if part.shape[2] == 4 else None
         return np.ascontiguousarray(part[:, :, :3]), alpha
 
-    planes = Planes(native.shape[0], native.shape[1], depth)
-    planes.fill(strips)
+    rows, columns = native.shape[:2]
+    planes = Planes(rows, columns, depth, keep_colours=keep_colours, keep_alpha=True)
+    planes.fill(Source(rows, columns, strips))
     return planes.photo(1)

@@ -47,10 +47,13 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def unique_names(names: list[str | None], extension: str) -> list[str]:
-    """Safe names with the extension, told apart by -2, -3…, no two alike on any disk."""
+def unique_names(names: list[str | None], extensions: Sequence[str]) -> list[str]:
+    """Safe names with their extensions, told apart by -2, -3…, no two alike on any disk."""
     taken: dict[str, int] = {}
-    return [unique_name(safe_stem(name), extension, taken) for name in names]
+    return [
+        unique_name(safe_stem(name), extension, taken)
+        for name, extension in zip(names, extensions, strict=True)
+    ]
 
 
 def unique_name(stem: str, extension: str, taken: dict[str, int]) -> str:

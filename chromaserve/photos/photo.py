@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chromaserve.color.toned import Colour
+from chromaserve.photos.metadata import NOTHING, Metadata
+
 Float = NDArray[np.float32]
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 Depth = type[np.uint8] | type[np.uint16]
@@ -20,7 +23,7 @@ class Header:
     """What a file says of itself before any pixel is decoded."""
 
     format: str
-    """JPEG, PNG, WEBP, TIFF or BMP."""
+    """JPEG, PNG, WEBP, TIFF, BMP, GIF, JPEG2000, PNM, AVIF or HEIF."""
     width: int
     height: int
     bits: int
@@ -29,6 +32,12 @@ class Header:
     """Whether there may be transparency."""
     may_turn: bool = True
     """Whether there may be an EXIF orientation that is still to be undone."""
+    page: int = 0
+    """The photo's place among the file's directories, of a TIFF."""
+    pages: tuple[int, ...] = (0,)
+    """The places of all photos in the file."""
+    tiff: Any = None
+    """How a TIFF's page is stored: a `tiff_reading.Page`."""
 
     @property
     def pixels(self) -> int:
@@ -49,6 +58,13 @@ class Photo:
     """Depth of the colours to make."""
     thumbnail: Float
     """float32 [224, 224], CIE lightness in [0, 100] as the network sees it."""
+    colour: Colour = "grey"
+    """Whether it has colours already."""
+    metadata: Metadata = NOTHING
+    missing: float = 0.0
+    """Part of the pixels that a damaged file lacks."""
+    colours: Pixels | None = None
+    """sRGB [H, W, 3] of `dtype`: its own colours, where they are to be kept."""
 
     @property
     def size(self) -> tuple[int, int]:

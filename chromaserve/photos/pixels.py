@@ -1,81 +1,169 @@
-"""Decoded pixels of any kind as strips of sRGB or grey, with alpha."""
+"""Decoded pixels of any kind as strips of numbers, with alpha, and what the numbers mean."""
 
 from collections.abc import Callable
-from io import BytesIO
+from dataclasses import dataclass
 from typing import Any, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image
 
-from chromaserve.errors import UnsupportedSamples
+from chromaserve.errors import DamagedPhoto, UnsupportedSamples
+from chromaserve.photos.damage import Repaired, repaired
 from chromaserve.photos.header import PIL_ERRORS, damaged, open_image
+from chromaserve.photos.metadata import NOTHING, Metadata, gather, gather_tiff
 from chromaserve.photos.photo import Header, Pixels
+from chromaserve.photos.png_reading import colour_chunks
+from chromaserve.photos.profile_reading import profile_of, profile_of_png
+from chromaserve.photos.profiles import SRGB, Profile
+from chromaserve.photos.tiff_reading import Page
+from chromaserve.photos.tiff_samples import Cut, Samples
 
 # Its complaints about damaged files are our 422s.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 Strips = Callable[[int, int], tuple[Pixels, Pixels | None]]
-"""From a first row and the row after the last to grey [n, W] or sRGB [n, W, 3], and alpha."""
+"""From a first row and the row after the last to grey [n, W] or colours [n, W, C], and alpha."""
 
-_TIFF_PHOTOMETRIC, _TIFF_EXTRA_SAMPLES = 262, 338
-_WHITE_IS_ZERO, _ASSOCIATED = 0, 1
-_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-_ICC_MODES = {b"GRAY": "L", b"RGB ": "RGB", b"CMYK": "CMYK"}
+_TIFF_PHOTOMETRIC = 262
+_WHITE_IS_ZERO = 0
 
 
-def open_pixels(data: bytes, image: Image.Image, header: Header) -> Strips:
-    """Decode a photo, and hand out its pixels as long as `image`, of the same data, stays open.
+@dataclass
+class Source:
+    """A photo's pixels, as long as it is not closed."""
+
+    rows: int
+    columns: int
+    strips: Strips
+    profile: Profile = SRGB
+    is_upright: bool = True
+    """Whether no EXIF orientation is to be undone."""
+    metadata: Metadata = NOTHING
+    missing: float = 0.0
+    """Part of the pixels."""
+    close: Callable[[], None] = lambda: None
+
+
+def open_source(data: bytes, header: Header, *, accept_damage: bool = False) -> Source:
+    """Decode a photo, and hand out its pixels.
 
     Raises:
         DamagedPhoto: the file is truncated or corrupt.
         UnsupportedSamples: a kind of pixel that cannot be converted; the strips may raise it too.
     """
-    profile = foreign_profile(image)
-    if header.bits == 16 and not image.mode.startswith("I;16") and profile is None:
+    try:
+        return _opened(data, header)
+    except DamagedPhoto as error:
+        found = repaired(data, header, accept=accept_damage)
+        if found is None:
+            raise
+        whole = _opened(found.data, header, found)
+        if found.missing and not accept_damage:
+            whole.close()
+            part = max(1, round(100 * found.missing))
+            raise DamagedPhoto(
+                f"The file is damaged: about {part}% of its pixels are missing. Send it again"
+                " whole, or ask for damaged=accept to have the rest."
+            ) from error
+        return whole
+
+
+def _opened(data: bytes, header: Header, repair: Repaired | None = None) -> Source:
+    if header.format == "TIFF" and header.tiff.is_ours:
+        return _tiff(data, header)
+    image = open_image(data, header.format, header.page)
+    try:
+        if header.format == "TIFF":
+            metadata, _ = gather_tiff(data, header.tiff.place)
+        else:
+            metadata = gather(data, image, header.format)
+        strips, profile = _decoded(data, image, header)
+    except BaseException:
+        image.close()
+        raise
+    return Source(
+        image.height,
+        image.width,
+        strips,
+        profile,
+        is_upright=not header.may_turn or header.format == "TIFF",  # which Pillow turns
+        metadata=metadata,
+        missing=repair.missing if repair else 0.0,
+        close=image.close,
+    )
+
+
+def _decoded(data: bytes, image: Image.Image, header: Header) -> tuple[Strips, Profile]:
+    if header.bits == 16 and not image.mode.startswith("I;16"):
         return _wide_colours(data, image, header)
     try:
         if header.format == "PNG":
             # Pillow decodes without a look at the checksums of the pixels' chunks.
             with open_image(data, header.format) as checked:
                 checked.verify()
-        return image_pixels(image, profile)
+        return image_pixels(image, lambda mode: _profile(data, image, header.format, mode))
     except (*PIL_ERRORS, MemoryError) as error:
         raise damaged(header.format) from error
 
 
-def image_pixels(image: Image.Image, profile: bytes | None) -> Strips:
-    """Load a Pillow image, and hand out its pixels, in sRGB by its profile if there is one.
+def _profile(data: bytes, image: Image.Image, kind: str, mode: str) -> Profile:
+    """By the PNG's cICP before its ICC profile, before what else it says."""
+    icc = image.info.get("icc_profile")
+    if kind == "PNG":
+        said = colour_chunks(data)
+        if b"cICP" in said or not icc:
+            return profile_of_png(said, mode)
+    return profile_of(icc, mode)
+
+
+def _tiff(data: bytes, header: Header) -> Source:
+    page: Page = header.tiff
+    samples = Samples(data, page)
+    metadata, icc = gather_tiff(data, page.place)
+    profile = profile_of(icc, "RGB" if page.photometric == 2 else "L")
+
+    def strips(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
+        try:
+            return samples.strips(start, stop)
+        except (Cut, *PIL_ERRORS) as error:
+            raise damaged("TIFF") from error
+
+    return Source(page.height, page.width, strips, profile, False, metadata)
+
+
+def image_pixels(
+    image: Image.Image, profile_for: Callable[[str], Profile]
+) -> tuple[Strips, Profile]:
+    """Load a Pillow image, and hand out its pixels, with what they mean.
+
+    Args:
+        image: what to load.
+        profile_for: gives what numbers of a mode mean: L, RGB or CMYK.
 
     Raises:
         OSError, and whatever else Pillow raises: the image cannot be loaded.
     """
     image.load()
-    return _wide_greys(image) if image.mode.startswith("I;16") else _pillow_pixels(image, profile)
+    if image.mode.startswith("I;16"):
+        return _wide_greys(image), profile_for("L")
+    plain = _plain(image.crop((0, 0, 1, 1)))
+    bare = {"LA": "L", "RGBA": "RGB"}.get(plain.mode, plain.mode)
+    profile = profile_for(bare)
+    wanted = "RGB" if bare == "CMYK" and profile is SRGB else bare
+    return _pillow_pixels(image, wanted), profile
 
 
-def _pillow_pixels(image: Image.Image, profile: bytes | None) -> Strips:
-    """Everything but 16 bits."""
-    to_srgb: dict[str, ImageCms.ImageCmsTransform | None] = {}
-
-    def convert(strip: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-        strip = _plain(strip)
-        alpha = strip.getchannel("A") if "A" in strip.getbands() else None
-        bare = {"LA": "L", "RGBA": "RGB"}.get(strip.mode, strip.mode)
-        if bare != strip.mode:
-            strip = strip.convert(bare)
-        if bare not in to_srgb:
-            to_srgb[bare] = _transform(profile, bare)
-        transform = to_srgb[bare]
-        if transform is not None:
-            return cast(Image.Image, ImageCms.applyTransform(strip, transform)), alpha
-        return strip if bare == "L" else strip.convert("RGB"), alpha
+def _pillow_pixels(image: Image.Image, wanted: str) -> Strips:
+    """Everything but 16 bits, as L, RGB or CMYK."""
 
     def strips(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
         try:
-            colours, alpha = convert(image.crop((0, start, image.width, stop)))
-        except (*PIL_ERRORS, ImageCms.PyCMSError) as error:
+            strip = _plain(image.crop((0, start, image.width, stop)))
+            alpha = strip.getchannel("A") if "A" in strip.getbands() else None
+            colours = strip if strip.mode == wanted else strip.convert(wanted)
+        except PIL_ERRORS as error:
             raise UnsupportedSamples(
                 f"Pixels of the kind {image.mode} cannot be converted. Save the photo as grey or"
                 " RGB."
@@ -97,29 +185,6 @@ def _plain(image: Image.Image) -> Image.Image:
     return image.convert({"La": "LA", "RGBX": "RGB", "YCbCr": "RGB"}.get(image.mode, "RGBA"))
 
 
-def _transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From the embedded profile to sRGB; None where there is nothing to do."""
-    if profile is None or _ICC_MODES.get(profile[16:20]) != mode:
-        return None
-    try:
-        source = ImageCms.ImageCmsProfile(BytesIO(profile))
-        return ImageCms.buildTransform(source, _SRGB, mode, "RGB")
-    except (ImageCms.PyCMSError, OSError):
-        return None  # a broken profile says nothing: take the numbers as sRGB, as browsers do
-
-
-def foreign_profile(image: Image.Image) -> bytes | None:
-    """The embedded ICC profile, unless there is none or it is sRGB itself."""
-    profile = image.info.get("icc_profile")
-    if not isinstance(profile, bytes) or len(profile) < 128:
-        return None
-    try:
-        said = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(BytesIO(profile)))
-    except (ImageCms.PyCMSError, OSError):
-        return None
-    return None if "srgb" in said.lower() else profile
-
-
 def _wide_greys(image: Image.Image) -> Strips:
     """Grey uint16 and, of a colour key, alpha."""
     key = image.info.get("transparency")
@@ -135,7 +200,7 @@ def _wide_greys(image: Image.Image) -> Strips:
     return strips
 
 
-def _wide_colours(data: bytes, image: Image.Image, header: Header) -> Strips:
+def _wide_colours(data: bytes, image: Image.Image, header: Header) -> tuple[Strips, Profile]:
     """RGB uint16 and alpha: Pillow would round these to 8 bits, OpenCV does not."""
     try:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -146,21 +211,18 @@ def _wide_colours(data: bytes, image: Image.Image, header: Header) -> Strips:
     if bgr.dtype != np.uint16 or bgr.ndim != 3 or bgr.shape[2] not in (3, 4):
         raise UnsupportedSamples("Save the photo with 8 bits a channel and send it again.")
     pixels = cast(NDArray[np.uint16], bgr)
-    order = cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGB
     opaque = pixels.shape[2] == 3 or image.mode == "RGB"
-    associated = _tag(image, _TIFF_EXTRA_SAMPLES) == _ASSOCIATED
+    grey = image.mode in ("L", "LA")  # with alpha, which Pillow has in 8 bits alone
 
     def strips(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
-        rgb = cast(NDArray[np.uint16], cv2.cvtColor(pixels[start:stop], order))
-        if opaque:
-            return rgb, None
-        alpha = pixels[start:stop, :, 3]
-        if associated:
-            scale = np.float32(65535) / np.maximum(alpha, 1)
-            rgb = np.minimum(rgb * scale[..., np.newaxis], 65535).astype(np.uint16)
-        return rgb, alpha
+        part = pixels[start:stop]
+        alpha = None if opaque else part[..., 3]
+        if grey:
+            return np.ascontiguousarray(part[..., 0]), alpha
+        order = cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGB
+        return cast(NDArray[np.uint16], cv2.cvtColor(part, order)), alpha
 
-    return strips
+    return strips, _profile(data, image, header.format, "L" if grey else "RGB")
 
 
 def _tag(image: Image.Image, number: int) -> int | None:

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Sequence
 from io import BytesIO
 from typing import Literal, Protocol
 
@@ -40,9 +41,24 @@ class PngWriter:
     """
 
     def __init__(
-        self, width: int, height: int, channels: int, dtype: type, level: PngLevel = "fast"
+        self,
+        width: int,
+        height: int,
+        channels: int,
+        dtype: type,
+        level: PngLevel = "fast",
+        head: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
-        """Begin the file; channels: 1 grey, 3 RGB or 4 RGBA, of dtype uint8 or uint16."""
+        """Begin the file.
+
+        Args:
+            width: pixels.
+            height: pixels.
+            channels: 1 grey, 3 RGB or 4 RGBA.
+            dtype: uint8 or uint16.
+            level: of compression.
+            head: chunks before the pixels, by kind; see `png_head`.
+        """
         self._sample = np.dtype(dtype).newbyteorder(">")
         self._pixel = channels * self._sample.itemsize  # bytes
         self._above = np.zeros((1, width * self._pixel), np.uint8)
@@ -52,6 +68,8 @@ class PngWriter:
         self._file.write(_SIGNATURE)
         bits, colour = 8 * self._sample.itemsize, _COLOUR_TYPES[channels]
         self._chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0))
+        for kind, data in head:
+            self._chunk(kind, data)
 
     def write(self, strip: Pixels) -> None:
         """Add rows: uint8 or uint16 [rows, width, channels], red first."""

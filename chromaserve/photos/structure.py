@@ -16,6 +16,8 @@ MAX_CHUNKS = 20_000  # of a PNG; pixels come in pieces of 8 KiB and more
 MAX_OTHER_CHUNKS = 1_000
 MAX_RIFF_CHUNKS = 5_000
 MAX_TAGS = 1_000
+MAX_PAGES = 1_000
+MAX_TAGS_OF_PAGES = 20_000
 MAX_VALUES = 1 << 17  # of one tag: a strip or tile each
 MAX_METADATA = 4 << 20
 """Bytes of EXIF, of a colour profile, of Photoshop's blocks, of text: each at most."""
@@ -28,6 +30,7 @@ _TEXT_TYPES = (1, 2, 6, 7)
 # Of at most a number a channel: subfile type, bits, compression and so on up to extra samples.
 _SHORT_TAGS = {254, 255, 256, 257, 258, 259, 262, 266, 274, 277, 278, 284, 317, 322, 323, 338, 339}
 _CHANNELS = 64
+_SUBFILE, _REDUCED, _MASK = 254, 1, 4
 _PARTS = {273, 279, 324, 325}  # where strips and tiles are, and how long
 
 
@@ -134,22 +137,54 @@ def read_webp(data: bytes) -> Structure:
     raise Unreadable
 
 
-def check_tiff(data: bytes) -> None:
-    """The first directory's tags, none of whose values is read (TIFF 6.0, section 2; BigTIFF).
+@dataclass(frozen=True)
+class TiffPage:
+    """A directory of a TIFF."""
+
+    place: int
+    reduced: bool
+    """Whether it says that it is a smaller copy of another one, or a mask."""
+
+
+def tiff_pages(data: bytes) -> list[TiffPage]:
+    """The directories, none of whose values is read (TIFF 6.0, section 2; BigTIFF).
+
+    A later one that is broken ends the list.
 
     Raises:
         Unreadable: too many tags, or values of them, or values that share their bytes.
     """
-    order = "<" if data[:2] == b"II" else ">"
-    big = data[2:4] in (b"+\0", b"\0+")
+    order, big = "<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+")
     at = struct.unpack_from(f"{order}{'Q' if big else 'I'}", data, 8 if big else 4)[0]
+    pages: list[TiffPage] = []
+    tags, seen = 0, set[int]()
+    while at and at not in seen and len(pages) < MAX_PAGES:
+        seen.add(at)
+        try:
+            count, subfile, after = _check_directory(data, at, order, big)
+        except (Unreadable, struct.error, IndexError):
+            if not pages:
+                raise
+            break
+        tags += count
+        if pages and tags > MAX_TAGS_OF_PAGES:
+            break
+        pages.append(TiffPage(at, reduced=bool(subfile & (_REDUCED | _MASK))))
+        at = after
+    if not pages:
+        raise Unreadable
+    return pages
+
+
+def _check_directory(data: bytes, at: int, order: str, big: bool) -> tuple[int, int, int]:
+    """How many tags it has, its NewSubfileType, and the next one's place."""
     count = struct.unpack_from(f"{order}{'Q' if big else 'H'}", data, at)[0]
     if count > MAX_TAGS:
         raise Unreadable
     first, step = (at + 8, 20) if big else (at + 2, 12)
     entry = struct.Struct(f"{order}HH{'QQ' if big else 'II'}")
     spans = []
-    side = {256: 1, 257: 1}
+    side = {_SUBFILE: 0, 256: 1, 257: 1}
     for i in range(count):
         tag, kind, values, place = entry.unpack_from(data, first + step * i)
         if tag in side:
@@ -173,3 +208,5 @@ def check_tiff(data: bytes) -> None:
         raise Unreadable
     if sum(later[0] < earlier[1] for earlier, later in pairwise(spans)) > _CHANNELS:
         raise Unreadable
+    after = struct.unpack_from(f"{order}{'Q' if big else 'I'}", data, first + step * count)[0]
+    return count, side[_SUBFILE], after

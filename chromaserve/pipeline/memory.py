@@ -125,6 +125,11 @@ class Share:
             self.amount = amount
             self._budget.give_back(excess)
 
+    def join(self, other: "Share") -> None:
+        """Take over what another share of the same budget has."""
+        self.amount += other.amount
+        other.amount = 0
+
     def has_to_wait(self, amount: int) -> bool:
         """Whether `grow` would wait."""
         return amount > self.amount and self._budget.full(amount - self.amount)

@@ -24,7 +24,12 @@ HINTS_BYTES = 24 * 2**20
 
 
 def memory_needed(
-    header: Header, output: Format, method: Postprocess, *, hinted: bool = False
+    header: Header,
+    output: Format,
+    method: Postprocess,
+    *,
+    hinted: bool = False,
+    keeps_colours: bool = False,
 ) -> int:
     """Bytes that a photo takes at most, from decoding to the end of encoding."""
     each = BYTES_PER_PIXEL[header.bits]
@@ -32,5 +37,7 @@ def memory_needed(
         each += WEBP_BYTES_PER_PIXEL
     if output == "webp":
         each += TO_WEBP_BYTES_PER_PIXEL[header.alpha]
+    if keeps_colours:
+        each += 3 * header.bits // 8
     more = POSTPROCESS_BYTES[method] + (HINTS_BYTES if hinted else 0)
     return BYTES_PER_PHOTO + more + header.pixels * each

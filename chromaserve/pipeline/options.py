@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -15,7 +15,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from chromaserve.errors import invalid_options
-from chromaserve.photos.formats import Format
+from chromaserve.photos.formats import Format, Wanted, written_as
+from chromaserve.photos.metadata import Keep
+from chromaserve.photos.photo import Header
 from chromaserve.pipeline.hints import EXAMPLE, MAX_HINTS, SCHEMA, Hint, parse_hints
 from chromaserve.store.contract import Postprocess
 
@@ -33,6 +35,11 @@ def _from_json(given: Any) -> Any:  # noqa: ANN401 - whatever came
         return parse_hints(given)
     except ValueError as error:
         raise PydanticCustomError("hints", "{fault}", {"fault": str(error)}) from error
+
+
+Pages = Literal["first", "all"]
+Damaged = Literal["refuse", "accept"]
+Recolour = Literal["recolour", "keep"]
 
 
 class Options(BaseModel):
@@ -82,9 +89,38 @@ class Options(BaseModel):
         " Default: none.",
         examples=[20],
     )
-    format: Format | None = Field(
+    format: Wanted | None = Field(
         default=None,
-        description="Encoding of the result; 16-bit photos stay 16-bit in png alone. Default: png.",
+        description="Encoding of the result; same: the photo's own, or png where that is not"
+        " written. 16-bit photos stay 16-bit in png and tiff. Default: png.",
+    )
+    quality: int | None = Field(
+        default=None,
+        ge=1,
+        le=100,
+        description="Of JPEG and WebP, 1 to 100; png and tiff lose nothing. Default: 95 for jpeg,"
+        " 90 for webp.",
+        examples=[90],
+    )
+    metadata: Keep = Field(
+        default="keep",
+        description="What goes along of the photo's EXIF, XMP, IPTC, texts and resolution. keep:"
+        " all but places (GPS); all: places too; none: nothing.",
+    )
+    pages: Pages = Field(
+        default="first",
+        description="first: one photo, and the answer tells of how many; all: every page of a TIFF,"
+        " as a TIFF of as many pages, for format=tiff or same.",
+    )
+    damaged: Damaged = Field(
+        default="refuse",
+        description="Of a JPEG or PNG of which pixels are missing. refuse: it is a problem; accept:"
+        " the rest is colorized, and the answer warns.",
+    )
+    colour: Recolour = Field(
+        default="recolour",
+        description="Of a photo that has colours already, sepia and tints not counted. recolour: it"
+        " gets new ones; keep: it is left as it is.",
     )
 
     @classmethod
@@ -99,7 +135,7 @@ class Options(BaseModel):
         except ValidationError as error:
             raise invalid_options(error.errors(include_url=False)) from error
 
-    def order(self, model: "LoadedModel", format: Format | None = None) -> "Order":
+    def order(self, model: "LoadedModel", format: Wanted | None = None) -> "Order":
         """What is wanted of the pipeline: the model's defaults where nothing was chosen.
 
         Args:
@@ -113,6 +149,11 @@ class Options(BaseModel):
             self.postprocess or described.postprocess,
             format or self.format or "png",
             self.hints,
+            self.quality,
+            self.metadata,
+            self.pages,
+            self.damaged,
+            self.colour,
         )
 
 
@@ -123,6 +164,15 @@ class Order:
     model: "LoadedModel"
     vividness: float
     postprocess: Postprocess
-    format: Format
+    format: Wanted
     hints: tuple[Hint, ...] = ()
     """For the one photo that a request with hints has."""
+    quality: int | None = None
+    metadata: Keep = "keep"
+    pages: Pages = "first"
+    damaged: Damaged = "refuse"
+    colour: Recolour = "recolour"
+
+    def format_for(self, header: object) -> Format:
+        """The encoding of one photo's result; of one that cannot be read, nobody asks."""
+        return written_as(self.format, header.format if isinstance(header, Header) else None)

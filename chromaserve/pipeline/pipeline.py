@@ -10,26 +10,27 @@ from typing import TypeVar
 
 import numpy as np
 
-from chromaserve.errors import InvalidOptions, PhotoTimeout, slug_of, without_locals
+from chromaserve.errors import PhotoTimeout, slug_of, without_locals
 from chromaserve.photos.decode import decode
-from chromaserve.photos.encode import check_format, encode
+from chromaserve.photos.formats import Format
 from chromaserve.photos.header import inspect
-from chromaserve.photos.photo import Float, Header, Photo, Pixels, Striped
+from chromaserve.photos.photo import Header, Photo, Pixels, Striped
 from chromaserve.pipeline.backlog import Backlog, Ticket
-from chromaserve.pipeline.batching import Batcher
+from chromaserve.pipeline.batching import Batcher, Inference
 from chromaserve.pipeline.body import Body, Upload
 from chromaserve.pipeline.cache import Cache
 from chromaserve.pipeline.estimate import Estimate
-from chromaserve.pipeline.hints import check_inside
 from chromaserve.pipeline.inference import Inferring
 from chromaserve.pipeline.memory import Budget, Share
 from chromaserve.pipeline.memory_needed import memory_needed
 from chromaserve.pipeline.models import LoadedModel, Models
 from chromaserve.pipeline.observer import Observer
 from chromaserve.pipeline.options import Order
-from chromaserve.pipeline.recolor import prepare, recolor
+from chromaserve.pipeline.pages import all_pages
 from chromaserve.pipeline.stages import Stage
+from chromaserve.pipeline.steps import decoded_by, encoded_by, reading, writing
 from chromaserve.pipeline.timings import Timings
+from chromaserve.pipeline.told import Made, Told, told_of
 from chromaserve.settings import PipelineSettings, usable_cores
 
 T = TypeVar("T")
@@ -40,10 +41,12 @@ class Colored:
     """An encoded result; its `share` of the memory bound is given back once it is sent."""
 
     data: bytes
+    format: Format
     width: int
     height: int
     timings: Timings
     share: Share
+    told: Told
 
 
 class Pipeline:
@@ -114,25 +117,28 @@ class Pipeline:
         Raises:
             ServiceError: whatever is wrong with this photo or the service.
         """
-        write = partial(encode, output=order.format, level=self.settings.png_level)
         try:
             async with self.attempt(ticket):
                 header = upload.header
                 if not isinstance(header, Header):
                     raise header or ValueError("not looked at")
-                data, size, timings, share = await self._way(
-                    header,
-                    lambda: decode(upload.data, header),  # nothing else holds the bytes
-                    lambda: body.release(upload),
-                    write,
-                    order,
-                    ticket,
-                )
-                share.shrink(len(data))
+                format = order.format_for(header)
+                way = partial(self._way, order=order, ticket=ticket)
+                if order.pages == "all" and len(header.pages) > 1:
+                    data, made = await all_pages(way, body, upload, order, self.settings)
+                else:
+                    data, made = await way(
+                        header,
+                        # Nothing else holds the bytes.
+                        lambda: decode(upload.data, header, **reading(order)),
+                        lambda: body.release(upload),
+                        writing(format, order, self.settings.png_level),
+                    )
+                made.share.shrink(len(data))
         finally:
             body.release(upload)
-        self.done(timings, order.model, upload.pixels)
-        return Colored(data, *size, timings, share)
+        self.done(made.timings, order.model, upload.pixels)
+        return Colored(data, format, *made.size, made.timings, made.share, made.told)
 
     async def colorize_pixels(
         self, header: Header, read: Callable[[], Photo], order: Order, ticket: Ticket
@@ -152,36 +158,39 @@ class Pipeline:
             ServiceError: as `colorize`.
         """
         async with self.attempt(ticket):
-            pixels, _, timings, share = await self._way(
-                header, read, lambda: None, Striped.pixels, order, ticket
+            pixels, made = await self._way(
+                header, read, lambda: None, lambda image, _: image.pixels(), order, ticket
             )
-            share.shrink(pixels.nbytes)
-        self.done(timings, order.model, header.pixels)
-        return pixels, share
+            made.share.shrink(pixels.nbytes)
+        self.done(made.timings, order.model, header.pixels)
+        return pixels, made.share
 
     async def _way(
         self,
         header: Header,
         read: Callable[[], Photo],
         release: Callable[[], None],
-        write: Callable[[Striped], T],
+        write: Callable[[Striped, Photo], T],
         order: Order,
         ticket: Ticket,
-    ) -> tuple[T, tuple[int, int], Timings, Share]:
-        """What `write` makes of a photo, the photo's size, times, and memory still held."""
+    ) -> tuple[T, Made]:
+        """What `write` makes of a photo, and what is known of how."""
         start = time.perf_counter()
         place, share = await self._admit(header, order, ticket)
         with place, share.until_failure():
             admitted = time.perf_counter()
 
-            photo, L = await self.decoding.run(ticket, _decode, read, order)
+            photo, L = await self.decoding.run(ticket, decoded_by, read, order)
             release()
             decoded = time.perf_counter()
 
-            answer = await self.infer(order.model, L, order.vividness, ticket, ticket.owner)
+            if photo.colours is None:
+                answer = await self.infer(order.model, L, order.vividness, ticket, ticket.owner)
+            else:
+                answer = _NO_ANSWER
             inferred = time.perf_counter()
 
-            result = await self.encoding.run(ticket, _encode, photo, answer.ab, order, write)
+            result = await self.encoding.run(ticket, encoded_by, photo, answer.ab, order, write)
             done = time.perf_counter()
 
             timings = Timings(
@@ -193,7 +202,9 @@ class Pipeline:
                 encode_s=done - inferred,
                 total_s=done - start,
             )
-            return result, photo.size, timings, share
+            all_pages = order.pages == "all"
+            told = told_of(photo, header, all_pages=all_pages)
+            return result, Made(photo.size, told, timings, share)
 
     async def _admit(self, header: Header, order: Order, ticket: Ticket) -> tuple[Share, Share]:
         """Wait for a place among the photos in work, and for the memory that this one takes."""
@@ -202,7 +213,11 @@ class Pipeline:
             place = await self.in_work.take(1)
             with place.until_failure():
                 needed = memory_needed(
-                    header, order.format, order.postprocess, hinted=bool(order.hints)
+                    header,
+                    order.format_for(header),
+                    order.postprocess,
+                    hinted=bool(order.hints),
+                    keeps_colours=order.colour == "keep",
                 )
                 return place, await self.memory.take(needed)
 
@@ -251,17 +266,4 @@ class Pipeline:
         self.in_work.total = max(self.in_work.total, enough)
 
 
-def _decode(read: Callable[[], Photo], order: Order) -> tuple[Photo, Float]:
-    photo = read()
-    check_format(photo, order.format)
-    try:
-        check_inside(order.hints, *photo.size)
-    except ValueError as error:
-        raise InvalidOptions(f"hints: {error} and send the request again.") from error
-    return photo, prepare(photo)
-
-
-def _encode(photo: Photo, ab: Float, order: Order, write: Callable[[Striped], T]) -> T:
-    ab = ab.astype(np.float32, copy=False)
-    guided = order.model.description.guided_filter
-    return write(recolor(photo, ab, order.postprocess, guided, order.hints))
+_NO_ANSWER = Inference(ab=np.zeros((1, 1, 2), np.float32), batch=0, queue_s=0.0, inference_s=0.0)

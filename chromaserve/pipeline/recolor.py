@@ -1,6 +1,7 @@
 """From a photo's lightness to its colours: no HTTP, no threads, no model."""
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import numpy as np
 
@@ -49,6 +50,20 @@ def recolor(
     known = hint_model(_discs(hints), (rows, columns), lightness) if hints else None
     channels = 3 if photo.alpha is None else 4
     return Striped((rows, columns, channels), photo.dtype, _colours(photo, model, known))
+
+
+def as_it_is(photo: Photo) -> Striped:
+    """A photo's own colours, which it kept, with its alpha."""
+    assert photo.colours is not None
+    own, alpha = photo.colours, photo.alpha
+    rows, columns = photo.grey.shape
+
+    def each() -> Iterator[Pixels]:
+        for start, stop in strips(rows, columns):
+            part = own[start:stop]
+            yield part if alpha is None else cast(Pixels, np.dstack([part, alpha[start:stop]]))
+
+    return Striped((rows, columns, 3 if alpha is None else 4), photo.dtype, each())
 
 
 def _discs(hints: Sequence[Hint]) -> list[Disc]:

@@ -11,7 +11,7 @@ from app.negotiation import negotiate
 from app.open_inference.message import parse
 from app.options import check_photos, merge
 from chromaserve.errors import InvalidOptions, ServiceError
-from chromaserve.photos.formats import MEDIA_TYPES
+from chromaserve.photos.formats import MEDIA_TYPES, written_as
 from chromaserve.pipeline.hints import Hint, parse_hints
 from chromaserve.pipeline.options import Options
 
@@ -118,7 +118,11 @@ def test_what_is_sent_is_accepted(
         return
     assert asked in (None, chosen.format)
     assert photos == 1 or chosen.container != "image"
-    sent = MEDIA_TYPES[chosen.format] if chosen.container == "image" else chosen.container
+    sent = (
+        MEDIA_TYPES[written_as(chosen.format, None)]
+        if chosen.container == "image"
+        else chosen.container
+    )
     assert (sent, ";q=0") not in ranges or ranges.count((sent, ";q=0")) < len(ranges)
 
 

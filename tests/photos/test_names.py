@@ -41,7 +41,7 @@ def test_a_name_is_a_file_in_the_folder_that_it_is_put_into(name: str | None) ->
 @example(["é.png", "e\u0301.png"])
 @example(["ß", "ss"])
 def test_no_two_results_of_a_request_are_one_file(names: list[str | None]) -> None:
-    found = unique_names(names, ".png")
+    found = unique_names(names, [".png"] * len(names))
     assert len({on_disk(name) for name in found}) == len(names)
     assert all(name.endswith(".png") for name in found)
 
@@ -55,7 +55,7 @@ def test_no_two_results_of_a_folder_are_one_file(photos: list[str]) -> None:
 
 @given(ANY)
 def test_a_header_says_the_name_and_nothing_else(name: str) -> None:
-    [file] = unique_names([name], ".png")
+    [file] = unique_names([name], [".png"])
     header = content_disposition(file)
     parts = re.fullmatch(
         r"inline; filename=\"([ !#-\[\]-~]+)\"; filename\*=UTF-8''([!-~]+)", header

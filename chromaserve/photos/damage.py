@@ -1,0 +1,162 @@
+"""What is whole of a damaged JPEG or PNG, and how much of its pixels is missing."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from chromaserve.errors import DamagedPhoto
+from chromaserve.photos.header import PIL_ERRORS, open_image
+from chromaserve.photos.photo import Header, strips
+from chromaserve.photos.png_reading import SIGNATURE, Chunk, chunks
+
+_END = b"\xff\xd9"
+_FILLER = bytes(range(1, 255)) * 16
+"""Something else than the zeros that a decoder puts in the place of what is missing."""
+_PIECE = 1 << 20
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
+           (0, 1, 1, 2))  # fmt: skip
+_KEPT = (b"PLTE", b"tRNS", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"eXIf", b"pHYs")
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_ABOUT_NOTHING = 0.005
+"""What is said to be missing where fine detail alone is."""
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """A file that decoders take."""
+
+    data: bytes
+    missing: float
+    """Part of the pixels, which are grey or black now."""
+
+
+def repaired(data: bytes, header: Header, *, accept: bool) -> Repaired | None:
+    """The file mended, None where it cannot be.
+
+    Args:
+        data: of a file that decoders refuse.
+        header: of it.
+        accept: whether missing pixels are taken; else they are counted alone.
+    """
+    if header.format == "JPEG":
+        return _jpeg(data, header)
+    return _png(data, accept=accept) if header.format == "PNG" else None
+
+
+def _jpeg(data: bytes, header: Header) -> Repaired | None:
+    """Pixels that depend on what follows the file's end are those that are missing."""
+    data = data.removesuffix(b"\xff")
+    mended = data + _END
+    try:
+        with open_image(mended, "JPEG") as one, open_image(data + _FILLER + _END, "JPEG") as other:
+            one.load()
+            other.load()
+            differ = _differing(one, other, header)
+    except (DamagedPhoto, *PIL_ERRORS):
+        return None
+    missing = differ / header.pixels
+    return Repaired(mended, missing if _has_detail(data) else max(missing, _ABOUT_NOTHING))
+
+
+def _differing(one: Image.Image, other: Image.Image, header: Header) -> int:
+    count = 0
+    for start, stop in strips(header.height, header.width):
+        box = (0, start, header.width, stop)
+        unlike = np.asarray(one.crop(box)) != np.asarray(other.crop(box))
+        count += int(np.count_nonzero(unlike if unlike.ndim == 2 else unlike.any(axis=2)))
+    return count
+
+
+def _has_detail(data: bytes) -> bool:
+    """Whether a progressive JPEG has come to its last scans (T.81, G.1.1.1); others have one."""
+    frame = data.find(b"\xff\xc2", 0, data.find(b"\xff\xda"))
+    if frame < 0:
+        return True
+    components = data[frame + 9] if frame + 9 < len(data) else 1
+    done: set[int] = set()
+    at = data.find(b"\xff\xda", frame)
+    while at >= 0:
+        count = data[at + 4] if at + 4 < len(data) else 0
+        tail = at + 5 + 2 * count
+        if tail + 2 < len(data) and data[tail + 1] == 63 and not data[tail + 2] & 15:
+            done.add(data[at + 5])
+        at = data.find(b"\xff\xda", at + 2)
+    return len(done) >= components
+
+
+def _png(data: bytes, *, accept: bool) -> Repaired | None:
+    found = list(chunks(data))
+    if not found or found[0].kind != b"IHDR" or len(found[0].data) != 13:
+        return None
+    pixels = [chunk.data for chunk in found if chunk.kind == b"IDAT"]
+    expected, got = _raw_bytes(found[0].data), 0
+    for piece in _inflated(pixels):
+        got += len(piece)
+    missing = max(0.0, 1 - got / expected)
+    if missing and accept:
+        pixels = _filled(pixels, expected)
+    return Repaired(_joined(found, pixels), missing)
+
+
+def _raw_bytes(head: bytes) -> int:
+    """Bytes of all rows with their filters' numbers."""
+    width, height, bits, colour, _, _, interlaced = struct.unpack(">IIBBBBB", head)
+    each = bits * _CHANNELS.get(colour, 1)
+    total = 0
+    for x, y, dx, dy in _PASSES if interlaced else ((0, 0, 1, 1),):
+        columns, rows = -(-(width - x) // dx), -(-(height - y) // dy)
+        if columns > 0 and rows > 0:
+            total += rows * (1 + (columns * each + 7) // 8)
+    return max(total, 1)
+
+
+def _inflated(pixels: list[bytes]) -> Iterator[bytes]:
+    """What can be inflated, in pieces."""
+    inflater = zlib.decompressobj()
+    for part in pixels:
+        rest = part
+        while rest and not inflater.eof:
+            try:
+                piece = inflater.decompress(rest, _PIECE)
+            except zlib.error:
+                return
+            rest = inflater.unconsumed_tail
+            yield piece
+
+
+def _filled(pixels: list[bytes], expected: int) -> list[bytes]:
+    """What can be inflated, and zeros, deflated again."""
+    deflater, made, left = zlib.compressobj(1), [], expected
+    for piece in _inflated(pixels):
+        piece = piece[:left]
+        left -= len(piece)
+        made.append(deflater.compress(piece))
+    while left:
+        count = min(left, _PIECE)
+        made.append(deflater.compress(bytes(count)))
+        left -= count
+    return [*made, deflater.flush()]
+
+
+def _joined(found: list[Chunk], pixels: list[bytes]) -> bytes:
+    """The chunks that are sound, with these pixels and an end."""
+    before: list[tuple[bytes, bytes]] = [(b"IHDR", found[0].data)]
+    after: list[tuple[bytes, bytes]] = []
+    seen = False
+    for chunk in found[1:]:
+        seen = seen or chunk.kind == b"IDAT"
+        if chunk.sound and chunk.kind in (*_KEPT, *_TEXTS):
+            (after if seen else before).append((chunk.kind, chunk.data))
+    body = [(b"IDAT", part) for part in pixels if part]
+    return SIGNATURE + b"".join(
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + zlib.crc32(content, zlib.crc32(kind)).to_bytes(4, "big")
+        for kind, content in [*before, *body, *after, (b"IEND", b"")]
+    )

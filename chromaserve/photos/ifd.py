@@ -1,0 +1,253 @@
+"""Directories of tags as TIFF and EXIF have them, read in bounds and written (TIFF 6.0, section 2).
+
+Values stay the bytes that they are, in the byte order that they have, so that what nobody here
+understands is kept too. Pillow's reader reads what every tag points at, however often.
+"""
+
+import struct
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+ORIENTATION, SOFTWARE = 0x0112, 0x0131
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
+EXIF, GPS, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
+MAKER_NOTE, WIDTH, HEIGHT = 0x927C, 0xA002, 0xA003
+
+_SUB = (EXIF, GPS, INTEROPERABILITY)
+_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
+          16: 8, 17: 8, 18: 8}  # fmt: skip
+_WHOLE = {1: 1, 3: 2, 4: 4, 13: 4, 16: 8}
+_LONG, _SHORT, _RATIONAL, _ASCII = 4, 3, 5, 2
+_BIG = 16  # the first type that BigTIFF alone has
+_MOST_TAGS, _DEEPEST = 1_000, 3
+_MOST_BEFORE_A_NOTE = 1 << 16
+
+
+class BadDirectory(ValueError):  # noqa: N818 - reads as a fact
+    """It is broken, or larger than that of any photo."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A tag's value."""
+
+    kind: int
+    """TIFF's number of the type."""
+    raw: bytes
+    place: int | None = None
+    """Where it was, for what has addresses within: makers' notes."""
+
+
+@dataclass(frozen=True)
+class Directory:
+    """Tags with their values, and directories that tags name."""
+
+    order: str
+    """Of bytes: < or >."""
+    entries: Mapping[int, Entry] = field(default_factory=dict)
+    subs: Mapping[int, "Directory"] = field(default_factory=dict)
+
+    def number(self, tag: int) -> int | None:
+        """A tag's first value, where that is a whole number."""
+        entry = self.entries.get(tag)
+        if entry is None or entry.kind not in _WHOLE:
+            return None
+        return int.from_bytes(
+            entry.raw[: _WHOLE[entry.kind]], "little" if self.order == "<" else "big"
+        )
+
+    def numbers(self, tag: int) -> NDArray[np.int64]:
+        """A tag's values, where those are whole numbers."""
+        entry = self.entries.get(tag)
+        size = _WHOLE.get(entry.kind) if entry else None
+        if entry is None or size is None:
+            return np.zeros(0, np.int64)
+        return np.frombuffer(entry.raw, f"{self.order}u{size}").astype(np.int64)
+
+    def rational(self, tag: int) -> float:
+        """A tag's first fraction, 0 where there is none."""
+        entry = self.entries.get(tag)
+        if entry is None or entry.kind != _RATIONAL:
+            return 0.0
+        above, below = struct.unpack_from(self.order + "II", entry.raw)
+        return float(above / below) if below else 0.0
+
+    def text(self, tag: int) -> str:
+        """A tag's text."""
+        entry = self.entries.get(tag)
+        if entry is None or entry.kind != _ASCII:
+            return ""
+        return entry.raw.split(b"\0")[0].decode("utf-8", "replace").strip()
+
+    def with_short(self, tag: int, value: int) -> "Directory":
+        """With a tag of one number below 65,536."""
+        return self._with(tag, Entry(_SHORT, struct.pack(self.order + "H", value)))
+
+    def with_text(self, tag: int, text: str) -> "Directory":
+        """With a tag of text."""
+        return self._with(tag, Entry(_ASCII, text.encode("utf-8", "replace") + b"\0"))
+
+    def with_resolution(self, dpi: tuple[float, float]) -> "Directory":
+        """With its pixels an inch."""
+        made = self.with_short(RESOLUTION_UNIT, 2)
+        for tag, value in zip((X_RESOLUTION, Y_RESOLUTION), dpi, strict=True):
+            raw = struct.pack(self.order + "II", min(round(value * 1000), 2**32 - 1), 1000)
+            made = made._with(tag, Entry(_RATIONAL, raw))
+        return made
+
+    def without(self, tags: Iterable[int]) -> "Directory":
+        """Without some tags and the directories that they name."""
+        gone = set(tags)
+        return Directory(
+            self.order,
+            {tag: entry for tag, entry in self.entries.items() if tag not in gone},
+            {tag: sub for tag, sub in self.subs.items() if tag not in gone},
+        )
+
+    def turned(self) -> "Directory":
+        """With the sides exchanged that its EXIF tells of."""
+        sub = self.subs.get(EXIF)
+        if sub is None or not {WIDTH, HEIGHT} <= sub.entries.keys():
+            return self
+        width, height = sub.entries[WIDTH], sub.entries[HEIGHT]
+        entries = {**sub.entries, WIDTH: height, HEIGHT: width}
+        return replace(self, subs={**self.subs, EXIF: replace(sub, entries=entries)})
+
+    def _with(self, tag: int, entry: Entry) -> "Directory":
+        return replace(self, entries={**self.entries, tag: entry})
+
+    @property
+    def note(self) -> Entry | None:
+        """The maker's note, which has a place."""
+        found = self.entries.get(MAKER_NOTE)
+        if found is None and EXIF in self.subs:
+            return self.subs[EXIF].entries.get(MAKER_NOTE)
+        return found
+
+
+def read_exif(data: bytes) -> Directory:
+    """The first directory of EXIF, which is a TIFF file without pixels.
+
+    Raises:
+        BadDirectory: see there.
+    """
+    order = {b"II": "<", b"MM": ">"}.get(data[:2])
+    if order is None or len(data) < 8:
+        raise BadDirectory
+    at = struct.unpack_from(order + "I", data, 4)[0]
+    return read(data, order, at, limit=len(data) + 65536)
+
+
+def read(
+    data: bytes | memoryview,
+    order: str,
+    at: int,
+    *,
+    limit: int,
+    big: bool = False,
+    without: Container[int] = (),
+) -> Directory:
+    """A directory and those that it names.
+
+    Args:
+        data: of the file.
+        order: of bytes.
+        at: where it is.
+        limit: bytes of all values.
+        big: whether the file is a BigTIFF.
+        without: tags that are not read.
+
+    Raises:
+        BadDirectory: it cannot be read, or is larger than that.
+    """
+    try:
+        return _Reader(data, order, big, limit, without).directory(at, 0)
+    except (struct.error, IndexError) as error:
+        raise BadDirectory from error
+
+
+class _Reader:
+    def __init__(
+        self, data: bytes | memoryview, order: str, big: bool, left: int, without: Container[int]
+    ) -> None:
+        self._data, self._order, self._big, self._left = data, order, big, left
+        self._without = without
+
+    def directory(self, at: int, depth: int) -> Directory:
+        data, order, big = self._data, self._order, self._big
+        count = struct.unpack_from(order + ("Q" if big else "H"), data, at)[0]
+        if count > _MOST_TAGS or depth > _DEEPEST:
+            raise BadDirectory
+        first, step = (at + 8, 20) if big else (at + 2, 12)
+        entry = struct.Struct(order + ("HHQ" if big else "HHI"))
+        inline = 8 if big else 4
+        entries, subs = {}, {}
+        for i in range(count):
+            here = first + step * i
+            tag, kind, values = entry.unpack_from(data, here)
+            size = values * _BYTES.get(kind, 0)
+            if not size or tag in self._without:
+                continue
+            place = here + entry.size
+            if size > inline:
+                place = struct.unpack_from(order + ("Q" if big else "I"), data, place)[0]
+            if tag in _SUB:
+                start = struct.unpack_from(order + ("I" if kind in (4, 13) else "Q"), data, place)
+                subs[tag] = self.directory(start[0], depth + 1)
+                continue
+            self._left -= size
+            if self._left < 0:
+                raise BadDirectory
+            raw = bytes(data[place : place + size])
+            if len(raw) == size:  # else it lies behind the file's end
+                entries[tag] = Entry(kind, raw, place if tag == MAKER_NOTE else None)
+        return Directory(order, entries, subs)
+
+
+def write_exif(directory: Directory) -> bytes:
+    """EXIF of a directory; a maker's note is where it was, if that is near the start."""
+    order, note = directory.order, directory.note
+    start = 8
+    out = bytearray(8)
+    if note and note.place and note.place >= 8 and note.place < _MOST_BEFORE_A_NOTE:
+        start = note.place + len(note.raw) + 1 & ~1
+        out = bytearray(note.place) + note.raw
+        out += bytes(start - len(out))
+    out[:8] = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", start)
+    return bytes(out) + write(directory, start, keep=start > 8)
+
+
+def write(directory: Directory, at: int, *, keep: bool = False) -> bytes:
+    """A directory's bytes for the place `at` of a file, with no other one behind it.
+
+    Args:
+        directory: what is written.
+        at: its first byte's address, even.
+        keep: whether a maker's note is in its place already.
+    """
+    order = directory.order
+    entries = {tag: entry for tag, entry in directory.entries.items() if entry.kind < _BIG}
+    tags = sorted({*entries, *directory.subs})
+    behind = at + 2 + 12 * len(tags) + 4
+    rows, body = [struct.pack(order + "H", len(tags))], bytearray()
+    for tag in tags:
+        if tag in directory.subs:
+            place = behind + len(body)
+            rows.append(struct.pack(order + "HHII", tag, _LONG, 1, place))
+            body += write(directory.subs[tag], place, keep=keep)
+        else:
+            entry = entries[tag]
+            count = len(entry.raw) // _BYTES[entry.kind]
+            rows.append(struct.pack(order + "HHI", tag, entry.kind, count))
+            if len(entry.raw) <= 4:
+                rows.append(entry.raw.ljust(4, b"\0"))
+            elif keep and entry.place is not None:
+                rows.append(struct.pack(order + "I", entry.place))
+            else:
+                rows.append(struct.pack(order + "I", behind + len(body)))
+                body += entry.raw
+        body += bytes(len(body) % 2)
+    return b"".join([*rows, bytes(4), body])

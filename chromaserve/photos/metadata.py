@@ -1,0 +1,208 @@
+"""What a file says beside its pixels, and what of that goes along with the result."""
+
+import importlib.metadata
+import re
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, Final, Literal
+
+from PIL import Image
+
+from chromaserve.photos.ifd import (
+    GPS,
+    ORIENTATION,
+    RESOLUTION_UNIT,
+    SOFTWARE,
+    X_RESOLUTION,
+    Y_RESOLUTION,
+    BadDirectory,
+    Directory,
+    Entry,
+    read,
+    read_exif,
+)
+from chromaserve.photos.png_reading import read_texts
+
+Keep = Literal["keep", "all", "none"]
+"""What goes along: all but places; places too; nothing."""
+
+_MOST = 4 << 20
+"""Bytes of EXIF, of XMP, of IPTC, of texts: what is larger is left out."""
+_IPTC = 0x0404
+"""Among Photoshop's blocks."""
+STORAGE: Final = frozenset(
+    (
+        *range(254, 269),  # of TIFF: sizes, compression, photometry
+        *(273, 277, 278, 279, 280, 281, 284, 288, 289, 290, 291, 292, 293, 297, 301),
+        *(317, 318, 319, 320, 321, 322, 323, 324, 325, 326, 327, 328, 330, 332, 334, 336, 338, 339),
+        *(340, 341, 342, 343, 347, 512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532),
+        *(559, 700, 33723, 34377, 34675, 37724, 50838, 50839),
+    )
+)
+"""Tags that say how a file is stored, or that go along in a way of their own."""
+_APART = frozenset((700, 33723, 34675))
+_NO_ENTRY = Entry(0, b"")
+# Each takes time in proportion to the text, whatever that is.
+_PLACES = re.compile(
+    rb"""\sexif:GPS\w{1,40}\s*=\s*("[^"]*"|'[^']*')|<exif:GPS\w{1,40}\s*>[^<]*</exif:GPS\w{1,40}\s*>"""
+)
+_TURN = re.compile(rb"""(tiff:Orientation\s*(?:=\s*["']|>)\s*)([1-8])""")
+_CREATOR = re.compile(rb"""(xmp:CreatorTool\s*(?:=\s*["']|>))([^<"']*)""")
+_MOST_PICTURES = 20
+_PICTURES = b"<xmp:Thumbnails", b"</xmp:Thumbnails>"
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Of a photo."""
+
+    exif: Directory | None = None
+    xmp: bytes = b""
+    iptc: bytes = b""
+    """IIM's datasets."""
+    dpi: tuple[float, float] | None = None
+    texts: tuple[tuple[str, str], ...] = ()
+    """A PNG's, by keyword."""
+    lost: tuple[str, ...] = ()
+    """What was too large or broken, in words."""
+
+    @property
+    def orientation(self) -> int:
+        """By EXIF, else by XMP; 1 if there is none or it is nonsense."""
+        found = self.exif.number(ORIENTATION) if self.exif else None
+        if found is None:
+            said = _TURN.search(self.xmp)
+            found = int(said[2]) if said else 1
+        return found if found in range(1, 9) else 1
+
+    def for_result(self, keep: Keep, model: int) -> "Metadata":
+        """What goes along with an upright result of a model's version."""
+        if keep == "none":
+            return NOTHING
+        exif = (self.exif or Directory("<")).without([ORIENTATION])
+        dpi, sideways = self.dpi, self.orientation >= 5
+        if keep == "keep":
+            exif = exif.without([GPS])
+        if sideways:
+            exif = exif.turned()
+            dpi = dpi and (dpi[1], dpi[0])
+        if dpi and (sideways or X_RESOLUTION not in exif.entries):
+            exif = exif.with_resolution(dpi)
+        before, ours = exif.text(SOFTWARE), software(model)
+        exif = exif.with_short(ORIENTATION, 1).with_text(
+            SOFTWARE, f"{before}; {ours}" if before else ours
+        )
+        return replace(self, exif=exif, xmp=_edited(self.xmp, keep, ours.encode()), dpi=dpi)
+
+
+NOTHING: Final = Metadata()
+
+
+def software(model: int) -> str:
+    """What made a result."""
+    return f"chromaserve {_version()} (model {model})"
+
+
+@cache
+def _version() -> str:
+    try:
+        return importlib.metadata.version("chromaserve")
+    except importlib.metadata.PackageNotFoundError:  # run from a folder, not installed
+        return "0"
+
+
+def gather(data: bytes, image: Image.Image, kind: str) -> Metadata:
+    """What a file has, whose header was bounded and opened with Pillow; nothing is decoded."""
+    info: dict[Any, Any] = image.info
+    lost: list[str] = []
+    texts: tuple[tuple[str, str], ...] = ()
+    blocks = info.get("photoshop")
+    xmp, exif = info.get("xmp", b""), info.get("exif", b"")
+    iptc = blocks.get(_IPTC, b"") if isinstance(blocks, dict) else b""
+    if kind == "PNG":
+        found = read_texts(data)
+        texts, xmp, exif, iptc = found.texts, found.xmp, found.exif, found.iptc
+        lost += ["texts"] * found.lost
+    directory = _exif(exif, lost)
+    xmp, iptc = _bounded("XMP", xmp, lost), _bounded("IPTC", iptc, lost)
+    return Metadata(directory, xmp, iptc, _dpi(info, directory), texts, tuple(lost))
+
+
+def gather_tiff(data: bytes, place: int) -> tuple[Metadata, bytes]:
+    """What a TIFF's page has, and its colour profile; `place` is its directory's."""
+    order, big = "<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+")
+    lost: list[str] = []
+    try:
+        found = read(
+            memoryview(data), order, place, limit=3 * _MOST, big=big, without=STORAGE - _APART
+        )
+    except BadDirectory:
+        return Metadata(lost=("TIFF tags",)), b""
+    xmp, iptc, icc = (found.entries.get(tag, _NO_ENTRY).raw for tag in (700, 33723, 34675))
+    metadata = Metadata(
+        found.without(_APART),
+        _bounded("XMP", xmp, lost),
+        _bounded("IPTC", iptc.rstrip(b"\0"), lost),
+        _resolution(found),
+        (),
+        tuple(lost),
+    )
+    return metadata, icc
+
+
+def _resolution(found: Directory) -> tuple[float, float] | None:
+    unit = found.number(RESOLUTION_UNIT)
+    scale = {3: 2.54, 1: 0.0}.get(unit or 2, 1.0)
+    x, y = (found.rational(tag) * scale for tag in (X_RESOLUTION, Y_RESOLUTION))
+    return (x, y) if all(0.1 < value < 1e5 for value in (x, y)) else None
+
+
+def _bounded(name: str, value: object, lost: list[str]) -> bytes:
+    if isinstance(value, str):
+        value = value.encode("utf-8", "replace")
+    if not isinstance(value, bytes) or len(value) > _MOST:
+        lost.append(name)
+        return b""
+    return value
+
+
+def _exif(data: object, lost: list[str]) -> Directory | None:
+    if not isinstance(data, bytes) or not data:
+        return None
+    try:
+        if len(data) > _MOST:
+            raise BadDirectory
+        return read_exif(data.removeprefix(b"Exif\0\0"))
+    except BadDirectory:
+        lost.append("EXIF")
+        return None
+
+
+def _dpi(info: dict[Any, Any], exif: Directory | None) -> tuple[float, float] | None:
+    try:
+        x, y = (float(value) for value in info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return None
+    # Pillow says 72 of a JPEG whose EXIF does not tell.
+    guessed = (x, y) == (72, 72) and "jfif_density" not in info and "exif" in info
+    if guessed and not (exif and RESOLUTION_UNIT in exif.entries):
+        return None
+    return (x, y) if all(0.1 < value < 1e5 for value in (x, y)) else None
+
+
+def _edited(xmp: bytes, keep: Keep, ours: bytes) -> bytes:
+    if keep == "keep":
+        xmp = _PLACES.sub(b"", xmp)
+    xmp = _TURN.sub(rb"\g<1>1", xmp)
+    start, stop = _PICTURES
+    for _ in range(_MOST_PICTURES):
+        at = xmp.find(start)
+        end = xmp.find(stop, at)
+        if min(at, end) < 0:
+            break
+        xmp = xmp[:at] + xmp[end + len(stop) :]
+
+    def noted(found: re.Match[bytes]) -> bytes:
+        return found[1] + (found[2] + b"; " if found[2] else b"") + ours
+
+    return _CREATOR.sub(noted, xmp)

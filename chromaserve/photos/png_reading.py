@@ -1,0 +1,151 @@
+"""A PNG's chunks beside the pixels, texts among them, and what is whole of a damaged file."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+XMP_KEYWORD = "XML:com.adobe.xmp"
+RAW_PROFILE = "Raw profile type "
+_COLOUR_CHUNKS = (b"cICP", b"sRGB", b"gAMA", b"cHRM")
+_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
+_MOST_TEXT = 4 << 20
+"""Bytes of all texts, inflated."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A piece of the file."""
+
+    kind: bytes
+    data: bytes
+    sound: bool
+    """Whether it is all there, and its checksum is right."""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What a PNG says in words, and in what is packed into them."""
+
+    texts: tuple[tuple[str, str], ...]
+    xmp: bytes
+    exif: bytes
+    iptc: bytes
+    lost: bool
+    """Whether some were too long or broken."""
+
+
+def chunks(data: bytes, wanted: tuple[bytes, ...] | None = None) -> Iterator[Chunk]:
+    """A file's chunks, whose number `read_png` has bounded; only those of some kinds, or all."""
+    at = len(SIGNATURE)
+    while at + 8 <= len(data):
+        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if wanted is None or kind in wanted:
+            content = data[at + 8 : at + 8 + length]
+            checksum = data[at + 8 + length : at + 12 + length]
+            right = zlib.crc32(content, zlib.crc32(kind)).to_bytes(4, "big") == checksum
+            yield Chunk(kind, content, right and len(content) == length)
+        if kind == b"IEND":
+            return
+        at += 12 + length
+
+
+def colour_chunks(data: bytes) -> dict[bytes, bytes]:
+    """What says how its numbers are meant, where no profile does."""
+    return {chunk.kind: chunk.data for chunk in chunks(data, _COLOUR_CHUNKS) if chunk.sound}
+
+
+def read_texts(data: bytes) -> Texts:
+    """Its texts and EXIF, in bounds."""
+    left, lost = _MOST_TEXT, False
+    texts: list[tuple[str, str]] = []
+    packed: dict[str, bytes] = {}
+    for chunk in chunks(data, (*_TEXT_CHUNKS, b"eXIf")):
+        if not chunk.sound:
+            lost = True
+            continue
+        if chunk.kind == b"eXIf":
+            packed["exif"] = chunk.data
+            continue
+        found = _text(chunk, left)
+        if found is None:
+            lost = True
+            continue
+        keyword, value = found
+        left -= len(value)
+        if keyword == XMP_KEYWORD:
+            packed["xmp"] = value.encode("utf-8", "replace")
+        elif keyword.startswith(RAW_PROFILE):
+            packed.setdefault(keyword.removeprefix(RAW_PROFILE).lower(), _unpacked(value))
+        else:
+            texts.append((keyword, value))
+    iptc = _iptc(packed.get("iptc", b"") or packed.get("8bim", b""))
+    exif = packed.get("exif") or packed.get("app1", b"")
+    return Texts(tuple(texts), packed.get("xmp", b""), exif, iptc, lost)
+
+
+def _text(chunk: Chunk, left: int) -> tuple[str, str] | None:
+    """Keyword and text (PNG, third edition, 11.3.3); None where it is broken or too long."""
+    keyword, found, rest = chunk.data.partition(b"\0")
+    name = keyword.decode("latin-1")
+    if not found or not 1 <= len(keyword) <= 79:
+        return None
+    if chunk.kind == b"tEXt":
+        return (name, rest.decode("latin-1")) if len(rest) <= left else None
+    if chunk.kind == b"zTXt":
+        value = _inflated(rest[1:], left)
+        return None if value is None else (name, value.decode("latin-1"))
+    if len(rest) < 2:
+        return None
+    _, _, text = rest[2:].partition(b"\0")
+    _, _, text = text.partition(b"\0")
+    value = _inflated(text, left) if rest[0] else text
+    return None if value is None or len(value) > left else (name, value.decode("utf-8", "replace"))
+
+
+def _inflated(data: bytes, most: int) -> bytes | None:
+    inflater = zlib.decompressobj()
+    try:
+        found = inflater.decompress(data, max(most, 1))
+    except zlib.error:
+        return None
+    return found if inflater.eof else None
+
+
+def _unpacked(value: str) -> bytes:
+    """ImageMagick's way of putting bytes into a text: name, length, hexadecimal digits."""
+    try:
+        return bytes.fromhex("".join(value.split("\n")[3:]))
+    except ValueError:
+        return b""
+
+
+def raw_profile(name: str, data: bytes) -> tuple[str, str]:
+    """Bytes as such a text, with its keyword."""
+    digits = data.hex()
+    lines = "\n".join(digits[i : i + 72] for i in range(0, len(digits), 72))
+    return RAW_PROFILE + name, f"\n{name}\n{len(data):8d}\n{lines}\n"
+
+
+def _iptc(data: bytes) -> bytes:
+    """IIM's datasets of Photoshop's blocks, or as they are."""
+    at = len(b"Photoshop 3.0\0") if data.startswith(b"Photoshop 3.0\0") else 0
+    if not data.startswith(b"8BIM", at):
+        return data if data[:1] == b"\x1c" else b""
+    while data[at : at + 4] == b"8BIM" and at + 12 <= len(data):
+        kind = int.from_bytes(data[at + 4 : at + 6], "big")
+        name = data[at + 6] + 2 & ~1
+        size = (
+            struct.unpack_from(">I", data, at + 6 + name)[0] if at + 10 + name <= len(data) else 0
+        )
+        start = at + 10 + name
+        if kind == 0x0404:
+            return data[start : start + size]
+        at = start + (size + 1 & ~1)
+    return b""
+
+
+def eight_bim(iptc: bytes) -> bytes:
+    """IIM's datasets as a block of Photoshop's."""
+    return b"8BIM\x04\x04\0\0" + struct.pack(">I", len(iptc)) + iptc + bytes(len(iptc) % 2)

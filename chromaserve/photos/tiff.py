@@ -1,0 +1,174 @@
+"""TIFF written strip by strip: 8 or 16 bits, rows less their neighbours, deflated (TIFF 6.0)."""
+
+import struct
+import zlib
+from collections.abc import Iterable
+from io import BytesIO
+from typing import cast
+
+import numpy as np
+from isal import isal_zlib
+
+from chromaserve.photos.icc import srgb_profile
+from chromaserve.photos.ifd import Directory, Entry, write
+from chromaserve.photos.metadata import STORAGE, Metadata
+from chromaserve.photos.photo import Pixels, Striped
+from chromaserve.photos.png import PngLevel
+
+_SHORT, _LONG, _UNDEFINED, _BYTE = 3, 4, 7, 1
+_DEFLATE, _HORIZONTAL, _RGB, _UNASSOCIATED = 8, 2, 2, 2
+_STRIP_BYTES = 1 << 18
+_PAGE = 2  # of NewSubfileType
+_MOST_BYTES = 2**32 - 1
+
+
+class TiffWriter:
+    """A TIFF of one page or several, each of which is made while it is written."""
+
+    def __init__(self) -> None:
+        """Begin the file; addresses of 32 bits, in the byte order of most machines."""
+        self._file = BytesIO()
+        self._file.write(b"II*\0" + bytes(4))
+        self._link = 4  # where the next page's address goes
+
+    def add(
+        self,
+        image: Striped,
+        metadata: Metadata,
+        level: PngLevel = "fast",
+        page: tuple[int, int] | None = None,
+    ) -> None:
+        """Write a page.
+
+        Args:
+            image: its pixels.
+            metadata: its tags.
+            level: of compression.
+            page: which of how many, from 0.
+
+        Raises:
+            ValueError: the file would have more than 4 GiB.
+        """
+        rows, columns, channels = image.shape
+        depth = np.dtype(image.dtype).itemsize
+        per_strip = max(1, _STRIP_BYTES // (columns * channels * depth))
+        places, sizes = [], []
+        for part in _even(image.strips, per_strip, (columns, channels)):
+            data = _deflated(part, level)
+            places.append(self._file.tell())
+            sizes.append(len(data))
+            self._file.write(data)
+        tags = {
+            256: _longs(columns),
+            257: _longs(rows),
+            258: _shorts(*[8 * depth] * channels),
+            259: _shorts(_DEFLATE),
+            262: _shorts(_RGB),
+            273: _longs(*places),
+            277: _shorts(channels),
+            278: _longs(per_strip),
+            279: _longs(*sizes),
+            284: _shorts(1),
+            317: _shorts(_HORIZONTAL),
+            34675: Entry(_UNDEFINED, srgb_profile()),
+        }
+        if channels == 4:
+            tags[338] = _shorts(_UNASSOCIATED)
+        if page:
+            tags |= {254: _longs(_PAGE), 297: _shorts(*page)}
+        if metadata.xmp:
+            tags[700] = Entry(_BYTE, metadata.xmp)
+        if metadata.iptc:
+            tags[33723] = Entry(_UNDEFINED, metadata.iptc)
+        self._finish(tags, metadata)
+
+    def _finish(self, tags: dict[int, Entry], metadata: Metadata) -> None:
+        exif = metadata.exif.without(STORAGE) if metadata.exif else None
+        if exif and exif.order == "<":
+            directory = Directory("<", {**exif.entries, **tags}, exif.subs)
+        else:
+            directory = Directory("<", tags) if exif is None else _swapped(exif, tags)
+        if metadata.dpi:
+            directory = directory.with_resolution(metadata.dpi)
+        at = self._file.seek(0, 2)
+        if at % 2:
+            self._file.write(b"\0")
+            at += 1
+        data = write(directory, at)
+        if at + len(data) > _MOST_BYTES:
+            raise ValueError("a TIFF has at most 4 GiB")
+        self._file.write(data)
+        self._file.seek(self._link)
+        self._file.write(struct.pack("<I", at))
+        self._link = at + 2 + 12 * len({*directory.entries, *directory.subs})
+        self._file.seek(0, 2)
+
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+        return self._file.tell()
+
+    def finish(self) -> bytes:
+        """The whole file."""
+        return self._file.getvalue()
+
+
+def _even(strips: Iterable[Pixels], rows: int, shape: tuple[int, int]) -> Iterable[Pixels]:
+    """Strips of so many rows, the last one of fewer, from strips of any."""
+    held: list[Pixels] = []
+    count = 0
+    for strip in strips:
+        strip = strip.reshape(-1, *shape)
+        start = 0
+        while start < len(strip):
+            part = strip[start : start + rows - count]
+            start += len(part)
+            count += len(part)
+            held.append(part)
+            if count == rows:
+                yield _joined(held)
+                held, count = [], 0
+        held = [part.copy() for part in held]  # what made the strip may use its memory again
+    if held:
+        yield _joined(held)
+
+
+def _joined(parts: list[Pixels]) -> Pixels:
+    return parts[0] if len(parts) == 1 else cast(Pixels, np.concatenate(parts))
+
+
+def _deflated(part: Pixels, level: PngLevel) -> bytes:
+    """Each sample less the one to its left."""
+    rest = np.empty(part.shape, np.dtype(part.dtype).newbyteorder("<"))
+    rest[:, :1] = part[:, :1]
+    np.subtract(part[:, 1:], part[:, :-1], out=rest[:, 1:])
+    if level == "fast":
+        return bytes(isal_zlib.compress(rest.data, 1))
+    return zlib.compress(rest.data, 6)
+
+
+def _shorts(*values: int) -> Entry:
+    return Entry(_SHORT, struct.pack(f"<{len(values)}H", *values))
+
+
+def _longs(*values: int) -> Entry:
+    return Entry(_LONG, struct.pack(f"<{len(values)}I", *values))
+
+
+_SAMPLE = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4}
+
+
+def _swapped(exif: Directory, tags: dict[int, Entry]) -> Directory:
+    """A directory in the other byte order, with tags that have it already."""
+
+    def entry(given: Entry) -> Entry:
+        size = _SAMPLE.get(given.kind, 1)
+        raw = np.frombuffer(given.raw, f">u{size}").astype(f"<u{size}").tobytes()
+        return Entry(given.kind, raw)
+
+    def whole(given: Directory) -> Directory:
+        entries = {tag: entry(value) for tag, value in given.entries.items()}
+        return Directory("<", entries, {tag: whole(sub) for tag, sub in given.subs.items()})
+
+    made = whole(exif)
+    return Directory("<", {**made.entries, **tags}, made.subs)

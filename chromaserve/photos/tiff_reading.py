@@ -1,0 +1,211 @@
+"""A TIFF's pages by their tags: which one is the photo, and whether its samples can be used."""
+
+from dataclasses import dataclass, field
+from typing import Final, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chromaserve.errors import DamagedPhoto, UnsupportedFormat, UnsupportedSamples
+from chromaserve.photos.ifd import EXIF, GPS, ORIENTATION, BadDirectory, Directory, read
+from chromaserve.photos.structure import TiffPage, Unreadable, tiff_pages
+
+_ADVICE = "Save it as 8 or 16 bits a channel, grey or RGB."
+_MOST = 1 << 24
+"""Bytes of a page's values, its strips' places included."""
+_LARGE = frozenset((EXIF, GPS, 700, 33723, 34377, 34675, 37724, 50740))
+"""Tags that say nothing of the pixels."""
+_SUB_PAGES, _DNG_VERSION, _PHOTOMETRIC = 330, 50706, 262
+_SENSOR = (32803, 34892)
+_MOST_SUB_PAGES = 16
+_FORMATS = {2: "signed", 3: "floating-point", 4: "undefined", 5: "complex", 6: "complex"}
+_COLOURS = {8: "Lab", 9: "Lab", 10: "Lab", 32844: "logarithmic", 32845: "logarithmic"}
+PLAIN, LZW, DEFLATE, ADOBE_DEFLATE, PACKBITS = 1, 5, 32946, 8, 32773
+_UNPACKED: Final = frozenset((PLAIN, LZW, DEFLATE, ADOBE_DEFLATE, PACKBITS))
+"""Compressions that are undone here."""
+_OURS = (8, 10, 12, 14, 16)
+_PILLOWS = ((1, ()), (3, ()), (4, (1,)), (4, (2,)))
+"""Samples a pixel, and what the extra ones are: layouts of 8 bits that Pillow reads rightly."""
+ASSOCIATED, UNASSOCIATED = 1, 2
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page's tags, as far as they say how its pixels are stored."""
+
+    width: int
+    height: int
+    bits: tuple[int, ...]
+    formats: tuple[int, ...]
+    photometric: int
+    compression: int
+    samples: int
+    planar: bool
+    predictor: int
+    extra: tuple[int, ...]
+    tile: tuple[int, int] | None
+    """Width and height of tiles; None for strips."""
+    rows_per_strip: int
+    reversed_bits: bool
+    orientation: int
+    order: str
+    place: int
+    """Of its directory."""
+    places: NDArray[np.int64] = field(repr=False)
+    sizes: NDArray[np.int64] = field(repr=False)
+
+    @property
+    def depth(self) -> int:
+        """Bits a channel that are worth keeping, 8 or 16."""
+        return 16 if max(self.bits) > 8 else 8
+
+    @property
+    def alpha(self) -> bool:
+        """Whether one of its samples is transparency; infrared is not."""
+        return ASSOCIATED in self.extra or UNASSOCIATED in self.extra
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether its samples are read here, not by Pillow."""
+        if self.photometric > 2 or set(self.bits) - set(_OURS) or len(set(self.bits)) > 1:
+            return False
+        if self.compression not in _UNPACKED:
+            return False
+        return self.bits[0] > 8 or (self.samples, self.extra) not in _PILLOWS
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a file has."""
+
+    page: Page
+    index: int
+    """The photo's place among the file's directories."""
+    pages: tuple[int, ...]
+    """The places of all that are photos, not reduced copies of others."""
+
+
+def read_tiff(data: bytes, wanted: int = 0) -> Found:
+    """The page that is the photo, or a later one.
+
+    Raises:
+        Unreadable: it is broken, or larger than any photo's.
+        UnsupportedFormat: it is a camera's raw file.
+        UnsupportedSamples: see `check`.
+    """
+    listed = tiff_pages(data)
+    try:
+        _refuse_raw(data, listed[0])
+        whole = tuple(i for i, page in enumerate(listed) if not page.reduced) or (0,)
+        index = whole[wanted]
+        page = _page(data, listed[index].place)
+    except (BadDirectory, IndexError) as error:
+        raise Unreadable from error
+    check(page)
+    return Found(page, index, whole)
+
+
+def page_at(data: bytes, index: int) -> Page:
+    """A page by its place among the directories, which `read_tiff` has told."""
+    try:
+        return _page(data, tiff_pages(data)[index].place)
+    except BadDirectory as error:
+        raise Unreadable from error
+
+
+def _directory(data: bytes, place: int) -> Directory:
+    order, big = "<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+")
+    view = memoryview(data)
+    return read(view, order, place, limit=_MOST, big=big, without=_LARGE)
+
+
+def _refuse_raw(data: bytes, first: TiffPage) -> None:
+    directory = _directory(data, first.place)
+    raw = _DNG_VERSION in directory.entries or directory.number(_PHOTOMETRIC) in _SENSOR
+    if not raw and _SUB_PAGES in directory.entries:
+        for place in directory.numbers(_SUB_PAGES)[:_MOST_SUB_PAGES]:
+            try:
+                sub = _directory(data, int(place))
+            except BadDirectory:
+                continue
+            raw = raw or sub.number(_PHOTOMETRIC) in _SENSOR
+    if raw:
+        refuse_raw()
+
+
+def refuse_raw() -> NoReturn:
+    """A camera's raw file has no picture, but what one can be developed from."""
+    raise UnsupportedFormat(
+        "This is a camera's raw file. Develop it first: save it as JPEG, TIFF or PNG in the program"
+        " that you develop photos with, and send that."
+    )
+
+
+def _page(data: bytes, place: int) -> Page:
+    tags = _directory(data, place)
+
+    def one(tag: int, default: int) -> int:
+        found = tags.number(tag)
+        return default if found is None else found
+
+    samples = one(277, 1)
+    bits = tuple(int(n) for n in tags.numbers(258)) or (1,)
+    formats = tuple(int(n) for n in tags.numbers(339)) or (1,)
+    tile = (one(322, 0), one(323, 0)) if 322 in tags.entries else None
+    height = one(257, 0)
+    return Page(
+        width=one(256, 0),
+        height=height,
+        bits=bits * samples if len(bits) == 1 else bits,
+        formats=formats,
+        photometric=one(_PHOTOMETRIC, 1),
+        compression=one(259, PLAIN),
+        samples=samples,
+        planar=one(284, 1) == 2 and samples > 1,
+        predictor=one(317, 1),
+        extra=tuple(int(n) for n in tags.numbers(338)),
+        tile=tile,
+        rows_per_strip=min(one(278, height), height) or height,
+        reversed_bits=one(266, 1) == 2,
+        orientation=one(ORIENTATION, 1),
+        order="<" if data[:2] == b"II" else ">",
+        place=place,
+        places=tags.numbers(324 if tile else 273),
+        sizes=tags.numbers(325 if tile else 279),
+    )
+
+
+def check(page: Page) -> None:
+    """Hold a page's samples against what can be used.
+
+    Raises:
+        UnsupportedSamples: with what they are.
+        DamagedPhoto: its tags contradict each other.
+    """
+    if page.samples < 1 or len(page.bits) < page.samples or page.tile == (0, 0):
+        raise DamagedPhoto("The TIFF's tags contradict each other. Save it anew.")
+    odd = next((n for n in page.formats if n != 1), None)
+    if odd is not None:
+        kind = _FORMATS.get(odd, "unknown")
+        raise UnsupportedSamples(
+            f"The TIFF has {kind} samples, of which nobody can tell what white is. {_ADVICE}"
+        )
+    if page.photometric in _COLOURS:
+        kind = _COLOURS[page.photometric]
+        raise UnsupportedSamples(f"The TIFF's colours are {kind}, which is not taken. {_ADVICE}")
+    most = max(page.bits)
+    if most > 16:
+        raise UnsupportedSamples(f"The TIFF has {most} bits a channel. {_ADVICE}")
+    if most <= 8:
+        return
+    if page.photometric > 2:
+        kind = {3: "a palette", 5: "CMYK", 6: "YCbCr"}.get(page.photometric, "colours of a kind")
+        raise UnsupportedSamples(f"The TIFF has {kind} in {most} bits. {_ADVICE}")
+    if page.compression not in _UNPACKED:
+        raise UnsupportedSamples(
+            f"The TIFF has {most} bits a channel in a compression (number {page.compression}) that"
+            " is taken for 8 bits alone. Save it with LZW, ZIP or no compression."
+        )
+    if not page.is_ours or page.samples < (3 if page.photometric == 2 else 1):
+        told = ", ".join(map(str, page.bits))
+        raise UnsupportedSamples(f"The TIFF has samples of {told} bits. {_ADVICE}")

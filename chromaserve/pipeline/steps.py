@@ -1,0 +1,73 @@
+"""What threads do with a photo at the ends of its way: decode and prepare, recolour and encode."""
+
+from collections.abc import Callable
+from typing import TypedDict, TypeVar
+
+import numpy as np
+
+from chromaserve.errors import InvalidOptions
+from chromaserve.photos.encode import check_format, encode
+from chromaserve.photos.formats import Format
+from chromaserve.photos.metadata import Metadata
+from chromaserve.photos.photo import Float, Photo, Striped
+from chromaserve.photos.png import PngLevel
+from chromaserve.pipeline.hints import check_inside
+from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.recolor import as_it_is, prepare, recolor
+
+T = TypeVar("T")
+
+
+class Reading(TypedDict):
+    """Keywords of `decode`."""
+
+    accept_damage: bool
+    keep_colours: bool
+
+
+def reading(order: Order) -> Reading:
+    """How photos are decoded for an order."""
+    return {
+        "accept_damage": order.damaged == "accept",
+        "keep_colours": order.colour == "keep",
+    }
+
+
+def decoded_by(read: Callable[[], Photo], order: Order) -> tuple[Photo, Float]:
+    """A photo, and the network's input for it.
+
+    Raises:
+        InvalidOptions: the result's format cannot hold it, or a hint lies outside.
+    """
+    photo = read()
+    # In its own format there is room for it.
+    check_format(photo, "png" if order.format == "same" else order.format)
+    try:
+        check_inside(order.hints, *photo.size)
+    except ValueError as error:
+        raise InvalidOptions(f"hints: {error} and send the request again.") from error
+    return photo, prepare(photo)
+
+
+def encoded_by(photo: Photo, ab: Float, order: Order, write: Callable[[Striped, Photo], T]) -> T:
+    """What `write` makes of a photo with the network's colours, or with its own."""
+    if photo.colours is not None:
+        return write(as_it_is(photo), photo)
+    ab = ab.astype(np.float32, copy=False)
+    guided = order.model.description.guided_filter
+    return write(recolor(photo, ab, order.postprocess, guided, order.hints), photo)
+
+
+def for_result(photo: Photo, order: Order) -> Metadata:
+    """A photo's metadata, as far as it goes along."""
+    return photo.metadata.for_result(order.metadata, order.model.version)
+
+
+def writing(format: Format, order: Order, level: PngLevel) -> Callable[[Striped, Photo], bytes]:
+    """What encodes an image for an order, its photo's metadata with it."""
+
+    def write(image: Striped, photo: Photo) -> bytes:
+        metadata = for_result(photo, order)
+        return encode(image, format, level, quality=order.quality, metadata=metadata)
+
+    return write

@@ -1,0 +1,68 @@
+"""What is told of a photo beside its result: colours that it had, its page, what was missing."""
+
+from dataclasses import dataclass
+
+from chromaserve.color.toned import Colour
+from chromaserve.photos.photo import Header, Photo
+from chromaserve.pipeline.memory import Share
+from chromaserve.pipeline.timings import Timings
+
+
+@dataclass(frozen=True)
+class Told:
+    """Of one photo."""
+
+    colour: Colour
+    """What it was: in colour, grey, or grey with a tone."""
+    kept: bool = False
+    """Whether its own colours were kept."""
+    pages: int = 1
+    """Photos in its file."""
+    all_pages: bool = False
+    """Whether all of them are in the result; else the first."""
+    missing: float = 0.0
+    """Part of its pixels."""
+    lost: tuple[str, ...] = ()
+    """Metadata that did not go along, in words."""
+
+    @property
+    def page(self) -> str:
+        """Such as "1 of 3"."""
+        return f"1-{self.pages} of {self.pages}" if self.all_pages else f"1 of {self.pages}"
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences on what is not as it should be."""
+        found = []
+        if self.missing:
+            part = max(1, round(100 * self.missing))
+            found.append(f"The file is damaged: about {part}% of the pixels are missing.")
+        if self.lost:
+            found.append(f"Too large or broken to go along: {', '.join(self.lost)}.")
+        if self.pages > 1 and not self.all_pages:
+            found.append(f"This is page 1 of {self.pages}; pages=all gives all of them.")
+        return found
+
+
+@dataclass(frozen=True)
+class Made:
+    """How a result came to be."""
+
+    size: tuple[int, int]
+    """Width and height."""
+    told: Told
+    timings: Timings
+    share: Share
+    """Of memory, still held."""
+
+
+def told_of(photo: Photo, header: Header, *, all_pages: bool = False) -> Told:
+    """What is told of a decoded photo."""
+    return Told(
+        photo.colour,
+        photo.colours is not None,
+        len(header.pages),
+        all_pages,
+        photo.missing,
+        photo.metadata.lost,
+    )
