@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -77,8 +78,11 @@ def _greet(settings: Settings) -> None:
     everywhere = ("0.0.0.0", "::")  # nosec B104 - compared, not listened on
     host = "localhost" if settings.host in (*everywhere, "127.0.0.1") else settings.host
     url = f"http://{host}:{settings.port}"
-    print(f"chromaserve is starting on {url}  (documentation: {url}/docs)")
-    print(f"Try:  curl -F file=@photo.jpg {url}/colorize -o colour.png", flush=True)
+    try:
+        print(f"chromaserve is starting on {url}  (documentation: {url}/docs)")
+        print(f"Try:  curl -F file=@photo.jpg {url}/colorize -o colour.png", flush=True)
+    except OSError:  # a full disk; what could not be written would be tried again at the end
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for the process
 
 
 def _line(error: Exception) -> str:

@@ -1,0 +1,50 @@
+"""The machine fails: the process is killed under load, the disk behind its output is full."""
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from chromaserve import Client, Retries
+from tests.app.sockets import load
+from tests.app.test_readers import until
+from tests.conftest import Start
+from tests.sample_photos import decoded, encoded, small
+
+PHOTO = encoded(small("L"), "PNG")
+PATIENT = Retries(attempts=100, budget_s=120, base_s=0.2, cap_s=0.5)
+ONTO_A_FULL_DISK = """
+import os, runpy
+full = os.open("/dev/full", os.O_WRONLY)
+os.dup2(full, 1)
+os.dup2(full, 2)
+runpy.run_module("app", run_name="__main__")
+"""
+
+
+def test_killed_under_load_and_started_anew_it_loses_no_photo_of_a_client_that_retries(
+    start_server: Start,
+) -> None:
+    first = start_server()
+    first.wait_ready()
+
+    def ask(_: int) -> tuple[int, ...]:
+        with Client(first.url, retries=PATIENT) as client:
+            return decoded(client.colorize(PHOTO).data).shape
+
+    with ThreadPoolExecutor(6) as threads:
+        asked = [threads.submit(ask, number) for number in range(6)]
+        until(lambda: load(first)["accepted"] > 2)
+        first.process.send_signal(signal.SIGKILL)
+        assert first.process.wait(10) == -signal.SIGKILL
+        again = start_server(port=first.url.rpartition(":")[2])
+        assert [each.result() for each in asked] == [(80, 120, 3)] * 6
+    assert again.process.poll() is None
+
+
+def test_a_full_disk_behind_its_log_keeps_nobody_from_being_served(start_server: Start) -> None:
+    server = start_server(command=("-c", ONTO_A_FULL_DISK))
+    server.wait_ready()
+    answer = httpx.post(f"{server.url}/colorize", files={"file": PHOTO}, timeout=60)
+    assert answer.status_code == 200
+    assert server.stop() == 0
