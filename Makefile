@@ -6,12 +6,11 @@
 
 VENV   ?= .venv
 PORT   ?= $(or $(CHROMASERVE_PORT),8000)
-CONFIG ?= training/configs/default.toml
-BASE   ?= training/configs/base.toml
 IMAGE  ?= chromaserve
 BENCH  ?= serving
 PHOTOS ?= photos
-RUNS   ?= runs/default
+RUNS   ?= runs
+WEIGHTS ?= $(RUNS)/whole/last.npz
 ARGS   ?=
 
 # TensorFlow has wheels for these versions of Python only.
@@ -40,7 +39,8 @@ RUN   := $(VENV)/.serve-installed
 DEV   := $(VENV)/.test-installed
 CHROME := $(VENV)/.browser-installed
 TRAIN := $(BIN)/python -m training
-FIT    = --config $(CONFIG) --photos $(PHOTOS) --run $(RUNS)
+# A stage of the recipe: its configuration's name, which its folder below RUNS has too.
+STAGE  = --config training/configs/$(1).toml --photos $(PHOTOS) --run $(RUNS)/$(1)
 CODE  := app chromaserve training docs tests benchmarks
 UV    := build/lock/bin/uv
 SBOM  := build/cyclonedx/bin/cyclonedx-py
@@ -100,20 +100,21 @@ lock: $(UV) ## write requirements/*.lock from pyproject.toml (ARGS=--upgrade for
 		$(LOCK) $(ARGS) -c requirements/dev.lock --extra $$extra -o requirements/$$extra.lock \
 			|| exit 1; done
 
-train: $(DEV) ## make a model from PHOTOS by CONFIG, its work in RUNS (see docs/how-to/training.md)
-	$(TRAIN) scan $(FIT) && $(TRAIN) cache $(FIT)
-	$(TRAIN) fit $(FIT) --config $(BASE) --run runs/base --cache $(RUNS)/cache
-	$(TRAIN) fit $(FIT) $(ARGS)
+train: $(DEV) ## make a model from PHOTOS by the recipe, its work in RUNS (see docs/how-to/training.md)
+	test -f $(RUNS)/crops/index.csv || $(TRAIN) scan $(call STAGE,crops)
+	$(TRAIN) train $(call STAGE,crops) $(ARGS)
+	mkdir -p $(RUNS)/whole && cp $(RUNS)/crops/index.csv $(RUNS)/whole/
+	$(TRAIN) train $(call STAGE,whole) --start $(RUNS)/crops/last.npz
 
-publish: $(DEV) ## make RUNS the next version of the bundled model, measured on PHOTOS
-	$(TRAIN) publish $(FIT) $(ARGS)
+publish: $(DEV) ## make WEIGHTS the next version of the bundled model, measured on PHOTOS
+	$(TRAIN) publish $(WEIGHTS) --photos $(PHOTOS) $(ARGS)
 
 ablation: $(DEV) ## measure what each step of the recipe brings, write docs/measurements/ablation.md (PHOTOS, ARGS)
-	$(TRAIN) ablation --config training/configs/ablation.toml --photos $(PHOTOS) \
-		--run runs/ablation --cache $(RUNS)/cache $(ARGS)
+	test -f $(RUNS)/ablation/index.csv || $(TRAIN) scan $(call STAGE,ablation)
+	$(TRAIN) ablation $(call STAGE,ablation) $(ARGS)
 
 thesis: $(DEV) ## train and measure the thesis's four models, write docs/measurements/thesis.md (PHOTOS, ARGS)
-	$(TRAIN) thesis --photos $(PHOTOS) $(ARGS)
+	$(TRAIN) thesis $(call STAGE,thesis) $(ARGS)
 
 evaluate: $(DEV) ## measure the bundled model on PHOTOS, or another (ARGS="--store FOLDER")
 	$(TRAIN) evaluate $(PHOTOS) $(ARGS)

@@ -1,4 +1,4 @@
-"""The command line of training: scan, cache, fit, evaluate, publish and more."""
+"""The command line of training: scan, train, evaluate, publish and more."""
 
 import argparse
 import os

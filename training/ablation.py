@@ -3,26 +3,23 @@
 import json
 import time
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from pydantic import BaseModel, ConfigDict
 
-from .colorizer import Colorizer, build_colorizer
 from .config import Config
+from .data import Entry
 from .errors import DataError
-from .feed import Batch, CachedFeed
-from .fit import fit
 from .fusion import fit_fusion
-from .run import Run, load_weights
-from .start import start_from
+from .gains import SHARES, SIDE, collect, load_model
 from .summary import interval
-from .vividness import TEMPERATURES, Answers, calibrate_vividness
+from .train import train
+from .vividness import calibrate_vividness
 
 
 class Step(BaseModel):
@@ -36,13 +33,12 @@ class Step(BaseModel):
 
 @dataclass(frozen=True)
 class Measures:
-    """A run on the validation photos at 56 x 56; gains over grey in dB of sRGB."""
+    """A run on the validation photos at 112 x 112; gains over grey in dB of sRGB."""
 
     name: str
     settings: dict[str, Any]
     gains: list[float]  # at vividness 0, a photo
-    gain_vivid: float  # mean, at 0.8 of the truth's colourfulness
-    gain_full: float  # mean, at the truth's colourfulness
+    at_shares: list[float]  # means, at the SHARES of the truth's colourfulness
     scale: float  # the factor that the regression needs at vividness 0
     seconds: float
 
@@ -87,7 +83,8 @@ def changed(settings: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
 def ablate(
     settings: dict[str, Any],
     steps: list[Step],
-    cache: Path,
+    entries: Sequence[Entry],
+    root: Path,
     folder: Path,
     report: Callable[[str], None],
 ) -> list[Row]:
@@ -104,7 +101,8 @@ def ablate(
         measures = _finished(place, step)
         if measures is None:
             report(f"{n}: {step.name}")
-            measures = _run(step, trial, cache, place, report)
+            measures = _run(step, trial, entries, root, place, report)
+            place.mkdir(parents=True, exist_ok=True)
             (place / "measures.json").write_text(json.dumps(asdict(measures)))
         row = judge(measures, reference)
         if row.kept:
@@ -123,7 +121,7 @@ def judge(measures: Measures, reference: Measures | None) -> Row:
         return Row(measures, 0.0, 0.0, 0.0, kept=True)
     paired = np.array(measures.gains) - np.array(reference.gains)
     low, high = interval(lambda values: values.mean(axis=-1), paired)
-    gained = (float(paired.mean()) + measures.gain_vivid - reference.gain_vivid) / 2
+    gained = (float(paired.mean()) + measures.at_shares[0] - reference.at_shares[0]) / 2
     return Row(measures, float(paired.mean()), low, high, kept=gained > 0)
 
 
@@ -138,77 +136,55 @@ def _finished(place: Path, step: Step) -> Measures | None:
 
 
 def _run(
-    step: Step, settings: dict[str, Any], cache: Path, place: Path, report: Callable[[str], None]
-) -> Measures:
+    step: Step, settings: dict[str, Any], entries: Sequence[Entry], root: Path, place: Path,
+    report: Callable[[str], None],
+) -> Measures:  # fmt: skip
     config = Config.model_validate(settings)
-    feed = CachedFeed(cache, config.fit.batch)
-    run = Run(place)
     start = time.perf_counter()
-    if config.decoder.fusion and not run.fusion.is_file():
-        fit_fusion(config, feed, run.fusion, report)
-    fit(config, run, feed, report, lambda *_: None)
+    if config.decoder.fusion and not (place / "fusion.npz").is_file():
+        fit_fusion(config, entries, root, place / "fusion.npz", report)
+    train(config, place, entries, root)
     seconds = time.perf_counter() - start
-
     keras.mixed_precision.set_global_policy("float32")
-    unfrozen = config.encoder.trainable_from is not None
-    network = build_colorizer(config, with_encoder=unfrozen, from_cache=True)
-    if config.fit.start_from:
-        start_from(Path(config.fit.start_from), network)
-    load_weights(run.best, network.trainable_parts)
-    val, _ = feed.select("val")
-    batches = feed.batches(np.asarray(val, np.int64), network.needed_taps, lightness=True)
-    found = calibrate_vividness(_collect(network, batches), config.publish)
+    val = [e for e in entries if e.split == "val"]
+    found = calibrate_vividness(collect(load_model(place / "last.npz"), val, root), config.publish)
     return Measures(
         name=step.name, settings=step.set, gains=[round(g, 4) for g in found.safe_gains],
-        gain_vivid=found.gain_at(0.8), gain_full=found.gain_at(1.0),
+        at_shares=[found.gain_at(share) for share in SHARES],
         scale=found.settings.safe_scale, seconds=seconds,
     )  # fmt: skip
 
 
-def _collect(network: Colorizer, batches: Iterable[Batch]) -> Answers:
-    columns: dict[str, list[Any]] = {"L": [], "truth": [], "regression": []}
-    annealed: dict[float, list[Any]] = {t: [] for t in TEMPERATURES}
-    features = tf.function(lambda batch: network.features(network.refreshed(batch)))
-    for batch in batches:
-        x = features({name: value for name, value in batch.items() if name != "lightness"})
-        columns["L"].append(batch["lightness"].numpy()[..., 0])
-        columns["truth"].append(batch["ab"].numpy())
-        columns["regression"].append(network.ab(x).numpy())
-        for t, means in annealed.items():
-            means.append(network.vivid_ab(x, tf.fill([len(x)], t)).numpy())
-    joined = {name: np.concatenate(values) for name, values in columns.items()}
-    return Answers(**joined, annealed={t: np.concatenate(v) for t, v in annealed.items()})
-
-
 def markdown(rows: list[Row], config: Config, photos: int) -> str:
     """The table, with what it was measured on."""
-    fit = config.fit
-    images = fit.epochs * (fit.images_per_epoch or 0)
+    settings = config.train
+    views = settings.epochs * settings.views_per_epoch
+    shares = " | ".join(f"at {share:g}" for share in SHARES)
     lines = [
         "# What each step brings",
         "",
         "Written by `make ablation`. Every row is a run of the same seed and length "
-        f"({fit.epochs} epochs of {fit.images_per_epoch} images, {images} in all, batches of "
-        f"{fit.batch}, from the weights of `base.toml`), with the settings of the rows kept before "
-        "it and one change. A row is kept if the mean of its gains at vividness 0 and at 0.8 of "
-        "the truth's colourfulness rises.",
+        f"({views:,} views in batches of {settings.batch}), with the settings of the rows kept "
+        "before it and one change. A row is kept if the mean of its gains at vividness 0 and at "
+        "0.8 of the truth's colourfulness rises.",
         "",
-        f"Measured on {photos} validation photos at 56 × 56, the size of the network's answer: "
-        "mean gain in PSNR over the grey photo. The difference is paired, photo by photo, to the "
-        "last kept row, with its bootstrapped 95% interval over photos. Runs this short show a "
-        "step's direction; a hundredth of a dB more or less is the seed's.",
+        f"Measured on {photos} validation photos at {SIDE} × {SIDE}: mean gain in PSNR over the "
+        "grey photo, at vividness 0 and at shares of the truth's colourfulness. The difference is "
+        "paired, photo by photo, to the last kept row, with its bootstrapped 95% interval over "
+        "photos. Runs this short show a step's direction; a hundredth of a dB more or less is the "
+        "seed's.",
         "",
-        "| step | changes | gain, dB | difference [95%] | gain at 0.8 of the truth's colourfulness "
-        "| at 1.0 | scale at vividness 0 | minutes | kept |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
+        f"| step | changes | gain at 0, dB | difference [95%] | {shares} | scale at vividness 0 "
+        "| minutes | kept |",
+        "| --- | --- | ---: | ---: |" + " ---: |" * len(SHARES) + " ---: | ---: | --- |",
     ]
     for n, row in enumerate(rows):
         m = row.measures
         changes = ", ".join(f"`{k} = {json.dumps(v)}`" for k, v in m.settings.items()) or "–"
         difference = f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" if n else "–"
+        gains = " | ".join(f"{gain:+.3f}" for gain in m.at_shares)
         lines.append(
-            f"| {m.name} | {changes} | {m.gain:+.3f} | {difference} | {m.gain_vivid:+.3f} "
-            f"| {m.gain_full:+.3f} | {m.scale:g} | {m.seconds / 60:.1f} "
-            f"| {'yes' if row.kept else 'no'} |"
+            f"| {m.name} | {changes} | {m.gain:+.3f} | {difference} | {gains} | {m.scale:g} "
+            f"| {m.seconds / 60:.1f} | {'yes' if row.kept else 'no'} |"
         )
     return "\n".join(lines) + "\n"

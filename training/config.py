@@ -61,21 +61,10 @@ class Decoder(Section):
     l2: float = Field(0.0, ge=0, description="L2 strength on convolution kernels")
 
 
-class Augment(Section):
-    """How the copies of a training photo differ from it: see `training.augment`."""
-
-    min_area: float = Field(1.0, gt=0, le=1, description="smallest crop, a share of the photo")
-    chance: float = Field(0.0, ge=0, le=1, description="of each of the changes below")
-    gamma: float = Field(0.3, ge=0, description="largest |log gamma| of L")
-    fade: float = Field(0.12, ge=0, lt=0.5, description="largest move of black and white, of 1")
-    blur: float = Field(0.006, ge=0, description="largest sigma, a share of the shorter side")
-    grain: float = Field(5.0, ge=0, description="largest standard deviation of grain, in L")
-    min_jpeg_quality: int = Field(30, ge=1, le=95)
-
-
 class Views(Section):
     """The views of a training photo, each drawn anew: see `training.views`."""
 
+    plain: bool = Field(False, description="each photo as it is, whole; none of the following")
     side: int = Field(224, ge=32, multiple_of=32, description="of a view, pixels")
     native: float = Field(
         0.5, ge=0, le=1, description="chance of a crop at the size that objects have at 224"
@@ -115,6 +104,9 @@ class Train(Section):
     frozen: Literal["keras", "ncnn"] = Field(
         "keras", description="what computes the frozen blocks; ncnn: on the workers"
     )
+    cache_gb: float = Field(
+        0.0, ge=0, description="of taps of plain photos kept on disk, at most; 0: none"
+    )
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     learning_rate: float = Field(1e-3, gt=0)
     encoder_factor: float = Field(0.1, ge=0, description="of the rate, for the encoder's blocks")
@@ -132,21 +124,10 @@ class Train(Section):
     val_photos: int = Field(96, ge=1, description="evenly spaced ones that an epoch ends with")
 
 
-class Cache(Section):
-    """The frozen encoder's taps on disk."""
-
-    limit_gb: float = Field(40.0, gt=0, description="refuse to write more than this")
-    copies: dict[str, int] = Field(
-        {"train": 1},
-        description="augmented copies of each image of a folder; odd ones are mirrored",
-    )
-    engine: Literal["auto", "ncnn", "tensorflow"] = "auto"
-    workers: int = Field(2, ge=1)
-
-
 class Fusion(Section):
     """The network trained apart, whose features join the decoder (`[decoder] fusion`)."""
 
+    photos: int = Field(6000, ge=1, description="of a split, evenly spaced, that it sees")
     hidden: int = Field(512, ge=1, description="width before the features")
     bin_step: int = Field(20, ge=5, description="Lab units; of the ab histogram that it predicts")
     epochs: int = Field(30, ge=1)
@@ -154,51 +135,6 @@ class Fusion(Section):
     learning_rate: float = Field(1e-3, gt=0)
     dropout: float = Field(0.3, ge=0, lt=1)
     weight_decay: float = Field(1e-2, ge=0)
-
-
-class Fit(Section):
-    """The optimisation."""
-
-    start_from: str | None = Field(
-        None,
-        description="weights to start from: a run's .npz, or the folder of a published version",
-    )
-    strategy: Literal["auto", "one", "mirrored", "multi_worker"] = Field(
-        "auto", description="auto: all devices of this host; multi_worker: hosts of TF_CONFIG"
-    )
-    logical_devices: int = Field(
-        0, ge=0, description="parts that the CPU is split into, each as a device; 0: one CPU"
-    )
-    precision: Literal["float32", "mixed_bfloat16"] = Field(
-        "float32", description="of activations; weights, losses and heads stay float32"
-    )
-    ema_momentum: float = Field(
-        0.0, ge=0, lt=1, description="moving average of the weights, which is what is kept; 0: none"
-    )
-    copies: int = Field(99, ge=0, description="highest augmented copy of a photo that is drawn")
-    epochs: int = Field(10, ge=1, description="passes of `images_per_epoch` images")
-    images_per_epoch: int | None = Field(None, description="none: every training image once")
-    weights_by_folder: dict[str, float] = Field(
-        {}, description="how much oftener than 1 an image of a folder is drawn"
-    )
-    weights_by_kind: dict[str, float] = Field({}, description="the same, by kind of photo")
-    chroma_weight: float = Field(
-        0.0, ge=0, description="extra weight of a pixel's error where the truth's chroma is 40"
-    )
-    batch: int = Field(16, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    encoder_learning_rate: float = Field(1e-5, gt=0, description="for unfrozen encoder blocks")
-    warmup_steps: int = Field(200, ge=0)
-    weight_decay: float = Field(1e-4, ge=0)
-    clip_norm: float = Field(1.0, gt=0)
-    regression_loss: Literal["mse", "log_mse"] = "mse"
-    log_mse_floor: float = Field(
-        4.0, gt=0, description="Lab units; rms error below which log_mse stops caring"
-    )
-    regression_weight: float = Field(1.0, ge=0)
-    distribution_weight: float = Field(0.1, ge=0)
-    rebalance: float = Field(0.5, ge=0, le=1, description="lambda of Zhang et al. 2016, eq. 4")
-    patience: int = Field(1000, ge=1, description="epochs without progress before stopping")
 
 
 class Publish(Section):
@@ -222,7 +158,7 @@ class Publish(Section):
 class Thesis(Section):
     """The thesis's experiment: four models that differ in their regularisation only."""
 
-    epochs: int | None = Field(None, ge=1, description="of a shortened run; none: fit's epochs")
+    epochs: int | None = Field(None, ge=1, description="of a shortened run; none: train's epochs")
     train_photos: int | None = Field(
         None, ge=1, description="a sample of the training photos by their hash; none: all"
     )
@@ -239,12 +175,9 @@ class Config(Section):
     data: Data = Data()
     encoder: Encoder = Encoder()
     decoder: Decoder = Decoder()
-    augment: Augment = Augment()
     views: Views = Views()
     train: Train = Train()
-    cache: Cache = Cache()
     fusion: Fusion = Fusion()
-    fit: Fit = Fit()
     publish: Publish = Publish()
     thesis: Thesis = Thesis()
 

@@ -9,12 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from chromaserve.color.lab import srgb_to_lab
-from chromaserve.store.contract import network_input
 
 from .config import Data
 from .datasets import SUFFIXES as SUFFIXES  # what a photo's name ends in
@@ -23,7 +21,6 @@ from .errors import DataError
 from .near_duplicates import NEAR, HeldOut, signatures
 from .shards import SEPARATOR, SHARD, decode, members, read_bytes
 
-TARGET_SIZE = 56
 Signatures = NDArray[np.float32]
 log = logging.getLogger(__name__)
 
@@ -53,17 +50,10 @@ class Entry:
 
 
 def read_entry(root: Path, entry: Entry) -> NDArray[np.uint8]:
-    """Read an entry's photo as uint8 RGB [H, W, 3]. Raises UnusablePhotoError."""
-    try:
-        if entry.size:
-            image = decode(read_bytes(root / entry.shard, entry.offset, entry.size))
-        else:
-            image = decode(read_bytes(root / entry.file))
-    except OSError:
-        image = None
-    if image is None:
-        raise UnusablePhotoError(f"{entry.file} is not a readable image")
-    return image
+    """Read an entry's photo as `read_photo` does."""
+    if entry.size:
+        return _decoded(root / entry.shard, entry.offset, entry.size)
+    return read_photo(root / entry.file)
 
 
 def read_photo(path: Path) -> NDArray[np.uint8]:
@@ -71,32 +61,23 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
 
     Raises UnusablePhotoError when it can't be decoded.
     """
+    return _decoded(path)
+
+
+def _decoded(path: Path, offset: int = 0, size: int | None = None) -> NDArray[np.uint8]:
     try:
-        data = np.fromfile(path, np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
-    except (OSError, cv2.error):
+        image = decode(read_bytes(path, offset, size))
+    except OSError:
         image = None
     if image is None:
-        raise UnusablePhotoError("not a readable image")
-    return np.asarray(image, np.uint8)
+        raise UnusablePhotoError(f"{path.name} is not a readable image")
+    return image
 
 
 def evenly_spaced(count: int, wanted: int) -> list[int]:
     """Indices below `count`, `wanted` at most: photos chosen by position, not by their looks."""
     wanted = min(wanted, count)
     return [i * count // wanted for i in range(wanted)]
-
-
-def lab_target(
-    L: NDArray[np.float32], ab: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Squeeze a photo to what the network sees and what it is to answer.
-
-    L [H, W] in [0, 100] and ab [H, W, 2] in Lab units, at the photo's size.
-    Returns L [224, 224, 1] by the contract's own resizing, and ab [56, 56, 2], area-averaged.
-    """
-    target = cv2.resize(ab, (TARGET_SIZE, TARGET_SIZE), interpolation=cv2.INTER_AREA)
-    return network_input(L), np.asarray(target, np.float32)
 
 
 def split_of(sha256: str, val_fraction: float) -> str:

@@ -14,7 +14,7 @@ from chromaserve.store.contract import network_input, squeeze
 from .config import Publish, run_config
 from .data import Entry, read_entry
 from .errors import WeightsError
-from .model import ColorizationModel, frozen_taps
+from .model import ColorizationModel
 from .vividness import TEMPERATURES, Answers, calibrate_vividness
 from .weights import assign, load_npz
 
@@ -68,11 +68,9 @@ def collect(
     """The network's answers to photos, faded to those codes, enlarged or shrunk to SIDE."""
     encode = None
     try:
-        from .ncnn_encoder import NcnnEncoder, encoder_weights
+        from .ncnn_encoder import frozen_part
 
-        encode = NcnnEncoder(
-            encoder_weights(model.encoder), frozen_taps(model.config), model.config.decoder
-        )
+        encode = frozen_part(model)
     except ImportError:
         pass
 

@@ -64,37 +64,17 @@ def annealed_mean(logits: Tensor, bins: Tensor, temperature: Tensor) -> Tensor:
     return ops.matmul(probabilities, bins)
 
 
-CHROMA_KNEE = 40.0  # Lab units; above it a pixel's weight grows no more
+def mean_squared_error(predicted: Tensor, ab: Tensor) -> Tensor:
+    """Mean squared error of the thesis: predicted is ab/128, ab in Lab units; a scalar."""
+    return ops.mean((predicted - ab / AB_SCALE) ** 2)
 
 
-def chroma_weights(ab: Tensor, extra: float) -> Tensor:
-    """Weights of pixels that grow with the truth's chroma, from 1 to 1 + extra, mean 1 a photo.
-
-    ab [N, h, w, 2] in Lab units -> [N, h, w, 1]. Colourful things (clothes, skin, flowers) are few
-    pixels, and average out as brown where every pixel weighs the same.
-    """
-    chroma = ops.sqrt(ops.sum(ab**2, -1, keepdims=True))
-    weight = 1 + extra * ops.minimum(chroma / CHROMA_KNEE, 1)
-    return weight / ops.mean(weight, axis=(1, 2), keepdims=True)
-
-
-def mean_squared_error(predicted: Tensor, ab: Tensor, weights: Tensor | float = 1.0) -> Tensor:
-    """Mean squared error of the thesis: predicted is ab/128, ab in Lab units; a scalar.
-
-    weights, where given, are of pixels: [N, h, w, 1].
-    """
-    return ops.mean(weights * (predicted - ab / AB_SCALE) ** 2)
-
-
-def log_mean_squared_error(
-    predicted: Tensor, ab: Tensor, floor: float, weights: Tensor | float = 1.0
-) -> Tensor:
+def log_mean_squared_error(predicted: Tensor, ab: Tensor, floor: float) -> Tensor:
     """Mean over photos of the logarithm of each photo's squared error: PSNR, as a loss.
 
-    floor is the rms error in Lab units below which a photo's weight stops growing; weights, where
-    given, are of pixels: [N, h, w, 1].
+    floor is the rms error in Lab units below which a photo's weight stops growing.
     """
-    error = ops.mean(weights * (predicted * AB_SCALE - ab) ** 2, axis=(1, 2, 3))
+    error = ops.mean((predicted * AB_SCALE - ab) ** 2, axis=(1, 2, 3))
     return ops.mean(ops.log(error + floor**2))
 
 

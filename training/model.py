@@ -80,6 +80,12 @@ class ColorizationModel(keras.Model):  # type: ignore[misc]
         return parts if self.fusion is None else [*parts, self.fusion]
 
     @property
+    def pretrained_variables(self) -> list[keras.Variable]:
+        """The trainable weights that were trained before, and learn slowly."""
+        pretrained = [self.encoder] if self.fusion is None else [self.encoder, self.fusion]
+        return [v for part in pretrained for v in part.trainable_variables]
+
+    @property
     def metrics(self) -> list[keras.Metric]:
         """Running means of the losses and of the gain over grey."""
         return list(self._means.values())
@@ -125,8 +131,11 @@ class ColorizationModel(keras.Model):  # type: ignore[misc]
             regression = mean_squared_error(predicted, ab)
         seen = quarter(ab, x["offset"]) if "offset" in x else ab
         bins = ops.convert_to_tensor(self.bins)
-        distribution = distribution_loss(y_pred["logits"], seen, bins, self.bin_weights)
-        loss = settings.regression_weight * regression + settings.distribution_weight * distribution
+        loss = settings.regression_weight * regression
+        distribution = ops.zeros(())
+        if settings.distribution_weight:
+            distribution = distribution_loss(y_pred["logits"], seen, bins, self.bin_weights)
+            loss = loss + settings.distribution_weight * distribution
         for penalty in self.losses:
             loss = loss + penalty
         n = ops.shape(ab)[0]

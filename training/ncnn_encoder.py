@@ -1,8 +1,6 @@
-"""The frozen encoder on ncnn: the same taps, by Winograd convolution, for CPUs.
+"""The frozen encoder on ncnn: the same taps, by Winograd convolution, for CPUs."""
 
-TensorFlow computes the same taps where ncnn isn't there for the platform.
-"""
-
+import hashlib
 import tempfile
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 
 from .config import TAP_NAMES, Decoder
 from .conversion.ncnn_network import Layer, written
+from .model import ColorizationModel, frozen_taps
 from .network import BGR_MEAN, BLOCKS, pool_factors
 
 
@@ -26,7 +25,7 @@ class NcnnEncoder:
     ) -> None:
         """weights: layer name -> kernel [3, 3, in, out], bias [out]. taps: the first ones, or all.
 
-        decoder: whose sizes the taps have.
+        decoder: whose sizes the taps have. `digest` tells encoders apart.
         """
         import ncnn
 
@@ -40,6 +39,7 @@ class NcnnEncoder:
         with tempfile.TemporaryDirectory() as folder:
             param, binary = Path(folder, "vgg.param"), Path(folder, "vgg.bin")
             param.write_text(lines)
+            self.digest = hashlib.sha256(lines.encode() + blob).hexdigest()[:12]
             binary.write_bytes(blob)
             self._net.load_param(str(param))
             self._net.load_model(str(binary))
@@ -57,6 +57,13 @@ class NcnnEncoder:
                 raise RuntimeError(f"ncnn could not compute {name}: code {code}")
             taps[name] = np.asarray(out, np.float32).transpose(1, 2, 0)
         return taps
+
+
+def frozen_part(model: ColorizationModel) -> NcnnEncoder:
+    """The frozen blocks of a model's encoder."""
+    return NcnnEncoder(
+        encoder_weights(model.encoder), frozen_taps(model.config), model.config.decoder
+    )
 
 
 def encoder_weights(

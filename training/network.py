@@ -63,10 +63,8 @@ def build_encoder(weights: str) -> keras.Model:
 def _read_npz(path: Path) -> dict[str, list[np.ndarray]]:
     with np.load(path) as arrays:
         names = {key.split("/")[0] for key in arrays.files}
-        return {
-            n: [arrays[f"{n}/{part}"].astype(np.float32) for part in ("kernel", "bias")]
-            for n in names
-        }
+        parts = ("kernel", "bias")
+        return {n: [arrays[f"{n}/{p}"].astype(np.float32) for p in parts] for n in names}
 
 
 def _set_weights(layer: keras.Layer, values: list[np.ndarray] | None) -> None:
@@ -84,16 +82,15 @@ def freeze_below(encoder: keras.Model, trainable_from: str | None) -> None:
 
 
 def encoder_top(encoder: keras.Model, first: str) -> keras.Model:
-    """The encoder's blocks from `first` on, on its own layers: what a fit on cached taps unfreezes.
+    """The encoder's blocks from `first` on, on its own layers: what a fit on frozen taps unfreezes.
 
-    first: "block2" to "block5". Input: the tap of the block before, as the cache has it. Outputs:
-    the taps of the blocks from `first` on, by name.
+    first: "block4" or "block5". Input: the tap of the block before, as the decoder takes it.
+    Outputs: the taps of the blocks from `first` on, by name. Raises ValueError for another block.
     """
     b = int(first.removeprefix("block"))
     side, channels = TAP_SHAPES[TAP_NAMES[b - 2]]
-    below = 224 >> (b - 2)
-    if side != below:
-        raise ValueError(f"{first} can't start from the cache: {TAP_NAMES[b - 2]} is pooled there")
+    if side != 224 >> (b - 2):
+        raise ValueError(f"{first} can't start from {TAP_NAMES[b - 2]}, which is pooled there")
     x = tap = keras.Input((None, None, channels), name=f"{first}_input")
     outputs = {}
     for n in range(b, len(BLOCKS) + 1):
@@ -112,8 +109,7 @@ def build_fusion(settings: Fusion, width: int, bins: int) -> tuple[keras.Model, 
     their global features from a label of the whole photo).
     Returns (features, head).
     """
-    side, channels = TAP_SHAPES["block5_conv3"]
-    tap = keras.Input((side, side, channels), name="block5_conv3")
+    tap = keras.Input((None, None, TAP_SHAPES["block5_conv3"][1]), name="block5_conv3")
     x = TapScale(name="fusion_scale")(tap)
     x = layers.Concatenate(name="fusion_pooled")(
         [layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)]
@@ -201,11 +197,8 @@ def build_decoder(settings: Decoder) -> keras.Model:
     conv = _Conv(settings)
     factors = pool_factors(settings)
     at = {name: 224 // 2**i // factors[name] for i, name in enumerate(TAP_SHAPES)}
-    inputs = {
-        name: keras.Input((None, None, channels), name=name)
-        for name, (_, channels) in TAP_SHAPES.items()
-        if name in settings.taps
-    }
+    inputs = {n: keras.Input((None, None, TAP_SHAPES[n][1]), name=n) for n in TAP_SHAPES
+              if n in settings.taps}  # fmt: skip
     scaled = {name: TapScale(name=f"{name}_scale")(tap) for name, tap in inputs.items()}
 
     def drop(x: Tensor, name: str) -> Tensor:
@@ -294,16 +287,11 @@ def build_heads(settings: Decoder, bins: int) -> tuple[keras.Model, keras.Model]
     def head(width: int, name: str, scale: float) -> keras.Model:
         features = keras.Input((None, None, settings.width_56))
         out = layers.Conv2D(
-            width,
-            1,
-            name=name,
-            kernel_initializer="glorot_uniform",
-            kernel_regularizer=regularizer,
-            dtype="float32",
-        )(features)
-        return keras.Model(
-            features, layers.Rescaling(scale, dtype="float32")(out), name=f"{name}_head"
-        )
+            width, 1, name=name, kernel_initializer="glorot_uniform",
+            kernel_regularizer=regularizer, dtype="float32",
+        )(features)  # fmt: skip
+        scaled = layers.Rescaling(scale, dtype="float32")(out)
+        return keras.Model(features, scaled, name=f"{name}_head")
 
     # ab/128 is of the order of 0.1: scaled, a step of the optimiser moves both heads alike.
     return head(2, "regression", 0.1), head(bins, "distribution", 1.0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import keras
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from .config import Views
 from .data import Entry, read_entry
 from .views import view, whole
+
+if TYPE_CHECKING:
+    from .tap_cache import TapCache
 
 Float = NDArray[np.float32]
 Batch = tuple[dict[str, NDArray[np.generic]], dict[str, Float]]
@@ -63,15 +66,21 @@ class _Maker:
     target: int
     seed: int
     frozen: Frozen | None = None
+    taps: "TapCache | None" = None
 
     def __call__(self, entry: Entry, number: int | None) -> tuple[dict[str, Float], Float]:
         """The view of that number; the photo as it is where there is none."""
-        rgb = read_entry(self.root, entry)
+
+        def read() -> tuple[Float, Float]:
+            return whole(read_entry(self.root, entry), self.target)
+
+        if number is None and self.taps is not None:
+            return self.taps(entry.sha256, read)
         if number is None:
-            L, ab = whole(rgb, self.target)
+            L, ab = read()
         else:
             random = np.random.default_rng((self.seed, number))
-            L, ab = view(rgb, self.settings, self.target, random)
+            L, ab = view(read_entry(self.root, entry), self.settings, self.target, random)
         return (self.frozen(L) if self.frozen else {"L": L}), ab
 
 
@@ -100,15 +109,15 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
     def __init__(
         self, entries: Sequence[Entry], root: Path, settings: Views, target: int, batch: int, *,
         views: int | None = None, seed: int = 0, buffer: int = 4096, frozen: Frozen | None = None,
-        workers: int = 1, processes: int = 0,
+        taps: "TapCache | None" = None, workers: int = 1, processes: int = 0,
     ) -> None:  # fmt: skip
         """views: in each epoch; None: each photo as it is, once."""
         super().__init__(workers=workers, max_queue_size=max(2, workers + processes))
         self.epoch = 0
         self._entries, self.batch, self._views = list(entries), batch, views
-        self._seed = seed
+        self._seed, self._plain = seed, settings.plain
         self._order = lru_cache(2)(lambda turn: shuffled(self._entries, buffer, (seed, turn)))
-        self._make = _Maker(root, settings, target, seed, frozen)
+        self._make = _Maker(root, settings, target, seed, frozen, taps)
         self._pool = None
         if processes:
             # Spawned: a process with TensorFlow or JAX in it must not be forked.
@@ -123,11 +132,11 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
         return self._views // self.batch
 
     def _job(self, number: int) -> tuple[Entry, int | None]:
-        """The photo of the view of that number, counted over all epochs."""
+        """The photo of the view of that number, counted over all epochs; as it is: no number."""
         if self._views is None:
             return self._entries[number], None
         turn, place = divmod(number, len(self._entries))
-        return self._entries[self._order(turn)[place]], number
+        return self._entries[self._order(turn)[place]], None if self._plain else number
 
     def __getitem__(self, index: int) -> Batch:
         """The batch of that number in the epoch."""

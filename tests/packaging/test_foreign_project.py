@@ -143,7 +143,7 @@ def test_training(project: Project) -> None:
 
 
 def test_training_without_tensorflow_says_what_to_install(project: Project) -> None:
-    done = project.run("chromaserve-train", "average", "run", "run", "--run", "mean")
+    done = project.run("chromaserve-train", "average", "a.npz", "b.npz")
     assert done.returncode == 1
     assert "chromaserve[train]" in done.stderr
     assert "Traceback" not in done.stderr
@@ -163,4 +163,4 @@ print(json.dumps(names))
     done = project.run("python", "-c", program, tensorflow=True)
     assert done.returncode == 0, done.stderr
     names = set(json.loads(done.stdout.splitlines()[-1]))
-    assert {"chromaserve.app.main", "chromaserve.training.fit", "chromaserve.color.lab"} <= names
+    assert {"chromaserve.app.main", "chromaserve.training.train", "chromaserve.color.lab"} <= names

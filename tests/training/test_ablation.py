@@ -12,10 +12,10 @@ CONFIGS = Path(__file__).parents[2] / "training" / "configs"
 
 
 def test_a_step_changes_a_copy() -> None:
-    settings = {"name": "x", "fit": {"batch": 4}}
-    trial = changed(settings, {"fit.batch": 8, "decoder.dropout": 0.1})
-    assert trial == {"name": "x", "fit": {"batch": 8}, "decoder": {"dropout": 0.1}}
-    assert settings == {"name": "x", "fit": {"batch": 4}}
+    settings = {"name": "x", "train": {"batch": 4}}
+    trial = changed(settings, {"train.batch": 8, "decoder.dropout": 0.1})
+    assert trial == {"name": "x", "train": {"batch": 8}, "decoder": {"dropout": 0.1}}
+    assert settings == {"name": "x", "train": {"batch": 4}}
 
 
 def test_every_step_of_the_bundled_ablation_is_a_configuration() -> None:
@@ -32,7 +32,7 @@ def test_a_file_without_steps_is_refused(tmp_path: Path) -> None:
 
 def test_the_table_says_what_was_kept() -> None:
     def measured(name: str, gain: float, vivid: float) -> Measures:
-        return Measures(name, {"fit.copies": 1}, [gain] * 6, vivid, 0.5, 0.9, 90.0)
+        return Measures(name, {"train.batch": 1}, [gain] * 6, [vivid, 0.7, 0.5], 0.9, 90.0)
 
     base = measured("base", 2.0, 1.0)
     rows = [judge(base, None)]

@@ -8,11 +8,10 @@ import pytest
 from PIL import Image
 from skimage import color
 
-from chromaserve.color.lab import srgb_to_lab
 from training.config import Data
-from training.data import Entry, lab_target, read_index, scan, split_of, write_index
+from training.data import Entry, read_index, scan, split_of, write_index
 from training.errors import DataError
-from training.features import encode
+from training.views import whole
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "colour"
 
@@ -77,19 +76,9 @@ def test_missing_folder_and_missing_index_say_what_to_do(tmp_path: Path) -> None
 
 def test_target_is_the_photos_ab_averaged_over_the_whole_frame() -> None:
     rgb = np.asarray(Image.open(SAMPLES / sorted(p.name for p in SAMPLES.iterdir())[0]))
-    L, ab = lab_target(*srgb_to_lab(rgb))
+    L, ab = whole(rgb, 56)
     assert L.shape == (224, 224, 1)
     assert ab.shape == (56, 56, 2)
     reference = color.rgb2lab(rgb).mean(axis=(0, 1))
     assert ab.mean(axis=(0, 1)) == pytest.approx(reference[1:], abs=0.5)
     assert L.mean() == pytest.approx(reference[0], abs=0.5)
-
-
-def test_eight_bit_taps_are_within_half_a_step_of_their_root() -> None:
-    random = np.random.default_rng(0)
-    scale = np.array([1.0, 50.0, 3000.0], np.float32)
-    tap = (random.random((14, 14, 3)) ** 3 * scale).astype(np.float32)
-    code = encode(tap, scale)
-    assert code.dtype == np.uint8
-    error = np.abs(np.sqrt(tap / scale) - code / 255.0)
-    assert error.max() <= 0.5 / 255 + 1e-5

@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 
+import numpy as np
+
 from chromaserve.store.versions import BUNDLED_ROOT
+from tests.training.program import train_here
 from training.config import Config, Encoder, Train
-from training.lineage import SOURCES, how_trained, total_views, unfrozen
+from training.lineage import how_trained, total_views, unfrozen
 
 
 def run(folder: Path, start: Path | None, first: str | None, losses: list[float]) -> Path:
@@ -37,9 +40,14 @@ def test_a_history_goes_back_to_the_version_that_it_started_from(tmp_path: Path)
 
 def test_a_mean_tells_of_each(tmp_path: Path) -> None:
     run(tmp_path / "one", None, None, [3, 1])
-    run(tmp_path / "mean", None, None, [])
-    sources = {"mean.npz": ["../one/best.npz", "../one/last.npz"]}
-    (tmp_path / "mean" / SOURCES).write_text(json.dumps(sources))
-    told = how_trained(tmp_path / "mean" / "mean.npz")
+    for value, name in enumerate(("best", "last")):
+        np.savez(tmp_path / "one" / f"{name}.npz", w=np.full(3, value, np.float32))
+    mean = tmp_path / "mean" / "mean.npz"
+    sources = [str(tmp_path / "one" / f"{name}.npz") for name in ("best", "last")]
+    done = train_here("average", *sources, "--out", str(mean))
+    assert done.returncode == 0, done.stderr
+    with np.load(mean) as weights:
+        assert weights["w"].tolist() == [0.5] * 3
+    told = how_trained(mean)
     assert [each["epochs"] for each in told["mean_of"]] == [2, 2]
     assert unfrozen(told) is None

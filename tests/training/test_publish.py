@@ -119,7 +119,7 @@ def test_a_killed_fit_resumes_then_is_published_and_evaluated(tmp_path: Path) ->
 
     # The CPU engine knows every layer of the network, and the library runs on it.
     assert model.description.cpu_engine is not None
-    assert model.description.cpu_engine.difference_ab < 0.05
+    assert model.description.cpu_engine.difference_ab < 0.2
     with Colorizer(model_root=store.root, device="cpu", threads=1) as colorizer:
         assert colorizer.engine.startswith("ncnn")
 

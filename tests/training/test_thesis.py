@@ -12,11 +12,10 @@ from PIL import Image
 
 from tests.training.program import train_here
 from training.config import read_config
+from training.data import Entry
 from training.errors import DataError
-from training.features import Row
-from training.run import Run
 from training.thesis.document import document
-from training.thesis.experiment import open_feed, sample, train, variants
+from training.thesis.experiment import sample, variants
 from training.thesis.figures import Figures, KindAccuracy, ModelFigures, Scores
 from training.thesis.intervals import Interval
 from training.thesis.measures import FAILURES
@@ -33,21 +32,24 @@ test = ["test"]
 manifest = "manifest.csv"
 [encoder]
 weights = "none"
-[cache]
-workers = 1
+[views]
+plain = true
 [decoder]
 width_7 = 8
 width_14 = 8
 width_28 = 8
 width_56 = 8
 blocks = 0
-[fit]
+[train]
 epochs = 1500
-copies = 0
 batch = 3
-warmup_steps = 1
+warmup = 1
 weight_decay = 0.0
+ema_momentum = 0.0
+regression_loss = "mse"
 distribution_weight = 0.0
+frozen = "ncnn"
+cache_gb = 1
 [thesis]
 epochs = 2
 train_photos = 3
@@ -68,7 +70,7 @@ def figures() -> Figures:
 
     def model(val_loss: float) -> ModelFigures:
         scores = Scores(0.004, val_loss, 0.009, half, half, nothing, nothing)
-        return ModelFigures([9.0, 6, 4], [9.0, 8, 8.5], 2, False, 60.0, scores, scores, failures)
+        return ModelFigures([9.0, 6, 4], [9.0, 8, 8.5], 2, 60.0, scores, scores, failures)
 
     accuracy = {"all": KindAccuracy(520, half, 0.7)}
     return Figures(
@@ -173,10 +175,6 @@ def test_a_short_run_is_said_to_be_one() -> None:
 def test_the_best_weights_are_named_by_their_epochs() -> None:
     f = figures()
     assert "| L1, best (epoch 2) |" in document(f)
-    mean = replace(f.models["l1"], averaged=True)
-    assert "| L1, best (mean of epochs 2 and 3) |" in document(
-        replace(f, models=f.models | {"l1": mean})
-    )
 
 
 def test_the_document_holds_the_figures_and_names_data_and_length() -> None:
@@ -188,31 +186,35 @@ def test_the_document_holds_the_figures_and_names_data_and_length() -> None:
     assert "nan" not in text
 
 
-def test_the_sample_is_a_folders_first_photos_without_copies() -> None:
-    rows = [Row("v", "val", "", "val", 0)]
-    for folder, count in (("big", 20), ("small", 10), ("other", 9)):
-        rows += [Row(f"{folder}{i}", folder, "", "train", c) for c in (0, 1) for i in range(count)]
-    chosen = [rows[i].file for i in sample(rows, ("big", "small"), 6)]
-    assert chosen == ["big0", "big1", "big2", "big3", "small0", "small1"]
-    assert len(sample(rows, ("big", "small"), None)) == 30
-    with pytest.raises(DataError, match="none"):
-        sample(rows, ("none",), 6)
+def test_the_sample_is_each_folders_first_photos_by_hash() -> None:
+    entries = [Entry("v", "val", "", "val", "v", 9.0)]
+    for folder, count in (("big", 20), ("small", 10)):
+        names = [f"{folder}{i:02}" for i in reversed(range(count))]
+        entries += [Entry(name, folder, "", "train", name, 9.0) for name in names]
+    chosen = [e.file for e in sample(entries, 6)]
+    assert chosen == ["v", "big00", "big01", "big02", "big03", "small00", "small01"]
+    assert len(sample(entries, None)) == 31
+    with pytest.raises(DataError, match="no training photo"):
+        sample(entries[:1], 6)
 
 
 def test_the_configuration_of_the_thesis_is_what_the_thesis_says() -> None:
     config = read_config(ROOT / "training" / "configs" / "thesis.toml")
-    assert config.fit.epochs == 1500
-    assert (config.fit.regression_loss, config.fit.distribution_weight) == ("mse", 0)
-    four = variants(config)
+    assert config.train.epochs == 1500
+    assert (config.train.regression_loss, config.train.distribution_weight) == ("mse", 0)
+    four = variants(config, 600)
     regularised = {name: (c.decoder.l1 > 0, c.decoder.l2 > 0) for name, c in four.items()}
     assert regularised == {
         "none": (False, False), "l1": (True, False), "l2": (False, True), "both": (True, True),
     }  # fmt: skip
-    assert {c.fit.epochs for c in four.values()} == {config.thesis.epochs}
-    assert {c.fit.epochs for c in variants(config, 1500).values()} == {1500}
+    assert {c.train.epochs for c in four.values()} == {config.thesis.epochs}
+    assert {c.train.epochs for c in variants(config, 600, 1500).values()} == {1500}
     # Nothing else regularises the model that goes without.
     none = four["none"]
-    assert (none.fit.weight_decay, none.fit.ema_momentum, none.decoder.dropout) == (0, 0, 0)
+    assert (none.train.weight_decay, none.train.ema_momentum, none.decoder.dropout) == (0, 0, 0)
+    assert none.train.views_per_epoch == 600
+    with pytest.raises(DataError, match="batch"):
+        variants(config, 3)
 
 
 @pytest.fixture(scope="module")
@@ -232,12 +234,12 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def run(folder: Path, photos: Path) -> CompletedProcess[str]:
+def run(folder: Path, photos: Path, *more: str) -> CompletedProcess[str]:
     (folder / "tiny.toml").write_text(CONFIG)
     return train_here(
         *("thesis", "--config", str(folder / "tiny.toml")),
         *("--photos", str(photos), "--run", str(folder / "run")),
-        *("--pictures", str(photos / "shown"), "--document", str(folder / "thesis.md")),
+        *("--pictures", str(photos / "shown"), "--document", str(folder / "thesis.md"), *more),
     )
 
 
@@ -259,12 +261,11 @@ def test_four_models_are_trained_measured_and_described_and_not_trained_again(
         assert name in text
         assert np.ptp(np.asarray(Image.open(tmp_path / "images" / name))) > 100
     # Called again: nothing is trained; nor is a run of other settings taken for it.
-    config = read_config(tmp_path / "tiny.toml")
-    feed = open_feed(tmp_path / "run" / "cache", config)
-    assert [
-        train(each, Run(tmp_path / "run" / name), feed, print, lambda _done, _of: None)
-        for name, each in variants(config).items()
-    ] == [False] * 4
-    other = variants(config)["l1"]
-    with pytest.raises(DataError, match="other settings"):
-        train(other, Run(tmp_path / "run" / "l2"), feed, print, lambda _done, _of: None)
+    logs = [(tmp_path / "run" / name / "log.csv").read_text() for name in starts]
+    (tmp_path / "thesis.md").unlink()
+    assert run(tmp_path, photos).returncode == 0
+    assert (tmp_path / "thesis.md").is_file()
+    assert [(tmp_path / "run" / name / "log.csv").read_text() for name in starts] == logs
+    refused = run(tmp_path, photos, "--epochs", "3")
+    assert refused.returncode == 2
+    assert "another configuration" in refused.stderr

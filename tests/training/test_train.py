@@ -10,11 +10,16 @@ import keras
 import numpy as np
 import pytest
 
-from training.config import Config, Decoder, Encoder, Train, Views
+from training.config import Config, Decoder, Encoder, Fusion, Train, Views
 from training.data import Entry
 from training.errors import DataError, WeightsError
+from training.fusion import fit_fusion
 from training.model import ColorizationModel
-from training.train import Trapezoid, train
+from training.ncnn_encoder import frozen_part
+from training.network import encoder_top, pixels_from_L, pool_taps
+from training.optimizer import Trapezoid
+from training.tap_cache import TapCache
+from training.train import train
 from training.weights import assign, average_npz, halve, load_npz, named_weights, save_npz
 
 from .test_stream import entries, shard
@@ -72,8 +77,10 @@ def test_a_resumed_fit_ends_as_one_that_was_not_interrupted(
     )
     assert whole[0] == parts[0]
     assert len(whole) == len(parts) == 3
+    timed = whole[0].split(",").index("seconds")
     for one, other in zip(whole[1:], parts[1:], strict=True):
         a, b = ([float(v) for v in line.split(",")] for line in (one, other))
+        del a[timed], b[timed]
         assert np.allclose(a, b, rtol=1e-4, atol=2e-3)
     with (
         np.load(tmp_path / "whole" / "last.npz") as a,
@@ -139,6 +146,81 @@ def test_weights_survive_the_npz_and_a_wider_decoder_takes_them_as_a_start(tmp_p
     assert load_npz(tmp_path / "mean.npz", other) == []
 
 
+def test_a_fit_of_plain_photos_from_kept_taps(
+    photos: tuple[Path, list[Entry]], tmp_path: Path
+) -> None:
+    root, index = photos
+    settings = config(epochs=2, frozen="ncnn", cache_gb=1.0, distribution_weight=0.0)
+    settings = settings.model_copy(update={"views": Views(plain=True)})
+    train(settings, tmp_path / "run", index, root)
+    kept = sorted((tmp_path / "run" / "cache").rglob("*.npz"))
+    assert len(kept) == 8  # a file a photo, in training and validation alike
+    small = settings.train.model_copy(update={"cache_gb": 1e-3})
+    tight = settings.model_copy(update={"train": small})
+    with pytest.raises(DataError, match="too much"):
+        train(tight, tmp_path / "tight", index, root)
+    with pytest.raises(DataError, match="plain"):
+        train(config(frozen="ncnn", cache_gb=1.0), tmp_path / "other", index, root)
+
+
+def test_a_network_trained_apart_joins_the_decoder(
+    photos: tuple[Path, list[Entry]], tmp_path: Path
+) -> None:
+    root, index = photos
+    fused = config(epochs=1).model_copy(
+        update={
+            "decoder": DECODER.model_copy(update={"fusion": 4}),
+            "fusion": Fusion(hidden=8, epochs=1, photos=4),
+        }
+    )
+    said = list[str]()
+    fit_fusion(fused, index, root, tmp_path / "run" / "fusion.npz", said.append)
+    assert "cross-entropy" in said[0]
+    train(fused, tmp_path / "run", index, root)
+    with (
+        np.load(tmp_path / "run" / "fusion.npz") as apart,
+        np.load(tmp_path / "run" / "last.npz") as joined,
+    ):
+        assert set(apart.files) == {n for n in joined.files if n.startswith("fusion:")}
+        name = "fusion:fusion_scale/scale"
+        assert np.array_equal(apart[name], joined[name])
+
+
+def test_kept_taps_are_the_encoders_within_half_a_step_of_their_root(tmp_path: Path) -> None:
+    model = ColorizationModel(config())
+    cache = TapCache(tmp_path, frozen_part(model))
+    L = np.random.default_rng(1).uniform(0, 100, (224, 224, 1)).astype(np.float32)
+    ab = np.full((112, 112, 2), 20.5, np.float32)
+
+    def read() -> tuple[np.ndarray, np.ndarray]:
+        return L, ab
+
+    first, _ = cache("a", read)
+    again, kept_ab = cache("a", lambda: pytest.fail("read twice"))
+    full = pool_taps(model.encoder(pixels_from_L(L[None])), model.config.decoder)
+    assert set(first) == {"block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3"}
+    for name, tap in first.items():
+        assert np.array_equal(tap, again[name])
+        own = np.asarray(full[name])[0]
+        top = np.sqrt(own.max(axis=(0, 1)))
+        assert np.all(np.abs(np.sqrt(tap) - np.sqrt(own)) <= 0.505 / 255 * top + 2e-3), name
+    assert np.array_equal(kept_ab, ab)
+
+
+def test_unfrozen_blocks_start_where_the_frozen_taps_end() -> None:
+    model = ColorizationModel(config())
+    L = np.random.default_rng(2).uniform(0, 100, (1, 64, 64, 1)).astype(np.float32)
+    whole = model.taps({"L": L})
+    frozen = {n: whole[n] for n in ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3")}
+    joined = model.taps(frozen)
+    assert np.allclose(joined["block5_conv3"], whole["block5_conv3"], rtol=1e-4, atol=1e-4)
+
+
+def test_blocks_whose_input_is_pooled_are_refused() -> None:
+    with pytest.raises(ValueError, match="block3"):
+        encoder_top(ColorizationModel(config()).encoder, "block3")
+
+
 def test_the_rate_rises_stays_and_falls() -> None:
     rate = Trapezoid(1.0, 10, 100, 20)
     values = [float(rate(step)) for step in (0, 9, 50, 80, 90, 100)]
@@ -150,7 +232,7 @@ import sys
 import numpy as np
 from training.config import Config
 from training.model import ColorizationModel
-from training.train import optimizer
+from training.optimizer import optimizer
 from training.weights import load_npz, named_weights
 config = Config.model_validate_json(open(sys.argv[1]).read())
 model = ColorizationModel(config)

@@ -30,7 +30,7 @@ class AddStage(Protocol):
 
 
 def add_run_stage(
-    add: AddStage, name: str, command: Command, config: str = "default", run: str = "default"
+    add: AddStage, name: str, command: Command, config: str = "crops", run: str = "crops"
 ) -> argparse.ArgumentParser:
     """Add a stage of a run: configuration, photos, and where the run keeps its files."""
     sub = add(name, command)
@@ -39,17 +39,9 @@ def add_run_stage(
                      help="folder that the configuration's folders lie in")  # fmt: skip
     sub.add_argument("--run", type=Path, default=Path(f"runs/{run}"),
                      help="index, checkpoints and logs of this run")  # fmt: skip
-    sub.add_argument("--cache", type=Path, help="cached taps (default: RUN/cache)")
     sub.add_argument("--weights", help='encoder: "imagenet", the path of an .npz, or "none"')
-    sub.set_defaults(start=None)
+    sub.set_defaults(start=None, minutes=None)
     return sub
-
-
-def add_start(sub: argparse.ArgumentParser) -> None:
-    """Add the weights that a fit starts from."""
-    sub.add_argument(
-        "--start", help="weights to start from: a run's .npz, or the folder of a published version"
-    )
 
 
 def progress_bar() -> Progress:
@@ -66,18 +58,13 @@ def configuration(args: argparse.Namespace) -> Config:
     if args.weights:
         encoder = config.encoder.model_copy(update={"weights": args.weights})
         config = config.model_copy(update={"encoder": encoder})
-    if args.start:
-        fit = config.fit.model_copy(update={"start_from": args.start})
-        train = config.train.model_copy(update={"start_from": args.start})
-        config = config.model_copy(update={"fit": fit, "train": train})
+    changes = {"start_from": args.start, "minutes": args.minutes}
+    if chosen := {name: value for name, value in changes.items() if value}:
+        train = config.train.model_copy(update=chosen)
+        config = config.model_copy(update={"train": train})
     return config
 
 
 def index_path(args: argparse.Namespace) -> Path:
     """Where the run has its index of photos."""
     return Path(args.run) / "index.csv"
-
-
-def cache_path(args: argparse.Namespace) -> Path:
-    """Where the cached taps are."""
-    return Path(args.cache) if args.cache else Path(args.run) / "cache"

@@ -30,7 +30,7 @@ def add_stages(add: AddStage) -> None:
     sub = add("gains", gains_command)
     sub.add_argument("networks", type=Path, nargs="+", help="runs' .npz, or published versions")
     sub.add_argument("--photos", type=Path, default=Path("photos"))
-    sub.add_argument("--index", type=Path, default=Path("runs/default/index.csv"))
+    sub.add_argument("--index", type=Path, default=Path("runs/crops/index.csv"))
     sub.add_argument("--count", type=int, default=10**9, help="of validation photos, evenly spaced")
     sub.add_argument("--codes", type=float, nargs=2, metavar=("BLACK", "WHITE"),
                      help="fade the photos that the network sees to these of 255")  # fmt: skip

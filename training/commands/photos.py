@@ -1,27 +1,18 @@
-"""Stages that look at photos: data sets, scan, cache."""
+"""Stages that look at photos: datasets, scan."""
 
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from .arguments import (
-    AddStage,
-    add_run_stage,
-    cache_path,
-    configuration,
-    console,
-    index_path,
-    progress_bar,
-)
+from .arguments import AddStage, add_run_stage, configuration, console, index_path, progress_bar
 
 
 def add_stages(add: AddStage) -> None:
-    """Add `datasets`, `scan` and `cache`."""
+    """Add `datasets` and `scan`."""
     sub = add("datasets", datasets_command)
     sub.add_argument("--photos", type=Path, default=Path("photos"),
                      help="folder that the data sets lie below")  # fmt: skip
     add_run_stage(add, "scan", scan_command)
-    add_run_stage(add, "cache", cache_command)
 
 
 def datasets_command(args: argparse.Namespace) -> None:
@@ -53,14 +44,3 @@ def scan_command(args: argparse.Namespace) -> None:
         counts = write_index(index_path(args), counted())
     for name, count in sorted(counts.items()):
         console.print(f"{count:7d}  {name}")
-
-
-def cache_command(args: argparse.Namespace) -> None:
-    """Compute the frozen encoder's taps of every indexed photo."""
-    from ..features import build
-
-    left, says, work = build(cache_path(args), args.photos, index_path(args), configuration(args))
-    console.print(says)
-    with progress_bar() as progress:
-        for _ in progress.track(work, total=left, description="cache"):
-            pass

@@ -38,9 +38,8 @@ def document(figures: Figures, images: str = "images") -> str:
         ]),
         _photos_table(figures),
         "All figures are at 56 × 56, the network's own output. Best weights are those of the "
-        "highest gain over grey on the validation photos, or their mean with the last ones where "
-        "that is higher; the test photos decide nothing. Intervals are 95%, bootstrapped over "
-        "photos.",
+        "lowest loss on the validation photos; the test photos decide nothing. Intervals are 95%, "
+        "bootstrapped over photos.",
         "## What is reproduced",
         "*Reproduced*: the whole 95% interval lies beyond the mark that counts, or, for the "
         "accuracy, reaches the thesis's figure. On losses, which have no interval, the mark alone "
@@ -125,8 +124,6 @@ def _models_table(figures: Figures) -> str:
             x = model.best if which == "best" else model.last
             last = len(model.train_curve)
             epoch = f"epoch {model.best_epoch if which == 'best' else last}"
-            if which == "best" and model.averaged:
-                epoch = f"mean of epochs {model.best_epoch} and {last}"
             lines.append([
                 f"{label}, {which} ({epoch})", f"{x.train_loss:.5f}", f"{x.val_loss:.5f}",
                 f"{gap(x):+.0%}", f"{x.test_loss:.5f}",

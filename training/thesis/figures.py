@@ -29,7 +29,6 @@ class ModelFigures:
     train_curve: list[float]
     val_curve: list[float]
     best_epoch: int
-    averaged: bool  # the best weights are the mean of that epoch's and the last one's
     seconds: float
     best: Scores
     last: Scores

@@ -1,6 +1,6 @@
-"""The four trained models run over the cached photos and measured."""
+"""The four trained models run over the photos and measured."""
 
-import json
+import csv
 import os
 import platform
 import time
@@ -9,16 +9,14 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 from numpy.typing import NDArray
 
-from ..colorizer import Colorizer, build_colorizer
 from ..config import Config
-from ..curves import read_history
-from ..feed import Batch
+from ..gains import load_model
+from ..model import ColorizationModel
 from ..network import AB_SCALE
-from ..run import Run, load_weights
-from .experiment import MODELS, SampleFeed
+from .experiment import MODELS, Photos
 from .figures import Figures, ModelFigures, Scores
 from .measures import (
     SPLITS,
@@ -30,112 +28,102 @@ from .measures import (
 from .photo import PhotoMeasures, measure_photo
 
 Float = NDArray[np.float32]
-Predict = Callable[[Batch], Float]
 WIDTHS = ("width_7", "width_14", "width_28", "width_56")
+BEST = "best_regression.npz"
 
 
-def load_model(config: Config, weights: Path) -> Predict:
-    """One of the four, in float32, without its encoder: a batch's taps -> ab [N, 56, 56, 2]."""
-    keras.mixed_precision.set_global_policy("float32")
-    network = build_colorizer(config, with_encoder=False)
-    load_weights(weights, network.trainable_parts)
-    compiled = tf.function(
-        lambda taps: network.ab(network.features(taps)), autograph=False, reduce_retracing=True
-    )
-
-    def predict(batch: Batch) -> Float:
-        taps = {name: batch[name] for name in network.decoder.input}
-        return np.asarray(compiled(taps).numpy(), np.float32)
-
-    return predict
+def answer(model: ColorizationModel, taps: dict[str, Float]) -> Float:
+    """The model's ab [N, h, w, 2] to taps, Lab units."""
+    (ab,) = model.answers(taps, ())
+    return np.asarray(ops.convert_to_numpy(ab), np.float32)
 
 
-def measure_split(predict: Predict, feed: SampleFeed, split: str) -> Iterator[PhotoMeasures]:
-    """Measure a model on a split's cached rows."""
-    rows = [feed.rows[i] for i in feed.select(split)[0]]
-    order = np.asarray(feed.select(split)[0], np.int64)
-    done = iter(rows)
-    for batch in feed.batches(order, lightness=True):
-        L, ab = batch["lightness"].numpy()[..., 0], batch["ab"].numpy()
-        for each_L, predicted, truth in zip(L, predict(batch), ab, strict=True):
-            row = next(done)
-            yield measure_photo(row.file, row.kind, split, each_L, predicted, truth)
+def measure_split(model: ColorizationModel, photos: Photos, split: str) -> Iterator[PhotoMeasures]:
+    """Measure a model on a split's photos."""
+    entries = iter(photos.of(split))
+    for taps, ab in photos.batches(split):
+        for predicted, truth in zip(answer(model, taps), ab, strict=True):
+            e = next(entries)
+            yield measure_photo(e.file, e.kind, split, photos.small_L(e), predicted, truth)
 
 
-def mean_loss(predict: Predict, feed: SampleFeed, split: str) -> float:
+def mean_loss(model: ColorizationModel, photos: Photos, split: str) -> float:
     """Mean squared error of ab/128 over a split, as the model answers when it isn't training."""
     losses = list[float]()
-    for batch in feed.batches(np.asarray(feed.select(split)[0], np.int64)):
-        errors = (predict(batch) - batch["ab"].numpy()) / AB_SCALE
+    for taps, ab in photos.batches(split):
+        errors = (answer(model, taps) - ab) / AB_SCALE
         losses += [float(x) for x in np.mean(errors**2, axis=(1, 2, 3))]
     return float(np.mean(losses))
 
 
+def read_log(path: Path) -> dict[str, list[float]]:
+    """Read a run's log.csv: column -> values, a line an epoch."""
+    with path.open(newline="") as f:
+        lines = list(csv.DictReader(f))
+    return {name: [float(line[name]) for line in lines] for name in (lines[0] if lines else ())}
+
+
 def measure_model(
-    config: Config, run: Run, feed: SampleFeed, on_photo: Callable[[], None]
+    folder: Path, photos: Photos, on_photo: Callable[[], None]
 ) -> tuple[ModelFigures, list[PhotoMeasures]]:
     """Measure one of the four by its best and by its last weights; photos are of the best."""
     both = dict[str, Scores]()
-    photos = list[PhotoMeasures]()
-    for which, weights in (("last", run.last), ("best", run.best)):
-        predict = load_model(config, weights)
-        photos = []
+    measured = list[PhotoMeasures]()
+    for which, weights in (("last", "last.npz"), ("best", BEST)):
+        model = load_model(folder / weights)
+        measured = []
         for split in SPLITS:
-            if feed.select(split)[0]:
-                for photo in measure_split(predict, feed, split):
-                    photos.append(photo)
-                    on_photo()
-        both[which] = scores(photos, mean_loss(predict, feed, "train"))
-    history = read_history(run.history)
-    gains = history["val_gain_db"]
-    ended = json.loads((run.folder / "summary.json").read_text())
+            for photo in measure_split(model, photos, split):
+                measured.append(photo)
+                on_photo()
+        both[which] = scores(measured, mean_loss(model, photos, "train"))
+    log = read_log(folder / "log.csv")
     figures = ModelFigures(
-        train_curve=history["regression"],
-        val_curve=history["val_regression"],
-        best_epoch=int(np.argmax(gains)) + 1,
-        averaged=ended["best_val_gain_db"] > max(gains) + 1e-4,  # the history is rounded
-        seconds=sum(history["seconds"]),
+        train_curve=log["regression"],
+        val_curve=log["val_regression"],
+        best_epoch=int(np.argmin(log["val_regression"])) + 1,
+        seconds=sum(log["seconds"]),
         best=both["best"],
         last=both["last"],
-        failures=failure_figures(photos),
+        failures=failure_figures(measured),
     )
-    return figures, photos
+    return figures, measured
 
 
 def measure_experiment(
     configs: dict[str, Config],
-    runs: dict[str, Run],
-    feed: SampleFeed,
+    folder: Path,
+    photos: Photos,
     command: str,
-    epochs_thesis: int,
     on_photo: Callable[[], None],
 ) -> tuple[Figures, dict[str, list[PhotoMeasures]]]:
     """Measure the four trained models; returns the figures and each model's photos."""
     started = time.monotonic()
-    models, photos = dict[str, ModelFigures](), dict[str, list[PhotoMeasures]]()
-    for name, config in configs.items():
-        models[name], photos[name] = measure_model(config, runs[name], feed, on_photo)
+    keras.mixed_precision.set_global_policy("float32")
+    models, measured = dict[str, ModelFigures](), dict[str, list[PhotoMeasures]]()
+    for name in configs:
+        models[name], measured[name] = measure_model(folder / name, photos, on_photo)
     chosen = choose(models)
     both = configs["both"]
     figures = Figures(
         command=command,
         machine=machine(),
-        parameters=parameters(build_colorizer(both, with_encoder=False)),
+        parameters=parameters(load_model(folder / "both" / "last.npz")),
         widths={n: getattr(both.decoder, n) for n in WIDTHS},
         settings={
-            "learning_rate": both.fit.learning_rate, "batch": both.fit.batch, "seed": both.seed,
-            "l1": both.decoder.l1, "l2": both.decoder.l2,
+            "learning_rate": both.train.learning_rate, "batch": both.train.batch,
+            "seed": both.seed, "l1": both.decoder.l1, "l2": both.decoder.l2,
         },
-        photos=feed.counts(),
-        epochs=both.fit.epochs,
-        epochs_thesis=epochs_thesis,
+        photos=photos.counts(),
+        epochs=both.train.epochs,
+        epochs_thesis=photos.config.train.epochs,
         models=models,
         chosen=chosen,
-        accuracy=accuracy_by_kind(photos[chosen]),
-        grey_loss=grey_loss(photos[chosen]),
+        accuracy=accuracy_by_kind(measured[chosen]),
+        grey_loss=grey_loss(measured[chosen]),
         measuring_seconds=time.monotonic() - started,
     )  # fmt: skip
-    return figures, photos
+    return figures, measured
 
 
 def choose(models: dict[str, ModelFigures]) -> str:
@@ -143,9 +131,9 @@ def choose(models: dict[str, ModelFigures]) -> str:
     return min(MODELS, key=lambda name: models[name].best.val_loss)
 
 
-def parameters(network: Colorizer) -> int:
+def parameters(model: ColorizationModel) -> int:
     """How many numbers the decoder and its head learn."""
-    parts = (network.decoder, network.regression)
+    parts = (model.decoder, model.regression)
     return sum(int(np.prod(v.shape)) for part in parts for v in part.trainable_variables)
 
 
@@ -156,7 +144,7 @@ def machine() -> str:
     flags = set(info.read_text().split()) if info.exists() else set()
     known = {"amx_bf16": "AMX", "avx512f": "AVX-512", "avx2": "AVX2"}
     vectors = next((f" with {name}" for flag, name in known.items() if flag in flags), "")
-    gpus = len(tf.config.list_physical_devices("GPU"))
+    gpus = len(keras.distribution.list_devices("gpu"))
     return f"{cores} cores of an {platform.machine()} processor{vectors}, " + (
         f"{gpus} GPU" if gpus else "no GPU"
     )

@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 from chromaserve.color.lab import lab_to_srgb
 from chromaserve.color.upsampling import upsample_ab
 
-from ..config import Config
 from ..contact_sheet import sheet
 from ..data import evenly_spaced
 from ..errors import DataError
-from ..run import Run
 from .curves import parting
 from .experiment import MODELS
 from .figures import Figures
@@ -32,17 +30,17 @@ def draw(
     figures: Figures,
     photos: list[PhotoMeasures],
     shown: list[Path],
-    configs: dict[str, Config],
-    runs: dict[str, Run],
+    people: tuple[str, ...],
+    runs: Path,
 ) -> None:
     """Draw all pictures of the document; photos are the chosen model's, `shown` may be published.
 
+    people: which of these show people. runs: the folder of the four.
     Raises DataError when there is no photo to show.
     """
     if not shown:
         raise DataError("no photos to show: check --pictures")
-    people = configs[figures.chosen].thesis.people
-    samples = colour_samples(shown, people, configs, runs, figures.chosen)
+    samples = colour_samples(shown, people, runs, figures.chosen)
     draw_curves(folder / "thesis-curves.png", figures)
     draw_hues(folder / "thesis-hues.png", photos)
     draw_models(folder / "thesis-models.jpg", samples)

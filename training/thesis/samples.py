@@ -3,20 +3,20 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from chromaserve.color.lab import srgb_to_lab
+from chromaserve.store.contract import squeeze
 
-from ..colorizer import build_colorizer
-from ..config import Config
-from ..data import lab_target, read_photo
-from ..feed import shrink
-from ..run import Run
+from ..data import read_photo
+from ..gains import load_model
+from ..model import target_side
+from ..ncnn_encoder import frozen_part
 from ..skin import KIND
-from .models import load_model
+from ..views import whole
+from .experiment import MODELS
+from .models import BEST, answer
 from .photo import PhotoMeasures, measure_photo
 
 Float = NDArray[np.float32]
@@ -33,29 +33,23 @@ class Sample:
 
 
 def colour_samples(
-    paths: list[Path],
-    people: tuple[str, ...],
-    configs: dict[str, Config],
-    runs: dict[str, Run],
-    chosen: str,
+    paths: list[Path], people: tuple[str, ...], folder: Path, chosen: str
 ) -> list[Sample]:
-    """Colorize photos by all four models; measures are of the chosen one.
+    """Colorize photos by all four models, in the experiment's folder; measures are of the chosen.
 
     people names the photos that show people: skin is looked for in them alone.
     """
-    keras.mixed_precision.set_global_policy("float32")
-    encoder = build_colorizer(configs[chosen], with_encoder=True)
-    models = {name: load_model(configs[name], runs[name].best) for name in configs}
+    models = {name: load_model(folder / name / BEST) for name in MODELS}
+    model = models[chosen]
+    encode, side = frozen_part(model), target_side(model.config, 224)
     samples = []
     for path in paths:
         truth = read_photo(path)
-        L, ab = srgb_to_lab(truth)
-        seen, target = lab_target(L, ab)
-        batch = tf.constant(seen[None])
-        taps = encoder.taps(batch)
-        answers = {name: predict(taps)[0] for name, predict in models.items()}
-        small = np.asarray(shrink(batch).numpy()[0, ..., 0], np.float32)
+        seen, target = whole(truth, side)
+        taps = {name: tap[None] for name, tap in encode(seen).items()}
+        answers = {name: answer(each, taps)[0] for name, each in models.items()}
+        small = squeeze(seen[..., 0], side, side)
         kind = KIND if path.name in people else ""
         measures = measure_photo(path.name, kind, "sample", small, answers[chosen], target)
-        samples.append(Sample(L, truth, answers, measures))
+        samples.append(Sample(srgb_to_lab(truth)[0], truth, answers, measures))
     return samples

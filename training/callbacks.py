@@ -1,0 +1,93 @@
+"""What happens between a fit's epochs: weights kept, draws seeded by the epoch, the clock."""
+
+import json
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from .config import Train
+from .stream import Stream
+from .weights import save_npz
+
+
+class Clock(keras.callbacks.Callback):  # type: ignore[misc]
+    """Ends a fit after some minutes, the rate falling by the clock, from epoch to epoch.
+
+    For a machine that is there for a while, and whose speed isn't known before.
+    """
+
+    def __init__(self, settings: Train) -> None:
+        super().__init__()
+        assert settings.minutes is not None
+        self._seconds = settings.minutes * 60
+        self._peak, self._decay = settings.learning_rate, max(settings.decay, 1e-6)
+        self._start = time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002
+        """Set the epoch's rate."""
+        left = 1 - (time.monotonic() - self._start) / self._seconds
+        self.model.optimizer.learning_rate = self._peak * float(np.clip(left / self._decay, 0, 1))
+
+    def on_epoch_end(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002
+        """Stop where no whole epoch is left."""
+        spent = time.monotonic() - self._start
+        if spent + spent / (epoch + 1) > self._seconds:
+            self.model.stop_training = True
+
+
+class Follow(keras.callbacks.Callback):  # type: ignore[misc]
+    """Lets all that is drawn follow from the epoch, so that a resumed fit draws the same.
+
+    That is the stream's views, and dropout, whose generators Keras doesn't store.
+    """
+
+    def __init__(self, stream: Stream, seed: int) -> None:
+        super().__init__()
+        self._stream, self._seed = stream, seed
+
+    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002
+        """Before the epoch's first batch is made."""
+        self._start = time.monotonic()
+        self._stream.epoch = epoch
+        for i, variable in enumerate(self.model.variables):
+            if "seed_generator" in variable.path:
+                random = np.random.default_rng((self._seed, epoch, i))
+                variable.assign(random.integers(0, 2**31, variable.shape).astype(np.uint32))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        """Tell the log how long it took."""
+        if logs is not None:
+            logs["seconds"] = round(time.monotonic() - self._start, 1)
+
+
+# File -> the validation loss that it is the best by.
+WATCHED = {
+    "best": "loss",
+    "best_regression": "regression",
+    "best_distribution": "distribution",
+}
+
+
+class KeepWeights(keras.callbacks.Callback):  # type: ignore[misc]
+    """Writes the averaged weights as .npz: the last epoch's, and the best's of each head.
+
+    Runs where `SwapEMAWeights` has put the average in place: within validation.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+        self._file = folder / "best.json"
+        self._best = json.loads(self._file.read_text()) if self._file.exists() else {}
+
+    def on_test_end(self, logs: dict[str, float] | None = None) -> None:
+        """After validation, the average still in place."""
+        save_npz(self._folder / "last.npz", self.model)
+        for name, measure in WATCHED.items():
+            value = float((logs or {})[measure])
+            if value < self._best.get(name, np.inf):
+                self._best[name] = value
+                save_npz(self._folder / f"{name}.npz", self.model)
+        self._file.write_text(json.dumps(self._best))
