@@ -67,10 +67,7 @@ def describe(index: int, upload: Upload, name: str, outcome: Colored | Exception
         width=outcome.width,
         height=outcome.height,
         media_type=MEDIA_TYPES[outcome.format],
-        colour=outcome.told.colour,
-        kept=outcome.told.kept or None,
-        page=outcome.told.page if outcome.told.pages > 1 else None,
-        warnings=outcome.told.warnings or None,
+        **outcome.told.members(),
         timings_ms=outcome.timings.milliseconds(),
     )
 

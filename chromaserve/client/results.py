@@ -35,6 +35,9 @@ class Result:
     """Milliseconds by stage on the service (Server-Timing); empty for one of many photos."""
     request_id: str | None = None
     """By which the service's log can be searched."""
+    told: Mapping[str, Any] = field(default_factory=dict)
+    """What else is known of the photo: its `colour`, and perhaps `kept`, `page`, `warnings`; empty
+    for one of many photos."""
 
     @cached_property
     def size(self) -> tuple[int, int]:
@@ -100,7 +103,20 @@ def result_of(response: httpx.Response) -> Result:
         model_version_of(response),
         stages(headers.get("server-timing", "")),
         headers.get("x-request-id"),
+        _told(headers),
     )
+
+
+def _told(headers: httpx.Headers) -> dict[str, Any]:
+    colour, _, kept = headers.get("x-photo-colour", "").partition("; ")
+    found: dict[str, Any] = {"colour": colour} if colour else {}
+    if kept:
+        found["kept"] = True
+    if "x-photo-page" in headers:
+        found["page"] = headers["x-photo-page"]
+    if "x-photo-warning" in headers:
+        found["warnings"] = [headers["x-photo-warning"]]
+    return found
 
 
 def model_version_of(response: httpx.Response) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from chromaserve.cluster.places import Place
-from chromaserve.photos.formats import SUFFIXES, Format, is_photo_name
+from chromaserve.photos.formats import Wanted, is_photo_name, suffix_of
 from chromaserve.photos.names import result_names
 
 REPORTS = "_reports"
@@ -58,7 +58,7 @@ def shards(source: Place, enough: int) -> list[Shard]:
 
 
 def parcels(
-    source: Place, target: Place, shard: Shard, output: Format, size: int
+    source: Place, target: Place, shard: Shard, output: Wanted, size: int
 ) -> Iterator[Parcel]:
     """A shard's photos in parcels, those that have their output left out.
 
@@ -84,7 +84,7 @@ def parcels(
             continue
         if shard.deep:
             waiting += reversed(_below(folder, folders))
-        results = result_names(photos, SUFFIXES[output])
+        results = result_names(photos, [suffix_of(name, output) for name in photos])
         for start in range(0, len(photos), size):
             pairs = list(zip(photos, results, strict=True))[start : start + size]
             left = [pair for pair in pairs if pair[1] not in done]

@@ -13,7 +13,7 @@ from chromaserve.cluster.places import Place
 from chromaserve.errors import BodyTooLarge, detail_of, slug_of
 from chromaserve.library.colorizer import Colorizer
 from chromaserve.library.colour_options import ColourOptions
-from chromaserve.photos.formats import Format
+from chromaserve.photos.formats import Wanted
 from chromaserve.pipeline.options import Options
 from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
 
@@ -27,7 +27,7 @@ class Job:
 
     source: Place
     target: Place
-    format: Format
+    format: Wanted
     options: ColourOptions
     model: str | None
     model_root: Path | None

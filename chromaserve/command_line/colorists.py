@@ -1,8 +1,8 @@
 """What colorizes for the command: the model in this process, or a running service."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from chromaserve.command_line.exits import Complaint, Exit, status_of, tell_warnings
@@ -20,6 +20,8 @@ class Outcome:
     task: Task
     seconds: float | None = None
     error: Exception | None = None
+    told: Mapping[str, Any] = field(default_factory=dict)
+    """What else is known of the photo: `colour`, and perhaps `kept`, `page`, `warnings`."""
 
 
 class Colorist(Protocol):
@@ -58,7 +60,7 @@ class Local:
             if isinstance(done, Exception):
                 yield Outcome(task, error=done)
             else:
-                yield Outcome(task, done.seconds)
+                yield Outcome(task, done.seconds, told=done.told.members() if done.told else {})
 
     def close(self) -> None:
         """End its threads."""
@@ -104,7 +106,7 @@ class Remote:
             write_whole(task.output, outcome.data, replace=task.replace)
         except OSError as error:
             return Outcome(task, error=error)
-        return Outcome(task)
+        return Outcome(task, told=outcome.told)
 
 
 @contextmanager

@@ -12,12 +12,17 @@ import typer
 from chromaserve.command_line.exits import Complaint, Exit, complaints
 from chromaserve.command_line.shared_options import (
     ApiKey,
+    Colour,
+    Damaged,
     Format,
     FormatName,
     Hints,
     Json,
+    Metadata,
     Model,
+    Pages,
     Postprocess,
+    Quality,
     Quiet,
     Url,
     Vividness,
@@ -58,6 +63,11 @@ def colorize(
     postprocess: Postprocess = None,
     hints: Hints = None,
     format: Format = None,
+    quality: Quality = None,
+    metadata: Metadata = None,
+    pages: Pages = None,
+    damaged: Damaged = None,
+    colour: Colour = None,
     model: Model = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Make results anew; no photo is ever replaced.")
@@ -82,6 +92,11 @@ def colorize(
             "postprocess": postprocess,
             "hints": read_hints(hints),
             "model": model,
+            "quality": quality,
+            "metadata": metadata,
+            "pages": pages,
+            "damaged": damaged,
+            "colour": colour,
         }
         if STREAM in (*photos, output):
             _stream(photos, output, format, url, api_key, chosen, overwrite=overwrite)
@@ -104,9 +119,7 @@ def _check_free(output: Path) -> None:
 
 
 def _planned(photos: list[str], output: str | None, format: FormatName | None) -> Plan:
-    from chromaserve.photos.formats import SUFFIXES
-
-    return plan(photos, output, SUFFIXES[format or "png"])
+    return plan(photos, output, format or "png")
 
 
 def _format_of(output: Path | None, chosen: FormatName | None) -> str:
@@ -114,6 +127,8 @@ def _format_of(output: Path | None, chosen: FormatName | None) -> str:
     from chromaserve.library.files import format_named, format_of
 
     named = format_named(output) if output else None
+    if chosen == "same" and output:
+        raise Complaint("--format same names the result itself; name a folder by -o")
     if chosen and named and chosen != named:
         raise Complaint(f"{output} is named as {named}, and --format says {chosen}")
     return chosen or format_of(output)

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +87,11 @@ class Report:
             self._failed.discard(task.photo)
             took = "" if seconds is None else f" ({seconds:.2f} s)"
             if line:
-                self._say(f"{task.photo} → {task.output}{took}")
-            self._write(task, status="colorized", seconds=seconds and round(seconds, 3))
+                self._say(f"{task.photo} → {task.output}{took}{_of_colour(outcome.told)}")
+            for warning in outcome.told.get("warnings", ()):
+                self._say(f"{task.photo}: {warning}")
+            seconds = seconds and round(seconds, 3)
+            self._write(task, status="colorized", seconds=seconds, **outcome.told)
             return
         self._fail(task.photo, sentence(outcome.error))
 
@@ -128,3 +131,9 @@ class Report:
             TimeRemainingColumn(),
             console=self._console,
         )
+
+
+def _of_colour(told: Mapping[str, Any]) -> str:
+    if told.get("kept"):
+        return ", in colour already and left so"
+    return ", which had colours of its own" if told.get("colour") == "colour" else ""

@@ -9,7 +9,8 @@ from chromaserve.command_line.exits import Complaint
 
 # Written out, as the modules that have them take long to import; a test holds them together.
 PostprocessName = Literal["none", "guided", "tv", "crf"]
-FormatName = Literal["png", "jpeg", "webp"]
+FormatName = Literal["png", "jpeg", "webp", "tiff", "same"]
+KeepName = Literal["keep", "all", "none"]
 
 Vividness = Annotated[
     float | None,
@@ -28,7 +29,32 @@ Hints = Annotated[
 ]
 Format = Annotated[
     FormatName | None,
-    typer.Option(help="Of the results; by default as OUT is named, or png."),
+    typer.Option(
+        help="Of the results; same: each photo's own; by default as OUT is named, or png."
+    ),
+]
+Quality = Annotated[
+    int | None,
+    typer.Option(min=1, max=100, help="Of JPEG (95) and WebP (90)."),
+]
+Metadata = Annotated[
+    KeepName | None,
+    typer.Option(
+        help="What goes along of EXIF, XMP, IPTC and resolution: all but places (keep, the"
+        " default), all, or none."
+    ),
+]
+Pages = Annotated[
+    Literal["first", "all"] | None,
+    typer.Option(help="Of a TIFF with several: the first, or all into one TIFF."),
+]
+Damaged = Annotated[
+    Literal["refuse", "accept"] | None,
+    typer.Option(help="Of a JPEG or PNG of which pixels are missing: the rest is taken by accept."),
+]
+Colour = Annotated[
+    Literal["recolour", "keep"] | None,
+    typer.Option(help="Of photos that have colours already, sepia and tints not counted."),
 ]
 Model = Annotated[
     str | None, typer.Option(metavar="VERSION", help='A number or "latest", the default.')

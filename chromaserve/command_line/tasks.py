@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chromaserve.command_line.exits import Complaint, Exit
 from chromaserve.library.files import Identity, identity
-from chromaserve.photos.formats import is_photo_name
+from chromaserve.photos.formats import Wanted, is_photo_name, suffix_of
 from chromaserve.photos.names import result_names
 
 Stamp = tuple[int, int]
@@ -83,7 +83,7 @@ class Plan:
     inputs: tuple[Path, ...]
     output: Path | None
     """A file for one photo, else a folder; None: beside each input."""
-    suffix: str
+    format: Wanted
     """Of results."""
     into_folder: bool = False
     """Whether `output` is named as a folder, "colour/", though it may not be there yet."""
@@ -127,13 +127,19 @@ class Plan:
     def _of_files(self, photos: list[Path]) -> Iterator[Task]:
         """Photos of one folder that are named one by one."""
         if self.output is None:
-            for photo, name in _named(photos, f"-colour{self.suffix}"):
+            for photo, name in self._named(photos, "-colour"):
                 yield Task(photo, photo.with_name(name))
         elif self.is_one_file and not (self.into_folder or self.output.is_dir()):
             yield Task(photos[0], self.output)
         else:
-            for photo, name in _named(photos, self.suffix):
+            for photo, name in self._named(photos):
                 yield Task(photo, self.output / name)
+
+    def _named(self, photos: Sequence[Path], ending: str = "") -> Iterator[tuple[Path, str]]:
+        """Photos of one folder with the names of their results."""
+        names = [photo.name for photo in photos]
+        endings = [ending + suffix_of(name, self.format) for name in names]
+        yield from zip(photos, result_names(names, endings), strict=True)
 
     def _in_folder(self, folder: Path, unreadable: Callable[[OSError], None]) -> Iterator[Task]:
         target = self._target(folder)
@@ -143,7 +149,7 @@ class Plan:
                 f"results cannot go into the folder of the photos itself, {folder}; name another"
             )
         for parent, photos in _photos(folder, results, unreadable):
-            for photo, name in _named(photos, self.suffix):
+            for photo, name in self._named(photos):
                 yield Task(photo, target / parent / name)
 
     def _target(self, folder: Path) -> Path:
@@ -151,11 +157,6 @@ class Plan:
             whole = folder.resolve()
             return whole.with_name(f"{whole.name}-colour")
         return self.output if len(self.inputs) == 1 else self.output / folder.resolve().name
-
-
-def _named(photos: Sequence[Path], ending: str) -> Iterator[tuple[Path, str]]:
-    """Photos of one folder with the names of their results."""
-    yield from zip(photos, result_names([photo.name for photo in photos], ending), strict=True)
 
 
 def _folded(name: str) -> str:
@@ -220,7 +221,7 @@ def _may_be_file(path: Path) -> bool:
         return True  # which is told when it is read
 
 
-def plan(arguments: list[str], output: str | None, suffix: str) -> Plan:
+def plan(arguments: list[str], output: str | None, format: Wanted) -> Plan:
     """What to colorize and where to: arguments are inputs, all of them.
 
     The last one of a pattern such as *.jpg would be a photo.
@@ -230,7 +231,7 @@ def plan(arguments: list[str], output: str | None, suffix: str) -> Plan:
     """
     place = Path(output) if output else None
     into_folder = bool(output) and str(output).endswith(("/", os.sep))
-    made = Plan(tuple(map(Path, arguments)), place, suffix, into_folder)
+    made = Plan(tuple(map(Path, arguments)), place, format, into_folder)
     if place and place.is_file() and not made.is_one_file:
         raise Complaint(f"{place} is a file, and the results need a folder")
     return made

@@ -15,9 +15,9 @@ from PIL import Image
 
 from chromaserve.library.background import Background, local_settings
 from chromaserve.library.colour_options import ColourOptions, order_for
-from chromaserve.library.files import beside, format_of, identity, suffix_for
+from chromaserve.library.files import beside, format_of, identity
 from chromaserve.library.flow import Done, Flow, Given
-from chromaserve.photos.formats import Wanted
+from chromaserve.photos.formats import Wanted, suffix_of
 from chromaserve.photos.names import unique_name
 
 P = TypeVar("P", bytes, str, Path, Image.Image, NDArray[np.uint8], NDArray[np.uint16])
@@ -287,7 +287,7 @@ def _places(
         if callable(output):
             yield photo, Path(output(path))
             continue
-        place, suffix = beside(path, encoding), suffix_for(path, encoding)
+        place, suffix = beside(path, encoding), suffix_of(path.name, encoding)
         if folder and identity(folder) != identity(path.parent):
             place = folder / f"{path.stem}{suffix}"
         stem = place.name.removesuffix(suffix)

@@ -15,10 +15,10 @@ from typing import BinaryIO
 from chromaserve.photos.formats import (
     OTHER_SUFFIXES,
     PHOTO_SUFFIXES,
-    SUFFIXES,
     WRITTEN,
     Format,
     Wanted,
+    suffix_of,
 )
 
 _NOT_MADE = frozenset((*PHOTO_SUFFIXES, *OTHER_SUFFIXES)) - WRITTEN.keys()
@@ -52,13 +52,7 @@ def format_named(output: Path) -> "Format | None":
 
 def beside(photo: Path, encoding: Wanted) -> Path:
     """Where a photo's result goes by default: NAME-colour.png beside it."""
-    return photo.with_name(f"{photo.stem}-colour{suffix_for(photo, encoding)}")
-
-
-def suffix_for(photo: Path, encoding: Wanted) -> str:
-    """A result's suffix; of the photo's own format by its name, whatever its bytes say."""
-    named = format_named(photo) or "png"
-    return SUFFIXES[named if encoding == "same" else encoding]
+    return photo.with_name(f"{photo.stem}-colour{suffix_of(photo.name, encoding)}")
 
 
 def identity(path: Path) -> Identity | None:

@@ -31,6 +31,7 @@ from chromaserve.pipeline.body import Body, Upload
 from chromaserve.pipeline.memory import Share
 from chromaserve.pipeline.options import Order
 from chromaserve.pipeline.pipeline import Colored, Pipeline
+from chromaserve.pipeline.told import Told
 
 Given = bytes | str | Path | Image.Image | Pixels
 
@@ -46,6 +47,8 @@ class Done:
     for pixels."""
     share: Share
     """Of the memory bound."""
+    told: Told | None = None
+    """What else is known of it; None for pixels."""
 
 
 class Flow:
@@ -87,7 +90,7 @@ class Flow:
         if isinstance(photo, bytes):
             with await self._pipeline.uploads.take(len(photo)) as held:
                 colored = await self._encoded(photo, held)
-            return self._hold(colored.data, _seconds(colored), colored.share)
+            return self._hold(colored.data, _seconds(colored), colored.share, colored.told)
         if isinstance(photo, str | Path):
             path = Path(photo)
             place = output or beside(path, self._order.format)
@@ -95,7 +98,7 @@ class Flow:
             with colored.share:
                 await asyncio.to_thread(self._write, place, colored.data, replace)
             value = place if isinstance(photo, Path) else str(place)
-            return Done(value, _seconds(colored), colored.share)
+            return Done(value, _seconds(colored), colored.share, colored.told)
         pipeline, order, ticket = self._pipeline, self._order, self._ticket
         keeps = order.colour == "keep"
         if isinstance(photo, Image.Image):
@@ -127,12 +130,14 @@ class Flow:
             share.shrink(0)
         self._held.clear()
 
-    def _hold(self, value: Given, seconds: float | None, share: Share) -> Done:
+    def _hold(
+        self, value: Given, seconds: float | None, share: Share, told: Told | None = None
+    ) -> Done:
         if self._ended:
             share.shrink(0)
         else:
             self._held.add(share)
-        return Done(value, seconds, share)
+        return Done(value, seconds, share, told)
 
     async def _of_file(self, path: Path) -> Colored:
         uploads = self._pipeline.uploads

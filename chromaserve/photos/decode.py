@@ -116,7 +116,7 @@ class Planes:
         scale = min(1, SAMPLE / max(self._shape))
         size = max(1, round(columns * scale)), max(1, round(rows * scale))
         means = cast(Pixels, cv2.resize(colours, size, interpolation=cv2.INTER_AREA))
-        small = profile.srgb(means).reshape(-1, 3)
+        small = profile.srgb(means.reshape(size[1], size[0], -1))
         return (small if small.itemsize == 1 else small >> 8).astype(np.uint8)
 
     def photo(self, orientation: int, metadata: Metadata = NOTHING, missing: float = 0.0) -> Photo:

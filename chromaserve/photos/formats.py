@@ -33,15 +33,27 @@ WRITTEN: Final[dict[str, Format]] = {
 """By the suffixes that ask for them."""
 _SAME: Final[dict[str, Format]] = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp", "TIFF": "tiff"}
 """By the formats of photos, as `Header` names them, that can be written too."""
-PHOTO_SUFFIXES: Final = (*WRITTEN, ".bmp", ".dib")
+_READ: Final = (
+    *(".bmp", ".dib", ".gif", ".jp2", ".j2k", ".jpf", ".jpx", ".j2c"),
+    *(".pbm", ".pgm", ".ppm", ".pnm"),
+)
+PHOTO_SUFFIXES: Final = (*WRITTEN, *_READ)
 """Of files that are taken for photos."""
-OTHER_SUFFIXES: Final = (".gif", ".avif", ".heic", ".jxl", ".jp2")
+OTHER_SUFFIXES: Final = (".avif", ".heic", ".heif", ".jxl")
 """Of pictures that are neither read nor written."""
 
 
 def is_photo_name(name: str) -> bool:
     """Whether a file is taken for a photo, by its name; hidden ones are not."""
     return not name.startswith(".") and name.lower().endswith(PHOTO_SUFFIXES)
+
+
+def suffix_of(photo: str, wanted: Wanted) -> str:
+    """The suffix of a photo's result; for "same" by the photo's name, whatever its bytes say."""
+    if wanted != "same":
+        return SUFFIXES[wanted]
+    suffix = f".{photo.rpartition('.')[2].lower()}"
+    return SUFFIXES[WRITTEN.get(suffix, "png")]
 
 
 def written_as(wanted: Wanted, kind: str | None) -> Format:

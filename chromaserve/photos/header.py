@@ -5,13 +5,22 @@ from collections.abc import Callable
 from io import BytesIO
 
 from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from chromaserve.errors import DamagedPhoto, TooManyPixels, UnsupportedFormat
+from chromaserve.photos.foreign import (
+    JP2_BOXES,
+    JP2_STREAM,
+    read_gif,
+    read_jpeg2000,
+    read_pnm,
+)
 from chromaserve.photos.photo import Header
 from chromaserve.photos.structure import (
     Structure,
@@ -20,7 +29,7 @@ from chromaserve.photos.structure import (
     read_png,
     read_webp,
 )
-from chromaserve.photos.tiff_reading import read_tiff
+from chromaserve.photos.tiff_reading import read_tiff, refuse_raw
 
 # Not by Image.open: its limit is a constant of the process, which may be another's; ours is a
 # setting, checked below.
@@ -30,15 +39,27 @@ _READERS: dict[str, type[ImageFile]] = {
     "WEBP": WebPImageFile,
     "TIFF": TiffImageFile,
     "BMP": BmpImageFile,
+    "GIF": GifImageFile,
+    "JPEG2000": Jpeg2KImageFile,
 }
-ACCEPTED = tuple(_READERS)
+ACCEPTED = (*_READERS, "PNM")
 _STRUCTURES: dict[str, Callable[[bytes], Structure]] = {
     "JPEG": read_jpeg,
     "PNG": read_png,
     "WEBP": read_webp,
+    "GIF": read_gif,
+    "JPEG2000": read_jpeg2000,
+    "PNM": read_pnm,
 }
-_ADVICE = "Send a JPEG, PNG, WebP, TIFF or BMP photo."
-_SAY = {"WEBP": "WebP"}
+_ADVICE = "Send a JPEG, PNG, WebP, TIFF, BMP, GIF, JPEG 2000 or PNM photo."
+_SAY = {"WEBP": "WebP", "JPEG2000": "JPEG 2000"}
+
+_RAW = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
+"""First bytes of Fujifilm's, Olympus's, Panasonic's, Sigma's and Minolta's raw files."""
+_BOXED = {
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"heim", b"heis"), "HEIC"),
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+}
 
 PIL_ERRORS = (
     *(OSError, EOFError, SyntaxError, ValueError, TypeError, AttributeError, KeyError, IndexError),
@@ -62,12 +83,27 @@ def sniff(data: bytes) -> str:
         return "PNG"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
+    if data[:6] in (b"GIF87a", b"GIF89a"):
+        return "GIF"
+    if data.startswith((JP2_BOXES, JP2_STREAM)):
+        return "JPEG2000"
+    if data[:1] == b"P" and data[1:2] in b"123456" and data[2:3] in b" \t\r\n#" and data[2:3]:
+        return "PNM"
+    if data.startswith(_RAW) or data[4:12] == b"ftypcrx " or data[8:10] == b"CR":
+        refuse_raw()
     if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return "TIFF"
     # A bitmap's header size follows its magic; text may well begin with "BM".
     if data[:2] == b"BM" and data[14:15] in (b"\x0c", b"\x28", b"\x34", b"\x38", b"\x40", b"\x6c",
                                              b"\x7c"):  # fmt: skip
         return "BMP"
+    if data[4:8] == b"ftyp":
+        kind = _BOXED.get(data[8:12])
+        if kind:
+            raise UnsupportedFormat(
+                f"This is a photo in {kind}, which is not read here. Save it as JPEG or PNG and"
+                " send that."
+            )
     raise UnsupportedFormat(f"This is not a photo in an accepted format. {_ADVICE}")
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 ORIENTATION, SOFTWARE = 0x0112, 0x0131
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
 EXIF, GPS, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
-MAKER_NOTE, WIDTH, HEIGHT = 0x927C, 0xA002, 0xA003
+MAKER_NOTE, COLOUR_SPACE, WIDTH, HEIGHT = 0x927C, 0xA001, 0xA002, 0xA003
 
 _SUB = (EXIF, GPS, INTEROPERABILITY)
 _BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
@@ -115,6 +115,13 @@ class Directory:
         width, height = sub.entries[WIDTH], sub.entries[HEIGHT]
         entries = {**sub.entries, WIDTH: height, HEIGHT: width}
         return replace(self, subs={**self.subs, EXIF: replace(sub, entries=entries)})
+
+    def in_srgb(self) -> "Directory":
+        """With EXIF that says, if anything, that colours are sRGB."""
+        sub = self.subs.get(EXIF)
+        if sub is None or COLOUR_SPACE not in sub.entries:
+            return self
+        return replace(self, subs={**self.subs, EXIF: sub.with_short(COLOUR_SPACE, 1)})
 
     def _with(self, tag: int, entry: Entry) -> "Directory":
         return replace(self, entries={**self.entries, tag: entry})

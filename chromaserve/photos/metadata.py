@@ -88,6 +88,7 @@ class Metadata:
             dpi = dpi and (dpi[1], dpi[0])
         if dpi and (sideways or X_RESOLUTION not in exif.entries):
             exif = exif.with_resolution(dpi)
+        exif = exif.in_srgb()
         before, ours = exif.text(SOFTWARE), software(model)
         exif = exif.with_short(ORIENTATION, 1).with_text(
             SOFTWARE, f"{before}; {ours}" if before else ours

@@ -28,8 +28,8 @@ def safe_stem(name: str | None) -> str:
     return kept or "photo"
 
 
-def result_names(photos: Sequence[str], ending: str) -> list[str]:
-    """Names of the results of one folder's photos, in their order, no two alike on any disk.
+def result_names(photos: Sequence[str], endings: Sequence[str]) -> list[str]:
+    """Names of the results of one folder's photos, with their endings, no two alike on any disk.
 
     a.jpg becomes a.png; a.jpg and a.tif beside each other keep their whole names, a.jpg.png.
     """
@@ -38,7 +38,7 @@ def result_names(photos: Sequence[str], ending: str) -> list[str]:
     taken: dict[str, int] = {}
     return [
         unique_name(stem if seen[_folded(stem)] == 1 else photo, ending, taken)
-        for photo, stem in zip(photos, stems, strict=True)
+        for photo, stem, ending in zip(photos, stems, endings, strict=True)
     ]
 
 

@@ -23,7 +23,7 @@ class Header:
     """What a file says of itself before any pixel is decoded."""
 
     format: str
-    """JPEG, PNG, WEBP, TIFF, BMP, GIF, JPEG2000, PNM, AVIF or HEIF."""
+    """JPEG, PNG, WEBP, TIFF, BMP, GIF, JPEG2000 or PNM."""
     width: int
     height: int
     bits: int

@@ -15,6 +15,7 @@ from chromaserve.photos.header import PIL_ERRORS, damaged, open_image
 from chromaserve.photos.metadata import NOTHING, Metadata, gather, gather_tiff
 from chromaserve.photos.photo import Header, Pixels
 from chromaserve.photos.png_reading import colour_chunks
+from chromaserve.photos.pnm import Pnm
 from chromaserve.photos.profile_reading import profile_of, profile_of_png
 from chromaserve.photos.profiles import SRGB, Profile
 from chromaserve.photos.tiff_reading import Page
@@ -73,6 +74,12 @@ def open_source(data: bytes, header: Header, *, accept_damage: bool = False) -> 
 def _opened(data: bytes, header: Header, repair: Repaired | None = None) -> Source:
     if header.format == "TIFF" and header.tiff.is_ours:
         return _tiff(data, header)
+    if header.format == "PNM":
+        try:
+            pnm = Pnm(data)
+        except ValueError as error:
+            raise damaged("PNM") from error
+        return Source(pnm.rows, pnm.columns, pnm.strips)
     image = open_image(data, header.format, header.page)
     try:
         if header.format == "TIFF":

@@ -6,8 +6,8 @@ from chromaserve.store.contract import Postprocess
 
 # Peaks of decoding and encoding, rounded up; tests/pipeline/test_memory.py measures them.
 BYTES_PER_PIXEL = {8: 8, 16: 12}
-WEBP_BYTES_PER_PIXEL = 12
-"""More, where the photo is a WebP."""
+MORE_BYTES_PER_PIXEL = {"WEBP": 12, "JPEG2000": 28}
+"""More, by the photo's format: what its decoder holds."""
 TO_WEBP_BYTES_PER_PIXEL = {False: 4, True: 32}
 """More, where the result is encoded as WebP without or with alpha."""
 BYTES_PER_PHOTO = 6 * 2**20
@@ -33,8 +33,7 @@ def memory_needed(
 ) -> int:
     """Bytes that a photo takes at most, from decoding to the end of encoding."""
     each = BYTES_PER_PIXEL[header.bits]
-    if header.format == "WEBP":
-        each += WEBP_BYTES_PER_PIXEL
+    each += MORE_BYTES_PER_PIXEL.get(header.format, 0)
     if output == "webp":
         each += TO_WEBP_BYTES_PER_PIXEL[header.alpha]
     if keeps_colours:

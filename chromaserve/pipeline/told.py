@@ -1,6 +1,7 @@
 """What is told of a photo beside its result: colours that it had, its page, what was missing."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from chromaserve.color.toned import Colour
 from chromaserve.photos.photo import Header, Photo
@@ -24,6 +25,17 @@ class Told:
     """Part of its pixels."""
     lost: tuple[str, ...] = ()
     """Metadata that did not go along, in words."""
+
+    def members(self) -> dict[str, Any]:
+        """As manifests and the command have it."""
+        found: dict[str, Any] = {"colour": self.colour}
+        if self.kept:
+            found["kept"] = True
+        if self.pages > 1:
+            found["page"] = self.page
+        if self.warnings:
+            found["warnings"] = self.warnings
+        return found
 
     @property
     def page(self) -> str:

@@ -12,7 +12,9 @@ from typer.testing import CliRunner
 
 from chromaserve.command_line import benchmark, shared_options
 from chromaserve.command_line.main import command
-from chromaserve.photos.formats import Format
+from chromaserve.photos.formats import Wanted
+from chromaserve.photos.metadata import Keep
+from chromaserve.pipeline.options import Damaged, Pages, Recolour
 from chromaserve.store.contract import Postprocess
 from tests.command_line.command import run
 from tests.conftest import Server
@@ -49,7 +51,14 @@ def test_the_package_is_the_command() -> None:
 
 def test_choices_are_those_of_the_service() -> None:
     assert set(get_args(shared_options.PostprocessName)) == set(get_args(Postprocess))
-    assert set(get_args(shared_options.FormatName)) == set(get_args(Format))
+    assert set(get_args(shared_options.FormatName)) == set(get_args(Wanted))
+
+
+def test_options_are_those_of_the_service() -> None:
+    assert get_args(shared_options.KeepName) == get_args(Keep)
+    for option, choices in (("Pages", Pages), ("Damaged", Damaged), ("Colour", Recolour)):
+        declared = get_args(getattr(shared_options, option))[0]
+        assert set(get_args(get_args(declared)[0])) == set(get_args(choices))
 
 
 def test_video_gives_a_frame_for_each_and_says_where_a_stream_breaks() -> None:

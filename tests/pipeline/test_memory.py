@@ -1,11 +1,13 @@
 """What a photo takes in memory, measured against what it is accounted for."""
 
+import io
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -59,7 +61,22 @@ def kinds(rgb: NDArray[np.uint8]) -> dict[str, bytes]:
         "rgba.png": encoded(Image.fromarray(rgba), "PNG", compress_level=1),
         "rgba.webp": encoded(Image.fromarray(rgba), "WEBP", method=0),
         "wide.png": png16(rgba.astype(np.uint16) * 257),
+        "wide.tif": wide_tiff(rgba),
+        "rgb.jp2": encoded(Image.fromarray(rgb), "JPEG2000"),
     }
+
+
+def wide_tiff(rgba: NDArray[np.uint8]) -> bytes:
+    buffer, strip = io.BytesIO(), len(rgba)
+    tifffile.imwrite(
+        buffer,
+        rgba.astype(np.uint16) * 257,
+        photometric="rgb",
+        extrasamples=["unassalpha"],
+        compression="deflate",
+        rowsperstrip=strip,
+    )
+    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -69,6 +86,8 @@ def kinds(rgb: NDArray[np.uint8]) -> dict[str, bytes]:
         ("rgba.png", "png", "none"),
         ("rgba.webp", "webp", "guided"),
         ("wide.png", "png", "tv"),
+        ("wide.tif", "tiff", "none"),
+        ("rgb.jp2", "jpeg", "none"),
         ("rgb.jpg", "png", "crf"),
         ("rgb.jpg", "png", "guided hinted"),
     ],

@@ -1,0 +1,117 @@
+"""Headers of formats that are read and not written, in bounded steps: GIF, JPEG 2000, PNM."""
+
+import re
+import struct
+
+from chromaserve.errors import UnsupportedFormat, UnsupportedSamples
+from chromaserve.photos.structure import Structure, Unreadable
+
+_MOST_BLOCKS = 10_000  # of a GIF, before its first picture
+_MOST_BOXES = 1_000
+_MOST_TILES = 10_000
+_MOST_COMPONENTS = 4
+_HEAD_BYTES = 4096
+_NUMBER = re.compile(rb"(?:\s|#[^\n]*\n)+(\d{1,6})")
+JP2_BOXES, JP2_STREAM = b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"
+
+
+def read_gif(data: bytes) -> Structure:
+    """Blocks up to the first picture (GIF89a, sections 18 to 26)."""
+    width, height, flags = struct.unpack_from("<HHB", data, 6)
+    at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+    alpha = False
+    for _ in range(_MOST_BLOCKS):
+        kind = data[at]
+        if kind == 0x2C:
+            left, top, columns, rows = struct.unpack_from("<4H", data, at + 1)
+            # Pillow's picture has room for both.
+            return Structure(max(width, left + columns), max(height, top + rows), 8, alpha, False)
+        if kind != 0x21:
+            break
+        alpha = alpha or (data[at + 1] == 0xF9 and bool(data[at + 3] & 1))
+        at += 2
+        while data[at]:
+            at += 1 + data[at]
+        at += 1
+    raise Unreadable
+
+
+def read_jpeg2000(data: bytes) -> Structure:
+    """The codestream's size, and how it is cut into tiles (ISO/IEC 15444-1, A.5.1)."""
+    at = 0 if data.startswith(JP2_STREAM) else _stream_of(data)
+    if data[at : at + 4] != JP2_STREAM:
+        raise Unreadable
+    sides = struct.unpack_from(">8I", data, at + 8)
+    right, bottom, left, top, tile_width, tile_height, tile_left, tile_top = sides
+    count = struct.unpack_from(">H", data, at + 40)[0]
+    if not (tile_width and tile_height and right > left and bottom > top):
+        raise Unreadable
+    tiles = -(-(right - tile_left) // tile_width) * -(-(bottom - tile_top) // tile_height)
+    if not 1 <= tiles <= _MOST_TILES:
+        raise Unreadable
+    if not 1 <= count <= _MOST_COMPONENTS:
+        raise UnsupportedSamples(
+            f"The JPEG 2000 file has {count} channels. Save it as grey or RGB and send it again."
+        )
+    each = [data[at + 42 + 3 * i : at + 45 + 3 * i] for i in range(count)]
+    if any(one[0] & 0x80 or (one[0] & 0x7F) > 15 for one in each):
+        raise UnsupportedSamples(
+            "The JPEG 2000 file has signed samples, or more than 16 bits of them. Save it with 8 or"
+            " 16 bits a channel and send it again."
+        )
+    depths = {(one[0] & 0x7F) + 1 for one in each}
+    wide = max(depths) > 8
+    if wide and count > 1 and depths != {16}:
+        raise UnsupportedSamples(
+            f"The JPEG 2000 file has colours of {max(depths)} bits a channel. Save it with 8 or 16"
+            " and send it again."
+        )
+    return Structure(right - left, bottom - top, 16 if wide else 8, count in (2, 4), False)
+
+
+def _stream_of(data: bytes) -> int:
+    """Where the codestream is among a file's boxes."""
+    at = 0
+    for _ in range(_MOST_BOXES):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        head = 8
+        if length == 1:
+            length, head = struct.unpack_from(">Q", data, at + 8)[0], 16
+        if kind == b"jp2c":
+            return at + head
+        if length < head:
+            break
+        at += length
+    raise Unreadable
+
+
+def read_pnm(data: bytes) -> Structure:
+    """The sides and the largest value of a binary PBM, PGM or PPM."""
+    _, width, height, most, _ = pnm_head(data)
+    return Structure(width, height, 16 if most > 255 else 8, False, False)
+
+
+def pnm_head(data: bytes) -> tuple[int, int, int, int, int]:
+    """Its number, width, height, largest value, and where its pixels begin.
+
+    Raises:
+        UnsupportedFormat: its numbers are in letters.
+        Unreadable: it has no such header.
+    """
+    if data[1:2] in b"123":
+        raise UnsupportedFormat(
+            "This PNM file has its numbers in letters. Save it in the binary kind (P4 to P6) and"
+            " send it again."
+        )
+    head, at, numbers = data[:_HEAD_BYTES], 2, []
+    kind = int(head[1:2])
+    for _ in range(2 if kind == 4 else 3):
+        found = _NUMBER.match(head, at)
+        if not found:
+            raise Unreadable
+        numbers.append(int(found[1]))
+        at = found.end()
+    width, height, most = (*numbers, 1)[:3]
+    if not 1 <= most <= 65535 or not head[at : at + 1].isspace():
+        raise Unreadable
+    return kind, width, height, most, at + 1
