@@ -182,7 +182,7 @@ def check(page: Page) -> None:
         UnsupportedSamples: with what they are.
         DamagedPhoto: its tags contradict each other.
     """
-    if page.samples < 1 or len(page.bits) < page.samples or page.tile == (0, 0):
+    if page.samples < 1 or len(page.bits) < page.samples or not all(page.tile or (1, 1)):
         raise DamagedPhoto("The TIFF's tags contradict each other. Save it anew.")
     odd = next((n for n in page.formats if n != 1), None)
     if odd is not None:

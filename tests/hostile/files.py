@@ -165,6 +165,10 @@ def bombs() -> Iterator[Case]:
     directory = b"".join(struct.pack("<HHII", *tag) for tag in tags)
     head = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(tags))
     yield Case("20000 tags on the same bytes", head + directory + bytes(800_000))
+    tiled = tiff(np.zeros((64, 48, 3), np.uint16), photometric="rgb", tile=(16, 16))
+    for side in (322, 323):  # a tile's width and height
+        was, none = (struct.pack("<HHII", side, 4, 1, n) for n in (16, 0))
+        yield Case(f"tag {side} of 0", tiled.replace(was, none))
     junk = b"RIFF\xff\xff\xff\x7fWEBP" + b"JUNK\2\0\0\0ab" * 400_000
     yield Case("webp chunks", junk)
 
