@@ -36,7 +36,13 @@ if TYPE_CHECKING:
     from chromaserve.library.colorizer import Colorizer
     from chromaserve.pipeline.hints import Hint
     from chromaserve.store.errors import ModelNotFound, ModelStoreError
-    from chromaserve.video import FrameReport, TruncatedFrame, colorize_frames
+    from chromaserve.video import (
+        FilmReport,
+        FrameReport,
+        TruncatedFrame,
+        colorize_film,
+        colorize_frames,
+    )
 
 __all__ = [
     "AsyncClient",
@@ -49,6 +55,7 @@ __all__ = [
     "Colorizer",
     "DamagedPhoto",
     "EngineFailed",
+    "FilmReport",
     "FrameReport",
     "Hint",
     "InvalidOptions",
@@ -67,13 +74,17 @@ __all__ = [
     "Unreachable",
     "UnsupportedFormat",
     "UnsupportedSamples",
+    "colorize_film",
     "colorize_frames",
 ]
 
 _HOMES = {
     "Colorizer": "chromaserve.library.colorizer",
     "Hint": "chromaserve.pipeline.hints",
-    **dict.fromkeys(("FrameReport", "TruncatedFrame", "colorize_frames"), "chromaserve.video"),
+    **dict.fromkeys(
+        ("FilmReport", "FrameReport", "TruncatedFrame", "colorize_film", "colorize_frames"),
+        "chromaserve.video",
+    ),
     **dict.fromkeys(("ModelNotFound", "ModelStoreError"), "chromaserve.store.errors"),
     **dict.fromkeys(
         (

@@ -1,59 +1,166 @@
-"""`chromaserve video`: raw frames from standard input to standard output."""
+"""`chromaserve video`: a film, or raw frames from standard input to standard output."""
 
 import sys
-from typing import Annotated, Literal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from chromaserve.command_line.exits import Complaint, Exit, complaints, say, tell_warnings
+from chromaserve.command_line.exits import (
+    Complaint,
+    Exit,
+    complaints,
+    ended_by_sigterm,
+    say,
+    tell_warnings,
+)
 from chromaserve.command_line.shared_options import Model, Postprocess, Quiet, Vividness
+
+if TYPE_CHECKING:
+    from chromaserve.library.colorizer import Colorizer
+    from chromaserve.library.colour_options import ColourOptions
+
+_Codec = Literal["h264", "h265", "prores", "ffv1"]
 
 
 def video(
-    width: Annotated[int, typer.Option(min=1, help="Of every frame, in pixels.")],
-    height: Annotated[int, typer.Option(min=1, help="Of every frame, in pixels.")],
-    pixel_format: Annotated[
-        Literal["rgb24", "gray"], typer.Option(help="Of the frames that come, by ffmpeg's names.")
-    ] = "rgb24",
-    smoothing: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=1, help="How steady colours are: 0 each frame by itself. Default: 0.8."
-        ),
+    film: Annotated[
+        Path | None, typer.Argument(metavar="IN", help="A film.", show_default=False)
     ] = None,
+    out: Annotated[
+        Path | None, typer.Argument(metavar="OUT", help="Where it goes: .mp4, .mov or .mkv.")
+    ] = None,
+    codec: Annotated[
+        _Codec | None,
+        typer.Option(help="Of OUT. Default: h264, or h265 for more than 8 bits."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace OUT if it is there.")
+    ] = False,
+    smoothing: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="How steady colours are: 0 each frame by itself."),
+    ] = 0.8,
     vividness: Vividness = None,
     postprocess: Postprocess = None,
     model: Model = None,
     quiet: Quiet = False,
+    width: Annotated[
+        int | None, typer.Option(min=1, help="Of frames from standard input, in pixels.")
+    ] = None,
+    height: Annotated[int | None, typer.Option(min=1, help="The same.")] = None,
+    pixel_format: Annotated[
+        Literal["rgb24", "gray"], typer.Option(help="The same, by ffmpeg's names.")
+    ] = "rgb24",
 ) -> None:
-    """Give a video colours: raw frames from standard input, as many as rgb24 to standard output.
+    """Give a film colours; sound, subtitles and times stay as they are.
 
-    ffmpeg makes the frames and takes them:
+    A run that was stopped goes on where it was when it is started again.
 
-    ffmpeg -i in.mp4 -f rawvideo -pix_fmt rgb24 - | chromaserve video --width 640 --height 480 |
-    ffmpeg -f rawvideo -pix_fmt rgb24 -s 640x480 -r 25 -i - -pix_fmt yuv420p out.mp4
+    Without IN and OUT raw frames of --width and --height are read from standard input, and as many
+    written as rgb24 to standard output, for those who want to call ffmpeg themselves.
     """
     with complaints():
         tell_warnings()
-        if sys.stdin.isatty() or sys.stdout.isatty():
+        if (film is None) != (out is None) or (film is None and None in (width, height)):
+            raise Complaint("name the film and where the result goes: chromaserve video IN OUT")
+        if film is None and (sys.stdin.isatty() or sys.stdout.isatty()):
             raise Complaint("frames come from one pipe and go into another, not from a terminal")
+        if out is not None and out.exists() and not overwrite:
+            raise Complaint(f"{out} is there already; --overwrite replaces it")
+        if film is not None and not film.is_file():
+            raise Complaint(f"there is no {film}", Exit.NOTHING_DONE)
         from chromaserve.library.colorizer import Colorizer
-        from chromaserve.video import DEFAULT_SMOOTHING, colorize_frames
+        from chromaserve.library.colour_options import ColourOptions
 
+        options = ColourOptions(vividness=vividness, postprocess=postprocess)
         with Colorizer(model) as colorizer:
-            report = colorize_frames(
-                sys.stdin.buffer,
-                sys.stdout.buffer,
-                width,
-                height,
-                colorizer=colorizer,
-                pixel_format=pixel_format,
-                smoothing=DEFAULT_SMOOTHING if smoothing is None else smoothing,
-                vividness=vividness,
-                postprocess=postprocess,
-            )
-        if not report.frames:
-            raise Complaint("no frame came from standard input", Exit.NOTHING_DONE)
+            if film is not None and out is not None:
+                done = _film(film, out, colorizer, codec, smoothing, options, quiet)
+            elif width is not None and height is not None:
+                done = _frames(width, height, colorizer, pixel_format, smoothing, options)
+            else:
+                raise AssertionError("seen to above")
         if not quiet:
-            speed = f"{report.frames_per_second:.1f} a second"
-            say(f"{report.frames} frames in {report.seconds:.1f} s, {speed}")
+            say(done)
+
+
+def _film(
+    film: Path,
+    out: Path,
+    colorizer: "Colorizer",
+    codec: _Codec | None,
+    smoothing: float,
+    options: "ColourOptions",
+    quiet: bool,
+) -> str:
+    """Colorize a film behind a bar; what became of it, in words."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    from chromaserve.video import colorize_film
+
+    start = time.perf_counter()
+    first: list[int] = []
+    with (
+        Progress(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=quiet or not sys.stderr.isatty(),
+        ) as bar,
+        ended_by_sigterm(),
+    ):
+        row = bar.add_task("frames", total=None, speed="")
+
+        def progress(frames: int, of: int) -> None:
+            if not first:
+                first.append(frames - 1)
+            speed = (frames - first[0]) / (time.perf_counter() - start)
+            bar.update(row, completed=frames, total=of or None, speed=f"{speed:.1f} frames/s")
+
+        report = colorize_film(
+            film, out, colorizer=colorizer, codec=codec, smoothing=smoothing, progress=progress,
+            tell=say, **options,
+        )  # fmt: skip
+    if report.damaged:
+        say(f"{report.damaged} damaged pieces of {film} left out; the frames before them stay")
+    kept = f" and {report.kept} of an earlier run" if report.kept else ""
+    speed = report.frames / report.seconds
+    return f"{film} → {out}: {report.frames} frames{kept}, {speed:.1f} a second"
+
+
+def _frames(
+    width: int,
+    height: int,
+    colorizer: "Colorizer",
+    pixel_format: Literal["rgb24", "gray"],
+    smoothing: float,
+    options: "ColourOptions",
+) -> str:
+    """Colorize raw frames between the pipes; what became of them, in words."""
+    from chromaserve.video import colorize_frames
+
+    report = colorize_frames(
+        sys.stdin.buffer,
+        sys.stdout.buffer,
+        width,
+        height,
+        colorizer=colorizer,
+        pixel_format=pixel_format,
+        smoothing=smoothing,
+        **options,
+    )
+    if not report.frames:
+        raise Complaint("no frame came from standard input", Exit.NOTHING_DONE)
+    speed = f"{report.frames_per_second:.1f} a second"
+    return f"{report.frames} frames in {report.seconds:.1f} s, {speed}"

@@ -19,7 +19,7 @@ from chromaserve.pipeline.options import Order
 from chromaserve.pipeline.pipeline import Pipeline
 from chromaserve.pipeline.recolor import prepare, recolor
 from chromaserve.video.frames import Frame, PixelFormat, read_frames, write_frame
-from chromaserve.video.steady import DEFAULT_SMOOTHING, SteadyColours
+from chromaserve.video.steady import DEFAULT_SMOOTHING, steadied
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -76,13 +76,11 @@ def colorize_frames(
     """
     if min(width, height) < 1:
         raise InvalidOptions(f"A frame has at least 1 × 1 pixels, not {width} × {height}.")
-    steady = SteadyColours(smoothing)
     order = order_for(colorizer.background.model, "png", options)
-    way = _Way(colorizer, order)
     start = time.perf_counter()
     written = 0
-    answers = _steadied(way.answers(read_frames(source, width, height, pixel_format)), steady)
-    with closing(way.coloured(answers)) as frames:
+    frames_in = read_frames(source, width, height, pixel_format)
+    with closing(coloured(frames_in, colorizer, order, smoothing)) as frames:
         for frame in frames:
             write_frame(sink, frame)
             written += 1
@@ -90,11 +88,13 @@ def colorize_frames(
     return FrameReport(written, time.perf_counter() - start)
 
 
-def _steadied(
-    answers: Iterable[tuple[Photo, Float]], steady: SteadyColours
-) -> Iterator[tuple[Photo, Float]]:
-    for photo, ab in answers:
-        yield photo, steady(photo.thumbnail, ab)
+def coloured(
+    frames: Iterable[Frame], colorizer: Colorizer, order: Order, smoothing: float
+) -> Generator[Pixels, None, None]:
+    """Frames, uint8 or uint16 [H, W, 1 or 3], in their colours [H, W, 3], steady over time."""
+    way = _Way(colorizer, order)
+    answers = ((photo, photo.thumbnail, ab) for photo, ab in way.answers(frames))
+    return way.coloured(steadied(answers, smoothing))
 
 
 class _Way:

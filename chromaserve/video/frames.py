@@ -12,8 +12,8 @@ PixelFormat = Literal["rgb24", "gray"]
 """By ffmpeg's names: red, green, blue in 8 bits each, or grey in 8 bits; sRGB in full range."""
 CHANNELS: dict[PixelFormat, int] = {"rgb24": 3, "gray": 1}
 
-Frame = NDArray[np.uint8]
-"""uint8 [H, W, 3], or [H, W, 1] for grey."""
+Frame = NDArray[np.uint8] | NDArray[np.uint16]
+"""[H, W, 3], or [H, W, 1] for grey."""
 
 
 class TruncatedFrame(DamagedPhoto):
@@ -37,7 +37,7 @@ def read_frames(
     shape = (height, width, CHANNELS[pixel_format])
     count = 0
     while True:
-        frame: Frame = np.empty(shape, np.uint8)
+        frame = np.empty(shape, np.uint8)
         got = _fill(source, frame.reshape(-1).data)
         if got == 0:
             return

@@ -5,7 +5,8 @@ from frame to frame. Here the chroma of the frame before is carried along the mo
 much where the picture is the same there, little where it is not, nothing across a cut.
 """
 
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from chromaserve.errors import InvalidOptions
 from chromaserve.store.contract import NETWORK_SIZE
 
 Float = NDArray[np.float32]
+T = TypeVar("T")
 
 DEFAULT_SMOOTHING = 0.8
 """Beyond it `benchmarks.flicker` finds little less flicker, and ghosts that an eye tells apart."""
@@ -23,6 +25,8 @@ SAME_L = 3.0  # lightness that differs by this, in L units, is hardly the same t
 WINDOW = 5  # pixels; noise is averaged over them, edges of moved things are not
 CUT_L = 12.0  # mean difference along the motion above which it is another scene
 STILL = 0.25  # pixels; less motion than this is none: carrying chroma blurs it
+AHEAD = 8  # frames that the past of a film played backwards begins at: 0.8 ** 8 is a sixth
+TOGETHER = 24  # frames that share it
 
 
 class SteadyColours:
@@ -88,3 +92,51 @@ class SteadyColours:
         weight = self._smoothing * np.exp(-np.square(change / SAME_L))
         weight[outside] = 0
         return weight.astype(np.float32, copy=False), np.ascontiguousarray(past[:, :, 1:])
+
+
+def steadied(
+    frames: Iterable[tuple[T, Float, Float]], smoothing: float
+) -> Iterator[tuple[T, Float]]:
+    """Chroma smoothed from both sides: the mean of what the frames before and those after make it.
+
+    A change of mind is spread over both, so that colours neither lag behind nor run ahead, and the
+    first frame of a scene has its future where it has no past. Some thirty frames are read ahead.
+
+    Args:
+        frames: whatever goes along, L float32 [224, 224] and ab float32 [224, 224, 2], in order.
+        smoothing: see `SteadyColours`; at 0 frames pass one by one.
+
+    Raises:
+        InvalidOptions: smoothing outside 0..1.
+    """
+    forward = SteadyColours(smoothing)
+    waiting: list[tuple[T, Float, Float, Float]] = []
+    coming = iter(frames)
+    while True:
+        try:
+            item, L, ab = next(coming)
+        except Exception as error:  # after the frames before it; StopIteration too
+            failure = error
+            break
+        if smoothing == 0:
+            yield item, ab
+            continue
+        waiting.append((item, L, ab, forward(L, ab)))
+        if len(waiting) == TOGETHER + AHEAD:
+            yield from _joined(waiting, TOGETHER, smoothing)
+            del waiting[:TOGETHER]
+    yield from _joined(waiting, len(waiting), smoothing)
+    if not isinstance(failure, StopIteration):
+        raise failure
+
+
+def _joined(
+    frames: list[tuple[T, Float, Float, Float]], count: int, smoothing: float
+) -> list[tuple[T, Float]]:
+    """The first `count` frames with the mean of both directions."""
+    backward = SteadyColours(smoothing)
+    after = [backward(L, ab) for _, L, ab, _ in reversed(frames)][::-1]
+    return [
+        (item, np.asarray((before + later) / 2, np.float32))
+        for (item, _, _, before), later in zip(frames[:count], after, strict=False)
+    ]

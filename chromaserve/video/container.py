@@ -1,0 +1,296 @@
+"""Films as files, by PyAV (FFmpeg's libraries): frames with their times, and all other streams."""
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chromaserve.errors import DamagedPhoto, InvalidOptions, UnsupportedFormat
+from chromaserve.video.frames import Frame
+
+Codec = Literal["h264", "h265", "prores", "ffv1"]
+
+BT709, BT601, UNSPECIFIED = 1, 5, 2  # ISO/IEC 23091-4, matrix coefficients
+HD_ROWS = 720  # a film of so many rows that says nothing has the matrix of BT.709, by custom
+_ENCODERS: dict[Codec, tuple[str, dict[str, str]]] = {
+    "h264": ("libx264", {"crf": "18", "preset": "medium"}),
+    "h265": ("libx265", {"crf": "20", "preset": "fast", "x265-params": "log-level=error"}),
+    "prores": ("prores_ks", {"profile": "3"}),
+    "ffv1": ("ffv1", {"level": "3", "slicecrc": "1"}),
+}  # fmt: skip
+
+
+def _av() -> Any:  # noqa: ANN401 - its types are its own
+    try:
+        import av
+    except ImportError as error:
+        raise UnsupportedFormat(
+            "Films need the package av: install chromaserve[video], or pipe frames from ffmpeg."
+        ) from error
+    # Its own words on standard error would be in the way of ours.
+    av.logging.set_level(None)
+    return av
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a film's pictures are."""
+
+    width: int
+    height: int
+    """Upright, in pixels."""
+    bits: int
+    """A channel, as the file has them."""
+    rate: Fraction
+    """Frames a second, on average."""
+    frames: int
+    """As the file says, or by its duration; 0 where it says neither."""
+
+
+class FilmReader:
+    """A film's first video stream, frame by frame."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it.
+
+        Raises:
+            UnsupportedFormat: no film, or one without pictures; or PyAV is not installed.
+            OSError: it cannot be read.
+        """
+        av = _av()
+        try:
+            self.file = av.open(str(path))
+        except av.error.InvalidDataError as error:
+            raise UnsupportedFormat(f"{path} is not a film that FFmpeg can read.") from error
+        videos = [
+            s for s in self.file.streams.video if not s.disposition & s.disposition.attached_pic
+        ]
+        if not videos or not videos[0].width:
+            self.file.close()
+            raise UnsupportedFormat(f"{path} has no moving pictures.")
+        self.stream = videos[0]
+        self.stream.thread_type = "AUTO"
+        self.damaged = 0
+        """Packets so far that could not be decoded; the frame before stands for longer."""
+        self._invalid = av.error.InvalidDataError
+        self._peeked: deque[Any] = deque()
+        self._frames = self._decoded()
+        first = next(self._frames, None)
+        if first is None:
+            raise DamagedPhoto(f"{path}: no frame can be decoded.")
+        self._peeked.append(first)
+        self.turns = round(first.rotation / 90) % 4
+        self.look = self._look(first)
+
+    def frames(self, start: Fraction | None = None) -> Iterator[tuple[int, Frame]]:
+        """Time in units of the stream's time base, and pixels [H, W, 3] as sRGB, upright.
+
+        start: second from which on frames are wanted; nearly all before are skipped undecoded.
+        """
+        if start is not None:
+            self.file.seek(round(start / self.stream.time_base), stream=self.stream)
+            self._peeked.clear()
+            self._frames = self._decoded()
+        last: int | None = None
+        for frame in self._decoded_with_peeked():
+            step = frame.duration or 1
+            pts = frame.pts if frame.pts is not None else (0 if last is None else last + step)
+            if last is not None and pts <= last:
+                pts = last + 1
+            last = pts
+            if start is None or pts * self.stream.time_base >= start:
+                yield pts, self._rgb(frame)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+    def _decoded_with_peeked(self) -> Iterator[Any]:
+        while self._peeked:
+            yield self._peeked.popleft()
+        yield from self._frames
+
+    def _decoded(self) -> Iterator[Any]:
+        for packet in self.file.demux(self.stream):
+            try:
+                yield from packet.decode()
+            except self._invalid:
+                self.damaged += 1
+
+    def _rgb(self, frame: Any) -> Frame:  # noqa: ANN401
+        matrix = int(frame.colorspace)
+        if matrix == UNSPECIFIED:
+            matrix = BT709 if frame.height >= HD_ROWS else BT601
+        deep = self.look.bits > 8
+        pixels = frame.reformat(
+            format="rgb48le" if deep else "rgb24", src_colorspace=matrix
+        ).to_ndarray()
+        return np.ascontiguousarray(np.rot90(pixels, self.turns))
+
+    def _look(self, frame: Any) -> Look:  # noqa: ANN401
+        stream = self.stream
+        bits = max((c.bits for c in frame.format.components), default=8)
+        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        seconds = float(self.file.duration or 0) / 1e6
+        width, height = frame.width, frame.height
+        if self.turns % 2:
+            width, height = height, width
+        frames = stream.frames or round(seconds * float(rate))
+        return Look(width, height, bits, Fraction(rate), frames)
+
+
+class PartWriter:
+    """Encodes frames into a file of their own, which is readable however the program ends."""
+
+    def __init__(self, path: Path, reader: FilmReader, codec: Codec) -> None:
+        """Open the file for frames like the reader's."""
+        av = _av()
+        look = reader.look
+        name, options = _ENCODERS[codec]
+        unmoved = {"avoid_negative_ts": "disabled"}
+        self._file = av.open(str(path), "w", format="nut", options=unmoved)
+        stream = self._file.add_stream(name, rate=look.rate, options=dict(options))
+        context = stream.codec_context
+        context.width, context.height = look.width, look.height
+        context.time_base = stream.time_base = reader.stream.time_base
+        context.pix_fmt = _pixel_format(codec, look)
+        aspect = reader.stream.sample_aspect_ratio or Fraction(1)
+        context.sample_aspect_ratio = 1 / aspect if reader.turns % 2 else aspect
+        matrix = BT709 if look.height >= HD_ROWS else BT601
+        context.colorspace, context.color_range = matrix, 1  # limited, as players expect
+        context.color_primaries = context.color_trc = 1 if matrix == BT709 else 6
+        # In the order that they are seen in: a part that was cut off is good to its last frame.
+        context.max_b_frames = 0
+        context.flags |= 1 << 22  # AV_CODEC_FLAG_GLOBAL_HEADER: parts are joined
+        self._stream, self._matrix, self._frame = stream, matrix, av.VideoFrame
+        self._time_base = reader.stream.time_base
+
+    def write(self, pts: int, pixels: NDArray[Any]) -> None:
+        """Add a frame: uint8 or uint16 [H, W, 3]."""
+        form = "rgb48le" if pixels.itemsize > 1 else "rgb24"
+        frame = self._frame.from_ndarray(np.ascontiguousarray(pixels), format=form)
+        frame = frame.reformat(
+            format=self._stream.codec_context.pix_fmt, dst_colorspace=self._matrix
+        )
+        frame.pts, frame.time_base = pts, self._time_base
+        self._file.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """Write what the encoder still holds, and the end of the file."""
+        self._file.mux(self._stream.encode(None))
+        self._file.close()
+
+
+def _pixel_format(codec: Codec, look: Look) -> str:
+    """Chroma at half the size where the codec's players ask for that and the size allows it."""
+    if codec == "prores":
+        return "yuv422p10le"
+    odd = look.width % 2 or look.height % 2
+    sampling = "yuv444p" if odd or codec == "ffv1" else "yuv420p"
+    return sampling + "10le" * (look.bits > 8)
+
+
+def whole_frames(part: Path) -> tuple[Fraction, int] | None:
+    """Seconds at which what can be kept of a part ends, and frames before that.
+
+    The last frame is not among them: it may have been cut off. None: nothing can be used.
+    """
+    av = _av()
+    times: list[Fraction] = []
+    try:
+        with av.open(str(part)) as file:
+            for packet in file.demux(video=0):
+                if packet.pts is not None:
+                    times.append(packet.pts * packet.time_base)
+    except (av.error.FFmpegError, OSError, IndexError):
+        pass  # it is read to where it was cut off
+    return (times[-1], len(times) - 1) if len(times) > 1 else None
+
+
+def check_codec(path: Path, codec: Codec) -> None:
+    """Raise InvalidOptions where a file of that name can't hold the codec, or no film."""
+    av = _av()
+    name = {"h265": "hevc"}.get(codec, codec)
+    holds = {
+        ".mp4": {"h264", "hevc"}, ".m4v": {"h264", "hevc"},
+        ".mov": {"h264", "hevc", "prores"}, ".mkv": {"h264", "hevc", "prores", "ffv1"},
+    }  # fmt: skip
+    suffix = path.suffix.lower()
+    if suffix not in holds:
+        raise InvalidOptions(f"{path} must be named as .mp4, .mov or .mkv.")
+    if name not in holds[suffix]:
+        raise InvalidOptions(f"{codec} doesn't go into {suffix}; .mkv takes it.")
+    if av.codec.Codec(_ENCODERS[codec][0], "w") is None:
+        raise InvalidOptions(f"This build of FFmpeg has no {codec} encoder.")
+
+
+def join(
+    parts: Sequence[tuple[Path, Fraction | None]],
+    source: Path,
+    target: Path,
+    tell: Callable[[str], None],
+) -> None:
+    """Write a film of the parts' pictures and of all else that the source has.
+
+    parts: files, and the second at which each one's frames end; None: all of them.
+    """
+    av = _av()
+    with (
+        av.open(str(source)) as old,
+        av.open(str(parts[0][0])) as first,
+        av.open(
+            str(target), "w", options={"movflags": "+faststart"} if target.suffix != ".mkv" else {}
+        ) as new,
+    ):
+        new.metadata.update(old.metadata)
+        pictures = new.add_stream_from_template(first.streams.video[0])
+        pictures.time_base = first.streams.video[0].time_base
+        copied = {}
+        for stream in old.streams:
+            if stream.type in ("audio", "subtitle"):
+                name = stream.codec_context.name if stream.codec_context else "unknown"
+                if name not in new.supported_codecs:
+                    tell(f"left out: {stream.type} as {name}, which {target.suffix} can't hold; "
+                         "try .mkv")  # fmt: skip
+                    continue
+                copied[stream.index] = new.add_stream_from_template(stream)
+                copied[stream.index].metadata.update(stream.metadata)
+        if old.chapters():
+            new.set_chapters(old.chapters())
+        for packet in heapq.merge(_pictures(parts, pictures), _others(old, copied), key=_seconds):
+            new.mux(packet)
+
+
+def _seconds(packet: Any) -> float:  # noqa: ANN401
+    time = packet.dts if packet.dts is not None else packet.pts
+    return float(time * packet.time_base)
+
+
+def _pictures(
+    parts: Sequence[tuple[Path, Fraction | None]],
+    stream: Any,  # noqa: ANN401
+) -> Iterator[Any]:
+    av = _av()
+    for path, end in parts:
+        with av.open(str(path)) as file:
+            for packet in file.demux(video=0):
+                if packet.pts is None or (end is not None and packet.pts * packet.time_base >= end):
+                    continue
+                packet.dts = packet.pts
+                packet.stream = stream
+                yield packet
+
+
+def _others(file: Any, copied: dict[int, Any]) -> Iterator[Any]:  # noqa: ANN401
+    if not copied:
+        return
+    for packet in file.demux([file.streams[i] for i in copied]):
+        if packet.dts is not None:
+            packet.stream = copied[packet.stream.index]
+            yield packet

@@ -1,0 +1,156 @@
+"""A film in, the same film in colour out: sound, subtitles and times as they were."""
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Unpack
+
+from chromaserve.errors import InvalidOptions
+from chromaserve.library.colorizer import Colorizer
+from chromaserve.library.colour_options import ColourOptions, order_for
+from chromaserve.video.colorize import coloured
+from chromaserve.video.container import (
+    Codec,
+    FilmReader,
+    PartWriter,
+    check_codec,
+    join,
+    whole_frames,
+)
+from chromaserve.video.frames import Frame
+from chromaserve.video.steady import AHEAD, DEFAULT_SMOOTHING
+
+
+@dataclass(frozen=True)
+class FilmReport:
+    """What became of a film."""
+
+    frames: int
+    """Coloured by this call."""
+    kept: int
+    """Taken over from a call before, which was stopped."""
+    damaged: int
+    """Packets that could not be decoded; the frame before each stands for longer."""
+    seconds: float
+
+
+def colorize_film(
+    source: Path,
+    target: Path,
+    *,
+    colorizer: Colorizer,
+    codec: Codec | None = None,
+    smoothing: float = DEFAULT_SMOOTHING,
+    progress: Callable[[int, int], None] = lambda *_: None,
+    tell: Callable[[str], None] = lambda _: None,
+    **options: Unpack[ColourOptions],
+) -> FilmReport:
+    """Colorize a film, with all that it has beside its pictures copied as it is.
+
+    Frames keep their times, whether the rate is constant or not, their size and their lightness;
+    films of more than 8 bits a channel come out with 10. A phone's turned film comes out upright.
+    What is done lies in the folder TARGET.part: a call that was stopped is continued by the next.
+
+    Args:
+        source: whatever FFmpeg reads.
+        target: .mp4, .m4v, .mov or .mkv; what is there is replaced once the film is whole.
+        colorizer: its model and threads are used.
+        codec: by default h264, for more than 8 bits h265.
+        smoothing: 0..1, see `SteadyColours`.
+        progress: told of frames done, and of how many there are or 0.
+        tell: told of what doesn't fit into the target.
+        options: as for a photo.
+
+    Raises:
+        UnsupportedFormat: the source is no film, or PyAV is not installed.
+        InvalidOptions: the target can't be that, or is the source.
+        DamagedPhoto: no frame can be decoded.
+        OSError: a file cannot be read or written.
+    """
+    if target.exists() and target.samefile(source):
+        raise InvalidOptions(f"{target} is the film itself. Give the result another name.")
+    start = time.perf_counter()
+    order = order_for(colorizer.background.model, "png", options)
+    with closing(FilmReader(source)) as reader:
+        chosen: Codec = codec or ("h265" if reader.look.bits > 8 else "h264")
+        check_codec(target, chosen)
+        stat = source.stat()
+        job: dict[str, object] = {
+            "source": [stat.st_size, stat.st_mtime_ns], "codec": chosen, "smoothing": smoothing,
+            "model": order.model.version, "options": {k: str(v) for k, v in options.items()},
+        }  # fmt: skip
+        work = _Work(target.with_name(f"{target.name}.part"), job)
+        times: deque[int] = deque()
+        written = 0
+        writer = PartWriter(work.next_part(), reader, chosen)
+        with closing(writer):
+            frames = _timed(reader, work.resume_at, times)
+            with closing(coloured(frames, colorizer, order, smoothing)) as results:
+                for pixels in results:
+                    pts = times.popleft()
+                    if work.resume_at and pts * reader.stream.time_base < work.resume_at:
+                        continue  # seen again as the past of the first new one
+                    writer.write(pts, pixels)
+                    written += 1
+                    progress(work.kept + written, reader.look.frames)
+        whole = work.folder / f"whole{target.suffix}"
+        join(work.parts(), source, whole, tell)
+        whole.replace(target)
+        work.remove()
+        return FilmReport(written, work.kept, reader.damaged, time.perf_counter() - start)
+
+
+def _timed(reader: FilmReader, resume_at: Fraction | None, times: deque[int]) -> Iterator[Frame]:
+    """Frames, their times put down; where a film is continued, a few from before that on."""
+    start = None
+    if resume_at is not None:
+        start = max(Fraction(0), resume_at - AHEAD / reader.look.rate)
+    for pts, frame in reader.frames(start):
+        times.append(pts)
+        yield frame
+
+
+class _Work:
+    """The folder of a film that is not yet whole: its parts, and what they were made with."""
+
+    def __init__(self, folder: Path, job: dict[str, object]) -> None:
+        self.folder = folder
+        about = folder / "job.json"
+        text = json.dumps(job)
+        if folder.exists() and (not about.exists() or about.read_text() != text):
+            self.remove()  # of other options, or of another film
+        folder.mkdir(exist_ok=True)
+        about.write_text(text)
+        self._ends: list[tuple[Path, Fraction | None]] = []
+        self.resume_at: Fraction | None = None
+        self.kept = 0
+        """Frames of the parts that stay, and the time that they end at."""
+        for part in sorted(folder.glob("*.nut")):
+            if found := whole_frames(part):
+                self.resume_at, frames = found
+                self.kept += frames
+                self._ends.append((part, self.resume_at))
+            else:
+                part.unlink()
+
+    def next_part(self) -> Path:
+        """The file for what comes now."""
+        path = self.folder / f"{len(self._ends):05d}.nut"
+        self._ends.append((path, None))
+        return path
+
+    def parts(self) -> list[tuple[Path, Fraction | None]]:
+        """Files in order, and the second at which each one's frames end."""
+        return self._ends
+
+    def remove(self) -> None:
+        """Delete the folder's files, and it: nothing else is in it but what was made here."""
+        for path in self.folder.iterdir():
+            if path.suffix in (".nut", ".json") or path.stem == "whole":
+                path.unlink()
+        self.folder.rmdir()
