@@ -130,7 +130,7 @@ def inspect(data: bytes, *, max_pixels: int, max_side: int, page: int = 0) -> He
             return Header(kind, found.width, found.height, found.bits, found.alpha, found.may_turn)
         if kind == "TIFF":
             return _tiff_header(data, page, max_pixels, max_side)
-    except (Unreadable, struct.error, IndexError) as error:
+    except (Unreadable, struct.error, IndexError, OverflowError) as error:
         raise damaged(kind) from error
     with open_image(data, kind) as image:
         check_size(*image.size, max_pixels, max_side)

@@ -172,7 +172,7 @@ def read(
     """
     try:
         return _Reader(data, order, big, limit, without).directory(at, 0)
-    except (struct.error, IndexError) as error:
+    except (struct.error, IndexError, OverflowError) as error:
         raise BadDirectory from error
 
 

@@ -162,7 +162,7 @@ def tiff_pages(data: bytes) -> list[TiffPage]:
         seen.add(at)
         try:
             count, subfile, after = _check_directory(data, at, order, big)
-        except (Unreadable, struct.error, IndexError):
+        except (Unreadable, struct.error, IndexError, OverflowError):
             if not pages:
                 raise
             break
