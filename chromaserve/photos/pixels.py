@@ -82,6 +82,9 @@ def _opened(data: bytes, header: Header, repair: Repaired | None = None) -> Sour
         return Source(pnm.rows, pnm.columns, pnm.strips)
     image = open_image(data, header.format, header.page)
     try:
+        # A JPEG 2000 file says its size twice, and Pillow makes room for what it says first.
+        if sorted(image.size) != sorted((header.width, header.height)):
+            raise damaged(header.format)
         if header.format == "TIFF":
             metadata, _ = gather_tiff(data, header.tiff.place)
         else:
@@ -103,8 +106,10 @@ def _opened(data: bytes, header: Header, repair: Repaired | None = None) -> Sour
 
 
 def _decoded(data: bytes, image: Image.Image, header: Header) -> tuple[Strips, Profile]:
-    if header.bits == 16 and not image.mode.startswith("I;16"):
-        return _wide_colours(data, image, header)
+    # Pillow holds Python's lock while it decodes a JPEG 2000, for seconds where it is large.
+    jpeg2000 = header.format == "JPEG2000"
+    if jpeg2000 or (header.bits == 16 and not image.mode.startswith("I;16")):
+        return _by_opencv(data, image, header)
     try:
         if header.format == "PNG":
             # Pillow decodes without a look at the checksums of the pixels' chunks.
@@ -207,19 +212,22 @@ def _wide_greys(image: Image.Image) -> Strips:
     return strips
 
 
-def _wide_colours(data: bytes, image: Image.Image, header: Header) -> tuple[Strips, Profile]:
-    """RGB uint16 and alpha: Pillow would round these to 8 bits, OpenCV does not."""
+def _by_opencv(data: bytes, image: Image.Image, header: Header) -> tuple[Strips, Profile]:
+    """RGB of 16 bits and alpha, which Pillow would round to 8, and JPEG 2000."""
     try:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise damaged(header.format) from error
     if bgr is None or bgr.shape[:2] != (image.height, image.width):
         raise damaged(header.format)
-    if bgr.dtype != np.uint16 or bgr.ndim != 3 or bgr.shape[2] not in (3, 4):
-        raise UnsupportedSamples("Save the photo with 8 bits a channel and send it again.")
-    pixels = cast(NDArray[np.uint16], bgr)
-    opaque = pixels.shape[2] == 3 or image.mode == "RGB"
-    grey = image.mode in ("L", "LA")  # with alpha, which Pillow has in 8 bits alone
+    kind = np.uint16 if header.bits == 16 else np.uint8
+    if bgr.ndim == 2:
+        bgr = bgr[..., np.newaxis]
+    if bgr.dtype != kind or bgr.shape[2] not in (1, 3, 4) or image.mode in ("P", "PA"):
+        raise UnsupportedSamples("Save the photo as grey or RGB of 8 bits a channel.")
+    pixels = cast(Pixels, bgr)
+    opaque = pixels.shape[2] < 4 or image.mode == "RGB"
+    grey = image.mode in ("L", "LA", "I;16")
 
     def strips(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
         part = pixels[start:stop]
@@ -227,7 +235,7 @@ def _wide_colours(data: bytes, image: Image.Image, header: Header) -> tuple[Stri
         if grey:
             return np.ascontiguousarray(part[..., 0]), alpha
         order = cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGB
-        return cast(NDArray[np.uint16], cv2.cvtColor(part, order)), alpha
+        return cast(Pixels, cv2.cvtColor(part, order)), alpha
 
     return strips, _profile(data, image, header.format, "L" if grey else "RGB")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import tifffile
-from PIL import Image
+from PIL import Image, ImageCms, PngImagePlugin
 
 Random = np.random.Generator
 MOST_BYTES = 4 << 20
@@ -37,6 +37,18 @@ def tiff(array: np.ndarray, **options: object) -> bytes:
 
 def chunk(kind: bytes, data: bytes = b"") -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def texts() -> PngImagePlugin.PngInfo:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Title", "Harvest", zip=True)
+    info.add_itxt("XML:com.adobe.xmp", '<x exif:GPSLatitude="46N" tiff:Orientation="6"/>')
+    info.add_text("Raw profile type iptc", "\niptc\n 5\n1c02780001\n")
+    return info
+
+
+def linear_profile() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def originals() -> dict[str, bytes]:
@@ -71,6 +83,12 @@ def originals() -> dict[str, bytes]:
         "planes.tif": tiff(np.moveaxis(wide_rgb, 2, 0), photometric="rgb", planarconfig="separate"),
         "float.tif": tiff(np.full((9, 7), np.nan, np.float32)),
         "tiles.tif": tiff(random.integers(0, 256, (64, 48), np.uint8), tile=(16, 16)),
+        "deep.tif": saved(Image.fromarray(wide), "TIFF", compression="tiff_lzw", exif=exif),
+        "deep_pages.tif": tiff(np.stack([wide, wide]), photometric="minisblack"),
+        "animated.gif": saved(rgb, "GIF", save_all=True, append_images=[rgb.rotate(9)]),
+        "colour.jp2": saved(rgb, "JPEG2000"),
+        "wide.pgm": b"P5\n32 24\n1023\n" + (wide >> 6).astype(">u2").tobytes(),
+        "texts.png": saved(grey, "PNG", exif=exif, pnginfo=texts(), icc_profile=linear_profile()),
         "long.png": saved(Image.new("L", (1, 6_500)), "PNG"),
         "one.png": saved(Image.new("L", (1, 1)), "PNG"),
     }
