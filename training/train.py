@@ -136,6 +136,7 @@ def train(
             epochs=settings.epochs,
             validation_data=watched,
             callbacks=callbacks,
+            shuffle=False,  # the stream's order is drawn, and a resumed fit would draw another
             verbose=2,
         )
     finally:
