@@ -9,7 +9,7 @@ from chromaserve.photos.structure import Structure, Unreadable
 _MOST_BLOCKS = 10_000  # of a GIF, before its first picture
 _MOST_BOXES = 1_000
 _MOST_TILES = 10_000
-_MOST_COMPONENTS = 4
+_COMPONENTS = (1, 3, 4)  # grey, RGB, RGB with alpha
 _HEAD_BYTES = 4096
 _NUMBER = re.compile(rb"(?:\s|#[^\n]*\n)+(\d{1,6})")
 JP2_BOXES, JP2_STREAM = b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"
@@ -49,7 +49,7 @@ def read_jpeg2000(data: bytes) -> Structure:
     tiles = -(-(right - tile_left) // tile_width) * -(-(bottom - tile_top) // tile_height)
     if not 1 <= tiles <= _MOST_TILES:
         raise Unreadable
-    if not 1 <= count <= _MOST_COMPONENTS:
+    if count not in _COMPONENTS:
         raise UnsupportedSamples(
             f"The JPEG 2000 file has {count} channels. Save it as grey or RGB and send it again."
         )
@@ -66,7 +66,7 @@ def read_jpeg2000(data: bytes) -> Structure:
             f"The JPEG 2000 file has colours of {max(depths)} bits a channel. Save it with 8 or 16"
             " and send it again."
         )
-    return Structure(right - left, bottom - top, 16 if wide else 8, count in (2, 4), False)
+    return Structure(right - left, bottom - top, 16 if wide else 8, count == 4, False)
 
 
 def _stream_of(data: bytes) -> int:

@@ -233,7 +233,7 @@ def _by_opencv(data: bytes, image: Image.Image, header: Header) -> tuple[Strips,
         part = pixels[start:stop]
         alpha = None if opaque else part[..., 3]
         if grey:
-            return np.ascontiguousarray(part[..., 0]), alpha
+            return cast(Pixels, np.ascontiguousarray(part[..., 0])), alpha
         order = cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGB
         return cast(Pixels, cv2.cvtColor(part, order)), alpha
 

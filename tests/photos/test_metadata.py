@@ -1,0 +1,199 @@
+"""What goes along with a photo, read back by Pillow, tifffile and, where it is there, ExifTool."""
+
+import io
+import json
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from chromaserve.photos.decode import decode
+from chromaserve.photos.encode import encode
+from chromaserve.photos.formats import Format
+from chromaserve.photos.header import inspect
+from chromaserve.photos.icc import srgb_profile
+from chromaserve.photos.metadata import Keep, software
+from chromaserve.photos.photo import Striped
+from chromaserve.photos.png_reading import eight_bim, raw_profile, read_texts
+from tests.hostile.files import chunk
+from tests.sample_photos import encoded, small
+
+FORMATS: tuple[Format, ...] = ("png", "jpeg", "webp", "tiff")
+CAPTION = b"\x1c\x02\x78\x00\x07Harvest"
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF'
+    b' xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about=""'
+    b' xmlns:tiff="http://ns.adobe.com/tiff/1.0/" xmlns:exif="http://ns.adobe.com/exif/1.0/"'
+    b' xmlns:xmp="http://ns.adobe.com/xap/1.0/" tiff:Orientation="6"'
+    b' exif:GPSLatitude="46,30.0N" xmp:CreatorTool="Scanner 2"'
+    b' xmp:Nickname="Oma"/></rdf:RDF></x:xmpmeta>'
+)
+
+
+def photo() -> bytes:
+    """A JPEG on its side, that says of itself all that it can."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x013B], exif[0x0131] = 6, "Anna", "Scanner 2"
+    exif.get_ifd(0x8769)[0x9003] = "1931:05:04 10:00:00"
+    exif.get_ifd(0x8769)[0xA002], exif.get_ifd(0x8769)[0xA003] = 120, 80
+    exif.get_ifd(0x8825)[1] = "N"
+    exif.get_ifd(0x8825)[2] = (46.0, 30.0, 0.0)
+    data = encoded(small("L"), "JPEG", exif=exif, xmp=XMP, dpi=(600, 300))
+    block = b"Photoshop 3.0\0" + eight_bim(CAPTION)
+    return data[:2] + b"\xff\xed" + struct.pack(">H", len(block) + 2) + block + data[2:]
+
+
+def result(output: Format, keep: Keep = "keep", data: bytes | None = None) -> bytes:
+    data = photo() if data is None else data
+    found = decode(data, inspect(data, max_pixels=10**6, max_side=10**4))
+    columns, rows = found.size
+    pixels: NDArray[np.uint8] = np.repeat(found.grey[..., np.newaxis], 3, axis=2).astype(np.uint8)
+    image = Striped((rows, columns, 3), np.uint8, iter([pixels]))
+    return encode(image, output, metadata=found.metadata.for_result(keep, 7))
+
+
+@pytest.mark.parametrize("output", FORMATS)
+def test_all_but_places_goes_along(output: Format) -> None:
+    data = result(output)
+    with Image.open(io.BytesIO(data)) as image:
+        exif = image.getexif()
+        info = dict(image.info)
+    assert exif[0x013B] == "Anna"
+    assert exif[0x0131] == f"Scanner 2; {software(7)}"
+    assert exif[0x0112] == 1
+    taken = exif.get_ifd(0x8769)
+    assert taken[0x9003] == "1931:05:04 10:00:00"
+    assert (taken[0xA002], taken[0xA003]) == (80, 120)  # the result is upright
+    assert not exif.get_ifd(0x8825)
+    assert (float(exif[0x011A]), float(exif[0x011B])) == (300, 600)
+    if output != "webp":
+        assert info["dpi"] == pytest.approx((300, 600), rel=1e-4)
+    xmp = info["xmp"] if "xmp" in info else info["XML:com.adobe.xmp"].encode()
+    assert b"Oma" in xmp
+    assert b"GPS" not in xmp
+    assert b'tiff:Orientation="1"' in xmp
+    assert f"Scanner 2; {software(7)}".encode() in xmp
+
+
+@pytest.mark.parametrize("output", ["jpeg", "png", "tiff"])
+def test_captions_go_along(output: Format) -> None:
+    data = result(output)
+    if output == "jpeg":
+        with Image.open(io.BytesIO(data)) as image:
+            assert image.info["photoshop"][0x0404] == CAPTION
+    elif output == "png":
+        assert read_texts(data).iptc == CAPTION
+    else:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            assert file.pages[0].tags[33723].value == CAPTION  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("output", FORMATS)
+def test_places_go_along_where_that_is_asked_for(output: Format) -> None:
+    with Image.open(io.BytesIO(result(output, "all"))) as image:
+        assert image.getexif().get_ifd(0x8825)[2] == (46.0, 30.0, 0.0)
+
+
+@pytest.mark.parametrize("output", FORMATS)
+def test_nothing_goes_along_where_that_is_asked_for(output: Format) -> None:
+    data = result(output, "none")
+    for words in (b"Anna", b"Oma", b"Harvest", b"chromaserve", b"1931"):
+        assert words not in data
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.info.get("dpi", (1, 1)) == (1, 1)  # which is Pillow's for none
+
+
+@pytest.mark.parametrize("output", FORMATS)
+def test_results_say_that_they_are_srgb(output: Format) -> None:
+    data = result(output, "none")
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        if output == "png":
+            assert image.info["srgb"] == 0
+            return
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+    assert len(srgb_profile()) < 600
+    to_srgb = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), "RGB", "RGB")
+    colours = Image.fromarray(np.random.default_rng(1).integers(0, 256, (50, 50, 3), np.uint8))
+    moved = np.asarray(ImageCms.applyTransform(colours, to_srgb)).astype(int)
+    assert np.abs(moved - np.asarray(colours)).max() <= 1
+
+
+def test_a_result_of_a_result_is_the_same_but_for_its_software() -> None:
+    once = result("png")
+    twice = result("png", data=once)
+    with Image.open(io.BytesIO(once)) as first, Image.open(io.BytesIO(twice)) as second:
+        before, after = dict(first.getexif()), dict(second.getexif())
+    assert before.pop(0x0131) in after.pop(0x0131)
+    before.pop(0x8769), after.pop(0x8769)
+    assert before == after
+
+
+def test_texts_of_a_png_go_along() -> None:
+    data = encoded(small("L"), "PNG")
+    packed = raw_profile("iptc", eight_bim(CAPTION))[1].encode()
+    texts = chunk(b"tEXt", b"Title\0Harvest") + chunk(b"iTXt", b"Who\0\0\0\0\0\xe5\xa9\x86")
+    texts += chunk(b"tEXt", b"Raw profile type iptc\0" + packed)
+    with Image.open(io.BytesIO(result("png", data=data[:33] + texts + data[33:]))) as image:
+        assert image.info["Title"] == "Harvest"
+        assert image.info["Who"] == "婆"
+        assert "Raw profile type iptc" in image.info
+
+
+def test_a_tiffs_own_tags_go_along() -> None:
+    buffer = io.BytesIO()
+    options: dict[str, Any] = {
+        "resolution": (400, 400),
+        "resolutionunit": "INCH",
+        "software": "Vue",
+    }
+    tifffile.imwrite(
+        buffer, np.asarray(small("L")), description="Lyon", byteorder=">", metadata=None, **options
+    )
+    for output in FORMATS:
+        with Image.open(io.BytesIO(result(output, data=buffer.getvalue()))) as image:
+            exif = image.getexif()
+            assert exif[0x010E] == "Lyon"
+            assert exif[0x0131] == f"Vue; {software(7)}"
+            assert float(exif[0x011A]) == 400
+
+
+def test_metadata_that_is_a_bomb_is_left_out_and_told_of() -> None:
+    count = 5_000
+    row = struct.pack("<HHII", 0x9286, 7, 60_000, 8)
+    exif = b"II*\0\x08\0\0\0" + struct.pack("<H", count) + row * count + bytes(4)
+    data = encoded(small("L"), "PNG")
+    data = data[:33] + chunk(b"eXIf", exif.ljust(70_000, b"\0")) + data[33:]
+    found = decode(data, inspect(data, max_pixels=10**6, max_side=10**4))
+    assert found.metadata.lost == ("EXIF",)
+    long = b"<x>" + b'<exif:GPSa>"' * 200_000
+    start = len(long)
+    data = encoded(small("L"), "PNG")
+    data = data[:33] + chunk(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + long) + data[33:]
+    found = decode(data, inspect(data, max_pixels=10**6, max_side=10**4))
+    assert len(found.metadata.for_result("keep", 1).xmp) == start
+
+
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="ExifTool is not here")
+@pytest.mark.parametrize("output", FORMATS)
+def test_exiftool_reads_it_too(output: Format, tmp_path: Path) -> None:
+    file = tmp_path / f"photo.{output}"
+    file.write_bytes(result(output))
+    told = subprocess.run(
+        ["exiftool", "-json", "-a", str(file)], capture_output=True, check=True, text=True
+    )
+    [found] = json.loads(told.stdout)
+    assert found["Artist"] == "Anna"
+    assert found["DateTimeOriginal"] == "1931:05:04 10:00:00"
+    assert found["Nickname"] == "Oma"
+    assert "GPSLatitude" not in found
+    assert "Warning" not in found
+    if output != "webp":
+        assert found["Caption-Abstract"] == "Harvest"
