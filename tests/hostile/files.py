@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import tifffile
-from PIL import Image, ImageCms, PngImagePlugin
+from PIL import Image, PngImagePlugin
+
+from chromaserve.photos.icc import srgb_profile
 
 Random = np.random.Generator
 MOST_BYTES = 4 << 20
@@ -45,10 +47,6 @@ def texts() -> PngImagePlugin.PngInfo:
     info.add_itxt("XML:com.adobe.xmp", '<x exif:GPSLatitude="46N" tiff:Orientation="6"/>')
     info.add_text("Raw profile type iptc", "\niptc\n 5\n1c02780001\n")
     return info
-
-
-def linear_profile() -> bytes:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def originals() -> dict[str, bytes]:
@@ -88,7 +86,7 @@ def originals() -> dict[str, bytes]:
         "animated.gif": saved(rgb, "GIF", save_all=True, append_images=[rgb.rotate(9)]),
         "colour.jp2": saved(rgb, "JPEG2000"),
         "wide.pgm": b"P5\n32 24\n1023\n" + (wide >> 6).astype(">u2").tobytes(),
-        "texts.png": saved(grey, "PNG", exif=exif, pnginfo=texts(), icc_profile=linear_profile()),
+        "texts.png": saved(grey, "PNG", exif=exif, pnginfo=texts(), icc_profile=srgb_profile()),
         "long.png": saved(Image.new("L", (1, 6_500)), "PNG"),
         "one.png": saved(Image.new("L", (1, 1)), "PNG"),
     }
