@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .access_log import KEY_NAME, WATCHED
 from .errors import Forbidden, OriginRefused, Unauthorized, UntrustedHost
 from .problems import error_response
-from .rate_limit import RateLimit
+from .rate_limit import RateLimit, Window
 from .root_path import HEALTH, route_path
 from .settings import Settings, check_key
 
@@ -235,8 +235,10 @@ class CrossOrigin(CORSMiddleware):
 
 def install_inner(app: FastAPI, settings: Settings, keys: Keys | None) -> None:
     """Add what has to be inside of `Connections`: a refused body is then read to its end."""
-    if settings.rate_limit:
-        app.add_middleware(RateLimit, per_minute=settings.rate_limit)
+    windows = [("minute", 60, settings.rate_limit), ("day", 86_400, settings.daily_limit)]
+    limits = [Window(*window) for window in windows if window[2]]
+    if limits:
+        app.add_middleware(RateLimit, windows=limits)
     if keys:
         app.add_middleware(KeyCheck, keys=keys)
     if settings.trusted_hosts:

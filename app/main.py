@@ -95,7 +95,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problem_responses.hide(service.pipeline.models.store.folder.parent)
     problem_responses.install(app, lambda: service.pipeline.backlog.retry_after_s)
     more = [openapi.describe_keys] if keys else []
-    more += [openapi.describe_rate] if settings.rate_limit else []
+    more += [openapi.describe_rate] if settings.rate_limit or settings.daily_limit else []
     openapi.describe(app, *more)
     app.add_exception_handler(ClientDisconnect, _client_gone)
     return app

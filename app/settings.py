@@ -97,6 +97,7 @@ class Settings(PipelineSettings):
         description="Requests a minute that one API key, or without keys one address, may send of"
         " those that want work; more get 429. 0: any number.",
     )
+    daily_limit: int = Field(default=0, ge=0, description="The same a day.")
     cors_origins: Listed[Origin] | None = Field(
         default=None, description="Origins whose pages may ask, comma separated; *: all."
     )

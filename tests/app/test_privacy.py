@@ -64,6 +64,21 @@ def test_keys_have_scopes_callers_of_their_own_and_so_many_requests(guarded: Ser
         assert "cached" in how(OTHER), "one key's requests are not another's"
 
 
+def test_a_day_has_its_limit_too_and_what_was_refused_counts_for_nothing(
+    start_server: Start,
+) -> None:
+    server = start_server(rate_limit=6, daily_limit=4)
+    server.wait_ready()
+    with server.client() as http:
+        answers = [http.post("/colorize", content=b"") for _ in range(6)]
+        assert [answer.status_code for answer in answers] == [*[422] * 4, 429, 429]
+        assert answers[0].headers["ratelimit-policy"] == '"minute";q=6;w=60, "day";q=4;w=86400'
+        refused = answers[-1]
+        assert "a day" in refused.json()["detail"]
+        assert 60 < int(refused.headers["retry-after"]) <= 86_400 / 4
+        assert refused.headers["ratelimit"].startswith('"minute";r=1;')
+
+
 def test_no_answer_names_a_folder_of_the_server(
     start_server: Start, tmp_path: Path, model_root: Path
 ) -> None:
