@@ -21,12 +21,13 @@ from scipy.ndimage import map_coordinates
 from chromaserve.color.gamut import XYZ_FROM_RGB
 from chromaserve.color.lab import codes, srgb_to_grey
 from chromaserve.photos.icc import grey_profile, srgb_profile
-from chromaserve.photos.photo import Float, Pixels
+from chromaserve.photos.photo import Float, Pixels, empty
 
 _WIDE = np.dtype(np.uint16)
 _Y = np.asarray(XYZ_FROM_RGB, np.float64)[1]
 _LIKE_SRGB = 100
 """Codes of 16 bits, not half of one of 8: a profile that moves none further is taken for sRGB."""
+_BLOCK = 1 << 14  # pixels whose light is held
 _GRID = 52
 """Points a channel of which LittleCMS is asked: every fifth code of 8 bits."""
 
@@ -79,12 +80,15 @@ class Curves:
 
     def srgb(self, pixels: Pixels) -> Pixels:
         """See `Profile`; what lies outside of sRGB is clipped."""
-        tables = self._tables(pixels.itemsize)
-        linear = np.dstack([_look_up(pixels[..., i], tables[i]) for i in range(3)])
-        linear = np.clip(linear @ self.matrix.T.astype(np.float32), 0, 1)
-        return cast(
-            Pixels, codes(linear.reshape(1, -1), pixels.dtype).reshape((*pixels.shape[:2], 3))
-        )
+        tables, matrix = self._tables(pixels.itemsize), self.matrix.T.astype(np.float32)
+        made = empty((*pixels.shape[:2], 3), pixels.dtype.type)
+        step = max(1, _BLOCK // pixels.shape[1])
+        for i in range(0, len(pixels), step):
+            part = pixels[i : i + step]
+            linear = np.dstack([_look_up(part[..., k], tables[k]) for k in range(3)])
+            linear = np.clip(linear @ matrix, 0, 1).reshape(1, -1)
+            made[i : i + step] = codes(linear, pixels.dtype).reshape(*part.shape[:2], 3)
+        return made
 
     def _tables(self, itemsize: int) -> list[Float]:
         return self._wide if itemsize == 2 else [table[::257].copy() for table in self._wide]

@@ -6,7 +6,7 @@ from chromaserve.store.contract import Postprocess
 
 # Peaks of decoding and encoding, rounded up; tests/pipeline/test_memory.py measures them.
 BYTES_PER_PIXEL = {8: 8, 16: 12}
-MORE_BYTES_PER_PIXEL = {"WEBP": 12, "JPEG2000": 28}
+MORE_BYTES_PER_PIXEL = {"WEBP": 12, "JPEG2000": 12}
 """More, by the photo's format: what its decoder holds."""
 TO_WEBP_BYTES_PER_PIXEL = {False: 4, True: 32}
 """More, where the result is encoded as WebP without or with alpha."""

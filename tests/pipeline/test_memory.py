@@ -11,12 +11,12 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.sample_photos import encoded, load, png16
+from tests.sample_photos import encoded, load, png16, raw
 
 MEASURE = """
 import os, re, sys
 import numpy as np
-from chromaserve.pipeline.recolor import recolor
+from chromaserve.pipeline.recolor import as_it_is, recolor
 from chromaserve.pipeline.memory_needed import memory_needed
 from chromaserve.pipeline.hints import Hint
 from chromaserve.photos.decode import decode
@@ -35,8 +35,12 @@ hints = [Hint(x=i, y=i % 50, color="#336699") for i in range(50)]
 def work(path, output, method, *hinted):
     data = open(path, "rb").read()
     header = inspect(data, max_pixels=10**8, max_side=10**5)
-    photo = decode(data, header)
+    kept = method == "kept"
+    photo = decode(data, header, keep_colours=kept)
     del data
+    if kept:
+        encode(as_it_is(photo), output)
+        return memory_needed(header, output, "none", keeps_colours=True)
     encoded = encode(recolor(photo, ab, method, guided, hints if hinted else ()), output)
     return memory_needed(header, output, method, hinted=bool(hinted))
 
@@ -58,12 +62,18 @@ def kinds(rgb: NDArray[np.uint8]) -> dict[str, bytes]:
     rgba = np.dstack([rgb, rgb[..., :1]])
     return {
         "rgb.jpg": encoded(Image.fromarray(rgb), "JPEG"),
+        "adobe.jpg": encoded(Image.fromarray(rgb), "JPEG", icc_profile=profile_of_rocket()),
         "rgba.png": encoded(Image.fromarray(rgba), "PNG", compress_level=1),
         "rgba.webp": encoded(Image.fromarray(rgba), "WEBP", method=0),
         "wide.png": png16(rgba.astype(np.uint16) * 257),
         "wide.tif": wide_tiff(rgba),
         "rgb.jp2": encoded(Image.fromarray(rgb), "JPEG2000"),
     }
+
+
+def profile_of_rocket() -> bytes:
+    with Image.open(io.BytesIO(raw("rocket.jpg"))) as image:
+        return bytes(image.info["icc_profile"])  # Adobe RGB
 
 
 def wide_tiff(rgba: NDArray[np.uint8]) -> bytes:
@@ -83,6 +93,7 @@ def wide_tiff(rgba: NDArray[np.uint8]) -> bytes:
     ("kind", "output", "method"),
     [
         ("rgb.jpg", "png", "guided"),
+        ("adobe.jpg", "tiff", "kept"),
         ("rgba.png", "png", "none"),
         ("rgba.webp", "webp", "guided"),
         ("wide.png", "png", "tv"),
