@@ -65,8 +65,8 @@ def open_source(data: bytes, header: Header, *, accept_damage: bool = False) -> 
             whole.close()
             part = max(1, round(100 * found.missing))
             raise DamagedPhoto(
-                f"The file is damaged: about {part}% of its pixels are missing. Send it again"
-                " whole, or ask for damaged=accept to have the rest."
+                f"The {header.format} file is damaged: about {part}% of its pixels are missing."
+                " Send it again whole, or ask for damaged=accept to have the rest."
             ) from error
         return whole
 

@@ -23,6 +23,9 @@ _COLOURS = {8: "Lab", 9: "Lab", 10: "Lab", 32844: "logarithmic", 32845: "logarit
 PLAIN, LZW, DEFLATE, ADOBE_DEFLATE, PACKBITS = 1, 5, 32946, 8, 32773
 _UNPACKED: Final = frozenset((PLAIN, LZW, DEFLATE, ADOBE_DEFLATE, PACKBITS))
 """Compressions that are undone here."""
+_MOST_BITS, _TILE = 64, 1 << 20
+"""Of a pixel's samples, for whose memory the photo is charged; pixels of a tile, however small the
+photo."""
 _OURS = (8, 10, 12, 14, 16)
 _PILLOWS = ((1, ()), (3, ()), (4, (1,)), (4, (2,)))
 """Samples a pixel, and what the extra ones are: layouts of 8 bits that Pillow reads rightly."""
@@ -63,6 +66,12 @@ class Page:
     def alpha(self) -> bool:
         """Whether one of its samples is transparency; infrared is not."""
         return ASSOCIATED in self.extra or UNASSOCIATED in self.extra
+
+    @property
+    def is_unpacked_at_once(self) -> bool:
+        """Whether libtiff unpacks strips or tiles that are a large part of the page."""
+        large = self.tile is not None or self.rows_per_strip > self.height // 4
+        return self.is_ours and large and self.compression in (LZW, PACKBITS)
 
     @property
     def is_ours(self) -> bool:
@@ -194,6 +203,12 @@ def check(page: Page) -> None:
         kind = _COLOURS[page.photometric]
         raise UnsupportedSamples(f"The TIFF's colours are {kind}, which is not taken. {_ADVICE}")
     most = max(page.bits)
+    if page.samples * most > _MOST_BITS and page.is_ours:
+        raise UnsupportedSamples(
+            f"The TIFF has {page.samples} channels of {most} bits, more than are taken. {_ADVICE}"
+        )
+    if page.tile and page.tile[0] * page.tile[1] > max(_TILE, 4 * page.width * page.height):
+        raise DamagedPhoto("The TIFF's tiles are far larger than it is. Save it anew.")
     if most > 16:
         raise UnsupportedSamples(f"The TIFF has {most} bits a channel. {_ADVICE}")
     if most <= 8:

@@ -8,6 +8,8 @@ from chromaserve.store.contract import Postprocess
 BYTES_PER_PIXEL = {8: 8, 16: 12}
 MORE_BYTES_PER_PIXEL = {"WEBP": 12, "JPEG2000": 12}
 """More, by the photo's format: what its decoder holds."""
+UNPACKED_BYTES_PER_PIXEL = 12
+"""More, where a TIFF's strip or tile is unpacked by libtiff, from one copy into another."""
 TO_WEBP_BYTES_PER_PIXEL = {False: 4, True: 32}
 """More, where the result is encoded as WebP without or with alpha."""
 BYTES_PER_PHOTO = 6 * 2**20
@@ -34,6 +36,8 @@ def memory_needed(
     """Bytes that a photo takes at most, from decoding to the end of encoding."""
     each = BYTES_PER_PIXEL[header.bits]
     each += MORE_BYTES_PER_PIXEL.get(header.format, 0)
+    if header.tiff is not None and header.tiff.is_unpacked_at_once:
+        each += UNPACKED_BYTES_PER_PIXEL
     if output == "webp":
         each += TO_WEBP_BYTES_PER_PIXEL[header.alpha]
     if keeps_colours:
