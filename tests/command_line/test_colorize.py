@@ -199,7 +199,7 @@ def test_a_watched_folder(tmp_path: Path) -> None:
         (["-", "there.png"], 2, "-o"),
         (["cat.jpg", "-o", "new.jpg", "--format", "png"], 2, "named as jpeg"),
         (["-", "-o", "new.png", "--format", "webp"], 2, "named as png"),
-        (["cat.jpg", "-o", "result.tif"], 2, "not .tif"),
+        (["cat.jpg", "-o", "result.bmp"], 2, "not .bmp"),
         (["cat.jpg", "other.jpg"], 3, "there is no other.jpg; where results go is named by -o"),
         (["folder", "-o", "folder"], 2, "itself"),
         (["cat.jpg", "folder", "-o", "cat.jpg"], 2, "is a file"),
