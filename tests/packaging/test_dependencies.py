@@ -43,7 +43,7 @@ DISTRIBUTIONS = {
     ("package", "extras"),
     [
         ("app", ["otel", "ray"]),
-        ("chromaserve", ["tensorflow", "ray"]),
+        ("chromaserve", ["tensorflow", "ray", "video"]),
         ("training", ["train", "evaluate"]),
         ("docs/generator", ["docs"]),
         ("tests", ["train", "dev", "otel", "ray", "docs"]),
@@ -54,6 +54,8 @@ def test_imports_are_declared_as_dependencies(package: str, extras: list[str]) -
     allowed = {name for section in (None, *extras) for name in declared(section)}
     ours = {name.split("/")[0] for name in (*PACKAGES, "tests", "benchmarks")}
     foreign = set().union(*map(top_level, modules(package))) - sys.stdlib_module_names - ours
+    if package == "tests":
+        foreign.remove("atheris")  # `make fuzz` brings it, and nothing else needs it
     if package == "benchmarks":
         foreign -= {path.stem for path in (ROOT / "benchmarks/peers/requirements").iterdir()}
     assert {DISTRIBUTIONS.get(name, name) for name in foreign} <= allowed
