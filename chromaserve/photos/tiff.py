@@ -17,6 +17,8 @@ from chromaserve.photos.png import PngLevel
 
 _SHORT, _LONG, _UNDEFINED, _BYTE = 3, 4, 7, 1
 _DEFLATE, _HORIZONTAL, _RGB, _UNASSOCIATED = 8, 2, 2, 2
+_DESCRIPTION, _OF_PROGRAMS = 270, ('{"shape"', "ImageJ=", "<?xml")
+"""What programs write there of the file's own pixels is of no other file's."""
 _STRIP_BYTES = 1 << 18
 _PAGE = 2  # of NewSubfileType
 _MOST_BYTES = 2**32 - 1
@@ -84,6 +86,8 @@ class TiffWriter:
 
     def _finish(self, tags: dict[int, Entry], metadata: Metadata) -> None:
         exif = metadata.exif.without(STORAGE) if metadata.exif else None
+        if exif and exif.text(_DESCRIPTION).startswith(_OF_PROGRAMS):
+            exif = exif.without([_DESCRIPTION])
         if exif and exif.order == "<":
             directory = Directory("<", {**exif.entries, **tags}, exif.subs)
         else:
