@@ -12,6 +12,8 @@ UNPACKED_BYTES_PER_PIXEL = 12
 """More, where a TIFF's strip or tile is unpacked by libtiff, from one copy into another."""
 TO_WEBP_BYTES_PER_PIXEL = {False: 4, True: 32}
 """More, where the result is encoded as WebP without or with alpha."""
+TO_TIFF_BYTES_PER_PIXEL = 2
+"""More, where the result is encoded as TIFF, whose parts are put together at the end."""
 BYTES_PER_PHOTO = 6 * 2**20
 """For the network's input and output, and the fixed costs of decoders."""
 POSTPROCESS_BYTES: dict[Postprocess, int] = {
@@ -40,6 +42,8 @@ def memory_needed(
         each += UNPACKED_BYTES_PER_PIXEL
     if output == "webp":
         each += TO_WEBP_BYTES_PER_PIXEL[header.alpha]
+    if output == "tiff":
+        each += TO_TIFF_BYTES_PER_PIXEL
     if keeps_colours:
         each += 3 * header.bits // 8
     more = POSTPROCESS_BYTES[method] + (HINTS_BYTES if hinted else 0)

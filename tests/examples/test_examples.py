@@ -61,7 +61,7 @@ def test_one_photo(example: str, proxy: Proxy, http: httpx.Client, tmp_path: Pat
     damaged.write_bytes(photo.read_bytes()[:1000])
     failed = run(example, damaged, output, url=proxy.url)
     assert failed.returncode == 1
-    assert "damaged or incomplete" in failed.stderr
+    assert "The JPEG file is damaged" in failed.stderr
     assert not output.exists()
 
 
