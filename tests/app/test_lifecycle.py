@@ -155,6 +155,11 @@ def test_the_documentation_describes_uploads_and_problems(http: httpx.Client) ->
         "deadline_s",
         "model",
         "format",
+        "quality",
+        "metadata",
+        "pages",
+        "damaged",
+        "colour",
     }
     assert options <= form.keys()
     assert {p["name"] for p in operation["parameters"]} == options
