@@ -6,10 +6,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from chromaserve.photos.formats import Format, written_as
-from chromaserve.photos.photo import Header
 from chromaserve.pipeline.body import Body
-from chromaserve.pipeline.options import Options
+from chromaserve.pipeline.options import Options, format_for
 
 from ..errors import AllPhotosFailed
 from ..manifest import Manifest
@@ -103,7 +101,7 @@ async def colorize(
             request.headers.get("accept"),
             photos=len(body.uploads),
             asked=chosen.format,
-            own=_own_format(body.uploads[0].header),
+            own=format_for("same", body.uploads[0].header),
         )
         order = chosen.order(await service.model_for(chosen.model), wanted.format)
         pixels = [upload.pixels for upload in body.uploads]
@@ -118,10 +116,6 @@ async def colorize(
             return image_response(body.uploads[0], run, first, order, held.pop_all())
         respond = zip_response if wanted.container == "zip" else json_response
         return respond(body.uploads, run, first, order, held.pop_all())
-
-
-def _own_format(header: object) -> Format:
-    return written_as("same", header.format if isinstance(header, Header) else None)
 
 
 def _all_failed(body: Body, errors: list[Exception]) -> Exception:

@@ -22,6 +22,7 @@ from chromaserve.photos.foreign import (
     read_pnm,
 )
 from chromaserve.photos.photo import Header
+from chromaserve.photos.png_reading import SIGNATURE
 from chromaserve.photos.structure import (
     Structure,
     Unreadable,
@@ -79,7 +80,7 @@ def sniff(data: bytes) -> str:
         raise DamagedPhoto(f"The photo is empty: 0 bytes arrived. {_ADVICE}")
     if data.startswith(b"\xff\xd8\xff"):
         return "JPEG"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+    if data.startswith(SIGNATURE):
         return "PNG"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"

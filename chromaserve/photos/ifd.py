@@ -17,7 +17,7 @@ EXIF, GPS, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 MAKER_NOTE, COLOUR_SPACE, WIDTH, HEIGHT = 0x927C, 0xA001, 0xA002, 0xA003
 
 _SUB = (EXIF, GPS, INTEROPERABILITY)
-_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
+TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
           16: 8, 17: 8, 18: 8}  # fmt: skip
 _WHOLE = {1: 1, 3: 2, 4: 4, 13: 4, 16: 8}
 _LONG, _SHORT, _RATIONAL, _ASCII = 4, 3, 5, 2
@@ -195,7 +195,7 @@ class _Reader:
         for i in range(count):
             here = first + step * i
             tag, kind, values = entry.unpack_from(data, here)
-            size = values * _BYTES.get(kind, 0)
+            size = values * TYPE_BYTES.get(kind, 0)
             if not size or tag in self._without:
                 continue
             place = here + entry.size
@@ -247,7 +247,7 @@ def write(directory: Directory, at: int, *, keep: bool = False) -> bytes:
             body += write(directory.subs[tag], place, keep=keep)
         else:
             entry = entries[tag]
-            count = len(entry.raw) // _BYTES[entry.kind]
+            count = len(entry.raw) // TYPE_BYTES[entry.kind]
             rows.append(struct.pack(order + "HHI", tag, entry.kind, count))
             if len(entry.raw) <= 4:
                 rows.append(entry.raw.ljust(4, b"\0"))

@@ -11,10 +11,10 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from chromaserve.photos.photo import Pixels
+from chromaserve.photos.png_reading import SIGNATURE
 
 PngLevel = Literal["fast", "small"]
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 3: 2, 4: 6}  # PNG specification, table 11.1
 _AVERAGE = 3
 _IDAT_BYTES = 1 << 18
@@ -65,7 +65,7 @@ class PngWriter:
         self._rows_left = height
         self._compressor = _compressor(level)
         self._file, self._pending = BytesIO(), BytesIO()
-        self._file.write(_SIGNATURE)
+        self._file.write(SIGNATURE)
         bits, colour = 8 * self._sample.itemsize, _COLOUR_TYPES[channels]
         self._chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0))
         for kind, data in head:

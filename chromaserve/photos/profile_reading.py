@@ -10,7 +10,7 @@ from PIL import ImageCms
 
 from chromaserve.color.gamut import XYZ_FROM_RGB
 from chromaserve.errors import UnsupportedSamples
-from chromaserve.photos.profiles import SRGB, STEPS, Curves, Profile, Tables
+from chromaserve.photos.profiles import SRGB, STEPS, Curves, Profile, Tables, srgb_curve
 
 _SPACES = {b"GRAY": "L", b"RGB ": "RGB", b"CMYK": "CMYK"}
 _MOST_TAGS, _MOST_BYTES = 200, 1 << 18
@@ -96,7 +96,7 @@ def _by_numbers(primaries: int, transfer: int, mode: str) -> Profile:
     elif transfer in (4, 5, 8):
         curve = STEPS ** {4: 2.2, 5: 2.8, 8: 1.0}[transfer]
     elif transfer == 13:
-        curve = np.where(STEPS <= 0.04045, STEPS / 12.92, ((STEPS + 0.055) / 1.055) ** 2.4)
+        curve = srgb_curve(STEPS)
     else:
         raise _Unusable
     return _made(curve, np.array(_PRIMARIES[primaries]), mode)

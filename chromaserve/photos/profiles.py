@@ -168,13 +168,14 @@ class Tables:
         return cast(Image.Image, ImageCms.applyTransform(image, transform))
 
 
-def _srgb_curve(v: NDArray[np.float64]) -> NDArray[np.float64]:
+def srgb_curve(v: NDArray[np.float64]) -> NDArray[np.float64]:
+    """sRGB's numbers in [0, 1] -> linear light (IEC 61966-2-1)."""
     return np.asarray(np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4))
 
 
 STEPS = np.linspace(0, 1, 65536)
 """Where the tables of `Curves` have their entries."""
-_LINEAR = _srgb_curve(STEPS).astype(np.float32)
+_LINEAR = srgb_curve(STEPS).astype(np.float32)
 _D50_Y = np.array([0.2224884, 0.7168732, 0.0606079])
 
 

@@ -9,6 +9,8 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
+from chromaserve.photos.ifd import TYPE_BYTES
+
 MAX_SEGMENTS = 1_000  # 64 KiB each, in a JPEG
 MAX_FILL_BYTES = 1_000
 MAX_SCANS = 200  # a progressive JPEG has about ten
@@ -24,8 +26,6 @@ MAX_METADATA = 4 << 20
 
 _ONCE = (b"IHDR", b"PLTE", b"tRNS", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"eXIf", b"pHYs", b"IEND")
 _TURNING = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
-_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
-               16: 8, 17: 8, 18: 8}  # fmt: skip
 _TEXT_TYPES = (1, 2, 6, 7)
 # Of at most a number a channel: subfile type, bits, compression and so on up to extra samples.
 _SHORT_TAGS = {254, 255, 256, 257, 258, 259, 262, 266, 274, 277, 278, 284, 317, 322, 323, 338, 339}
@@ -193,7 +193,7 @@ def _check_directory(data: bytes, at: int, order: str, big: bool) -> tuple[int, 
         parts = _CHANNELS + 4 * max(side[257], -(-side[256] // 16) * -(-side[257] // 16))
         if tag in _PARTS and values > parts:
             raise Unreadable
-        size = values * _TYPE_BYTES.get(kind, 1)
+        size = values * TYPE_BYTES.get(kind, 1)
         if values > (_CHANNELS if tag in _SHORT_TAGS else MAX_VALUES) and (
             kind not in _TEXT_TYPES or tag in _SHORT_TAGS
         ):

@@ -175,4 +175,9 @@ class Order:
 
     def format_for(self, header: object) -> Format:
         """The encoding of one photo's result; of one that cannot be read, nobody asks."""
-        return written_as(self.format, header.format if isinstance(header, Header) else None)
+        return format_for(self.format, header)
+
+
+def format_for(wanted: Wanted, header: object) -> Format:
+    """The encoding of the result of a photo with this header, or with none that could be read."""
+    return written_as(wanted, header.format if isinstance(header, Header) else None)

@@ -1,10 +1,10 @@
 """Films as files, by PyAV (FFmpeg's libraries): frames with their times, and all other streams."""
 
 import heapq
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,12 +79,11 @@ class FilmReader:
         self.damaged = 0
         """Packets so far that could not be decoded; the frame before stands for longer."""
         self._invalid = av.error.InvalidDataError
-        self._peeked: deque[Any] = deque()
-        self._frames = self._decoded()
-        first = next(self._frames, None)
+        decoded = self._decoded()
+        first = next(decoded, None)
         if first is None:
             raise DamagedPhoto(f"{path}: no frame can be decoded.")
-        self._peeked.append(first)
+        self._frames: Iterator[Any] = chain((first,), decoded)
         self.turns = round(first.rotation / 90) % 4
         self.look = self._look(first)
 
@@ -95,10 +94,9 @@ class FilmReader:
         """
         if start is not None:
             self.file.seek(round(start / self.stream.time_base), stream=self.stream)
-            self._peeked.clear()
             self._frames = self._decoded()
         last: int | None = None
-        for frame in self._decoded_with_peeked():
+        for frame in self._frames:
             step = frame.duration or 1
             pts = frame.pts if frame.pts is not None else (0 if last is None else last + step)
             if last is not None and pts <= last:
@@ -111,11 +109,6 @@ class FilmReader:
         """Close the file."""
         self.file.close()
 
-    def _decoded_with_peeked(self) -> Iterator[Any]:
-        while self._peeked:
-            yield self._peeked.popleft()
-        yield from self._frames
-
     def _decoded(self) -> Iterator[Any]:
         for packet in self.file.demux(self.stream):
             try:
@@ -126,7 +119,7 @@ class FilmReader:
     def _rgb(self, frame: Any) -> Frame:  # noqa: ANN401
         matrix = int(frame.colorspace)
         if matrix == UNSPECIFIED:
-            matrix = BT709 if frame.height >= HD_ROWS else BT601
+            matrix = _usual_matrix(frame.height)
         deep = self.look.bits > 8
         pixels = frame.reformat(
             format="rgb48le" if deep else "rgb24", src_colorspace=matrix
@@ -162,7 +155,7 @@ class PartWriter:
         context.pix_fmt = _pixel_format(codec, look)
         aspect = reader.stream.sample_aspect_ratio or Fraction(1)
         context.sample_aspect_ratio = 1 / aspect if reader.turns % 2 else aspect
-        matrix = BT709 if look.height >= HD_ROWS else BT601
+        matrix = _usual_matrix(look.height)
         context.colorspace, context.color_range = matrix, 1  # limited, as players expect
         context.color_primaries = context.color_trc = 1 if matrix == BT709 else 6
         # In the order that they are seen in: a part that was cut off is good to its last frame.
@@ -185,6 +178,10 @@ class PartWriter:
         """Write what the encoder still holds, and the end of the file."""
         self._file.mux(self._stream.encode(None))
         self._file.close()
+
+
+def _usual_matrix(rows: int) -> int:
+    return BT709 if rows >= HD_ROWS else BT601
 
 
 def _pixel_format(codec: Codec, look: Look) -> str:

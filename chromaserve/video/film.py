@@ -99,7 +99,7 @@ def colorize_film(
                     written += 1
                     progress(work.kept + written, reader.look.frames)
         whole = work.folder / f"whole{target.suffix}"
-        join(work.parts(), source, whole, tell)
+        join(work.parts, source, whole, tell)
         whole.replace(target)
         work.remove()
         return FilmReport(written, work.kept, reader.damaged, time.perf_counter() - start)
@@ -126,7 +126,8 @@ class _Work:
             self.remove()  # of other options, or of another film
         folder.mkdir(exist_ok=True)
         about.write_text(text)
-        self._ends: list[tuple[Path, Fraction | None]] = []
+        self.parts: list[tuple[Path, Fraction | None]] = []
+        """Files in order, and the second at which each one's frames end."""
         self.resume_at: Fraction | None = None
         self.kept = 0
         """Frames of the parts that stay, and the time that they end at."""
@@ -134,19 +135,15 @@ class _Work:
             if found := whole_frames(part):
                 self.resume_at, frames = found
                 self.kept += frames
-                self._ends.append((part, self.resume_at))
+                self.parts.append((part, self.resume_at))
             else:
                 part.unlink()
 
     def next_part(self) -> Path:
         """The file for what comes now."""
-        path = self.folder / f"{len(self._ends):05d}.nut"
-        self._ends.append((path, None))
+        path = self.folder / f"{len(self.parts):05d}.nut"
+        self.parts.append((path, None))
         return path
-
-    def parts(self) -> list[tuple[Path, Fraction | None]]:
-        """Files in order, and the second at which each one's frames end."""
-        return self._ends
 
     def remove(self) -> None:
         """Delete the folder's files, and it: nothing else is in it but what was made here."""
