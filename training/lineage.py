@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .callbacks import WATCHED
 from .config import Config, run_config
 
 SOURCES = "average.json"  # beside weights that are the mean of others: {weights: [their files]}
@@ -101,11 +102,7 @@ def _epochs(log: Path, weights: str) -> int:
         return 0
     with log.open(newline="") as f:
         lines = list(csv.DictReader(f))
-    column = {
-        "best.npz": "val_loss",
-        "best_regression.npz": "val_regression",
-        "best_distribution.npz": "val_distribution",
-    }.get(weights)
-    if column is None or not lines:
+    measure = WATCHED.get(Path(weights).stem)
+    if measure is None or not lines:
         return len(lines)
-    return int(np.argmin([float(line[column]) for line in lines])) + 1
+    return int(np.argmin([float(line[f"val_{measure}"]) for line in lines])) + 1
