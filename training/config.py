@@ -22,9 +22,13 @@ class Data(Section):
     """Which photos, and how they are split."""
 
     train: tuple[str, ...] = Field(("train",), description="folders below the photo root")
-    val: tuple[str, ...] = Field((), description="folders; empty: split `train` by file hash")
+    val: tuple[str, ...] = Field((), description="folders")
     test: tuple[str, ...] = Field((), description="folders that no decision looks at")
-    val_fraction: float = Field(0.05, ge=0, lt=1, description="used when `val` is empty")
+    val_fraction: float | None = Field(
+        None, ge=0, lt=1,
+        description="of the training photos, by hash, that validate too; absent: none, "
+        "but 0.05 where `val` is empty",
+    )  # fmt: skip
     manifest: str | None = Field(None, description="CSV below the root with columns file, kind")
     min_side: int = Field(64, ge=8, description="pixels; smaller photos are skipped")
     min_chroma: float = Field(2.0, ge=0, description="mean chroma below which a photo is grey")

@@ -146,8 +146,11 @@ def scan(root: Path, data: Data) -> Iterator[Entry | tuple[str, str]]:
     # What is held out comes first: the rest is compared with it.
     folders = (("val", data.val), ("test", data.test), ("train", data.train))
     jobs = [f for split, names in folders for n in names for f in _photos_of(root, n, split)]
-    if not data.val:
-        jobs = _split(jobs, data.val_fraction)
+    fraction = data.val_fraction
+    if fraction is None:
+        fraction = 0 if data.val else 0.05
+    if fraction:
+        jobs = _split(jobs, fraction)
     seen: set[str] = set()
     held_out = HeldOut()
 

@@ -27,29 +27,40 @@ class NcnnEncoder:
 
         decoder: whose sizes the taps have. `digest` tells encoders apart.
         """
+        self._taps = taps
+        self._files = _network(weights, len(taps), pool_factors(decoder))
+        lines, blob = self._files
+        self.digest = hashlib.sha256(lines.encode() + blob).hexdigest()[:12]
+        self._load()
+
+    def _load(self) -> None:
         import ncnn
 
-        self._ncnn = ncnn
-        self._net = ncnn.Net()
+        self._mat, self._net = ncnn.Mat, ncnn.Net()
         self._net.opt.num_threads = 1
         for half in ("fp16_storage", "fp16_arithmetic", "fp16_packed", "bf16_storage"):
             setattr(self._net.opt, f"use_{half}", False)
-        self._taps = taps
-        lines, blob = _network(weights, len(taps), pool_factors(decoder))
         with tempfile.TemporaryDirectory() as folder:
             param, binary = Path(folder, "vgg.param"), Path(folder, "vgg.bin")
-            param.write_text(lines)
-            self.digest = hashlib.sha256(lines.encode() + blob).hexdigest()[:12]
-            binary.write_bytes(blob)
+            param.write_text(self._files[0])
+            binary.write_bytes(self._files[1])
             self._net.load_param(str(param))
             self._net.load_model(str(binary))
+
+    def __getstate__(self) -> dict[str, object]:
+        """What goes to a worker process: the files, not the network loaded from them."""
+        return {name: v for name, v in vars(self).items() if name not in ("_mat", "_net")}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
+        self._load()
 
     def __call__(self, L: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """L float32 [side, side, 1] in [0, 100] -> pooled taps, each float32 [h, w, C]."""
         mean = np.asarray(BGR_MEAN, np.float32)[:, None, None]
         pixels = np.ascontiguousarray(2.55 * L[None, :, :, 0] - mean)
         extractor = self._net.create_extractor()
-        extractor.input("pixels", self._ncnn.Mat(pixels).clone())
+        extractor.input("pixels", self._mat(pixels).clone())
         taps = {}
         for name in self._taps:
             code, out = extractor.extract(f"{name}_out")

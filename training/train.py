@@ -26,15 +26,18 @@ if TYPE_CHECKING:
 STATISTICS_VIEWS = 256  # from which tap sizes and the bins' frequencies are estimated
 
 
-def measure_statistics(model: ColorizationModel, stream: Stream) -> None:
-    """Set the taps' scales and the bins' weights from views of the stream's first batches."""
-    taken = [name for name in model.decoder.input if name in TAP_SHAPES]
+def measure_statistics(model: ColorizationModel, stream: Stream, begun: bool = False) -> None:
+    """Set the bins' weights and the taps' scales from views of the stream's first batches.
+
+    begun: the scales are those of the weights that it was started from, and stay.
+    """
+    taken = [] if begun else [name for name in model.decoder.input if name in TAP_SHAPES]
     squares = {name: np.zeros(TAP_SHAPES[name][1]) for name in taken}
     prior, count = np.zeros(len(model.bins)), 0
     bins = ops.convert_to_tensor(model.bins)
     for i in range(min(len(stream), -(-STATISTICS_VIEWS // stream.batch))):
         x, y = stream[i]
-        for name, tap in model.taps(x).items():
+        for name, tap in model.taps(x).items() if taken else ():
             if name in squares:
                 squares[name] += np.mean(np.square(ops.convert_to_numpy(tap)), axis=(0, 1, 2))
         soft = soft_bins(ops.convert_to_tensor(y["ab"][:, ::2, ::2]), bins)
@@ -91,6 +94,7 @@ def train(
     model = ColorizationModel(config)
     if not settings.distribution_weight:
         model.distribution.trainable = False
+    begin(model, folder)
     frozen: NcnnEncoder | None = None
     taps: TapCache | None = None
     if settings.frozen == "ncnn":
@@ -110,7 +114,7 @@ def train(
     )  # fmt: skip
     state = folder / "state"
     if not state.exists():
-        prepare(model, stream, folder)
+        measure_statistics(model, stream, begun=settings.start_from is not None)
     model.compile(
         optimizer=optimizer(settings, model), jit_compile=keras.backend.backend() == "jax"
     )
@@ -143,15 +147,15 @@ def train(
         stream.close()
 
 
-def prepare(model: ColorizationModel, stream: Stream, folder: Path) -> None:
-    """What a fit begins with: statistics, the network trained apart, the weights to start from."""
-    measure_statistics(model, stream)
+def begin(model: ColorizationModel, folder: Path) -> None:
+    """Take the weights that a fit begins with: the network trained apart, those to start from.
+
+    A resumed fit too: the frozen blocks are copied from the model before its state is read.
+    """
     if model.fusion is not None and (folder / "fusion.npz").is_file():
         load_npz(folder / "fusion.npz", model)
     if source := model.config.train.start_from:
-        weights = np.array(model.bin_weights)
         missing = start(model, Path(source))
-        model.bin_weights.assign(weights)
         print(f"started from {source}; new: {', '.join(missing) or 'nothing'}")
 
 

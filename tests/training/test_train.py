@@ -115,6 +115,21 @@ def test_fit_moves_the_unfrozen_block_and_leaves_the_frozen(
     assert any("conv_112/kernel" in n for n in moved)
 
 
+def test_frozen_blocks_by_ncnn_are_those_of_the_weights_started_from(
+    photos: tuple[Path, list[Entry]], tmp_path: Path
+) -> None:
+    root, index = photos
+    start = tmp_path / "start.npz"
+    save_npz(start, ColorizationModel(config()))
+    losses = []
+    for frozen, processes in (("keras", 0), ("ncnn", 1)):
+        settings = config(
+            epochs=1, learning_rate=1e-9, start_from=str(start), frozen=frozen, processes=processes
+        )
+        losses.append(train(settings, tmp_path / frozen, index, root).history["val_loss"][0])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
 def test_answers_have_half_the_side_of_the_input() -> None:
     model = ColorizationModel(config())
     L = np.full((2, 64, 64, 1), 50, np.float32)
