@@ -24,6 +24,8 @@ from training.weights import assign, average_npz, halve, load_npz, named_weights
 
 from .test_stream import entries, shard
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 DECODER = Decoder(
     width_7=8, width_14=8, width_28=8, width_56=8, width_112=8, depthwise_28=1, depthwise_56=1,
     dropout=0.5,
@@ -91,16 +93,7 @@ def test_a_resumed_fit_ends_as_one_that_was_not_interrupted(
             assert np.abs(a[name] - b[name]).mean() < 1e-4, name
 
 
-def test_another_configuration_is_refused_in_a_runs_folder(
-    photos: tuple[Path, list[Entry]], tmp_path: Path
-) -> None:
-    root, index = photos
-    train(config(epochs=1), tmp_path / "run", index, root)
-    with pytest.raises(DataError, match="another configuration"):
-        train(config(epochs=1, learning_rate=0.5), tmp_path / "run", index, root)
-
-
-def test_fit_moves_the_unfrozen_block_and_leaves_the_frozen(
+def test_fit_moves_the_unfrozen_block_leaves_the_frozen_and_keeps_its_folder(
     photos: tuple[Path, list[Entry]], tmp_path: Path
 ) -> None:
     root, index = photos
@@ -113,6 +106,8 @@ def test_fit_moves_the_unfrozen_block_and_leaves_the_frozen(
     assert not any(f"vgg16:block4_conv{i}/kernel" in n for n in moved for i in (1, 2, 3))
     assert any("block5_conv3/kernel" in n for n in moved)
     assert any("conv_112/kernel" in n for n in moved)
+    with pytest.raises(DataError, match="another configuration"):
+        train(config(epochs=1, learning_rate=0.5), tmp_path / "run", index, root)
 
 
 def test_frozen_blocks_by_ncnn_are_those_of_the_weights_started_from(

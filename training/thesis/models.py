@@ -16,6 +16,7 @@ from ..config import Config
 from ..gains import load_model
 from ..model import ColorizationModel
 from ..network import AB_SCALE
+from ..weights import load_npz
 from .experiment import MODELS, Photos
 from .figures import Figures, ModelFigures, Scores
 from .measures import (
@@ -64,13 +65,16 @@ def read_log(path: Path) -> dict[str, list[float]]:
 
 
 def measure_model(
-    folder: Path, photos: Photos, on_photo: Callable[[], None]
+    model: ColorizationModel, folder: Path, photos: Photos, on_photo: Callable[[], None]
 ) -> tuple[ModelFigures, list[PhotoMeasures]]:
-    """Measure one of the four by its best and by its last weights; photos are of the best."""
+    """Measure one of the four by its best and by its last weights; photos are of the best.
+
+    model: of the four's architecture; takes the weights.
+    """
     both = dict[str, Scores]()
     measured = list[PhotoMeasures]()
     for which, weights in (("last", "last.npz"), ("best", BEST)):
-        model = load_model(folder / weights)
+        load_npz(folder / weights, model)
         measured = []
         for split in SPLITS:
             for photo in measure_split(model, photos, split):
@@ -101,14 +105,15 @@ def measure_experiment(
     started = time.monotonic()
     keras.mixed_precision.set_global_policy("float32")
     models, measured = dict[str, ModelFigures](), dict[str, list[PhotoMeasures]]()
+    model = load_model(folder / "both" / "last.npz")
     for name in configs:
-        models[name], measured[name] = measure_model(folder / name, photos, on_photo)
+        models[name], measured[name] = measure_model(model, folder / name, photos, on_photo)
     chosen = choose(models)
     both = configs["both"]
     figures = Figures(
         command=command,
         machine=machine(),
-        parameters=parameters(load_model(folder / "both" / "last.npz")),
+        parameters=parameters(model),
         widths={n: getattr(both.decoder, n) for n in WIDTHS},
         settings={
             "learning_rate": both.train.learning_rate, "batch": both.train.batch,

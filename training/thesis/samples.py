@@ -15,6 +15,7 @@ from ..model import target_side
 from ..ncnn_encoder import frozen_part
 from ..skin import KIND
 from ..views import whole
+from ..weights import load_npz
 from .experiment import MODELS
 from .models import BEST, answer
 from .photo import PhotoMeasures, measure_photo
@@ -39,17 +40,20 @@ def colour_samples(
 
     people names the photos that show people: skin is looked for in them alone.
     """
-    models = {name: load_model(folder / name / BEST) for name in MODELS}
-    model = models[chosen]
+    model = load_model(folder / chosen / BEST)
     encode, side = frozen_part(model), target_side(model.config, 224)
+    truths = [read_photo(path) for path in paths]
+    seen = [whole(truth, side) for truth in truths]
+    taps = [{name: tap[None] for name, tap in encode(L).items()} for L, _ in seen]
+    answers: list[dict[str, Float]] = [{} for _ in paths]
+    for name in MODELS:
+        load_npz(folder / name / BEST, model)
+        for own, each in zip(answers, taps, strict=True):
+            own[name] = answer(model, each)[0]
     samples = []
-    for path in paths:
-        truth = read_photo(path)
-        seen, target = whole(truth, side)
-        taps = {name: tap[None] for name, tap in encode(seen).items()}
-        answers = {name: answer(each, taps)[0] for name, each in models.items()}
-        small = squeeze(seen[..., 0], side, side)
+    for path, truth, (L, target), own in zip(paths, truths, seen, answers, strict=True):
         kind = KIND if path.name in people else ""
-        measures = measure_photo(path.name, kind, "sample", small, answers[chosen], target)
-        samples.append(Sample(srgb_to_lab(truth)[0], truth, answers, measures))
+        small = squeeze(L[..., 0], side, side)
+        measures = measure_photo(path.name, kind, "sample", small, own[chosen], target)
+        samples.append(Sample(srgb_to_lab(truth)[0], truth, own, measures))
     return samples
