@@ -1,8 +1,10 @@
 """`python -m app`: run the service with the settings of the environment."""
 
+import errno
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -15,6 +17,12 @@ from .settings import Settings
 
 log = logging.getLogger("chromaserve")
 
+NO_PORT = 6
+"""The exit status where the address or its port cannot be had."""
+_BACKLOG = 2048
+"""Connections that the system takes before the service does; uvicorn's own number."""
+_LAST_PORT = 65535
+
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT; the exit status is 0 unless the service could not run."""
@@ -25,6 +33,11 @@ def main() -> int:
             name = "".join(f"CHROMASERVE_{part}".upper() for part in fault["loc"][:1])
             print(f"chromaserve: {name or 'settings'}: {fault['msg']}", file=sys.stderr)
         return 2
+    try:
+        sockets = _listen(settings.host, settings.port)
+    except OSError as error:
+        print(f"chromaserve: {_unheard(error, settings)}", file=sys.stderr)
+        return NO_PORT
     from .auth import KeyFileError
     from .logs import configure_logging
     from .main import create_app
@@ -49,7 +62,7 @@ def main() -> int:
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it
         signal.signal(signal.SIGHUP, server.handle_exit)
     _greet(settings)
-    server.run()
+    server.run(sockets)
     if service.failure:
         print(f"chromaserve: cannot serve: {_line(service.failure)}", file=sys.stderr)
     if [each for each in threading.enumerate() if each is not threading.main_thread()]:
@@ -59,6 +72,46 @@ def main() -> int:
         sys.stderr.flush()
         os._exit(1 if service.failure else 0)
     return 1 if service.failure else 0
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
+    """Have the port before anything is loaded, at each address that the host stands for.
+
+    Raises:
+        OSError: it is taken, may not be had, or the host is not this one.
+    """
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            try:
+                sockets.append(socket.socket(family, kind, protocol))
+            except OSError:
+                continue  # IPv6, where there is none
+            if os.name == "posix":  # elsewhere it lets two programs have one port
+                sockets[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sockets[-1].setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sockets[-1].bind(address)
+            sockets[-1].listen(_BACKLOG)
+    except OSError:
+        for each in sockets:
+            each.close()
+        raise
+    return sockets
+
+
+def _unheard(error: OSError, settings: Settings) -> str:
+    host, port = settings.host, settings.port
+    if error.errno == errno.EADDRINUSE:
+        another = port + 1 if port < _LAST_PORT else 8000
+        return (
+            f"Port {port} is taken; try another, by CHROMASERVE_PORT={another}, by"
+            f" chromaserve serve --port {another}, or by make serve PORT={another}"
+        )
+    if error.errno == errno.EACCES:
+        return f"Port {port} needs rights that you do not have; try one above 1023"
+    return f"CHROMASERVE_HOST: {host} is no address of this machine ({error.strerror})"
 
 
 def _warn(settings: Settings) -> None:

@@ -129,7 +129,7 @@ class Problem(BaseModel):
                 "title": "Photo has too many pixels",
                 "status": 413,
                 "detail": "The photo has 400,000,000 pixels (20000 × 20000); at most 50,000,000"
-                " are accepted. Shrink it and send it again.",
+                " are accepted. Shrink it.",
                 "instance": "/colorize",
             }
         },

@@ -85,7 +85,7 @@ def invalid_options(errors: Any) -> InvalidOptions:  # noqa: ANN401 - pydantic's
         {"option": str(e["loc"][-1] if e["loc"] else ""), "message": str(e["msg"])} for e in errors
     ]
     said = "; ".join(f"{f['option']}: {f['message']}" for f in faults)
-    return InvalidOptions(f"{said}. Correct this and send the request again.", errors=faults)
+    return InvalidOptions(f"{said}. Correct this.", errors=faults)
 
 
 def without_locals(error: Exception) -> Exception:

@@ -55,7 +55,8 @@ class AsyncClient:
         """Connect to nothing yet.
 
         Args:
-            url: where the service is, with the root path that a proxy may have given it.
+            url: where the service is, with the root path that a proxy may have given it; http://
+                where it says nothing else.
             api_key: sent as a bearer token; None where the service asks for none.
             timeout: seconds of silence until a request counts as failed, in all phases or by phase.
             retries: bounds on sending again, or how many requests there may be for one thing.

@@ -31,6 +31,8 @@ def open_http(
     headers = {"User-Agent": user_agent()}
     if api_key is not None:
         headers["Authorization"] = f"Bearer {api_key}"
+    if "://" not in url:
+        url = f"http://{url}"
     return httpx.AsyncClient(base_url=url, headers=headers, timeout=timeout, verify=verify)
 
 

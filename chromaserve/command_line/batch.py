@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chromaserve.command_line.exits import Complaint, Exit, complaints, ended_by_sigterm, say
-from chromaserve.command_line.shared_options import FormatName, Model, Postprocess, Vividness
+from chromaserve.command_line.shared_options import (
+    FormatName,
+    Model,
+    Postprocess,
+    Vividness,
+    as_written,
+)
 
 if TYPE_CHECKING:
     from chromaserve.cluster.report import Summary
@@ -80,7 +86,7 @@ def batch(
             job = Job(
                 source=Place.of(source),
                 target=Place.of(target),
-                format=format,
+                format=as_written(format),
                 options={
                     "vividness": vividness,
                     "postprocess": postprocess,

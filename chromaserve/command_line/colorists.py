@@ -1,13 +1,14 @@
 """What colorizes for the command: the model in this process, or a running service."""
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from chromaserve.command_line.exits import Complaint, Exit, status_of, tell_warnings
-from chromaserve.command_line.shared_options import FormatName
 from chromaserve.command_line.tasks import Task
+from chromaserve.photos.formats import Wanted
 
 if TYPE_CHECKING:
     from chromaserve.client import Result
@@ -43,8 +44,10 @@ class Local:
 
         tell_warnings()
         chosen = dict(options)
-        self._format: FormatName = chosen.pop("format")
-        self.colorizer = Colorizer(chosen.pop("model"))
+        self._format: Wanted = chosen.pop("format")
+        model, max_pixels = chosen.pop("model"), chosen.pop("max_pixels")
+        with _loading():
+            self.colorizer = Colorizer(model, max_pixels=max_pixels)
         self._options = chosen
 
     def data(self, photo: bytes) -> bytes:
@@ -65,6 +68,18 @@ class Local:
     def close(self) -> None:
         """End its threads."""
         self.colorizer.close()
+
+
+@contextmanager
+def _loading() -> Iterator[None]:
+    """Tell somebody at a terminal what takes a second or two."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("loading the model…"):
+        yield
 
 
 class Remote:

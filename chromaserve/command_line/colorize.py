@@ -15,9 +15,9 @@ from chromaserve.command_line.shared_options import (
     Colour,
     Damaged,
     Format,
-    FormatName,
     Hints,
     Json,
+    MaxPixels,
     Metadata,
     Model,
     Pages,
@@ -26,9 +26,11 @@ from chromaserve.command_line.shared_options import (
     Quiet,
     Url,
     Vividness,
+    as_written,
     read_hints,
 )
 from chromaserve.command_line.tasks import Plan, Task, Written, plan
+from chromaserve.photos.formats import Wanted
 
 if TYPE_CHECKING:
     from chromaserve.command_line.colorists import Local, Remote
@@ -69,11 +71,16 @@ def colorize(
     damaged: Damaged = None,
     colour: Colour = None,
     model: Model = None,
+    max_pixels: MaxPixels = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Make results anew; no photo is ever replaced.")
     ] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on with photos that come or change, until Ctrl-C.")
+    ] = False,
+    poll: Annotated[
+        bool,
+        typer.Option("--poll", help="Watch by looking again and again: a network drive is silent."),
     ] = False,
     url: Url = None,
     api_key: ApiKey = None,
@@ -97,7 +104,11 @@ def colorize(
             "pages": pages,
             "damaged": damaged,
             "colour": colour,
+            "max_pixels": max_pixels,
         }
+        if url and max_pixels:
+            raise Complaint("--max-pixels is for photos that are done here; a service has its own")
+        format = as_written(format)
         if STREAM in (*photos, output):
             _stream(photos, output, format, url, api_key, chosen, overwrite=overwrite)
             return
@@ -106,11 +117,16 @@ def colorize(
             _check_free(work.output)
         if watch and not work.folders:
             raise Complaint("--watch is for folders")
+        if poll and not watch:
+            raise Complaint("--poll is for --watch")
         from chromaserve.command_line.report import Report
 
         chosen["format"] = _format_of(work.output if work.is_one_file else None, format)
         report = Report(quiet=quiet, as_json=as_json)
-        raise typer.Exit(_run(work, report, chosen, url, api_key, overwrite=overwrite, watch=watch))
+        status = _run(
+            work, report, chosen, url, api_key, overwrite=overwrite, watch=watch, poll=poll
+        )
+        raise typer.Exit(status)
 
 
 def _check_free(output: Path) -> None:
@@ -118,11 +134,11 @@ def _check_free(output: Path) -> None:
         raise Complaint(f"{output} is there already; --overwrite replaces it")
 
 
-def _planned(photos: list[str], output: str | None, format: FormatName | None) -> Plan:
+def _planned(photos: list[str], output: str | None, format: Wanted | None) -> Plan:
     return plan(photos, output, format or "png")
 
 
-def _format_of(output: Path | None, chosen: FormatName | None) -> str:
+def _format_of(output: Path | None, chosen: Wanted | None) -> str:
     """The encoding of one result: as chosen, or as its file is named, which must agree."""
     from chromaserve.library.files import format_named, format_of
 
@@ -143,13 +159,15 @@ def _run(
     *,
     overwrite: bool,
     watch: bool,
+    poll: bool,
 ) -> int:
     """All that there is to do; the exit status."""
     from chromaserve.command_line.colorists import colorist
 
-    tasks = work.tasks(report.unreadable)
+    tasks = work.tasks(report)
     if not tasks and not watch:
-        raise Complaint("there is no photo in what was named", Exit.NOTHING_DONE)
+        also = f"; {report.all_left_out}" if report.all_left_out else ""
+        raise Complaint(f"there is no photo in what was named{also}", Exit.NOTHING_DONE)
     if chosen["hints"] and len(tasks) > 1:
         raise Complaint(f"--hints are for one photo, and there are {len(tasks)}")
     todo = [task.anew() if overwrite else task for task in tasks if overwrite or not task.is_done]
@@ -161,7 +179,7 @@ def _run(
                 written = Written()
                 _follow(made, report, todo, written)
                 if watch:
-                    _watch(made, report, work, written, overwrite=overwrite)
+                    _watch(made, report, work, written, overwrite=overwrite, poll=poll)
     finally:  # told, too, where the run ends early
         status = report.finish()
     return status
@@ -177,13 +195,19 @@ def _follow(made: "Local | Remote", report: "Report", todo: list[Task], written:
 
 
 def _watch(
-    made: "Local | Remote", report: "Report", work: Plan, written: Written, *, overwrite: bool
+    made: "Local | Remote",
+    report: "Report",
+    work: Plan,
+    written: Written,
+    *,
+    overwrite: bool,
+    poll: bool,
 ) -> None:
     from chromaserve.command_line.watch import watched
 
-    tasks = partial(work.tasks, report.unreadable)
+    tasks = partial(work.tasks, report)
     try:
-        for todo in watched(work.folders, tasks, written, overwrite=overwrite):
+        for todo in watched(work.folders, tasks, written, overwrite=overwrite, poll=poll):
             _follow(made, report, todo, written)
     except KeyboardInterrupt:
         return  # how watching ends
@@ -200,7 +224,7 @@ def _sweep(todo: list[Task]) -> None:
 def _stream(
     photos: list[str],
     output: str | None,
-    format: FormatName | None,
+    format: Wanted | None,
     url: str | None,
     api_key: str | None,
     chosen: dict[str, Any],

@@ -25,12 +25,14 @@ class Exit(IntEnum):
     """It cannot be reached, is too busy for long, or refuses the key."""
     NO_MODEL = 5
     """It is missing or damaged, or cannot run on this machine."""
+    NO_PORT = 6
+    """It is taken, or is not for this user; of `serve`."""
     INTERRUPTED = 130
 
 
 STATUSES = """Exit status: 0 all done; 1 some photos failed; 2 wrong use; 3 no photo was found or
-none could be colorized; 4 the service cannot be reached or refuses; 5 the model cannot run; 130
-interrupted."""
+none could be colorized; 4 the service cannot be reached or refuses; 5 the model cannot run; 6 the
+port cannot be had; 130 interrupted."""
 
 
 class Complaint(Exception):  # noqa: N818 - not all of them are errors

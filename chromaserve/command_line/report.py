@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ class Report:
         self._start = time.perf_counter()
         self.colorized = self.skipped = self._outdated = 0
         self._failed: set[Path] = set()
+        self._left_out: dict[Path, str] = {}
 
     @property
     def failed(self) -> int:
@@ -64,10 +66,13 @@ class Report:
         seconds = time.perf_counter() - self._start
         done = {"colorized": self.colorized, "skipped": self.skipped, "failed": self.failed}
         if self._json:
-            self._line({"summary": {**done, "seconds": round(seconds, 3)}})
-        if not self._quiet and (self.skipped or sum(done.values()) > 1):
+            left_out = Counter(self._left_out.values())
+            self._line({"summary": {**done, "left_out": left_out, "seconds": round(seconds, 3)}})
+        if not self._quiet and (self.skipped or self._left_out or sum(done.values()) > 1):
             parts = [f"{count} {what}" for what, count in done.items() if count]
             self._say(f"{', '.join(parts)} in {seconds:.1f} s{self._hint}")
+            if self._left_out:
+                self._say(self.all_left_out)
         if self.failed:
             worked = self.colorized or self.skipped
             return Exit.SOME_FAILED if worked else Exit.NOTHING_DONE
@@ -94,6 +99,16 @@ class Report:
             self._write(task, status="colorized", seconds=seconds, **outcome.told)
             return
         self._fail(task.photo, sentence(outcome.error))
+
+    @property
+    def all_left_out(self) -> str:
+        """What was left out, by kind, the most first; empty where nothing was."""
+        kinds = Counter(self._left_out.values()).most_common()
+        return "left out: " + ", ".join(f"{n} {kind}" for kind, n in kinds) if kinds else ""
+
+    def left_out(self, path: Path, kind: str) -> None:
+        """It is no photo by its name, or a result; counted once."""
+        self._left_out[path] = kind
 
     def unreadable(self, error: OSError) -> None:
         """A folder cannot be read; told once."""

@@ -1,20 +1,23 @@
 """Options that several commands have, as Typer declares them."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import typer
 
 from chromaserve.command_line.exits import Complaint
+from chromaserve.photos.formats import ALSO_CALLED, Wanted
 
 # Written out, as the modules that have them take long to import; a test holds them together.
 PostprocessName = Literal["none", "guided", "tv", "crf"]
-FormatName = Literal["png", "jpeg", "webp", "tiff", "same"]
+FormatName = Literal["png", "jpeg", "jpg", "webp", "tiff", "tif", "same"]
 KeepName = Literal["keep", "all", "none"]
 
 Vividness = Annotated[
     float | None,
-    typer.Option(min=0, max=1, help="0: the safest colours; 1: the liveliest."),
+    typer.Option(
+        min=0, max=1, help="0: the safest colours; 1: the liveliest; by default the model's own."
+    ),
 ]
 Postprocess = Annotated[
     PostprocessName | None,
@@ -46,15 +49,31 @@ Metadata = Annotated[
 ]
 Pages = Annotated[
     Literal["first", "all"] | None,
-    typer.Option(help="Of a TIFF with several: the first, or all into one TIFF."),
+    typer.Option(
+        help="Of a TIFF with several: the first, which is the default, or all into one TIFF."
+    ),
 ]
 Damaged = Annotated[
     Literal["refuse", "accept"] | None,
-    typer.Option(help="Of a JPEG or PNG of which pixels are missing: the rest is taken by accept."),
+    typer.Option(
+        help="Of a JPEG or PNG of which pixels are missing: refuse, the default; accept takes the"
+        " rest."
+    ),
 ]
 Colour = Annotated[
     Literal["recolour", "keep"] | None,
-    typer.Option(help="Of photos that have colours already, sepia and tints not counted."),
+    typer.Option(
+        help="Of photos that have colours already, sepia and tints not counted: new ones are"
+        " recolour, the default."
+    ),
+]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="COUNT",
+        help="Largest photo; by default CHROMASERVE_MAX_PIXELS, or 200 million.",
+    ),
 ]
 Model = Annotated[
     str | None, typer.Option(metavar="VERSION", help='A number or "latest", the default.')
@@ -71,6 +90,11 @@ ApiKey = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Tell of nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")]
+
+
+def as_written(format: FormatName | None) -> Wanted | None:
+    """The format that a name of it is for."""
+    return cast("Wanted | None", ALSO_CALLED.get(format or "", format))
 
 
 def read_hints(given: str | None) -> str | None:

@@ -3,10 +3,11 @@
 import os
 import stat
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 from chromaserve.command_line.exits import Complaint, Exit
 from chromaserve.library.files import Identity, identity
@@ -14,6 +15,18 @@ from chromaserve.photos.formats import Wanted, is_photo_name, suffix_of
 from chromaserve.photos.names import result_names
 
 Stamp = tuple[int, int]
+COLOUR = "-colour"
+"""How results are called that lie beside what they are of."""
+
+
+class Watcher(Protocol):
+    """Is told, while inputs are looked for, of what gives no task; of the same perhaps again."""
+
+    def unreadable(self, error: OSError) -> None:
+        """A folder cannot be read."""
+
+    def left_out(self, path: Path, kind: str) -> None:
+        """It is no photo by its name, or a result itself."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +111,11 @@ class Plan:
         """Whether it is about one photo alone."""
         return len(self.inputs) == 1 and not self.folders
 
-    def tasks(self, unreadable: Callable[[OSError], None]) -> list[Task]:
+    def tasks(self, watcher: Watcher) -> list[Task]:
         """A task for each photo that is there now, folders in the order of their names.
 
         Args:
-            unreadable: told of each folder that cannot be read.
+            watcher: told of what is not among them.
 
         Raises:
             Complaint: an input is missing, or a result would take the place of something else.
@@ -111,13 +124,13 @@ class Plan:
         files: dict[Path, dict[str, Path]] = {}
         for path in self.inputs:
             if path.is_dir():
-                found += self._in_folder(path, unreadable)
+                found += self._in_folder(path, watcher)
             elif path.exists():
                 files.setdefault(path.parent.resolve(), {}).setdefault(path.name, path)
             else:
                 raise Complaint(f"there is no {path}{self._hint(path)}", Exit.NOTHING_DONE)
         for photos in files.values():
-            found += self._of_files(list(photos.values()))
+            found += self._of_files(_originals(photos, watcher))
         return _without_clashes(found)
 
     def _hint(self, missing: Path) -> str:
@@ -127,7 +140,7 @@ class Plan:
     def _of_files(self, photos: list[Path]) -> Iterator[Task]:
         """Photos of one folder that are named one by one."""
         if self.output is None:
-            for photo, name in self._named(photos, "-colour"):
+            for photo, name in self._named(photos, COLOUR):
                 yield Task(photo, photo.with_name(name))
         elif self.is_one_file and not (self.into_folder or self.output.is_dir()):
             yield Task(photos[0], self.output)
@@ -141,21 +154,21 @@ class Plan:
         endings = [ending + suffix_of(name, self.format) for name in names]
         yield from zip(photos, result_names(names, endings), strict=True)
 
-    def _in_folder(self, folder: Path, unreadable: Callable[[OSError], None]) -> Iterator[Task]:
+    def _in_folder(self, folder: Path, watcher: Watcher) -> Iterator[Task]:
         target = self._target(folder)
         results = {identity(target), identity(self.output or target)}
         if identity(folder) in results:
             raise Complaint(
                 f"results cannot go into the folder of the photos itself, {folder}; name another"
             )
-        for parent, photos in _photos(folder, results, unreadable):
+        for parent, photos in _photos(folder, results, watcher):
             for photo, name in self._named(photos):
                 yield Task(photo, target / parent / name)
 
     def _target(self, folder: Path) -> Path:
         if self.output is None:
             whole = folder.resolve()
-            return whole.with_name(f"{whole.name}-colour")
+            return whole.with_name(f"{whole.name}{COLOUR}")
         return self.output if len(self.inputs) == 1 else self.output / folder.resolve().name
 
 
@@ -187,30 +200,51 @@ def _without_clashes(tasks: list[Task]) -> list[Task]:
     return kept
 
 
+def _originals(photos: dict[str, Path], watcher: Watcher) -> list[Path]:
+    """Those photos of a folder, by their names, that are no results of others among them.
+
+    A pattern such as *.png means both, when it is used again.
+    """
+    stems = {path.stem for path in photos.values()} | photos.keys()
+    kept = []
+    for path in photos.values():
+        if path.stem.endswith(COLOUR) and path.stem.removesuffix(COLOUR) in stems:
+            watcher.left_out(path, f"named {COLOUR}")
+        else:
+            kept.append(path)
+    return kept
+
+
 def _photos(
-    folder: Path, results: set[Identity | None], unreadable: Callable[[OSError], None]
+    folder: Path, results: set[Identity | None], watcher: Watcher
 ) -> Iterator[tuple[Path, list[Path]]]:
     """Each folder in the tree, relative, with its photos.
 
-    Hidden ones are left out, the folders of results, and what is no file: pipes, devices.
+    Hidden ones are left out, results, folders of results, and what is no file: pipes, devices.
     """
 
     def tell(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):  # it is gone meanwhile
-            unreadable(error)
+            watcher.unreadable(error)
 
     for place, folders, names in os.walk(folder, onerror=tell):
         parent = Path(place)
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and identity(parent / name) not in results
-        )
-        photos = [
-            parent / name
-            for name in sorted(names)
-            if is_photo_name(name) and _may_be_file(parent / name)
-        ]
+        there = {name for name in folders if not name.startswith(".")}
+        for name in [n for n in there if n.endswith(COLOUR) and n.removesuffix(COLOUR) in there]:
+            watcher.left_out(parent / name, f"folder named {COLOUR}")
+            there.remove(name)
+        folders[:] = sorted(name for name in there if identity(parent / name) not in results)
+        photos = []
+        for name in sorted(names):
+            path = parent / name
+            if name.startswith("."):
+                continue
+            if not is_photo_name(name):
+                watcher.left_out(path, path.suffix.lower() or "without suffix")
+            elif path.stem.endswith(COLOUR):
+                watcher.left_out(path, f"named {COLOUR}")
+            elif _may_be_file(path):
+                photos.append(path)
         yield parent.relative_to(folder), photos
 
 

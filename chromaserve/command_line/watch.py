@@ -15,7 +15,12 @@ _LOOK_MS = 500
 
 
 def watched(
-    folders: list[Path], tasks: Callable[[], list[Task]], written: Written, *, overwrite: bool
+    folders: list[Path],
+    tasks: Callable[[], list[Task]],
+    written: Written,
+    *,
+    overwrite: bool,
+    poll: bool,
 ) -> Iterator[list[Task]]:
     """Yield what there is to do, now and after each change, until SIGINT or SIGTERM.
 
@@ -27,6 +32,7 @@ def watched(
         tasks: gives all tasks of the folders, looking at them anew.
         written: results of this run, made anew when their photos change.
         overwrite: so is what was there before.
+        poll: look again and again, where the system tells of no changes.
     """
     tried: dict[Path, Stamp] = {}
     waits = True  # for the first look, when the folders are being watched already
@@ -37,6 +43,7 @@ def watched(
             debounce=_LOOK_MS,
             rust_timeout=_LOOK_MS,
             yield_on_timeout=True,
+            force_polling=poll or None,  # None: as watchfiles does by its own settings
         )
         for changed in changes:
             if not changed and not waits:

@@ -51,20 +51,19 @@ def read_jpeg2000(data: bytes) -> Structure:
         raise Unreadable
     if count not in _COMPONENTS:
         raise UnsupportedSamples(
-            f"The JPEG 2000 file has {count} channels. Save it as grey or RGB and send it again."
+            f"The JPEG 2000 file has {count} channels. Save it as grey or RGB."
         )
     each = [data[at + 42 + 3 * i : at + 45 + 3 * i] for i in range(count)]
     if any(one[0] & 0x80 or (one[0] & 0x7F) > 15 for one in each):
         raise UnsupportedSamples(
             "The JPEG 2000 file has signed samples, or more than 16 bits of them. Save it with 8 or"
-            " 16 bits a channel and send it again."
+            " 16 bits a channel."
         )
     depths = {(one[0] & 0x7F) + 1 for one in each}
     wide = max(depths) > 8
     if wide and count > 1 and depths != {16}:
         raise UnsupportedSamples(
-            f"The JPEG 2000 file has colours of {max(depths)} bits a channel. Save it with 8 or 16"
-            " and send it again."
+            f"The JPEG 2000 file has colours of {max(depths)} bits a channel. Save it with 8 or 16."
         )
     return Structure(right - left, bottom - top, 16 if wide else 8, count == 4, False)
 
@@ -100,8 +99,7 @@ def pnm_head(data: bytes) -> tuple[int, int, int, int, int]:
     """
     if data[1:2] in b"123":
         raise UnsupportedFormat(
-            "This PNM file has its numbers in letters. Save it in the binary kind (P4 to P6) and"
-            " send it again."
+            "This PNM file has its numbers in letters. Save it in the binary kind (P4 to P6)."
         )
     head, at, numbers = data[:_HEAD_BYTES], 2, []
     kind = int(head[1:2])

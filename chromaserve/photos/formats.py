@@ -43,6 +43,10 @@ OTHER_SUFFIXES: Final = (".avif", ".heic", ".heif", ".jxl")
 """Of pictures that are neither read nor written."""
 
 
+ALSO_CALLED: Final = {"jpg": "jpeg", "tif": "tiff"}
+"""Formats by the names that people have for them too."""
+
+
 def is_photo_name(name: str) -> bool:
     """Whether a file is taken for a photo, by its name; hidden ones are not."""
     return not name.startswith(".") and name.lower().endswith(PHOTO_SUFFIXES)

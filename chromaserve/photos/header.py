@@ -52,7 +52,7 @@ _STRUCTURES: dict[str, Callable[[bytes], Structure]] = {
     "JPEG2000": read_jpeg2000,
     "PNM": read_pnm,
 }
-_ADVICE = "Send a JPEG, PNG, WebP, TIFF, BMP, GIF, JPEG 2000 or PNM photo."
+_ADVICE = "Photos are JPEG, PNG, WebP, TIFF, BMP, GIF, JPEG 2000 or PNM files."
 _SAY = {"WEBP": "WebP", "JPEG2000": "JPEG 2000"}
 
 _RAW = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
@@ -102,8 +102,7 @@ def sniff(data: bytes) -> str:
         kind = _BOXED.get(data[8:12])
         if kind:
             raise UnsupportedFormat(
-                f"This is a photo in {kind}, which is not read here. Save it as JPEG or PNG and"
-                " send that."
+                f"This is a photo in {kind}, which is not read here. Save it as JPEG or PNG."
             )
     raise UnsupportedFormat(f"This is not a photo in an accepted format. {_ADVICE}")
 
@@ -167,23 +166,23 @@ def damaged(kind: str) -> DamagedPhoto:
     """The error for a file of this format that cannot be read to its end."""
     return DamagedPhoto(
         f"The {_SAY.get(kind, kind)} file is damaged or incomplete. Check that it opens in a"
-        " viewer, and send it again."
+        " viewer."
     )
 
 
 def check_size(width: int, height: int, max_pixels: int, max_side: int) -> None:
     """Raise TooManyPixels, or DamagedPhoto where there are none."""
     if width < 1 or height < 1:
-        raise DamagedPhoto(f"The photo's header says {width} × {height} pixels. Send another file.")
+        raise DamagedPhoto(f"The photo's header says {width} × {height} pixels.")
     if width * height > max_pixels:
         raise TooManyPixels(
             f"The photo has {width * height:,} pixels ({width} × {height}); at most"
-            f" {max_pixels:,} are accepted. Shrink it and send it again.",
+            f" {max_pixels:,} are accepted. Shrink it.",
             limit=max_pixels,
         )
     if max(width, height) > max_side:
         raise TooManyPixels(
             f"The photo is {width} × {height} pixels; at most {max_side:,} a side are accepted."
-            " Shrink or cut it and send it again.",
+            " Shrink or cut it.",
             limit=max_side,
         )

@@ -66,7 +66,7 @@ def open_source(data: bytes, header: Header, *, accept_damage: bool = False) -> 
             part = max(1, round(100 * found.missing))
             raise DamagedPhoto(
                 f"The {header.format} file is damaged: about {part}% of its pixels are missing."
-                " Send it again whole, or ask for damaged=accept to have the rest."
+                " The rest is had by damaged=accept."
             ) from error
         return whole
 

@@ -86,8 +86,7 @@ def profile_of_png(chunks: Mapping[bytes, bytes], mode: str) -> Profile:
 def _by_numbers(primaries: int, transfer: int, mode: str) -> Profile:
     if transfer in _HIGH_DYNAMIC_RANGE:
         raise UnsupportedSamples(
-            "The picture has a high dynamic range (PQ or HLG). Save it with a standard one and send"
-            " it again."
+            "The picture has a high dynamic range (PQ or HLG). Save it with a standard one."
         )
     if primaries not in _PRIMARIES:
         raise _Unusable

@@ -146,7 +146,7 @@ def refuse_raw() -> NoReturn:
     """A camera's raw file has no picture, but what one can be developed from."""
     raise UnsupportedFormat(
         "This is a camera's raw file. Develop it first: save it as JPEG, TIFF or PNG in the program"
-        " that you develop photos with, and send that."
+        " that you develop photos with."
     )
 
 

@@ -75,7 +75,7 @@ def _sentence(error: ValidationError) -> str:
     fault = error.errors(include_url=False)[0]
     kind, where = fault["type"], fault["loc"]
     if kind == "too_long":
-        return f"there are more than {MAX_HINTS}. Send the ones that matter most"
+        return f"there are more than {MAX_HINTS}. Give the ones that matter most"
     if not where:
         return f"they must be a list in JSON, such as {EXAMPLE}"
     number = int(where[0]) + 1

@@ -57,8 +57,8 @@ class Budget:
         """Raise TooManyPixels where so many bytes never are free."""
         if amount > self.total:
             raise TooManyPixels(
-                f"This takes {amount / 2**20:,.0f} MiB of memory, more than the service's bound of"
-                f" {self.total / 2**20:,.0f}. Shrink the photo and send it again."
+                f"This takes {amount / 2**20:,.0f} MiB of memory, more than the bound of"
+                f" {self.total / 2**20:,.0f}. Shrink the photo."
             )
 
     def take_at_once(self, amount: int) -> "Share":

@@ -15,7 +15,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from chromaserve.errors import invalid_options
-from chromaserve.photos.formats import Format, Wanted, written_as
+from chromaserve.photos.formats import ALSO_CALLED, Format, Wanted, written_as
 from chromaserve.photos.metadata import Keep
 from chromaserve.photos.photo import Header
 from chromaserve.pipeline.hints import EXAMPLE, MAX_HINTS, SCHEMA, Hint, parse_hints
@@ -35,6 +35,10 @@ def _from_json(given: Any) -> Any:  # noqa: ANN401 - whatever came
         return parse_hints(given)
     except ValueError as error:
         raise PydanticCustomError("hints", "{fault}", {"fault": str(error)}) from error
+
+
+def _called(given: Any) -> Any:  # noqa: ANN401 - whatever came
+    return ALSO_CALLED.get(given, given) if isinstance(given, str) else given
 
 
 Pages = Literal["first", "all"]
@@ -89,10 +93,11 @@ class Options(BaseModel):
         " Default: none.",
         examples=[20],
     )
-    format: Wanted | None = Field(
+    format: Annotated[Wanted | None, BeforeValidator(_called)] = Field(
         default=None,
         description="Encoding of the result; same: the photo's own, or png where that is not"
-        " written. 16-bit photos stay 16-bit in png and tiff. Default: png.",
+        " written. 16-bit photos stay 16-bit in png and tiff; jpg is jpeg, tif is tiff. Default:"
+        " png.",
     )
     quality: int | None = Field(
         default=None,

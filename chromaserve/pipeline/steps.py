@@ -45,7 +45,7 @@ def decoded_by(read: Callable[[], Photo], order: Order) -> tuple[Photo, Float]:
     try:
         check_inside(order.hints, *photo.size)
     except ValueError as error:
-        raise InvalidOptions(f"hints: {error} and send the request again.") from error
+        raise InvalidOptions(f"hints: {error}.") from error
     return photo, prepare(photo)
 
 

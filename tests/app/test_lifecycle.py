@@ -3,8 +3,12 @@
 import asyncio
 import http.client
 import json
+import os
 import shutil
 import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -39,6 +43,31 @@ def test_alive_at_once_and_ready_when_warm(start_server: Start) -> None:
         assert default["version"] == ready["model_version"]
         assert "metrics" in default
     assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "words"),
+    [
+        ("127.0.0.1", None, "is taken; try another"),
+        ("192.0.2.1", 8000, "192.0.2.1 is no address of this machine"),  # RFC 5737
+        ("nowhere.invalid", 8000, "nowhere.invalid is no address of this machine"),
+    ],
+)
+def test_a_port_that_cannot_be_had_is_told_before_anything_is_loaded(
+    host: str, port: int | None, words: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "app"],
+            env=os.environ | {"CHROMASERVE_HOST": host, "CHROMASERVE_PORT": str(port or taken)},
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 6
+    assert words in done.stderr.splitlines()[-1]
+    assert (port is None) == (f"make serve PORT={taken + 1}" in done.stderr)
+    assert "fastapi" not in done.stderr
+    assert not done.stdout
 
 
 def test_sigterm_finishes_what_was_accepted(start_server: Start) -> None:

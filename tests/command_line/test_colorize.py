@@ -19,7 +19,8 @@ from tests.conftest import Server
 CAT = SAMPLES / "cat.jpg"
 DEADLINE_S = 60
 IN_FOLDER = {
-    *(".", "missing.jpg", "empty", "cat.jpg", "there.png", "other.jpg", "third.jpg", "folder")
+    "notes",
+    *(".", "missing.jpg", "empty", "cat.jpg", "there.png", "other.jpg", "third.jpg", "folder"),
 }
 
 
@@ -194,6 +195,7 @@ def test_a_watched_folder(tmp_path: Path) -> None:
     [
         (["missing.jpg"], 3, "there is no missing.jpg"),
         (["empty"], 3, "no photo"),
+        (["notes"], 3, "left out: 2 .txt"),
         (["cat.jpg", "-o", "there.png"], 2, "--overwrite"),
         (["-", "-o", "there.png"], 2, "--overwrite"),
         (["-", "there.png"], 2, "-o"),
@@ -206,6 +208,9 @@ def test_a_watched_folder(tmp_path: Path) -> None:
         (["there.png", "-o", "."], 2, "take the place of"),
         (["cat.jpg", "folder/cat.png", "-o", "empty"], 2, "would both become"),
         (["cat.jpg", "--watch"], 2, "folders"),
+        (["folder", "--poll"], 2, "--watch"),
+        (["cat.jpg", "--max-pixels", "9", "--url", "localhost:9"], 2, "a service has its own"),
+        (["cat.jpg", "--url", "localhost:9"], 4, "localhost:9"),
         (["cat.jpg", "--vividness", "2"], 2, "vividness"),
         (["folder", "--hints", "[]"], 2, "one photo"),
         (["cat.jpg", "--hints", "@missing.json"], 2, "missing.json"),
@@ -215,8 +220,10 @@ def test_a_watched_folder(tmp_path: Path) -> None:
 def test_statuses_that_need_no_model(
     tmp_path: Path, arguments: list[str], status: int, words: str
 ) -> None:
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "folder").mkdir()
+    for name in ("empty", "folder", "notes"):
+        (tmp_path / name).mkdir()
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / "notes" / name).touch()
     for name in ("cat.jpg", "there.png", "folder/one.jpg", "folder/cat.png"):
         shutil.copy(CAT, tmp_path / name)
     before = files(tmp_path)
@@ -232,6 +239,10 @@ def test_a_model_that_is_not_there_and_options_that_the_model_refuses(tmp_path: 
     done = run("colorize", tmp_path / "cat.jpg", "--model", "999")
     assert done.returncode == 5
     assert "999" in said(done)
+    done = run("colorize", tmp_path / "cat.jpg", "--max-pixels", "5000")
+    assert done.returncode == 3
+    assert "at most 5,000" in said(done)
+    assert " send " not in said(done)
     done = run("colorize", tmp_path / "cat.jpg", CHROMASERVE_DEVICE="moon")
     assert done.returncode == 2
     assert "device" in said(done)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from chromaserve.command_line import benchmark, shared_options
 from chromaserve.command_line.main import command
-from chromaserve.photos.formats import Wanted
+from chromaserve.photos.formats import ALSO_CALLED, Wanted
 from chromaserve.photos.metadata import Keep
 from chromaserve.pipeline.options import Damaged, Pages, Recolour
 from chromaserve.store.contract import Postprocess
@@ -51,7 +51,7 @@ def test_the_package_is_the_command() -> None:
 
 def test_choices_are_those_of_the_service() -> None:
     assert set(get_args(shared_options.PostprocessName)) == set(get_args(Postprocess))
-    assert set(get_args(shared_options.FormatName)) == set(get_args(Wanted))
+    assert set(get_args(shared_options.FormatName)) == {*get_args(Wanted), *ALSO_CALLED}
 
 
 def test_options_are_those_of_the_service() -> None:

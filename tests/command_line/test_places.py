@@ -1,5 +1,6 @@
 """`chromaserve colorize`: where results go, and that nothing of a user's is lost."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -75,6 +76,36 @@ def test_several_photos_go_beside_each_or_into_a_folder(album: Path, server: Ser
     done = run("colorize", *(album / name for name in names), "-o", out, "--url", server.url)
     assert done.returncode == 0, done.stderr
     assert files(out) == {"a.png", "b.png", "d.jpg.png", "D.tif.png"}
+
+
+def test_results_are_no_photos_and_what_is_left_out_is_counted(album: Path, server: Server) -> None:
+    folder = album / "sub"
+    for name in ("e.HEIC", "f.heic", "notes.txt", "README", ".hidden.txt"):
+        (folder / name).write_bytes(b"no photo")
+    for place in ("2020", "2020-colour"):
+        (folder / place).mkdir()
+        shutil.copy(CAT, folder / place / "x.jpg")
+    patterns = ("c.png", "d.jpg")
+    done = run("colorize", *(folder / name for name in patterns), "--url", server.url)
+    assert done.returncode == 0, done.stderr
+    results = ("c-colour.png", "d-colour.png")
+    assert all((folder / name).exists() for name in results)
+    done = run(
+        *("colorize", *(folder / name for name in (*patterns, *results)), "--overwrite"),
+        *("--format", "jpg", "--url", server.url),
+    )
+    assert "2 colorized" in said(done)
+    assert "left out: 2 named -colour" in said(done)
+    assert (folder / "c-colour.jpg").read_bytes().startswith(b"\xff\xd8")
+    out = album.parent / "out"
+    done = run("colorize", folder, "-o", out, "--json", "--url", server.url)
+    assert done.returncode == 0, done.stderr
+    assert files(out) == {"c.png", "d.png", "2020/x.png"}
+    assert "4 named -colour, 2 .heic" in said(done)
+    summary = json.loads(done.stdout.splitlines()[-1])["summary"]
+    assert summary["left_out"] == {
+        ".heic": 2, ".txt": 1, "without suffix": 1, "named -colour": 4, "folder named -colour": 1,
+    }  # fmt: skip
 
 
 def test_what_is_there_is_replaced_by_overwrite_alone(album: Path, server: Server) -> None:
