@@ -253,5 +253,7 @@ def install_outer(app: FastAPI, settings: Settings) -> None:
             allow_origins=settings.cors_origins,
             allow_methods=("GET", "HEAD", "POST"),
             allow_headers=("*",),
+            # Of a page of those that are named; any page is not to look into private networks.
+            allow_private_network="*" not in settings.cors_origins,
             expose_headers=_EXPOSED,
         )

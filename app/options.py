@@ -12,11 +12,12 @@ def merge(query: list[tuple[str, str]], form: list[tuple[str, str]]) -> Options:
     """
     given: dict[str, str] = {}
     for name, value in (*query, *form):
-        if given.setdefault(name, value) != value:
+        if name in given and not _same(name, given[name], value):
             raise InvalidOptions(
                 f"{name[:50]} is given as {given[name][:50]!r} and as {value[:50]!r}."
                 " Send one of them."
             )
+        given[name] = value
     unknown = [name for name in given if name not in Options.model_fields]
     if unknown:
         raise InvalidOptions(
@@ -24,6 +25,14 @@ def merge(query: list[tuple[str, str]], form: list[tuple[str, str]]) -> Options:
             f" {', '.join(Options.model_fields)}; photos go into the field `file`."
         )
     return Options.checked(given)
+
+
+def _same(name: str, one: str, other: str) -> bool:
+    """Whether two texts are one value: 0.5 and 0.50."""
+    if one == other or name not in Options.model_fields:
+        return one == other
+    values = [getattr(Options.checked({name: text}), name) for text in (one, other)]
+    return values[0] == values[1]
 
 
 def check_photos(options: Options, photos: int) -> None:

@@ -1,8 +1,12 @@
 """Reading photos and options from a request body, in memory and within limits."""
 
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from email.header import decode_header
+from urllib.parse import unquote_to_bytes
 
+from fastapi.concurrency import run_in_threadpool
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -13,12 +17,16 @@ from chromaserve.pipeline.memory import Share
 
 from .arrivals import Arrivals, too_large
 from .errors import MalformedBody, NoPhoto, TooManyPhotos, UnsupportedBody
+from .json_photos import read_json
 from .settings import Settings
 
 FIELD = "file"
 _MAX_FIELDS = 16
 _MAX_FIELD_BYTES = 64 * 1024  # as many hints as there may be, their numbers at full length
 _HOW = f"Send the photo as the multipart field `{FIELD}`, or bare as an image/* body."
+_EXTENDED = re.compile(rb"""filename\*=["']?(utf-8|iso-8859-1)'[^']*'([^;"\s]*)""", re.IGNORECASE)
+_CHARSETS = (None, "utf-8", "us-ascii", "iso-8859-1")
+_MAX_NAME = 4096
 
 
 def announced_length(request: Request, settings: Settings) -> int | None:
@@ -46,6 +54,12 @@ async def read_body(request: Request, settings: Settings, arrivals: Arrivals, sh
         UploadStalled: the client sends too slowly.
         Busy: there is no room for what it sends.
     """
+    coding = request.headers.get("content-encoding", "").strip().lower()
+    if coding not in ("", "identity"):
+        raise UnsupportedBody(
+            f"A body in the coding {coding[:50]!r} is not accepted: photos are compressed already."
+            " Send it without Content-Encoding."
+        )
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     stream = arrivals.receive(request, share)
     if media_type == "multipart/form-data":
@@ -55,6 +69,10 @@ async def read_body(request: Request, settings: Settings, arrivals: Arrivals, sh
         uploads, fields = [Upload(None, await joined(stream))], []
         if not uploads[0].data:
             raise NoPhoto(f"The request body is empty. {_HOW}")
+    elif media_type == "application/json":
+        uploads, fields = await run_in_threadpool(read_json, await joined(stream), FIELD)
+        if len(uploads) > settings.max_photos:
+            raise too_many_photos(settings.max_photos)
     else:
         raise UnsupportedBody(f"A body of type {media_type[:80]} is not accepted. {_HOW}")
     share.shrink(max(sum(len(upload.data) for upload in uploads), 1))
@@ -70,7 +88,7 @@ async def joined(stream: AsyncGenerator[bytes, None]) -> bytes:
 async def _read_multipart(
     request: Request, stream: AsyncGenerator[bytes, None], settings: Settings
 ) -> tuple[list[Upload], list[tuple[str, str]]]:
-    parser = MultiPartParser(
+    parser = _Parser(
         _boundary_alone(request.headers),
         stream,
         max_files=settings.max_photos + 1,
@@ -97,13 +115,53 @@ async def _read_multipart(
             await form.close()
             raise NoPhoto(f"A file came in the field {name[:50]!r}. {_HOW}")
         uploads.append(await _taken(value))
-    if any(name == FIELD for name, _ in fields):
-        raise NoPhoto(f"The field `{FIELD}` came as text, without a filename. {_HOW}")
     if not [upload for upload in uploads if upload.data or upload.name]:
         raise NoPhoto(f"The request holds no photo. {_HOW}")
     if len(uploads) > settings.max_photos:
         raise too_many_photos(settings.max_photos)
     return uploads, fields
+
+
+class _Parser(MultiPartParser):
+    """Starlette's, which knows a photo by its field, whether its name is there or not."""
+
+    def on_headers_finished(self) -> None:
+        """A part begins."""
+        part = self._current_part
+        disposition = part.content_disposition or b""
+        _, told = parse_options_header(disposition)
+        if told.get(b"name") == FIELD.encode():
+            part.content_disposition = _named(_file_name(disposition, told.get(b"filename", b"")))
+        super().on_headers_finished()
+
+
+def _file_name(disposition: bytes, plain: bytes) -> str:
+    """A photo's name, empty where there is none.
+
+    `plain` as browsers send it (RFC 7578), or in an encoded word (RFC 2047), as .NET does, which
+    adds `filename*` (RFC 5987); that counts where it is alone.
+    """
+    if extended := _EXTENDED.search(disposition) if not plain else None:
+        charset = extended[1].decode().lower()
+        return unquote_to_bytes(extended[2]).decode(charset, "replace")
+    try:
+        name = plain.decode()
+    except UnicodeDecodeError:
+        return plain.decode("latin-1")
+    if name.startswith("=?") and len(name) < _MAX_NAME:
+        words = decode_header(name)
+        # The client does not choose what runs to decode.
+        if all(charset in _CHARSETS for _, charset in words):
+            return "".join(
+                word if isinstance(word, str) else word.decode(charset or "ascii", "replace")
+                for word, charset in words
+            )
+    return name
+
+
+def _named(name: str) -> bytes:
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"').encode("utf-8", "replace")
+    return b'form-data; name="' + FIELD.encode() + b'"; filename="' + quoted + b'"'
 
 
 def _boundary_alone(headers: Headers) -> Headers:

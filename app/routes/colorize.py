@@ -79,14 +79,15 @@ async def colorize(
 ) -> Response:
     """Give photos colours, at their own size and with their luminance untouched.
 
-    Send photos as the multipart field `file`, once or many times, or one as a bare `image/*` body.
+    Send photos as the multipart field `file`, once or many times, or one as a bare `image/*` body,
+    or in JSON as base64 or data: URLs.
     JPEG, PNG, WebP, TIFF and BMP are taken, 8 to 16 bits a channel; a colour photo is recoloured
     from its luminance, and the answer tells that it had colours. The EXIF orientation is applied,
     embedded colour profiles are converted to sRGB, transparency is kept, and so is metadata but for
     places. Of an animation the first frame is taken, of a TIFF the first page or all. 16-bit photos
     come back as 16-bit PNG or TIFF.
 
-    Options may be query parameters or form fields.
+    Options may be query parameters, form fields, or members of the JSON object.
     """
     pipeline, settings = service.pipeline, service.settings
     pipeline.backlog.check()

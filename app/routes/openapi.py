@@ -38,6 +38,8 @@ _SCHEMES = {
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
 
+_TEXT = {"type": "string", "contentEncoding": "base64", "examples": ["data:image/jpeg;base64,…"]}
+
 REQUEST_BODY: dict[str, Any] = {
     "required": True,
     "content": {
@@ -57,6 +59,20 @@ REQUEST_BODY: dict[str, Any] = {
                 },
             },
             "encoding": {FIELD: {"contentType": "image/*"}},
+        },
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": [FIELD],
+                "properties": {
+                    FIELD: {
+                        "anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}],
+                        "description": "One photo in base64 or as a data: URL, or several.",
+                    },
+                    **_OPTIONS,
+                },
+            },
         },
         "image/*": {"schema": _FILE},
         "application/octet-stream": {"schema": _FILE},

@@ -1,5 +1,6 @@
 """What must not harm the service: each gets a 4xx that says what to do, and life goes on."""
 
+import gzip
 import io
 import socket
 import struct
@@ -100,7 +101,7 @@ CASES: dict[str, tuple[int, Send]] = {
         .replace(b'filename="x"', b'filename=""') + b"\r\n--b--\r\n")),
     "only options": (422, lambda http: http.post("/colorize", files={"vividness": (None, "1")})),
     "another field": (422, lambda http: http.post("/colorize", files={"image": photo()})),
-    "file as text": (422, lambda http: http.post("/colorize", files={"file": (None, "x")})),
+    "file as text": (415, lambda http: http.post("/colorize", files={"file": (None, "x")})),
     "truncated JPEG": (422, body(COFFEE[: len(COFFEE) // 2])),
     "JPEG header alone": (422, body(COFFEE[:20])),
     "truncated PNG": (422, body(raw("chelsea.png")[:100_000])),
@@ -149,7 +150,18 @@ CASES: dict[str, tuple[int, Send]] = {
     "model that is none": (422, good(model="best")),
     "model that is not there": (404, good(model="4711")),
     "form without type": (415, lambda http: http.post("/colorize", data={"a": "b"})),
-    "JSON": (415, lambda http: http.post("/colorize", json={"file": "photo.png"})),
+    "JSON with a name": (422, lambda http: http.post("/colorize", json={"file": "photo.png"})),
+    "JSON with a page": (422, lambda http: http.post("/colorize",
+        json={"file": "data:text/html,<p>photo</p>"})),
+    "JSON without a photo": (422, lambda http: http.post("/colorize", json={"photo": "aGk="})),
+    "JSON with a number": (422, lambda http: http.post("/colorize", json={"file": [3]})),
+    "JSON list": (400, lambda http: http.post("/colorize", json=["aGk="])),
+    "JSON cut off": (400, lambda http: http.post("/colorize", content=b'{"file": "aGk=',
+        headers={"content-type": "application/json"})),
+    "deep JSON": (400, lambda http: http.post("/colorize", content=b'{"file":' + b"[" * 99_999,
+        headers={"content-type": "application/json"})),
+    "gzip": (415, lambda http: http.post("/colorize", content=gzip.compress(photo()),
+        headers={"content-type": "image/png", "content-encoding": "gzip"})),
     "multipart without boundary": (400, multipart("", PART)),
     "multipart of another boundary": (400, multipart("; boundary=c", PART + photo())),
     "multipart cut off": (422, multipart("; boundary=b", PART + photo()[:500])),
