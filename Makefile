@@ -45,6 +45,8 @@ CODE  := app chromaserve training docs tests benchmarks
 UV    := build/lock/bin/uv
 SBOM  := build/cyclonedx/bin/cyclonedx-py
 ATHERIS := build/atheris
+# Apart: it asks for an older typer than the command works with.
+CLIENTS := build/clients/bin/openapi-python-client
 # Locks beside base.lock; all that a developer needs is in dev.lock.
 LOCKS := tensorflow gpu otel ray
 EXTRAS := tensorflow otel ray train docs dev
@@ -65,10 +67,10 @@ serve: $(RUN) ## install what is missing and serve the bundled model on PORT (80
 		"http://localhost:$(PORT)/colorize -o colour.png"
 	@CHROMASERVE_PORT=$(PORT) exec $(BIN)/python -m app
 
-test: $(DEV) $(CHROME) ## install what is missing and run the tests (ARGS="-k name")
+test: $(DEV) $(CHROME) $(CLIENTS) ## install what is missing and run the tests (ARGS="-k name")
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
-coverage: $(DEV) $(CHROME) ## the tests, and what of the library and the service they run (ARGS as for test)
+coverage: $(DEV) $(CHROME) $(CLIENTS) ## the tests, and what of the library and the service they run (ARGS as for test)
 	@$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term:skip-covered $(ARGS)
 
 soak: $(DEV) ## half an hour of mixed load on a real server: memory, descriptors, latency (ARGS="--minutes 5")
@@ -202,6 +204,10 @@ $(ATHERIS): | $(UV)
 	$(UV) pip install --quiet --python $(BIN)/python --target $@ atheris
 
 # Apart from the service, whose dependencies it lists.
+$(CLIENTS): | $(UV)
+	$(UV) venv --quiet --clear --python $(BIN)/python build/clients
+	$(UV) pip install --quiet --python build/clients/bin/python "openapi-python-client>=0.25,<0.30"
+
 $(SBOM): | $(UV)
 	$(UV) venv --quiet --clear --python $(BIN)/python build/cyclonedx
 	$(UV) pip install --quiet --python build/cyclonedx/bin/python "cyclonedx-bom[validation]>=7,<8"

@@ -78,6 +78,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # FastAPI's page has the browser ask other hosts; ours is app.routes.swagger
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
         telemetry=traces.for_fastapi(WATCHED) if traces else None,
         openapi_tags=[
             {"name": name} for name in ("colorize", "models", "Open Inference Protocol", "health")

@@ -32,7 +32,7 @@ def _same(name: str, one: str, other: str) -> bool:
     if one == other or name not in Options.model_fields:
         return one == other
     values = [getattr(Options.checked({name: text}), name) for text in (one, other)]
-    return values[0] == values[1]
+    return bool(values[0] == values[1])
 
 
 def check_photos(options: Options, photos: int) -> None:

@@ -10,7 +10,6 @@ from chromaserve.pipeline.body import Body
 from chromaserve.pipeline.options import Options, format_for
 
 from ..errors import AllPhotosFailed
-from ..manifest import Manifest
 from ..negotiation import negotiate
 from ..options import check_photos, merge
 from ..problems import problem
@@ -18,7 +17,7 @@ from ..requests import PhotoRun, unless_gone
 from ..responses import image_response, json_response, zip_response
 from ..uploads import announced_length, read_body
 from .dependencies import ReadyService, caller
-from .openapi import REQUEST_BODY, problems, reference
+from .openapi import REQUEST_BODY, problems
 
 router = APIRouter(tags=["colorize"])
 
@@ -26,14 +25,15 @@ _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "One photo: the image. Several, or by Accept: a ZIP of images with"
-        " manifest.json, or JSON with images in base64; there each photo has its own status.",
+        " manifest.json. By `Accept: application/json` alone, so that programs made from this"
+        " document need not expect it: a `Manifest` with images in base64. In both each photo has"
+        " its own status.",
         "content": {
             "image/png": _BINARY,
             "image/jpeg": _BINARY,
             "image/webp": _BINARY,
             "image/tiff": _BINARY,
             "application/zip": _BINARY,
-            "application/json": {"schema": reference(Manifest)},
         },
         "headers": {
             "Server-Timing": {
@@ -87,7 +87,7 @@ async def colorize(
     places. Of an animation the first frame is taken, of a TIFF the first page or all. 16-bit photos
     come back as 16-bit PNG or TIFF.
 
-    Options may be query parameters, form fields, or members of the JSON object.
+    Options are query parameters, or else form fields or members of the JSON object.
     """
     pipeline, settings = service.pipeline, service.settings
     pipeline.backlog.check()

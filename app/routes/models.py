@@ -83,7 +83,7 @@ class Reloaded(BaseModel):
     summary="Serve a newly published version",
     responses=problems(404, 500, 503),
 )
-async def reload(service: ReadyService) -> Reloaded:
+async def reload_models(service: ReadyService) -> Reloaded:
     """Load the version that the settings name, if another one is served, and switch to it.
 
     Where they say `latest` that is the newest on disk. It is checked and warmed up first; requests
@@ -95,7 +95,7 @@ async def reload(service: ReadyService) -> Reloaded:
 
 
 @router.get("/models", summary="Model versions, device, limits and load")
-async def models(service: AnyService) -> Models:
+async def list_models(service: AnyService) -> Models:
     """List the versions on disk, which are loaded, where they run, what a request may hold, and how
     busy the service is."""
     default = service.pipeline.models.default

@@ -8,8 +8,6 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from chromaserve.pipeline.options import Options
-
 from ..auth import is_for_admins, is_open
 from ..manifest import Manifest
 from ..open_inference.message import InferenceRequest
@@ -21,17 +19,12 @@ _FILE = {"type": "string", "format": "binary"}
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of what a form can hold: left out or a value, but no null."""
+    """The schema of what a query can hold: left out or a value, but no null."""
     kept = {k: v for k, v in schema.items() if k != "anyOf" and (k, v) != ("default", None)}
     for choice in schema.get("anyOf", ()):
         kept |= {} if choice == {"type": "null"} else choice
     return kept
 
-
-_OPTIONS: dict[str, Any] = {
-    name: _without_null(schema)
-    for name, schema in Options.model_json_schema()["properties"].items()
-}
 
 _SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
@@ -46,7 +39,6 @@ REQUEST_BODY: dict[str, Any] = {
         "multipart/form-data": {
             "schema": {
                 "type": "object",
-                "additionalProperties": False,
                 "required": [FIELD],
                 "properties": {
                     FIELD: {
@@ -55,7 +47,6 @@ REQUEST_BODY: dict[str, Any] = {
                         "minItems": 1,
                         "description": "One photo, or several.",
                     },
-                    **_OPTIONS,
                 },
             },
             "encoding": {FIELD: {"contentType": "image/*"}},
@@ -63,14 +54,12 @@ REQUEST_BODY: dict[str, Any] = {
         "application/json": {
             "schema": {
                 "type": "object",
-                "additionalProperties": False,
                 "required": [FIELD],
                 "properties": {
                     FIELD: {
                         "anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}],
                         "description": "One photo in base64 or as a data: URL, or several.",
                     },
-                    **_OPTIONS,
                 },
             },
         },
@@ -100,6 +89,10 @@ def describe(app: FastAPI, *more: Callable[[dict[str, Any]], dict[str, Any]]) ->
             ref_template=_REFERENCE,
         )
         document["components"]["schemas"] |= schemas["$defs"]
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                for parameter in operation.get("parameters", ()):
+                    parameter["schema"] = _without_null(parameter["schema"])
         return reduce(lambda so_far, add: add(so_far), more, document)
 
     app.openapi = openapi  # type: ignore[method-assign]

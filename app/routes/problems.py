@@ -29,7 +29,7 @@ _KINDS = {
 
 
 @router.get("/problems/{slug}", summary="What a problem's type means", responses=problems(404))
-async def kind(slug: str) -> Kind:
+async def problem_type(slug: str) -> Kind:
     """Explain one kind of problem."""
     if slug not in _KINDS:
         raise HTTPException(404)

@@ -24,16 +24,17 @@ class Live(BaseModel):
     live: bool = True
 
 
-class Ready(BaseModel):
+class ServerReady(BaseModel):
     """Requests are taken."""
 
     ready: bool = True
 
 
-class ModelReady(Ready):
+class ModelReady(BaseModel):
     """A model's version is in memory."""
 
     name: str
+    ready: bool = True
 
 
 class Server(BaseModel):
@@ -78,44 +79,58 @@ class Indexed(BaseModel):
 
 
 @router.get("", summary="What serves")
-async def server(request: Request) -> Server:
+async def server_metadata(request: Request) -> Server:
     """Name the server, its version, and the protocol's extensions that it speaks."""
     return Server(name="chromaserve", version=request.app.version, extensions=list(EXTENSIONS))
 
 
 @router.get("/health/live", summary="Is the process alive?")
-async def live() -> Live:
+async def server_live() -> Live:
     """Answer as long as the process does."""
     return Live()
 
 
 @router.get("/health/ready", summary="Can it infer?", responses=problems(503))
-async def ready(_: ReadyService) -> Ready:
+async def server_ready(_: ReadyService) -> ServerReady:
     """Answer 200 while requests are taken, as /readyz."""
-    return Ready()
+    return ServerReady()
 
 
 @router.get("/models/{name}", summary="A model's tensors", responses=problems(404))
-@router.get(
-    "/models/{name}/versions/{version}", summary="A version's tensors", responses=problems(404)
-)
-async def metadata(service: AnyService, name: str, version: str | None = None) -> Model:
+async def model_metadata(service: AnyService, name: str) -> Model:
     """Tell a model's versions, inputs and outputs, which are the same for every version."""
     model = find(name)
     versions = await run_in_threadpool(service.pipeline.models.store.versions)
-    if version is not None:
-        known(versions, version)
     return Model.model_validate(model.metadata(versions))
 
 
+@router.get(
+    "/models/{name}/versions/{version}", summary="A version's tensors", responses=problems(404)
+)
+async def version_metadata(service: AnyService, name: str, version: str) -> Model:
+    """Tell what `/v2/models/{name}` does, of a version that there is."""
+    model = await model_metadata(service, name)
+    known([int(each) for each in model.versions], version)
+    return model
+
+
 @router.get("/models/{name}/ready", summary="Is a model ready?", responses=problems(404, 503))
+async def model_ready(service: AnyService, name: str) -> ModelReady:
+    """Answer 200 where the default version is in memory."""
+    return await _ready(service, name, None)
+
+
 @router.get(
     "/models/{name}/versions/{version}/ready",
     summary="Is a version ready?",
     responses=problems(404, 503),
 )
-async def model_ready(service: AnyService, name: str, version: str | None = None) -> ModelReady:
+async def version_ready(service: AnyService, name: str, version: str) -> ModelReady:
     """Answer 200 where the version is in memory; one on disk is loaded by its first request."""
+    return await _ready(service, name, version)
+
+
+async def _ready(service: AnyService, name: str, version: str | None) -> ModelReady:
     model = find(name)
     default = service.ready()
     versions = await run_in_threadpool(service.pipeline.models.store.versions)
@@ -133,7 +148,7 @@ async def model_ready(service: AnyService, name: str, version: str | None = None
         "requestBody": {"content": {"application/json": {"schema": Index.model_json_schema()}}}
     },
 )
-async def index(request: Request, service: AnyService) -> list[Indexed]:
+async def repository_index(request: Request, service: AnyService) -> list[Indexed]:
     """List every version of both models, and whether it is in memory."""
     wanted = _read_index(await request.body())
     loaded = {each.version for each in service.pipeline.models.loaded}
@@ -157,7 +172,7 @@ async def index(request: Request, service: AnyService) -> list[Indexed]:
     summary="Serve a newly published version",
     responses=problems(404, 500, 503),
 )
-async def load(service: ReadyService, name: str) -> ModelReady:
+async def repository_load(service: ReadyService, name: str) -> ModelReady:
     """Load what was published since and switch to it, for both models: as POST /models/reload."""
     model = find(name)
     await service.reload()

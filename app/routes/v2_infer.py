@@ -46,15 +46,26 @@ _ABOUT: dict[str, Any] = {
 
 
 @router.post("/models/{name}/infer", **_ABOUT)
-@router.post("/models/{name}/versions/{version}/infer", **_ABOUT)
-async def infer(
-    request: Request, service: ReadyService, name: str, version: str | None = None
-) -> Response:
+async def model_infer(request: Request, service: ReadyService, name: str) -> Response:
     """Run a model on a batch of photos; each row counts as a photo of POST /colorize does.
 
     `colorizer` is the bare network, `L` to `ab`; `colorizer-photo` takes encoded photos and gives
     encoded photos. Tensors come and go in JSON, or by the binary tensor data extension.
     """
+    return await _infer(request, service, name, None)
+
+
+@router.post("/models/{name}/versions/{version}/infer", **_ABOUT)
+async def version_infer(
+    request: Request, service: ReadyService, name: str, version: str
+) -> Response:
+    """Run a version of a model, as `/v2/models/{name}/infer` does the default one."""
+    return await _infer(request, service, name, version)
+
+
+async def _infer(
+    request: Request, service: ReadyService, name: str, version: str | None
+) -> Response:
     model = find(name)
     if version is not None:
         known(await run_in_threadpool(service.pipeline.models.store.versions), version)

@@ -86,7 +86,7 @@ def batch(
             job = Job(
                 source=Place.of(source),
                 target=Place.of(target),
-                format=as_written(format),
+                format=as_written(format) or "png",
                 options={
                     "vividness": vividness,
                     "postprocess": postprocess,

@@ -1,5 +1,11 @@
-"""Requests made from the service's own OpenAPI document: it answers as the document says."""
+"""Requests, and a client, made from the service's own OpenAPI document."""
 
+import importlib
+import io
+import json
+import subprocess
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,3 +48,51 @@ def test_answers_are_as_the_document_says(server: Server, name: str) -> None:
         case.validate_response(answer, excluded_checks=excluded)
 
     check()
+
+
+GENERATOR = Path(__file__).parents[2] / "build" / "clients" / "bin" / "openapi-python-client"
+OVERRIDES = """
+content_type_overrides:
+  image/png: application/octet-stream
+  application/zip: application/octet-stream
+post_hooks: []
+"""
+
+
+@pytest.mark.skipif(not GENERATOR.exists(), reason="`make test` installs the generator")
+def test_a_generated_client_colorizes_one_photo_and_many(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By openapi-python-client, which takes images for bytes where its settings say so."""
+    (tmp_path / "document.json").write_text(json.dumps(create_app().openapi()))
+    (tmp_path / "settings.yml").write_text(OVERRIDES)
+    done = subprocess.run(
+        [
+            *(str(GENERATOR), "generate", "--meta", "none"),
+            *("--path", "document.json", "--config", "settings.yml", "--output-path", "generated"),
+        ],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "will not be generated" not in done.stdout
+    assert "response will be omitted" not in done.stdout
+    monkeypatch.syspath_prepend(str(tmp_path))
+    made = importlib.import_module("generated.client").Client(base_url=server.url, timeout=60)
+    models = importlib.import_module("generated.models")
+    file = importlib.import_module("generated.types").File
+    colorize = importlib.import_module("generated.api.colorize.colorize").sync
+
+    def body(*photos: bytes) -> object:
+        return models.ColorizeFilesBody(
+            [file(io.BytesIO(p), f"{i}.png") for i, p in enumerate(photos)]
+        )
+
+    one = colorize(
+        client=made, body=body(PHOTOS[0]), vividness=0.8, format_=models.ColorizeFormat.PNG
+    )
+    assert one.payload.read().startswith(b"\x89PNG")
+    many = colorize(client=made, body=body(*PHOTOS[:2]))
+    with zipfile.ZipFile(many.payload) as archive:
+        assert archive.namelist() == ["0.png", "1.png", "manifest.json"]
+    refused = colorize(client=made, body=body(b"no photo"))
+    assert isinstance(refused, models.Problem)
+    assert refused.status == 415
