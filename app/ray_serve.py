@@ -129,7 +129,7 @@ def build(arguments: Arguments) -> Application:
     settings = arguments.service_settings()
     batch = settings.max_batch or (GPU_BATCH if arguments.num_gpus else CPU_BATCH)
     at_once = min(3 * batch, settings.max_queue)
-    replicas: Deployment = Replica  # type: ignore[assignment]  # what the decorator made of it
+    replicas: Deployment = Replica  # what the decorator made of it
     return replicas.options(
         ray_actor_options={"num_cpus": arguments.num_cpus, "num_gpus": arguments.num_gpus},
         autoscaling_config={

@@ -83,7 +83,7 @@ def places_for(job: Job) -> int:
     import ray
 
     places = 0.0
-    for machine in ray.nodes():  # type: ignore[no-untyped-call]
+    for machine in ray.nodes():
         there = machine["Resources"] if machine["Alive"] else {}
         room = [there.get("CPU", 0) // job.num_cpus]
         if job.num_gpus:

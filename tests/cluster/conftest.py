@@ -21,13 +21,13 @@ def cluster() -> Iterator[str]:
 
     made = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
     try:
-        made.add_node(**NODE)  # type: ignore[arg-type]
+        made.add_node(**NODE)
         ray.init(made.address, log_to_driver=False, logging_level=logging.ERROR)
         yield made.address
     finally:
         started = psutil.Process().children(recursive=True)
         ray.shutdown()
-        made.shutdown()  # type: ignore[no-untyped-call]
+        made.shutdown()
         rays = [each for each in started if is_rays(each)]
         _, left = psutil.wait_procs(rays, timeout=10)
         for process in left:

@@ -44,7 +44,7 @@ def url(cluster: str, model_root: Path) -> Iterator[str]:  # noqa: ARG001 - it h
     serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": port})
     serve.run(builder(builder.__annotations__["arguments"].model_validate(arguments)))
     yield f"http://127.0.0.1:{port}"
-    serve.shutdown()  # type: ignore[no-untyped-call]
+    serve.shutdown()
 
 
 @pytest.fixture

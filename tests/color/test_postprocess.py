@@ -119,7 +119,7 @@ def test_total_variation_is_chambolles(weight: float, tolerance: float, angle: f
     # Along one direction of the ab plane, |∇| over both is that of the scalar plane.
     direction = np.array([np.cos(angle), np.sin(angle)], np.float32)
     plane = noisy_step()
-    expected = denoise_tv_chambolle(  # type: ignore[no-untyped-call]
+    expected = denoise_tv_chambolle(
         plane.astype(np.float64), weight=weight, eps=0, max_num_iter=3000
     )
     found = denoise_tv(plane[..., np.newaxis] * direction, weight)
