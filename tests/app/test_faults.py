@@ -1,9 +1,11 @@
-"""The machine fails: the process is killed under load, the disk behind its output is full."""
+"""The machine fails: the process is killed, the disk behind its output is full, the clock jumps."""
 
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
+import pytest
 
 from chromaserve import Client, Retries
 from tests.app.sockets import load
@@ -13,6 +15,7 @@ from tests.sample_photos import decoded, encoded, small
 
 PHOTO = encoded(small("L"), "PNG")
 PATIENT = Retries(attempts=100, budget_s=120, base_s=0.2, cap_s=0.5)
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 ONTO_A_FULL_DISK = """
 import os, runpy
 full = os.open("/dev/full", os.O_WRONLY)
@@ -47,4 +50,38 @@ def test_a_full_disk_behind_its_log_keeps_nobody_from_being_served(start_server:
     server.wait_ready()
     answer = httpx.post(f"{server.url}/colorize", files={"file": PHOTO}, timeout=60)
     assert answer.status_code == 200
+    assert server.stop() == 0
+
+
+@pytest.mark.skipif(not FAKETIME, reason="needs libfaketime, Debian's package faketime")
+def test_a_clock_that_jumps_delays_no_photo_and_renews_no_limit(
+    start_server: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    for name, value in (
+        ("LD_PRELOAD", FAKETIME),
+        ("FAKETIME_TIMESTAMP_FILE", clock),
+        ("FAKETIME_NO_CACHE", 1),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", 1),
+    ):
+        monkeypatch.setenv(name, str(value))
+    server = start_server(rate_limit=10)
+    server.wait_ready()
+    with server.client() as http, ThreadPoolExecutor(3) as threads:
+        dates = []
+        for jump in ("+1y", "-10y", "+0"):
+            asked = [
+                threads.submit(http.post, "/colorize", content=PHOTO, timeout=30) for _ in range(3)
+            ]
+            clock.write_text(jump)
+            answers = [each.result() for each in asked]
+            assert [each.status_code for each in answers] == [200] * 3
+            dates.append(http.get("/readyz").headers["date"])
+            assert http.get("/readyz").status_code == 200
+        assert len({date.split()[3] for date in dates}) == 3  # it did jump, by years
+        assert http.post("/colorize", content=PHOTO).status_code == 200
+        refused = http.post("/colorize", content=PHOTO)
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) <= 60
     assert server.stop() == 0

@@ -203,3 +203,16 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("CHROMASERVE_DEVICE", "cpu")
     settings = Settings()
     assert (settings.max_pixels, settings.device) == (1000, "cpu")
+
+
+def test_a_body_of_no_known_length_does_not_keep_the_service_from_ending(
+    start_server: Start,
+) -> None:
+    server = start_server(shutdown_timeout_s=2)
+    server.wait_ready()
+    host, port = server.url.removeprefix("http://").split(":")
+    head = b"POST /colorize HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection((host, int(port)), timeout=30) as line:
+        line.sendall(head + b"5\r\nphoto\r\n")
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(6)  # two seconds, and a second of grace
