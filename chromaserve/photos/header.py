@@ -77,7 +77,7 @@ def sniff(data: bytes) -> str:
         UnsupportedFormat: not one of `ACCEPTED`.
     """
     if not data:
-        raise DamagedPhoto(f"The photo is empty: 0 bytes arrived. {_ADVICE}")
+        raise DamagedPhoto(f"The photo is empty (0 bytes). {_ADVICE}")
     if data.startswith(b"\xff\xd8\xff"):
         return "JPEG"
     if data.startswith(SIGNATURE):

@@ -245,7 +245,7 @@ def test_what_cannot_be_colorized_is_refused(colorizer: Colorizer) -> None:
     with pytest.raises(InvalidOptions, match="'model'"):
         colorizer.colorize(b"", model="2")  # type: ignore[call-arg]
     with pytest.raises(InvalidOptions, match="'jpeg'"):
-        colorizer.colorize(b"", format="jpg")  # type: ignore[arg-type]
+        colorizer.colorize(b"", format="gif")  # type: ignore[arg-type]
     with pytest.raises(InvalidOptions, match=r"not \.bmp"):
         colorizer.colorize(CAT, output=Path("cat.bmp"))
     with pytest.raises(TypeError, match="output"):
