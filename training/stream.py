@@ -1,11 +1,12 @@
 """The stream of views that a fit sees: a pure function of the seed, so that it resumes exactly."""
 
 import os
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -91,6 +92,14 @@ def _start(maker: _Maker) -> None:
     global _maker
     cv2.setNumThreads(1)
     _maker = maker
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A fit that is killed leaves no process behind."""
+    if parent := parent_process():
+        parent.join()
+        os._exit(0)
 
 
 def _make(jobs: list[tuple[Entry, int | None]]) -> list[tuple[dict[str, Float], Float]]:

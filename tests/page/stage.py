@@ -50,6 +50,11 @@ def bring(page: Page, how: Literal["drop", "paste"], name: str, data: bytes) -> 
         )
 
 
+def advanced(page: Page) -> None:
+    """Open what few people need."""
+    page.get_by_text("Advanced").click()
+
+
 def seen(page: Page) -> NDArray[np.float64]:
     """The photo as it is on the screen, in CIE Lab [H, W, 3]."""
     shot = page.locator("#photo").screenshot()

@@ -10,7 +10,7 @@ import httpx
 from PIL import Image
 from playwright.sync_api import Page, Request, Route, expect
 
-from tests.page.stage import DONE, answer, bring, choose, chroma, photo, seen
+from tests.page.stage import DONE, advanced, answer, bring, choose, chroma, photo, seen
 
 HOUSE = photo("dust-bowl-home.jpg")
 
@@ -50,7 +50,7 @@ def test_vividness_is_seen_at_once_and_then_exactly(page: Page) -> None:
     page.route("**/colorize", lambda route: held.append(route))  # no answer for now
     for _ in range(10):
         slider.press("ArrowLeft")
-    assert page.locator("#vividness-value").text_content() == "0.50"
+    assert page.locator("#vividness-value").text_content() == "natural, 50%"
     expect(page.locator("#after img")).to_have_count(2)
     mixed = chroma(seen(page))
     assert shown["Home"] * 1.05 < mixed < shown["End"] * 0.95
@@ -63,6 +63,7 @@ def test_vividness_is_seen_at_once_and_then_exactly(page: Page) -> None:
     slider.press("Home")
     page.wait_for_selector(DONE)
     known = page.locator("#after img").get_attribute("src")
+    advanced(page)
     page.get_by_role("radio", name="flatten").check(force=True)
     expect(page.locator("#working")).to_be_visible()
     assert page.locator("#after img").get_attribute("src") == known, "meanwhile none livelier"
@@ -110,7 +111,7 @@ def test_a_hint_at_the_very_edge_of_a_large_photo_stays_inside(page: Page) -> No
     page.locator("#stage").press("Enter")  # in the middle
     page.wait_for_selector(DONE)
     page.locator(".marker").drag_to(page.locator("#stage"), target_position={"x": 880, "y": 300})
-    expect(page.locator("#hints li")).to_contain_text("3450, ")
+    expect(page.locator("#hints li")).to_contain_text("sky at 3450, ")
     page.wait_for_selector(DONE)
     expect(page.locator("#notice")).to_be_hidden()
 
@@ -131,7 +132,8 @@ def test_a_download_is_the_answer_of_the_api_for_the_file_itself(
     for _ in range(5):
         page.get_by_role("button", name="Zoom in").click()
     expect(page.locator("#after img")).to_have_js_property("naturalWidth", 2000)
-    page.get_by_role("button", name="Show the whole photo").click()
+    page.get_by_role("button", name="Fit: the whole photo").click()
+    advanced(page)
     page.get_by_role("radio", name="flatten").check(force=True)
     page.get_by_role("slider", name="Vividness").press("End")
     page.get_by_role("button", name="Place hints").click()
@@ -145,7 +147,6 @@ def test_a_download_is_the_answer_of_the_api_for_the_file_itself(
     hint = {"x": 1000, "y": 770, "radius": 24, "color": "#6ea6dc"}
     wanted = {"vividness": 1, "postprocess": "tv", "hints": json.dumps([hint])}
     assert (tmp_path / "house.png").read_bytes() == answer(http, data, **wanted)
-    page.get_by_text("The same by command").click()
     (tmp_path / f"{name}.jpg").write_bytes(data)
     command = page.locator("#command").inner_text()
     subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)
@@ -169,7 +170,12 @@ def test_many_photos_are_coloured_a_few_at_once_and_saved_as_one_zip(
     choose(page, **photos, broken=photos["cat"][:9000])
     expect(page.locator("#shelf li[data-state=done]")).to_have_count(5)
     expect(page.locator("#shelf li[data-state=failed]")).to_have_count(1)
-    expect(page.get_by_role("status")).to_have_text("5 of 6 photos are done, 1 failed.")
+    expect(page.locator("#live")).to_have_text("5 of 6 photos are done, 1 failed.")
+    expect(page.locator("#tally")).to_have_text("5 of 6 done,1 failed")
+    page.get_by_role("button", name="1 failed").click()
+    expect(page.get_by_role("alert")).to_contain_text("Damaged photo")
+    expect(page.get_by_role("button", name="Download", exact=True)).to_be_hidden()
+    page.get_by_role("button", name="cat.jpg Done").click()
     page.locator("#format").select_option("jpeg")
     with page.expect_download() as started:
         page.get_by_role("button", name="All as ZIP").click()

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, Page, Playwright, Route, expect
+from playwright.sync_api import Browser, Dialog, Page, Playwright, Route, expect
 
 from tests.conftest import Start
 from tests.page.conftest import Open
-from tests.page.stage import DONE, GREY, bring, choose, photo
+from tests.page.stage import DONE, GREY, advanced, bring, choose, chroma, photo, seen
 from tests.sample_photos import encoded, small
 
 
@@ -33,9 +33,13 @@ def test_by_keyboard_alone(page: Page) -> None:
     expect(stage).to_be_focused()
     keyboard.press("ArrowRight")
     expect(page.locator("#split")).to_have_value("52")
+    whole = shown(page)
     keyboard.press("+")
-    expect(page.locator("#zoom-level")).to_have_text("125%")
+    assert abs(shown(page) / whole - 1.25) < 0.01
+    keyboard.press("1")
+    expect(page.locator("#zoom-level")).to_have_text("100%")
     keyboard.press("0")
+    assert shown(page) == whole
     keyboard.press("Tab")
     expect(page.locator("#split")).to_be_focused()
     page.get_by_role("button", name="Place hints").focus()
@@ -44,7 +48,7 @@ def test_by_keyboard_alone(page: Page) -> None:
     expect(page.locator("#crosshair")).to_be_visible()
     keyboard.press("Shift+ArrowUp")
     keyboard.press("Enter")
-    expect(page.get_by_role("status")).to_have_text("Hint 1 placed.")
+    expect(page.locator("#live")).to_have_text("Hint 1 placed.")
     keyboard.press("Escape")
     expect(page.get_by_role("button", name="Place hints")).to_be_focused()
     page.wait_for_selector(DONE)
@@ -54,6 +58,79 @@ def test_by_keyboard_alone(page: Page) -> None:
         page.get_by_role("button", name="Download", exact=True).press("Enter")
     page.get_by_role("button", name="Remove cat.jpg").press("Enter")
     expect(page.get_by_role("button", name="Choose photos")).to_be_focused()
+    page.get_by_role("button", name="Undo").last.press("Enter")
+    expect(page.get_by_role("button", name="cat.jpg Done")).to_be_focused()
+    page.wait_for_selector(DONE)
+
+
+def shown(page: Page) -> float:
+    """How large the photo is, in pixels of the screen to one of its own; the page says the same."""
+    box = page.locator("#photo").bounding_box()
+    assert box
+    own = page.locator("#before").evaluate("(image) => image.naturalWidth")
+    said = page.locator("#zoom-level").inner_text()
+    assert abs(int(said.removesuffix("%")) - 100 * box["width"] / own) < 1
+    return float(box["width"] / own)
+
+
+def test_the_original_is_seen_while_its_button_is_held(page: Page) -> None:
+    choose(page, house=photo("dust-bowl-home.jpg"))
+    page.wait_for_selector(DONE)
+    page.get_by_role("button", name="Place hints").click()  # in colour everywhere
+    assert chroma(seen(page)) > 10
+    page.get_by_role("button", name="Hold for original").hover()
+    page.mouse.down()
+    assert chroma(seen(page)) < 1
+    page.mouse.up()
+    assert chroma(seen(page)) > 10
+    page.locator("#stage").focus()
+    page.keyboard.down("o")
+    assert chroma(seen(page)) < 1
+    page.keyboard.up("o")
+    assert chroma(seen(page)) > 10
+
+
+def test_three_looks_to_choose_from(page: Page) -> None:
+    choose(page, house=photo("dust-bowl-home.jpg"))
+    page.wait_for_selector(DONE)
+    looks = page.get_by_role("group", name="Looks").get_by_role("button")
+    expect(looks.locator("img:visible")).to_have_count(3)
+    page.locator("#split").press("Home")
+    colours = []
+    for name in ("Calm", "Default", "Lively"):
+        look = page.get_by_role("button", name=name, exact=True)
+        look.click()
+        expect(look).to_have_attribute("aria-pressed", "true")
+        page.wait_for_selector(DONE)
+        colours.append(chroma(seen(page)))
+    assert colours == sorted(colours)
+    assert colours[0] * 1.2 < colours[2]
+    expect(page.locator("#vividness-value")).to_have_text("vivid, 100%")
+    page.get_by_role("button", name="Reset").click()
+    expect(page.get_by_role("button", name="Default", exact=True)).to_have_attribute(
+        "aria-pressed", "true"
+    )
+
+
+def test_leaving_with_what_was_not_saved_asks(page: Page) -> None:
+    choose(page, house=photo("dust-bowl-home.jpg"))
+    page.wait_for_selector(DONE)
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
+    page.locator("#stage").click()  # browsers ask for people who did something
+    page.evaluate("location.href = 'docs'")
+    expect(page.locator("#stage")).to_be_visible()
+    with page.expect_download():
+        page.get_by_role("button", name="Download", exact=True).click()
+    expect(page.locator("#saving")).to_contain_text("Saved.")
+    page.get_by_role("link", name="API").click()
+    expect(page.get_by_role("link", name="Back to the photos")).to_be_visible()
+    assert asked == ["beforeunload"]
 
 
 def test_everything_has_a_name_and_contrast(page: Page) -> None:
@@ -82,8 +159,8 @@ def test_everything_has_a_name_and_contrast(page: Page) -> None:
             - slider "Border between before and after"
             - group "Zoom":
               - button "Zoom out"
-              - button "Show the whole photo"
               - button "Zoom in"
+              - button "Fit: the whole photo"
           - region "Photos":
             - button "Add photos"
             - list:
@@ -92,9 +169,11 @@ def test_everything_has_a_name_and_contrast(page: Page) -> None:
                 - button "Remove house.jpg"
               - listitem
           - form "Options":
+            - group "Looks":
+              - button "Calm" [pressed=false]
+              - button "Default" [pressed=true]
+              - button "Lively" [pressed=false]
             - slider "Vividness"
-            - group "Edges":
-              - radio "follow edges" [checked]
             - group "Colour hints":
               - button "Place hints" [pressed=false]
             - combobox "Save as"
@@ -132,6 +211,7 @@ def test_a_pasted_photo_that_only_the_service_reads_is_seen_too(page: Page, kind
     expect(page.locator("#facts")).to_contain_text("1000 × 1500")
     before = page.get_by_role("img", name="scan, as it was")
     expect(before).to_have_js_property("naturalWidth", 895)
+    advanced(page)
     page.get_by_role("radio", name="flatten").check(force=True)
     expect(page.locator("#after img")).to_have_js_property("naturalWidth", 895)
     for _ in range(5):
@@ -190,5 +270,6 @@ def test_a_service_behind_a_proxy_with_a_key_that_is_not_ready_yet(
     page.wait_for_selector(DONE)
     assert page.evaluate("[localStorage.length, document.cookie]") == [0, ""]
     assert page.url == server.url + "/colours/"
+    page.on("dialog", lambda dialog: dialog.accept())  # nothing was saved
     page.get_by_role("link", name="API").click()
     expect(page.get_by_role("button", name="Authorize")).to_be_visible()

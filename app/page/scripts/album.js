@@ -33,6 +33,7 @@ export class Photo {
     this.thumbnail = null;
     this.width = 0; // of the photo, upright; 0 while unknown
     this.height = 0;
+    this.saved = ''; // the options that it was downloaded with, in a text
     this.leaving = new AbortController();
     /** @type {Result[]} the latest last */
     this.results = [];
@@ -88,6 +89,9 @@ export class Photo {
   }
 }
 
+/** All that is chosen for a photo, in a text. */
+export const wish = ({ options }) => JSON.stringify(options);
+
 /** Events: 'photos' (the list), 'selected' (which is looked at), 'photo' (detail: a photo). */
 export class Album extends EventTarget {
   constructor() {
@@ -97,6 +101,7 @@ export class Album extends EventTarget {
     /** @type {Photo|null} */
     this.selected = null;
     this.options = defaults; // of photos that come
+    this.removed = null; // the latest: {photo, index}
   }
 
   /** @param {File[]} files */
@@ -104,20 +109,35 @@ export class Album extends EventTarget {
     const photos = files.map((file) => new Photo(file, this.options));
     this.photos.push(...photos);
     this.dispatchEvent(new Event('photos'));
-    if (!this.selected && photos.length) {
+    if (photos.length) {
       this.select(photos[0]);
     }
     return photos;
   }
 
+  /** Take a photo off the page; it is kept until another one is, and can be restored. */
   remove(photo) {
+    this.removed?.photo.forget();
     const index = this.photos.indexOf(photo);
     this.photos.splice(index, 1);
+    this.removed = { photo, index };
     this.dispatchEvent(new Event('photos'));
     if (photo === this.selected) {
       this.select(this.photos[Math.min(index, this.photos.length - 1)] ?? null);
     }
-    photo.forget();
+  }
+
+  restore() {
+    const { photo, index } = this.removed;
+    this.removed = null;
+    this.photos.splice(index, 0, photo);
+    this.dispatchEvent(new Event('photos'));
+    this.select(photo);
+  }
+
+  /** Whether a photo has colours that were not downloaded. */
+  get unsaved() {
+    return this.photos.some((each) => each.state === 'done' && each.saved !== wish(each));
   }
 
   select(photo) {

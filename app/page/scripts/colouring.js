@@ -3,7 +3,7 @@
 import { Lanes } from './lanes.js';
 import { checkBytes, checkPixels } from './limits.js';
 import { fields, key } from './options.js';
-import { prepare, recovered, thumbnail } from './preview.js';
+import { kindOf, prepare, recovered, thumbnail } from './preview.js';
 import { inWords } from './problem.js';
 import { colorize, read } from './service.js';
 
@@ -22,6 +22,18 @@ export class Colouring {
     this.detailing = new AbortController();
     this.detailOf = null;
     this.timer = 0;
+  }
+
+  /** Small pictures of photos that wait, one after the other, where the browser reads them. */
+  async sketch(photos) {
+    for (const photo of photos) {
+      if (photo.state === 'queued' && !photo.thumbnail && await kindOf(photo.file)) {
+        const small = await thumbnail(photo.file).catch(() => null);
+        if (small && !photo.thumbnail && !photo.leaving.signal.aborted) {
+          this.album.changed(photo, { thumbnail: URL.createObjectURL(small) });
+        }
+      }
+    }
   }
 
   /** The first colours of a photo, when it is its turn. */
@@ -157,6 +169,7 @@ export class Colouring {
       const small = await thumbnail(sent.blob);
       signal.throwIfAborted();
       photo.before = URL.createObjectURL(sent.blob);
+      URL.revokeObjectURL(photo.thumbnail ?? '');
       photo.thumbnail = URL.createObjectURL(small);
     }
     const { width = 0, height = 0 } = sent;

@@ -1,12 +1,13 @@
 /** The API's description, by Swagger UI. */
 
+const dark = matchMedia('(prefers-color-scheme: dark)');
+const follow = () => document.documentElement.classList.toggle('dark-mode', dark.matches);
+dark.addEventListener('change', follow);
+follow();
+
 const spec = await (await fetch('openapi.json')).json();
-const { parameters, requestBody } = spec.paths['/colorize'].post;
-// Swagger UI sends every field of a form, filled in by itself, but no parameter that is left empty.
-// The options are both.
-const form = requestBody.content['multipart/form-data'].schema;
-form.properties = { file: form.properties.file };
-// And it wants a file where text has a media type.
+const { parameters } = spec.paths['/colorize'].post;
+// Swagger UI wants a file where text has a media type.
 delete parameters.find(({ name }) => name === 'hints').schema.contentMediaType;
 
 SwaggerUIBundle({

@@ -6,6 +6,7 @@
  * while the others go on.
  */
 
+import { wish } from './album.js';
 import { say } from './announce.js';
 import { EXTENSIONS, fields, stem } from './options.js';
 import { inWords } from './problem.js';
@@ -38,8 +39,10 @@ export class Download {
   one(photo) {
     return this.busy(async (signal) => {
       const told = (state, more = {}) => this.tell(`${words({ state, more })}…`);
+      const asked = wish(photo);
       const { blob } = await this.ask(photo, signal, told);
       save(blob, stem(photo.name) + EXTENSIONS[this.format]);
+      photo.saved = asked;
       return 'Saved.';
     });
   }
@@ -48,13 +51,17 @@ export class Download {
     return this.busy(async (signal) => {
       let ended = 0;
       const failed = [];
+      const wishes = new Map();
       const tell = (waits = '') => this.tell(waits || `${ended} of ${photos.length} ready…`);
       tell();
       const { format } = this;
       const answers = await Promise.all(photos.map(async (photo) => {
         const told = (state, more) => tell(state === 'waiting' ? words({ state, more }) : '');
+        const asked = wish(photo);
         try {
-          return (await this.ask(photo, signal, told)).blob;
+          const { blob } = await this.ask(photo, signal, told);
+          wishes.set(photo, asked);
+          return blob;
         } catch (error) {
           signal.throwIfAborted();
           failed.push(`${photo.name}: ${inWords(error).title}`);
@@ -68,6 +75,7 @@ export class Download {
       const files = named.map((name, i) => ({ name, input: answers[i] })).filter((f) => f.input);
       if (files.length) {
         save(await downloadZip(files).blob(), 'colorized.zip');
+        wishes.forEach((asked, photo) => { photo.saved = asked; });
       }
       const saved = files.length ? `Saved ${files.length} photos.` : 'Nothing to save.';
       return [saved, ...failed].join(' ');

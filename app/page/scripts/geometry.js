@@ -50,6 +50,11 @@ export class View {
     this.hold();
   }
 
+  /** A pixel of the photo a pixel of the screen, which has `density` of them to one of the page. */
+  real(density) {
+    this.zoomBy(1 / (this.scale * density));
+  }
+
   moveBy(dx, dy) {
     this.x += dx;
     this.y += dy;

@@ -152,6 +152,8 @@ export class Gestures {
       this.viewer.zoomBy(1 / KEY_ZOOM, ...this.hints.cross ?? []);
     } else if (event.key === '0') {
       this.viewer.zoomFit();
+    } else if (event.key === '1') {
+      this.viewer.zoomReal();
     } else if (!this.hints.key(event)) {
       return;
     }

@@ -11,6 +11,8 @@ const COLORS = {
   violet: '#7a4f9a', navy: '#2f4379',
 };
 
+const NAMES = Object.fromEntries(Object.entries(COLORS).map(([name, color]) => [color, name]));
+
 export class Hints {
   /**
    * @param {import('./viewer.js').Viewer} viewer
@@ -51,6 +53,7 @@ export class Hints {
     $('place').setAttribute('aria-pressed', String(placing));
     $('place').textContent = placing ? 'Stop placing' : 'Place hints';
     this.viewer.stage.classList.toggle('placing', placing);
+    document.body.classList.toggle('placing', placing); // on a phone the photo stays in view
     this.viewer.showWhole(placing);
     if (placing) {
       this.viewer.stage.focus({ preventScroll: true });
@@ -157,7 +160,7 @@ export class Hints {
       $('hints').children[i].querySelector('input').focus();
     });
     const where = document.createElement('span');
-    where.textContent = `${Math.round(hint.x)}, ${Math.round(hint.y)}`;
+    where.textContent = `${NAMES[hint.color] ?? hint.color} at ${Math.round(hint.x)}, ${Math.round(hint.y)}`;
     const remove = Object.assign(document.createElement('button'), {
       type: 'button', className: 'link', textContent: 'Remove',
     });
@@ -168,6 +171,10 @@ export class Hints {
     });
     const item = document.createElement('li');
     item.append(color, where, remove);
+    const light = (lit) => $('markers').children[i]?.classList.toggle('lit', lit);
+    for (const [event, lit] of [['pointerenter', true], ['focusin', true], ['pointerleave', false], ['focusout', false]]) {
+      item.addEventListener(event, () => light(lit));
+    }
     return item;
   }
 

@@ -1,13 +1,14 @@
 /** The page: its parts, put together. */
 
 import { Album } from './album.js';
-import { follow } from './announce.js';
+import { follow, say } from './announce.js';
 import { Colouring } from './colouring.js';
 import { Download } from './download.js';
 import { Gestures } from './gestures.js';
 import { Hints } from './hints.js';
 import { intake } from './intake.js';
 import { Panel } from './panel.js';
+import { service } from './service.js';
 import { Shelf } from './shelf.js';
 import { Viewer } from './viewer.js';
 
@@ -61,11 +62,13 @@ intake(async (files) => {
     viewer.stage.focus({ preventScroll: true });
   }
   photos.forEach((photo) => colouring.start(photo));
+  colouring.sketch(photos);
 });
 
 /** Take a photo off the page; the focus goes to the one that is looked at then. */
 function remove(photo) {
   album.remove(photo);
+  say(`${photo.name} removed.`);
   if (album.selected) {
     shelf.focus(album.selected);
   } else {
@@ -77,6 +80,7 @@ const actions = {
   'zoom-in': () => viewer.zoomBy(KEY_ZOOM),
   'zoom-out': () => viewer.zoomBy(1 / KEY_ZOOM),
   'zoom-fit': () => viewer.zoomFit(),
+  'zoom-real': () => viewer.zoomReal(),
   remove: () => remove(album.selected),
   retry: () => {
     const photo = album.selected;
@@ -93,5 +97,12 @@ for (const [action, run] of Object.entries(actions)) {
     button.addEventListener('click', run);
   });
 }
+
+addEventListener('beforeunload', (event) => album.unsaved && event.preventDefault());
+service.addEventListener('away', ({ detail }) => {
+  $('away').textContent = `${detail}. Photos wait here, and go on by themselves.`;
+  $('away').hidden = false;
+});
+service.addEventListener('back', () => { $('away').hidden = true; });
 
 $('welcome').hidden = false;

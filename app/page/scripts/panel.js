@@ -1,11 +1,15 @@
 /** The options of the photo that is looked at. */
 
+import { say } from './announce.js';
 import { key } from './key.js';
-import { command, defaults } from './options.js';
+import { command, defaults, key as optionsKey } from './options.js';
 import { address, read } from './service.js';
 
 const $ = (id) => document.getElementById(id);
 const STEP = 0.05;
+/** Vividness in words, each up to a bound. */
+const WORDS = [[0.2, 'calm'], [0.45, 'gentle'], [0.75, 'natural'], [0.9, 'lively'], [1, 'vivid']];
+const LOOKS = [['Calm', () => 0], ['Default', () => defaults.vividness], ['Lively', () => 1]];
 const SAYS = {
   guided: 'Colours are drawn to the edges of things.',
   tv: 'Flatter colours, then drawn to edges.',
@@ -30,6 +34,13 @@ export class Panel {
     for (const input of document.querySelectorAll('[name=postprocess]')) {
       input.addEventListener('change', () => this.choose({ postprocess: input.value }));
     }
+    $('vividness-reset').addEventListener('click', () => {
+      this.choose({ vividness: defaults.vividness });
+      vividness.focus();
+    });
+    this.looks = LOOKS.map(([name, value]) => this.look(name, value));
+    $('looks').replaceChildren(...this.looks.map(({ button }) => button));
+    $('copy').addEventListener('click', () => copy($('command')));
     $('format').addEventListener('change', () => this.refresh());
     $('same').addEventListener('click', () => this.same());
     for (const event of ['photos', 'selected', 'photo']) {
@@ -46,6 +57,33 @@ export class Panel {
       defaults.vividness = Math.round((model.default_vividness ?? 0.65) / STEP) * STEP;
       defaults.vividness = Number(defaults.vividness.toFixed(2));
       defaults.postprocess = model.default_postprocess ?? defaults.postprocess;
+    }
+  }
+
+  /** One of three looks side by side, a click on which chooses it. */
+  look(name, value) {
+    const button = Object.assign(document.createElement('button'), { type: 'button' });
+    const image = Object.assign(document.createElement('img'), { alt: '', hidden: true });
+    const label = Object.assign(document.createElement('span'), { textContent: name });
+    button.append(image, label);
+    button.addEventListener('click', () => this.choose({ vividness: value() }));
+    return { button, image, value };
+  }
+
+  /** What the looks are like, as far as it is known, and which one is chosen. */
+  show(photo) {
+    const wanted = optionsKey(photo.options);
+    for (const { button, image, value } of this.looks) {
+      const vividness = value();
+      const known = photo.results.find((r) => r.key === wanted && r.vividness === vividness);
+      image.hidden = !known;
+      if (known && image.src !== known.url) {
+        image.src = known.url;
+      }
+      button.setAttribute('aria-pressed', String(photo.options.vividness === vividness));
+    }
+    if (photo.state === 'done' && photo.result && !photo.working) {
+      this.colouring.prefetch(photo);
     }
   }
 
@@ -79,7 +117,16 @@ export class Panel {
     }
     const { options } = photo;
     $('vividness').value = String(options.vividness);
-    $('vividness-value').textContent = options.vividness.toFixed(2);
+    const [, word] = WORDS.find(([most]) => options.vividness <= most);
+    const percent = `${Math.round(100 * options.vividness)}%`;
+    $('vividness-value').textContent = `${word}, ${percent}`;
+    $('vividness').setAttribute('aria-valuetext', `${word}, ${percent}`);
+    $('vividness-reset').hidden = options.vividness === defaults.vividness;
+    this.show(photo);
+    const failed = photo.state === 'failed';
+    for (const id of ['format', 'download']) {
+      $(id).hidden = failed;
+    }
     document.querySelector(`[name=postprocess][value=${options.postprocess}]`).checked = true;
     $('postprocess-says').textContent = SAYS[options.postprocess];
     const many = this.album.photos.length > 1;
@@ -88,5 +135,16 @@ export class Panel {
     $('command').textContent = command(
       photo.name, options, $('format').value, address('colorize'), Boolean(key()),
     );
+  }
+}
+
+/** Into the clipboard, which a page has only at localhost or by https; else it is selected. */
+async function copy(element) {
+  try {
+    await navigator.clipboard.writeText(element.textContent);
+    say('Copied.');
+  } catch {
+    getSelection().selectAllChildren(element);
+    say('Selected. Copy it with Ctrl+C.');
   }
 }

@@ -88,7 +88,8 @@ export async function recovered(answer) {
   return { blob: await encoded(canvas, 'png'), scale, seen: false, format: 'png', width, height };
 }
 
-async function kindOf(file) {
+/** The photo's format where browsers read it, undefined where they do not. */
+export async function kindOf(file) {
   const head = new Uint8Array(await file.slice(0, 21).arrayBuffer());
   const found = Object.entries(SIGNATURES).find(([, bytes]) => bytes.every((b, i) => head[i] === b));
   // By EXIF the service turns a WebP upright; browsers leave it as it lies. (RFC 9649, section 2.7)

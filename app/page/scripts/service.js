@@ -8,6 +8,9 @@ const ROOT = new URL('../../', import.meta.url);
 /** The address of one of the service's paths, also where it lies below another path. */
 export const address = (path) => new URL(path, ROOT);
 
+/** Events: 'away' (detail: why) where nobody answers, 'back' where somebody does. */
+export const service = new EventTarget();
+
 let resumeAt = 0; // before this moment (performance.now) nothing is sent
 let reason = '';
 
@@ -27,7 +30,9 @@ export async function colorize(file, name, fields, { signal, told = () => {} } =
     await rested(signal, told);
     const used = key();
     try {
-      return await send(file, name, fields, signal, told);
+      const answered = await send(file, name, fields, signal, told);
+      service.dispatchEvent(new Event('back'));
+      return answered;
     } catch (problem) {
       if (!(problem instanceof Problem)) {
         throw problem;
@@ -75,6 +80,9 @@ function rest(patience, problem) {
   if (until > resumeAt) {
     resumeAt = until;
     reason = problem.title;
+  }
+  if (!problem.status || (problem.status === 502 && !problem.told)) {
+    service.dispatchEvent(new CustomEvent('away', { detail: problem.title }));
   }
 }
 

@@ -13,6 +13,15 @@ export class Shelf {
     album.addEventListener('photos', () => this.list());
     album.addEventListener('selected', () => this.mark());
     album.addEventListener('photo', ({ detail }) => this.update(detail));
+    $('tally-failed').addEventListener('click', () => {
+      const { photos, selected } = album;
+      const failed = photos.filter((each) => each.state === 'failed');
+      album.select(failed[(failed.indexOf(selected) + 1) % failed.length]);
+    });
+    $('restore').addEventListener('click', () => {
+      album.restore();
+      this.focus(album.selected);
+    });
   }
 
   list() {
@@ -26,10 +35,30 @@ export class Shelf {
     for (const photo of photos) {
       if (!this.items.has(photo)) {
         this.items.set(photo, this.made(photo));
-        $('shelf').append(this.items.get(photo).item);
         this.update(photo);
       }
     }
+    photos.forEach((photo, i) => {
+      const { item } = this.items.get(photo);
+      if ($('shelf').children[i] !== item) {
+        $('shelf').insertBefore(item, $('shelf').children[i] ?? null);
+      }
+    });
+    const { removed } = this.album;
+    $('removed').hidden = !removed;
+    $('removed-name').textContent = removed ? `${removed.photo.name} removed.` : '';
+    this.tally();
+  }
+
+  /** How far all of them are. */
+  tally() {
+    const { photos } = this.album;
+    const count = (state) => photos.filter((each) => each.state === state).length;
+    const failed = count('failed');
+    $('tally').hidden = photos.length < 2;
+    $('tally-done').textContent = `${count('done')} of ${photos.length} done${failed ? ',' : ''}`;
+    $('tally-failed').hidden = !failed;
+    $('tally-failed').textContent = `${failed} failed`;
   }
 
   made(photo) {
@@ -67,6 +96,7 @@ export class Shelf {
       image.src = photo.thumbnail;
       image.hidden = false;
     }
+    this.tally();
   }
 
   mark() {

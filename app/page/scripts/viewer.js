@@ -17,6 +17,7 @@ export class Viewer extends EventTarget {
     this.view = new View();
     this.split = 50; // percent of what is seen that shows the photo as it was
     this.whole = false; // colours everywhere, whatever the split
+    this.peeking = false; // nowhere, as long as somebody holds a button
     this.images = new WeakMap();
     this.painting = 0;
     this.revealed = new WeakSet();
@@ -25,6 +26,7 @@ export class Viewer extends EventTarget {
       this.view.resize(this.stage.clientWidth, this.stage.clientHeight);
       this.place();
     }).observe(this.stage);
+    this.hold();
     $('split').addEventListener('input', () => this.divide(Number($('split').value)));
     album.addEventListener('selected', () => this.show());
     album.addEventListener('photo', ({ detail }) => detail === album.selected && this.refresh());
@@ -141,6 +143,29 @@ export class Viewer extends EventTarget {
     this.divide((100 * (x - left)) / Math.max(right - left, 1));
   }
 
+  /** The photo as it was, for as long as the button or its key is held. */
+  hold() {
+    const button = $('hold');
+    const peek = (peeking) => {
+      this.peeking = peeking;
+      this.place();
+    };
+    const held = ({ key }) => key === ' ' || key === 'Enter';
+    button.addEventListener('pointerdown', (event) => {
+      button.setPointerCapture(event.pointerId);
+      peek(true);
+    });
+    button.addEventListener('keydown', (event) => held(event) && peek(true));
+    for (const end of ['pointerup', 'pointercancel', 'blur', 'keyup']) {
+      button.addEventListener(end, () => peek(false));
+    }
+    button.addEventListener('contextmenu', (event) => event.preventDefault()); // by a long touch
+    this.stage.addEventListener('keydown', ({ key, repeat }) => key === 'o' && !repeat && peek(true));
+    for (const end of ['keyup', 'blur']) {
+      this.stage.addEventListener(end, () => this.peeking && peek(false));
+    }
+  }
+
   showWhole(whole) {
     this.whole = whole;
     this.place();
@@ -155,11 +180,13 @@ export class Viewer extends EventTarget {
     box.height = `${view.height * view.fit}px`;
     box.transform = `translate(${view.x}px, ${view.y}px) scale(${view.zoom})`;
     const [left, right] = view.seen;
-    const border = left + ((this.whole ? 0 : this.split) / 100) * (right - left);
+    const split = this.peeking ? 100 : this.whole ? 0 : this.split;
+    const border = left + (split / 100) * (right - left);
     const cut = Math.max((border - view.x) / view.zoom, 0);
     $('after').style.clipPath = `inset(0 0 0 ${cut}px)`;
     const divider = $('divider');
-    divider.hidden = !coloured || this.whole;
+    divider.hidden = !coloured || this.whole || this.peeking;
+    $('hold').disabled = !coloured;
     divider.style.transform = `translateX(${border}px)`;
     const bottom = Math.min(view.y + view.height * view.scale, view.stageHeight);
     this.tag($('tag-before'), border - left, `translate(${left + 12}px, calc(${bottom - 12}px - 100%))`);
@@ -170,7 +197,7 @@ export class Viewer extends EventTarget {
     );
     $('split').disabled = !coloured || this.whole;
     $('split').setAttribute('aria-valuetext', `${Math.round(this.split)}% as it was`);
-    $('zoom-level').textContent = `${Math.round(100 * view.zoom)}%`;
+    set($('zoom-level'), `${Math.round(100 * view.scale * devicePixelRatio)}%`);
     this.stage.classList.toggle('zoomed', view.moved);
     this.dispatchEvent(new Event('placed'));
   }
@@ -193,6 +220,12 @@ export class Viewer extends EventTarget {
     if (photo?.sent && view.scale * devicePixelRatio > 1.2 * photo.sent.scale) {
       this.detailTimer = setTimeout(() => this.dispatchEvent(new Event('detail')), DETAIL_MS);
     }
+  }
+
+  zoomReal() {
+    this.view.real(devicePixelRatio);
+    this.place();
+    this.wantDetail();
   }
 
   zoomFit() {
