@@ -132,7 +132,7 @@ def test_a_download_is_the_answer_of_the_api_for_the_file_itself(
     for _ in range(5):
         page.get_by_role("button", name="Zoom in").click()
     expect(page.locator("#after img")).to_have_js_property("naturalWidth", 2000)
-    page.get_by_role("button", name="Fit: the whole photo").click()
+    page.get_by_role("button", name="Fit the whole photo").click()
     advanced(page)
     page.get_by_role("radio", name="flatten").check(force=True)
     page.get_by_role("slider", name="Vividness").press("End")
@@ -166,7 +166,8 @@ def test_many_photos_are_coloured_a_few_at_once_and_saved_as_one_zip(
         most = max(most, at_once)
 
     page.on("request", lambda r: count(+1) if r.url.endswith("/colorize") else None)
-    page.on("requestfinished", lambda r: count(-1) if r.url.endswith("/colorize") else None)
+    for end in ("requestfinished", "requestfailed"):
+        page.on(end, lambda r: count(-1) if r.url.endswith("/colorize") else None)
     choose(page, **photos, broken=photos["cat"][:9000])
     expect(page.locator("#shelf li[data-state=done]")).to_have_count(5)
     expect(page.locator("#shelf li[data-state=failed]")).to_have_count(1)
@@ -188,4 +189,4 @@ def test_many_photos_are_coloured_a_few_at_once_and_saved_as_one_zip(
         f"{name}.jpg": answer(http, data, vividness=0.65, postprocess="guided", format="jpeg")
         for name, data in photos.items()
     }
-    assert most <= 3
+    assert most <= 4  # two, the looks of the one that is shown, and one that has just ended

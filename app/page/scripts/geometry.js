@@ -39,7 +39,7 @@ export class View {
   /** Zoom by a factor; the point of the photo at (x, y) on the stage stays where it is. */
   zoomBy(factor, x = this.stageWidth / 2, y = this.stageHeight / 2) {
     const [px, py] = this.toPhoto(x, y);
-    this.zoom = Math.min(Math.max(this.zoom * factor, 1), MOST_ZOOM);
+    this.zoom = Math.min(Math.max(this.zoom * factor, Math.min(this.zoom, 1)), MOST_ZOOM);
     this.x = x - px * this.scale;
     this.y = y - py * this.scale;
     this.hold();
@@ -52,7 +52,13 @@ export class View {
 
   /** A pixel of the photo a pixel of the screen, which has `density` of them to one of the page. */
   real(density) {
-    this.zoomBy(1 / (this.scale * density));
+    const zoom = 1 / (this.fit * density);
+    if (zoom < 1) { // a small photo, which is enlarged where it is fitted
+      this.zoom = zoom;
+      this.hold();
+    } else {
+      this.zoomBy(zoom / this.zoom);
+    }
   }
 
   moveBy(dx, dy) {

@@ -82,7 +82,8 @@ export class Panel {
       }
       button.setAttribute('aria-pressed', String(photo.options.vividness === vividness));
     }
-    if (photo.state === 'done' && photo.result && !photo.working) {
+    const idle = this.colouring.lanes.free > 0; // other photos' first colours come first
+    if (idle && photo.state === 'done' && photo.result && !photo.working) {
       this.colouring.prefetch(photo);
     }
   }

@@ -148,6 +148,7 @@ export class Viewer extends EventTarget {
     const button = $('hold');
     const peek = (peeking) => {
       this.peeking = peeking;
+      button.setAttribute('aria-pressed', String(peeking));
       this.place();
     };
     const held = ({ key }) => key === ' ' || key === 'Enter';
@@ -160,9 +161,20 @@ export class Viewer extends EventTarget {
       button.addEventListener(end, () => peek(false));
     }
     button.addEventListener('contextmenu', (event) => event.preventDefault()); // by a long touch
-    this.stage.addEventListener('keydown', ({ key, repeat }) => key === 'o' && !repeat && peek(true));
+    let byKey = false; // on the stage, which loses the focus to the button
+    this.stage.addEventListener('keydown', ({ key, repeat }) => {
+      if (key === 'o' && !repeat) {
+        byKey = true;
+        peek(true);
+      }
+    });
     for (const end of ['keyup', 'blur']) {
-      this.stage.addEventListener(end, () => this.peeking && peek(false));
+      this.stage.addEventListener(end, () => {
+        if (byKey) {
+          byKey = false;
+          peek(false);
+        }
+      });
     }
   }
 
