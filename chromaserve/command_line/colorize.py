@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from chromaserve.command_line.report import Report
 
 STREAM = "-"
-_MOST_BYTES = 2**30
+MOST_BYTES = 2**30
 """Of a photo that is not a file, or goes into none."""
 _NOTHING_FITS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -172,7 +172,13 @@ def _run(
         raise Complaint(f"--hints are for one photo, and there are {len(tasks)}")
     todo = [task.anew() if overwrite else task for task in tasks if overwrite or not task.is_done]
     _sweep(todo)
-    report.skip([] if overwrite else [task for task in tasks if task.is_done])
+    done = [] if overwrite else [task for task in tasks if task.is_done]
+    report.skip(done)
+    if done:
+        from chromaserve.command_line.made import made_otherwise
+
+        outputs = [task.output for task in done]
+        report.made_otherwise(made_otherwise(outputs, chosen, here=url is None))
     try:
         if todo or watch:
             with colorist(url, api_key, chosen) as made:
@@ -265,5 +271,5 @@ def _read(source: str, target: Path | None) -> bytes:
         if target and identity(target) == (status.st_dev, status.st_ino):
             raise Complaint(f"the result would take the place of the photo, {target}")
         if source != STREAM:
-            file_size(Path(source), _MOST_BYTES)
-        return read_pipe(file, _MOST_BYTES)
+            file_size(Path(source), MOST_BYTES)
+        return read_pipe(file, MOST_BYTES)

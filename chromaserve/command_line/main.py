@@ -16,6 +16,7 @@ from chromaserve.command_line.exits import STATUSES
 from chromaserve.command_line.info import info
 from chromaserve.command_line.models import models
 from chromaserve.command_line.serve import serve
+from chromaserve.command_line.verify import verify
 from chromaserve.command_line.video import video
 
 command = typer.Typer(
@@ -46,7 +47,7 @@ def about(
     """Give grey photos colours: here, by a service, or as a service."""
 
 
-for part in (colorize, video, batch, serve, info, benchmark):
+for part in (colorize, verify, video, batch, serve, info, benchmark):
     command.command(epilog=STATUSES)(part)
 command.add_typer(models, name="models", epilog=STATUSES)
 

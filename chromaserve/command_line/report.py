@@ -31,7 +31,7 @@ class Report:
         self._quiet = quiet
         self._json = as_json
         self._start = time.perf_counter()
-        self.colorized = self.skipped = self._outdated = 0
+        self.colorized = self.skipped = self._outdated = self._otherwise = 0
         self._failed: set[Path] = set()
         self._left_out: dict[Path, str] = {}
 
@@ -46,6 +46,10 @@ class Report:
             self.skipped += 1
             self._outdated += task.is_outdated
             self._write(task, status="skipped")
+
+    def made_otherwise(self, count: int) -> None:
+        """So many of those that are done, at least, were made with other options."""
+        self._otherwise = count
 
     def follow(self, outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
         """Hand outcomes on, and tell of each: by a bar on a terminal, else by a line."""
@@ -82,8 +86,16 @@ class Report:
     def _hint(self) -> str:
         if not self.skipped:
             return ""
-        older = f"; of what is there, {self._outdated} older than the photo" * bool(self._outdated)
-        return f"{older}; --overwrite makes what is there already anew"
+        of_them = [
+            f"{count} {what}"
+            for count, what in (
+                (self._outdated, "older than the photo"),
+                (self._otherwise, "made with other options or another model"),
+            )
+            if count
+        ]
+        known = f"; of what is there, {', '.join(of_them)}" if of_them else ""
+        return f"{known}; --overwrite makes what is there already anew"
 
     def _tell(self, outcome: Outcome, *, line: bool) -> None:
         task, seconds = outcome.task, outcome.seconds

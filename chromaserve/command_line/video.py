@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from chromaserve.library.colorizer import Colorizer
     from chromaserve.library.colour_options import ColourOptions
 
-_Codec = Literal["h264", "h265", "prores", "ffv1"]
+CodecName = Literal["h264", "h265", "prores", "ffv1"]
 
 
 def video(
@@ -32,7 +32,7 @@ def video(
         Path | None, typer.Argument(metavar="OUT", help="Where it goes: .mp4, .mov or .mkv.")
     ] = None,
     codec: Annotated[
-        _Codec | None,
+        CodecName | None,
         typer.Option(help="Of OUT. Default: h264, or h265 for more than 8 bits."),
     ] = None,
     overwrite: Annotated[
@@ -90,7 +90,7 @@ def _film(
     film: Path,
     out: Path,
     colorizer: "Colorizer",
-    codec: _Codec | None,
+    codec: CodecName | None,
     smoothing: float,
     options: "ColourOptions",
     quiet: bool,

@@ -52,6 +52,10 @@ _MOST_PICTURES = 20
 _PICTURES = b"<xmp:Thumbnails", b"</xmp:Thumbnails>"
 
 
+COLOURS_KEPT: Final = "colours kept"
+"""What is noted of a photo that is left as it was."""
+
+
 @dataclass(frozen=True)
 class Metadata:
     """Of a photo."""
@@ -75,8 +79,8 @@ class Metadata:
             found = int(said[2]) if said else 1
         return found if found in range(1, 9) else 1
 
-    def for_result(self, keep: Keep, model: int) -> "Metadata":
-        """What goes along with an upright result of a model's version."""
+    def for_result(self, keep: Keep, made: str) -> "Metadata":
+        """What goes along with an upright result, and what made it, as `software` says it."""
         if keep == "none":
             return NOTHING
         exif = (self.exif or Directory("<")).without([ORIENTATION])
@@ -89,19 +93,19 @@ class Metadata:
         if dpi and (sideways or X_RESOLUTION not in exif.entries):
             exif = exif.with_resolution(dpi)
         exif = exif.in_srgb()
-        before, ours = exif.text(SOFTWARE), software(model)
+        before = exif.text(SOFTWARE)
         exif = exif.with_short(ORIENTATION, 1).with_text(
-            SOFTWARE, f"{before}; {ours}" if before else ours
+            SOFTWARE, f"{before}; {made}" if before else made
         )
-        return replace(self, exif=exif, xmp=_edited(self.xmp, keep, ours.encode()), dpi=dpi)
+        return replace(self, exif=exif, xmp=_edited(self.xmp, keep, made.encode()), dpi=dpi)
 
 
 NOTHING: Final = Metadata()
 
 
-def software(model: int) -> str:
-    """What made a result."""
-    return f"chromaserve {_version()} (model {model})"
+def software(model: int, *how: str) -> str:
+    """What made a result, and how: "chromaserve 0.1.0 (model 2, vividness 0.65, guided)"."""
+    return f"chromaserve {_version()} ({', '.join([f'model {model}', *how])})"
 
 
 @cache

@@ -8,7 +8,7 @@ import numpy as np
 from chromaserve.errors import InvalidOptions
 from chromaserve.photos.encode import check_format, encode
 from chromaserve.photos.formats import Format
-from chromaserve.photos.metadata import Metadata
+from chromaserve.photos.metadata import COLOURS_KEPT, Metadata, software
 from chromaserve.photos.photo import Float, Photo, Striped
 from chromaserve.photos.png import PngLevel
 from chromaserve.pipeline.hints import check_inside
@@ -59,8 +59,13 @@ def encoded_by(photo: Photo, ab: Float, order: Order, write: Callable[[Striped, 
 
 
 def for_result(photo: Photo, order: Order) -> Metadata:
-    """A photo's metadata, as far as it goes along."""
-    return photo.metadata.for_result(order.metadata, order.model.version)
+    """A photo's metadata, as far as it goes along, and what was done to it."""
+    how = [f"vividness {order.vividness:g}", order.postprocess]
+    if photo.colours is not None:
+        how = [COLOURS_KEPT]
+    elif order.hints:
+        how.append(f"{len(order.hints)} hints")
+    return photo.metadata.for_result(order.metadata, software(order.model.version, *how))
 
 
 def writing(format: Format, order: Order, level: PngLevel) -> Callable[[Striped, Photo], bytes]:

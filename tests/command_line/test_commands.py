@@ -12,10 +12,12 @@ from typer.testing import CliRunner
 
 from chromaserve.command_line import benchmark, shared_options
 from chromaserve.command_line.main import command
+from chromaserve.command_line.video import CodecName
 from chromaserve.photos.formats import ALSO_CALLED, Wanted
 from chromaserve.photos.metadata import Keep
 from chromaserve.pipeline.options import Damaged, Pages, Recolour
 from chromaserve.store.contract import Postprocess
+from chromaserve.video.container import Codec
 from tests.command_line.command import run
 from tests.conftest import Server
 
@@ -59,6 +61,7 @@ def test_options_are_those_of_the_service() -> None:
     for option, choices in (("Pages", Pages), ("Damaged", Damaged), ("Colour", Recolour)):
         declared = get_args(getattr(shared_options, option))[0]
         assert set(get_args(get_args(declared)[0])) == set(get_args(choices))
+    assert get_args(CodecName) == get_args(Codec)
 
 
 def test_video_gives_a_frame_for_each_and_says_where_a_stream_breaks() -> None:

@@ -118,6 +118,10 @@ def test_what_is_there_is_replaced_by_overwrite_alone(album: Path, server: Serve
     done = run("colorize", album, "-o", out, "--url", server.url)
     assert done.returncode == 0, done.stderr
     assert "2 older than the photo" in said(done)
+    assert "other options" not in said(done)
+    again = run("colorize", album, "-o", out, "--vividness", 0.9, "--url", server.url)
+    made = len(files(out)) - len(own)
+    assert f"2 older than the photo, {made} made with other options" in said(again)
     assert "--overwrite" in said(done)
     assert all(path.read_bytes() == b"a painting of the user's own" for path in own.values())
     assert (out / "sub" / "d.png").exists()

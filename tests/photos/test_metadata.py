@@ -56,7 +56,7 @@ def result(output: Format, keep: Keep = "keep", data: bytes | None = None) -> by
     columns, rows = found.size
     pixels: NDArray[np.uint8] = np.repeat(found.grey[..., np.newaxis], 3, axis=2).astype(np.uint8)
     image = Striped((rows, columns, 3), np.uint8, iter([pixels]))
-    return encode(image, output, metadata=found.metadata.for_result(keep, 7))
+    return encode(image, output, metadata=found.metadata.for_result(keep, software(7)))
 
 
 @pytest.mark.parametrize("output", FORMATS)
@@ -178,7 +178,7 @@ def test_metadata_that_is_a_bomb_is_left_out_and_told_of() -> None:
     data = encoded(small("L"), "PNG")
     data = data[:33] + chunk(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + long) + data[33:]
     found = decode(data, inspect(data, max_pixels=10**6, max_side=10**4))
-    assert len(found.metadata.for_result("keep", 1).xmp) == start
+    assert len(found.metadata.for_result("keep", software(1)).xmp) == start
 
 
 @pytest.mark.skipif(shutil.which("exiftool") is None, reason="ExifTool is not here")

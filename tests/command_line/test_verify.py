@@ -1,0 +1,55 @@
+"""`chromaserve verify`: a result is held against its photo."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from chromaserve import Colorizer
+from tests.command_line.command import SAMPLES, run, said
+
+CAT = SAMPLES / "cat.jpg"
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("verify") / "cat.png"
+    with Colorizer() as colorizer:
+        colorizer.colorize(CAT, output=out, vividness=0.8)
+    return out
+
+
+def test_a_result_is_its_photos_and_tells_how_it_was_made(result: Path, tmp_path: Path) -> None:
+    done = run("verify", CAT, result, "--json", "--grey", tmp_path / "grey.png")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["mean"] <= 0.3
+    assert told["greatest"] <= 1
+    assert told["made_by"].endswith("vividness 0.8, guided)")
+    with Image.open(tmp_path / "grey.png") as back, Image.open(CAT) as photo:
+        assert back.mode == "L"
+        apart = np.abs(np.asarray(back, int) - np.asarray(photo.convert("L"), int))
+    assert apart.max() <= 1
+    assert (apart == 0).mean() > 0.95
+    again = run("verify", CAT, result, "--grey", tmp_path / "grey.png")
+    assert again.returncode != 0
+    assert "there already" in said(again)
+
+
+def test_what_was_changed_is_told_with_its_place(result: Path, tmp_path: Path) -> None:
+    with Image.open(result) as image:
+        image.putpixel((120, 40), (255, 255, 255))
+        image.save(tmp_path / "edited.png")
+        image.resize((90, 60)).save(tmp_path / "small.png")
+    done = run("verify", CAT, tmp_path / "edited.png")
+    assert done.returncode == 1
+    assert b"lightness was changed" in done.stdout
+    assert b"(at 120, 40)" in done.stdout
+    done = run("verify", CAT, tmp_path / "small.png")
+    assert done.returncode == 1
+    assert "another photo: 90 × 60 pixels" in done.stdout.decode()
+    done = run("verify", CAT, Path(__file__))
+    assert done.returncode == 3
+    assert "not a photo" in said(done)
