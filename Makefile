@@ -203,7 +203,6 @@ $(UV):
 $(ATHERIS): | $(UV)
 	$(UV) pip install --quiet --python $(BIN)/python --target $@ atheris
 
-# Apart from the service, whose dependencies it lists.
 # Where it cannot be had, its test is skipped.
 $(CLIENTS):
 	@$(MAKE) --no-print-directory $(BIN)/pip
@@ -211,6 +210,7 @@ $(CLIENTS):
 	@build/clients/bin/python -m pip install --quiet --disable-pip-version-check \
 		"openapi-python-client>=0.25,<0.30" || rm -rf build/clients
 
+# Apart from the service, whose dependencies it lists.
 $(SBOM): | $(UV)
 	$(UV) venv --quiet --clear --python $(BIN)/python build/cyclonedx
 	$(UV) pip install --quiet --python build/cyclonedx/bin/python "cyclonedx-bom[validation]>=7,<8"

@@ -43,6 +43,12 @@ def announced_length(request: Request, settings: Settings) -> int | None:
     return int(header)
 
 
+def content_coding(request: Request) -> str:
+    """What the body is encoded by beside its own format; empty where it is by nothing."""
+    given = request.headers.get("content-encoding", "").strip().lower()
+    return "" if given == "identity" else given
+
+
 async def read_body(request: Request, settings: Settings, arrivals: Arrivals, share: Share) -> Body:
     """Read photos and form fields; `share` grows with the bytes and shrinks to what is kept.
 
@@ -54,8 +60,7 @@ async def read_body(request: Request, settings: Settings, arrivals: Arrivals, sh
         UploadStalled: the client sends too slowly.
         Busy: there is no room for what it sends.
     """
-    coding = request.headers.get("content-encoding", "").strip().lower()
-    if coding not in ("", "identity"):
+    if coding := content_coding(request):
         raise UnsupportedBody(
             f"A body in the coding {coding[:50]!r} is not accepted: photos are compressed already."
             " Send it without Content-Encoding."
@@ -160,8 +165,12 @@ def _file_name(disposition: bytes, plain: bytes) -> str:
 
 
 def _named(name: str) -> bytes:
-    quoted = name.replace("\\", "\\\\").replace('"', '\\"').encode("utf-8", "replace")
-    return b'form-data; name="' + FIELD.encode() + b'"; filename="' + quoted + b'"'
+    quoted = _quoted(name.encode("utf-8", "replace"))
+    return b'form-data; name="' + FIELD.encode() + b'"; filename=' + quoted
+
+
+def _quoted(value: bytes) -> bytes:
+    return b'"' + value.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
 
 
 def _boundary_alone(headers: Headers) -> Headers:
@@ -170,8 +179,7 @@ def _boundary_alone(headers: Headers) -> Headers:
     boundary = parameters.get(b"boundary", b"")
     if not boundary:
         raise MalformedBody(f"The multipart body names no boundary. {_HOW}")
-    quoted = boundary.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
-    value = b'multipart/form-data; charset=utf-8; boundary="' + quoted + b'"'
+    value = b"multipart/form-data; charset=utf-8; boundary=" + _quoted(boundary)
     return Headers(raw=[(b"content-type", value)])
 
 

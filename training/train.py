@@ -26,12 +26,18 @@ if TYPE_CHECKING:
 STATISTICS_VIEWS = 256  # from which tap sizes and the bins' frequencies are estimated
 
 
-def measure_statistics(model: ColorizationModel, stream: Stream, begun: bool = False) -> None:
+def measure_statistics(
+    model: ColorizationModel, stream: Stream, missing: Sequence[str] | None = None
+) -> None:
     """Set the bins' weights and the taps' scales from views of the stream's first batches.
 
-    begun: the scales are those of the weights that it was started from, and stay.
+    missing: the weights that a start lacks; the scales that it has stay. None: there is no start.
     """
-    taken = [] if begun else [name for name in model.decoder.input if name in TAP_SHAPES]
+    taken = [
+        name
+        for name in model.decoder.input
+        if name in TAP_SHAPES and (missing is None or f"decoder:{name}_scale/scale" in missing)
+    ]
     squares = {name: np.zeros(TAP_SHAPES[name][1]) for name in taken}
     prior, count = np.zeros(len(model.bins)), 0
     bins = ops.convert_to_tensor(model.bins)
@@ -94,7 +100,7 @@ def train(
     model = ColorizationModel(config)
     if not settings.distribution_weight:
         model.distribution.trainable = False
-    begin(model, folder)
+    missing = begin(model, folder)
     frozen: NcnnEncoder | None = None
     taps: TapCache | None = None
     if settings.frozen == "ncnn":
@@ -114,7 +120,7 @@ def train(
     )  # fmt: skip
     state = folder / "state"
     if not state.exists():
-        measure_statistics(model, stream, begun=settings.start_from is not None)
+        measure_statistics(model, stream, missing)
     model.compile(
         optimizer=optimizer(settings, model), jit_compile=keras.backend.backend() == "jax"
     )
@@ -147,9 +153,10 @@ def train(
         stream.close()
 
 
-def begin(model: ColorizationModel, folder: Path) -> None:
+def begin(model: ColorizationModel, folder: Path) -> list[str] | None:
     """Take the weights that a fit begins with: the network trained apart, those to start from.
 
+    Returns what the start lacks, None where there is none.
     A resumed fit too: the frozen blocks are copied from the model before its state is read.
     """
     if model.fusion is not None and (folder / "fusion.npz").is_file():
@@ -157,6 +164,8 @@ def begin(model: ColorizationModel, folder: Path) -> None:
     if source := model.config.train.start_from:
         missing = start(model, Path(source))
         print(f"started from {source}; new: {', '.join(missing) or 'nothing'}")
+        return missing
+    return None
 
 
 def open_cache(

@@ -22,7 +22,7 @@ from ..open_inference.message import (
     parse,
 )
 from ..requests import unless_gone
-from ..uploads import announced_length, joined
+from ..uploads import announced_length, content_coding, joined
 from .dependencies import ReadyService, caller
 from .openapi import problems, reference
 from .v2 import known
@@ -91,11 +91,6 @@ async def _infer(
         return respond.response(told, output, headers, held.pop_all())
 
 
-def _encoding(request: Request) -> str:
-    given = request.headers.get("content-encoding", "").strip().lower()
-    return "" if given == "identity" else given
-
-
 def _check_type(request: Request) -> None:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in _MEDIA_TYPES:
@@ -111,7 +106,7 @@ async def _read(
     """The request, its tensors as arrays or photos; nothing of its body is left."""
     settings, decoding = service.settings, service.pipeline.decoding
     body = await joined(service.arrivals.receive(request, share))
-    if encoding := _encoding(request):
+    if encoding := content_coding(request):
         # What comes out may have any length.
         await share.grow(len(body) + settings.max_upload_bytes)
         body = await decoding.run(share, inflate, body, encoding, settings.max_upload_bytes)

@@ -40,8 +40,9 @@ def _words(options: Mapping[str, Any], *, here: bool) -> set[str]:
     vividness, postprocess, model = (options[n] for n in ("vividness", "postprocess", "model"))
     if here:
         try:
-            store = ModelStore(local_settings().model_root or BUNDLED_ROOT)
-            found = store.resolve(model or local_settings().model_version)
+            settings = local_settings()
+            store = ModelStore(settings.model_root or BUNDLED_ROOT)
+            found = store.resolve(model or settings.model_version)
         except ModelStoreError:
             return set()  # it is told when it is loaded
         model = found.version

@@ -51,6 +51,14 @@ def photos(tmp_path: Path) -> tuple[Path, list[Entry]]:
     return tmp_path, [*found, *(replace(e, split="val") for e in found[:4])]
 
 
+@pytest.fixture
+def start(tmp_path: Path) -> Path:
+    """Weights to start from."""
+    path = tmp_path / "start.npz"
+    save_npz(path, ColorizationModel(config()))
+    return path
+
+
 class Kill(keras.callbacks.Callback):  # type: ignore[misc]
     """Stops a fit as a kill does: in the middle of an epoch."""
 
@@ -94,11 +102,9 @@ def test_a_resumed_fit_ends_as_one_that_was_not_interrupted(
 
 
 def test_fit_moves_the_unfrozen_block_leaves_the_frozen_and_keeps_its_folder(
-    photos: tuple[Path, list[Entry]], tmp_path: Path
+    photos: tuple[Path, list[Entry]], start: Path, tmp_path: Path
 ) -> None:
     root, index = photos
-    start = tmp_path / "start.npz"
-    save_npz(start, ColorizationModel(config()))
     settings = config(epochs=1, ema_momentum=0.0, start_from=str(start))
     train(settings, tmp_path / "run", index, root)
     before, after = dict(np.load(start)), dict(np.load(tmp_path / "run" / "last.npz"))
@@ -111,11 +117,9 @@ def test_fit_moves_the_unfrozen_block_leaves_the_frozen_and_keeps_its_folder(
 
 
 def test_frozen_blocks_by_ncnn_are_those_of_the_weights_started_from(
-    photos: tuple[Path, list[Entry]], tmp_path: Path
+    photos: tuple[Path, list[Entry]], start: Path, tmp_path: Path
 ) -> None:
     root, index = photos
-    start = tmp_path / "start.npz"
-    save_npz(start, ColorizationModel(config()))
     losses = []
     for frozen, processes in (("keras", 0), ("ncnn", 1)):
         settings = config(
