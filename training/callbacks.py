@@ -13,7 +13,7 @@ from .weights import save_npz
 
 
 class Clock(keras.callbacks.Callback):  # type: ignore[misc]
-    """Ends a fit after some minutes, the rate falling by the clock, from epoch to epoch.
+    """Ends a fit after some minutes; the rate rises by the step and falls by the clock.
 
     For a machine that is there for a while, and whose speed isn't known before.
     """
@@ -23,12 +23,15 @@ class Clock(keras.callbacks.Callback):  # type: ignore[misc]
         assert settings.minutes is not None
         self._seconds = settings.minutes * 60
         self._peak, self._decay = settings.learning_rate, max(settings.decay, 1e-6)
+        self._warmup, self._steps = max(1, settings.warmup), 0
         self._start = time.monotonic()
 
-    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002
-        """Set the epoch's rate."""
+    def on_train_batch_begin(self, batch: int, logs: object = None) -> None:  # noqa: ARG002
+        """Set the step's rate."""
+        self._steps += 1
         left = 1 - (time.monotonic() - self._start) / self._seconds
-        self.model.optimizer.learning_rate = self._peak * float(np.clip(left / self._decay, 0, 1))
+        share = min(self._steps / self._warmup, left / self._decay, 1)
+        self.model.optimizer.learning_rate = self._peak * max(share, 0)
 
     def on_epoch_end(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002
         """Stop where no whole epoch is left."""
