@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from threading import Timer
 from typing import BinaryIO
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "grey"
@@ -15,6 +17,7 @@ from chromaserve.command_line.main import main
 main()
 """
 START = [sys.executable, "-c", PROGRAM]
+LONGEST_S = 120
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -32,7 +35,7 @@ def run(
         stdin=None if isinstance(stdin, bytes) else stdin,
         capture_output=True,
         env=environment(**more),
-        timeout=120,
+        timeout=LONGEST_S,
         check=False,
     )
 
@@ -46,6 +49,26 @@ def start(*arguments: object) -> "subprocess.Popen[bytes]":
         stderr=subprocess.PIPE,
         env=environment(),
     )
+
+
+def on_terminal(*arguments: object) -> tuple[int, str]:
+    """Run it on a terminal: its exit status, and what the terminal was sent."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [*START, *map(str, arguments)],
+        stdin=theirs, stdout=theirs, stderr=theirs, env=environment(TERM="xterm", COLUMNS="100"),
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        end = Timer(LONGEST_S, process.kill)
+        end.start()
+        sent = b""
+        with suppress(OSError):  # how reading ends when nobody has the terminal any more
+            while piece := os.read(ours, 65536):
+                sent += piece
+        status = process.wait()
+        end.cancel()
+    os.close(ours)
+    return status, sent.decode()
 
 
 def said(done: "subprocess.CompletedProcess[bytes]") -> str:

@@ -109,6 +109,19 @@ def test_a_service_does_it_by_url(
     assert "5 skipped, 1 failed" in said(run("colorize", "--url", server.url, *within))
 
 
+def test_a_pipe_at_one_end_alone(tmp_path: Path, server: Server, http: httpx.Client) -> None:
+    expected = colorized(http, CAT)
+    out = run("colorize", CAT, "-o", "-", "--url", server.url)
+    assert (out.stdout, said(out)) == (expected, "")
+    into = run("colorize", "-", "-o", tmp_path / "cat.png", "--url", server.url,
+               stdin=CAT.read_bytes())  # fmt: skip
+    assert (into.stdout, said(into)) == (b"", "")
+    assert (tmp_path / "cat.png").read_bytes() == expected
+    refused = run("colorize", "-", "--url", server.url, stdin=b"no photo")
+    assert (refused.returncode, refused.stdout) == (3, b"")
+    assert "JPEG, PNG" in said(refused)
+
+
 def test_interrupted_runs_leave_whole_files_and_are_resumed(tmp_path: Path, server: Server) -> None:
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
@@ -202,6 +215,7 @@ def test_a_watched_folder(tmp_path: Path) -> None:
         (["cat.jpg", "-o", "new.jpg", "--format", "png"], 2, "named as jpeg"),
         (["-", "-o", "new.png", "--format", "webp"], 2, "named as png"),
         (["cat.jpg", "-o", "result.bmp"], 2, "not .bmp"),
+        (["cat.jpg", "-o", "new.png", "--format", "same"], 2, "name a folder by -o"),
         (["cat.jpg", "other.jpg"], 3, "there is no other.jpg; where results go is named by -o"),
         (["folder", "-o", "folder"], 2, "itself"),
         (["cat.jpg", "folder", "-o", "cat.jpg"], 2, "is a file"),

@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
+from typer.testing import CliRunner
 
+from chromaserve.command_line.main import command
 from tests.command_line.command import PROGRAM, SAMPLES, environment, files, run, said
 from tests.conftest import Server
 
@@ -155,3 +158,69 @@ def test_what_never_ends_is_not_read(tmp_path: Path, server: Server) -> None:
         assert "large.jpg: " in said(done)
         assert "zero.jpg: neither a file nor a pipe" in said(done)
         assert files(tmp_path / "out") == {"photos/cat.png"}
+
+
+def test_a_photo_that_is_named_twice_is_done_once(album: Path, server: Server) -> None:
+    twice = (album / "sub", album / "self" / "sub")
+    done = run("colorize", *twice, "-o", album.parent / "out", "--url", server.url)
+    assert done.returncode == 0, done.stderr
+    assert "2 colorized" in said(done)
+    assert files(album.parent / "out") == {"sub/c.png", "sub/d.png"}
+
+
+def test_results_by_other_options_are_told_of_before_a_model_is_loaded(
+    album: Path, server: Server, model_root: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    made = ("colorize", album / "sub", "-o", out)
+    assert run(*made, "--vividness", 0.9, "--url", server.url).returncode == 0
+    store = {"CHROMASERVE_MODEL_ROOT": str(model_root)}
+
+    def again(*options: object, **environment: str) -> str:
+        done = CliRunner().invoke(command, [*map(str, (*made, *options))], env=environment)
+        assert done.exit_code == 0, done.output
+        assert "2 skipped" in done.stderr
+        return done.stderr
+
+    otherwise = "2 made with other options or another model"
+    assert otherwise not in again("--vividness", 0.9, **store)
+    assert otherwise in again("--vividness", 0.4, **store)
+    assert otherwise in again("--vividness", 0.9, "--postprocess", "tv", **store)
+    assert otherwise in again(**store), "the model's own vividness is another"
+    assert otherwise not in again(CHROMASERVE_MODEL_ROOT=str(tmp_path)), "there is no model to ask"
+    shutil.copy(SAMPLES / "cat.jpg", out / "c.png")  # says nothing of its making
+    assert "1 made with other options" in again("--vividness", 0.4, **store)
+
+
+def test_what_cannot_be_read_or_written_spoils_nothing(album: Path, server: Server) -> None:
+    folder, out = album / "sub", album.parent / "out"
+    (folder / "gone.jpg").symlink_to("nowhere.jpg")
+    (out / "c.png").mkdir(parents=True)
+    place = os.open(folder, os.O_RDONLY)
+    for _ in range(20):  # longer together than a path may be
+        os.mkdir("deep" * 60, dir_fd=place)
+        below = os.open("deep" * 60, os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = below
+    os.close(place)
+    done = run("colorize", folder, "-o", out, "--json", "--url", server.url)
+    assert done.returncode == 1
+    assert "deep: File name too long" in said(done)
+    assert "c.png: Is a directory" in said(done)
+    assert "gone.jpg: " in said(done)
+    assert "1 colorized, 3 failed" in said(done)
+    assert files(out) == {"d.png"}
+    rows = [json.loads(line) for line in done.stdout.splitlines()[:-1]]
+    failed = [row for row in rows if row["status"] == "failed"]
+    assert {Path(row["input"]).name for row in failed} == {"gone.jpg", "c.png", "deep" * 60}
+
+
+def test_one_photo_with_hints_by_a_service(
+    server: Server, http: httpx.Client, tmp_path: Path
+) -> None:
+    hints = '[{"x": 200, "y": 100, "color": "#3355aa"}]'
+    out = tmp_path / "hinted.png"
+    done = run("colorize", CAT, "-o", out, "--hints", hints, "--url", server.url)
+    assert done.returncode == 0, done.stderr
+    answer = http.post("/colorize", files={"file": CAT.read_bytes()}, data={"hints": hints})
+    assert out.read_bytes() == answer.content
