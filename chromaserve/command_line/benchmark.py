@@ -33,6 +33,7 @@ def benchmark(
         tell_warnings()
         from chromaserve.library.colorizer import Colorizer
 
+        jpegs = [_jpeg(photo, *size) for size in SIZES.values()]
         start = time.perf_counter()
         with Colorizer(cache_mb=0) as colorizer:
             told: dict[str, Any] = {
@@ -41,9 +42,8 @@ def benchmark(
                 "load_s": round(time.perf_counter() - start, 2),
                 "model_alone_per_s": round(_alone(colorizer, seconds), 2),
                 "sizes": [
-                    {"width": width, "height": height}
-                    | _path(colorizer, _jpeg(photo, width, height), seconds)
-                    for width, height in SIZES.values()
+                    {"width": width, "height": height} | _path(colorizer, jpeg, seconds)
+                    for (width, height), jpeg in zip(SIZES.values(), jpegs, strict=True)
                 ],
             }
         if as_json:
