@@ -100,9 +100,59 @@ def test_a_profile_of_tables_keeps_16_bits() -> None:
     assert np.abs(srgb_to_L(grey) - srgb_to_L(profile_of(icc, "RGB").grey(colours))).max() <= 0.25
 
 
-@pytest.mark.parametrize("broken", [b"", b"x" * 200, srgb_profile()[:200], grey_profile()])
-def test_a_profile_that_cannot_be_used_says_nothing(broken: bytes) -> None:
-    assert profile_of(broken, "RGB") is SRGB
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_a_profile_of_tables_is_as_littlecms_has_it(depth: type) -> None:
+    with Image.open(io.BytesIO(raw("rocket.jpg"))) as image:
+        icc = image.info["icc_profile"]
+    adobe, srgb = (ImageCms.ImageCmsProfile(io.BytesIO(each)) for each in (icc, srgb_profile()))
+    pixels = load("rocket.jpg")[:64, :64]
+    transform = ImageCms.buildTransform(adobe, srgb, "RGB", "RGB")
+    theirs = np.asarray(ImageCms.applyTransform(Image.fromarray(pixels), transform))
+    tables = Tables(adobe, "RGB")
+    wide: NDArray[Any] = pixels.astype(depth) * (257 if depth is np.uint16 else 1)
+    found = tables.srgb(wide)
+    assert found.dtype == depth
+    assert np.array_equal(found // (257 if depth is np.uint16 else 1), theirs)
+    off = np.abs(srgb_to_L(tables.grey(wide)) - srgb_to_L(profile_of(icc, "RGB").grey(wide)))
+    assert off.max() <= 0.25
+
+
+def edited(profile: bytes, what: bytes, to: bytes) -> bytes:
+    """With something else in the tags, which are behind the head."""
+    assert profile.count(what, 128)
+    return profile[:128] + profile[128:].replace(what, to)
+
+
+BROKEN = {
+    "empty": b"",
+    "no profile": b"x" * 200,
+    "cut off": srgb_profile()[:200],
+    "of greys": grey_profile(),
+    "too many tags": srgb_profile()[:128] + struct.pack(">I", 1000) + srgb_profile()[132:],
+    "curves of no kind": edited(srgb_profile(), b"para", b"abcd"),
+    "curves of a later kind": edited(srgb_profile(), b"para\0\0\0\0\0\3", b"para\0\0\0\0\0\5"),
+    "curves of too many points": edited(srgb_profile(), b"para" + bytes(4), b"curv" + b"\xff" * 4),
+    "primaries of no kind": edited(srgb_profile(), b"XYZ " + bytes(4), b"abcd" + bytes(4)),
+    "a curve that is not there": edited(srgb_profile(), b"rTRC", b"abcd"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_profile_that_cannot_be_used_says_nothing(name: str) -> None:
+    assert profile_of(BROKEN[name], "RGB") is SRGB
+
+
+def test_primaries_that_no_light_has_say_nothing() -> None:
+    profile = srgb_profile()
+    start, _ = struct.unpack_from(">II", profile, profile.index(b"rXYZ", 128) + 4)
+    bright = struct.pack(">3i", *(2**31 - 1,) * 3)
+    assert profile_of(profile[: start + 8] + bright + profile[start + 20 :], "RGB") is SRGB
+
+
+def test_a_grey_profile_of_tables_says_nothing() -> None:
+    linear = with_gamma(grey_profile(), 1.0)
+    assert profile_of(linear, "L") is not SRGB
+    assert profile_of(edited(linear, b"kTRC", b"A2B0"), "L") is SRGB
 
 
 @pytest.mark.parametrize(
@@ -114,6 +164,16 @@ def test_a_profile_that_cannot_be_used_says_nothing(broken: bytes) -> None:
         ([(b"cICP", bytes([1, 4, 0, 1]))], 2.2),
         ([(b"sRGB", b"\0"), (b"gAMA", struct.pack(">I", 55_556))], None),
         ([(b"gAMA", struct.pack(">I", 45_455))], None),
+        ([(b"gAMA", struct.pack(">I", 0))], None),
+        ([(b"cICP", bytes([77, 8, 0, 1]))], None),
+        ([(b"cICP", bytes([1, 77, 0, 1]))], None),
+        (
+            [
+                (b"gAMA", struct.pack(">I", 55_556)),
+                (b"cHRM", struct.pack(">8I", 31270, 0, 64000, 33000, 30000, 60000, 15000, 6000)),
+            ],
+            None,
+        ),
         ([], None),
     ],
 )
@@ -125,6 +185,17 @@ def test_a_png_without_a_profile_is_taken_by_what_else_it_says(
     data = data[:33] + b"".join(chunk(*each) for each in chunks) + data[33:]
     expected = srgb_to_L(samples) if gamma is None else L_of((samples / 255) ** gamma)
     assert np.abs(decoded_L(data) - expected).max() <= 0.02
+
+
+def test_a_png_may_be_as_television_is() -> None:
+    """The curve of ITU-R BT.709, by which a camera makes numbers of light."""
+    samples = (RAMP >> 8).astype(np.uint8)
+    light = np.linspace(0, 1, 100_001)
+    numbers = np.where(light < 0.018, 4.5 * light, 1.099 * light**0.45 - 0.099)
+    data = encoded(Image.fromarray(samples), "PNG")
+    data = data[:33] + chunk(b"cICP", bytes([1, 1, 0, 1])) + data[33:]
+    expected = L_of(np.interp(samples / 255, numbers, light))
+    assert np.abs(decoded_L(data) - expected).max() <= 0.05
 
 
 def test_a_pngs_primaries_count() -> None:

@@ -245,3 +245,49 @@ def test_a_retired_version_is_gone_and_its_number_stays_taken(
     assert store.publish(source, describe()).version == 4
     (store.folder / ".retired-3").rename(store.folder / "3")
     store.verify(store.resolve(3))
+
+
+@pytest.fixture
+def more(tmp_path: Path) -> Path:
+    """What is added to a version: a file beside the others, and one in the place of another."""
+    folder = tmp_path / "more"
+    (folder / "ncnn").mkdir(parents=True)
+    (folder / "ncnn" / "network.bin").write_bytes(b"weights")
+    (folder / "MODEL_CARD.md").write_text("# Another card\n", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_version_is_amended_in_its_place(
+    store: ModelStore,
+    model: ModelVersion,
+    more: Path,
+    at_once: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not at_once:  # a system that cannot exchange two folders
+
+        def lacks(*_: object, **__: object) -> None:
+            raise OSError("no such library")
+
+        monkeypatch.setattr("ctypes.CDLL", lacks)
+    amended = store.amend(model, more, attribution="amended")
+    assert store.resolve("latest") == amended
+    assert (amended.version, amended.path) == (model.version, model.path)
+    assert amended.description.attribution == "amended"
+    assert amended.description.files.keys() == {*model.description.files, "ncnn/network.bin"}
+    store.verify(amended)
+    assert (model.path / "MODEL_CARD.md").read_text(encoding="utf-8") == "# Another card\n"
+    assert (model.path / "saved_model.pb").read_bytes() == b"graph"
+    assert [path.name for path in store.folder.iterdir()] == ["1"]
+
+
+def test_what_cannot_be_added_changes_nothing(
+    store: ModelStore, model: ModelVersion, more: Path
+) -> None:
+    (more / "a\\b").write_bytes(b"")
+    with pytest.raises(ModelCorrupt, match="not portable"):
+        store.amend(model, more, attribution="amended")
+    assert store.resolve("latest") == model
+    store.verify(model)
+    assert [path.name for path in store.folder.iterdir()] == ["1"]
