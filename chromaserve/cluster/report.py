@@ -27,11 +27,6 @@ class Summary:
     """By kind of problem."""
     seconds: float = 0
 
-    @property
-    def photos(self) -> int:
-        """Photos of this run, in whatever state they ended."""
-        return self.done + self.failed.total()
-
 
 class Report:
     """Files of JSON lines in a folder: `part-00000.jsonl` and so on; and a summary at the end."""
