@@ -147,6 +147,16 @@ def test_a_target_that_takes_nothing_is_said_before_anything_is_done(
     assert "DST: [Errno 20] Not a directory" in said
 
 
+@pytest.mark.usefixtures("cluster")
+def test_a_machine_of_ones_own_without_room_is_not_waited_for(tree: Tree) -> None:
+    done = CliRunner().invoke(
+        command, ["batch", str(tree.source), str(tree.target / "none"), "--gpus", "500"]
+    )
+    assert done.exit_code == 2
+    assert "this machine has no room for a worker of 1 cores and 500 GPUs" in done.stderr
+    assert not (tree.target / "none").exists()
+
+
 @pytest.mark.parametrize(("cpus", "places"), [(0.5, 8), (2, 2), (3, 0)])
 def test_a_worker_has_to_fit_on_one_machine(
     cluster: str, tree: Tree, cpus: float, places: int

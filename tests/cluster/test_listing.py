@@ -140,6 +140,10 @@ def test_a_folder_that_is_gone_when_its_turn_comes_is_told_of(source: Path, tmp_
         (("source/a/back/a", "source"), 2, "must not lie in each other"),
         (("source", "source/a/back/target"), 2, "must not lie in each other"),
         (("source", "nix://target"), 2, "Protocol not known: nix"),
+        (("source", "dropbox://target"), 2, "dropboxdrivefs"),  # a package that is not there
+        (("memory://photos", "memory://photos/in/colour"), 2, "must not lie in each other"),
+        (("memory://photos/in/grey", "memory://photos"), 2, "must not lie in each other"),
+        (("memory://grey", "memory://grey-colour"), 2, "SRC: "),
         (("source", "target", "--vividness", "7"), 2, "vividness"),
         (("source", "target", "--model", "77"), 5, "has no version '77'"),
         (("source", "target", "--address", "127.0.0.1:1"), 3, "no Ray cluster at 127.0.0.1:1"),

@@ -1,0 +1,111 @@
+"""A worker and the report of its work, without a cluster: what becomes of each photo."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from chromaserve.cluster.listing import Parcel
+from chromaserve.cluster.places import Place
+from chromaserve.cluster.report import Report
+from chromaserve.cluster.work import Job, Outcome, Worker
+
+CAT = Path(__file__).parents[2] / "samples" / "grey" / "cat.jpg"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of photos and one of results, where the place of one is taken."""
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    (tmp_path / "out" / "deep").mkdir(parents=True)
+    (tmp_path / "out" / "taken.png").mkdir()
+    for name in ("cat.jpg", "deep/cat.jpg", "taken.jpg", "long.jpg"):
+        shutil.copy(CAT, tmp_path / "in" / name)
+    (tmp_path / "in" / "large.jpg").write_bytes(CAT.read_bytes() + bytes(2**20))
+    return tmp_path
+
+
+@pytest.fixture
+def worker(folder: Path, model_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+    for name, value in (("PHOTO_THREADS", "1"), ("CACHE_MB", "0"), ("MAX_UPLOAD_MB", "1")):
+        monkeypatch.setenv(f"CHROMASERVE_{name}", value)
+    from_, to = (Place.of(str(folder / name)) for name in ("in", "out"))
+    made = Worker(Job(from_, to, "png", {}, None, model_root, 1, 0, 64))
+    yield made
+    made.close()
+
+
+def test_each_photo_has_an_outcome_and_none_ends_the_others(
+    folder: Path, worker: Worker, http: httpx.Client
+) -> None:
+    outputs = {
+        "cat.jpg": "cat.png",
+        "gone.jpg": "gone.png",
+        "taken.jpg": "taken.png",
+        "large.jpg": "large.png",
+        "long.jpg": "x" * 300,
+        "deep/cat.jpg": "deep/cat.png",
+    }
+    found = {one.input: one for one in worker.do(Parcel(list(outputs), list(outputs.values())))}
+    assert list(found) == list(outputs)
+    problems = {name: one.problem for name, one in found.items() if one.status == "failed"}
+    assert problems == {
+        "gone.jpg": "unreadable",
+        "taken.jpg": "unwritable",
+        "large.jpg": "body-too-large",
+        "long.jpg": "unwritable",
+    }
+    assert str(found["gone.jpg"].detail).startswith("FileNotFoundError: ")
+    assert str(found["taken.jpg"].detail).startswith("IsADirectoryError: ")
+    assert "File name too long" in str(found["long.jpg"].detail)
+    service = http.post("/colorize", files={"file": CAT.read_bytes()}).content
+    for name in ("cat.jpg", "deep/cat.jpg"):
+        assert found[name].output == outputs[name]
+        assert (folder / "out" / outputs[name]).read_bytes() == service
+    assert sorted(os.listdir(folder / "out")) == ["cat.png", "deep", "taken.png"], "no halves"
+
+    (one,) = worker.do(Parcel([], folder="locked", fault="PermissionError: denied"))
+    assert (one.input, one.status, one.problem) == ("locked/", "failed", "unreadable")
+    assert one.detail == "PermissionError: denied"
+
+
+def outcome(name: str, problem: str | None = None) -> Outcome:
+    return Outcome(name, None if problem else f"{name}.png", "done", problem, None, 0.5)
+
+
+def lines(part: Path) -> list[str]:
+    return [json.loads(line)["input"] for line in part.read_text().splitlines()]
+
+
+def test_a_long_report_is_in_parts_and_its_sum_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chromaserve.cluster.report.LINES", 2)
+    with Report(Place.of(str(tmp_path)), "told") as report:
+        for name in "abcde":
+            report.add(outcome(name, "unreadable" if name == "c" else None))
+    parts = sorted((tmp_path / "told").glob("part-*.jsonl"))
+    assert [lines(part) for part in parts] == [["a", "b"], ["c", "d"], ["e"]]
+    told = json.loads((tmp_path / "told" / "summary.json").read_text())
+    assert (told["done"], told["failed"]) == (4, {"unreadable": 1})
+
+
+def test_a_run_that_is_interrupted_leaves_what_it_has_told(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), Report(Place.of(str(tmp_path)), "told") as report:
+        report.add(outcome("a"))
+        raise KeyboardInterrupt
+    assert os.listdir(tmp_path / "told") == ["part-00000.jsonl"]
+    assert lines(tmp_path / "told" / "part-00000.jsonl") == ["a"]
+
+
+def test_a_report_that_cannot_be_written_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "told" / "summary.json").mkdir(parents=True)
+    with (
+        pytest.raises(OSError, match="the report cannot be written: .*summary.json is a folder"),
+        Report(Place.of(str(tmp_path)), "told") as report,
+    ):
+        report.add(outcome("a"))
