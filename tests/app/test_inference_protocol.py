@@ -167,6 +167,22 @@ def test_photos_in_json_are_base64(http: httpx.Client) -> None:
     assert base64.b64decode(output["data"][0]) == expected
 
 
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"data": ["no base64!"]}, (400, "malformed-body")),
+        ({"data": [7]}, (400, "malformed-body")),
+        ({"data": ["AAAA", "AAAA"]}, (400, "malformed-body")),
+        ({"data": ["AAAA"], "parameters": {"content_type": "hex"}}, (422, "invalid-tensor")),
+    ],
+)
+def test_photos_in_json_are_nothing_else(
+    http: httpx.Client, change: dict[str, Any], expected: tuple[int, str]
+) -> None:
+    photo = {"name": "photo", "datatype": "BYTES", "shape": [1]}
+    assert problem(http.post(PHOTO_INFER, json={"inputs": [photo | change]})) == expected
+
+
 def test_a_version_can_be_named(client: triton.InferenceServerClient, http: httpx.Client) -> None:
     default = next(m for m in http.get("/models").json()["models"] if m["default"])["version"]
     L = planes("camera.png")
@@ -244,6 +260,38 @@ def test_tensors_that_do_not_fit(
 
 
 @pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"inputs": [{"name": "M"}]}, (422, "no tensor 'M'. Its inputs are L, vividness")),
+        ({"outputs": [{"name": "rgb"}]}, (422, "no tensor 'rgb'")),
+        (
+            {"inputs": [{"name": "vividness", "shape": [2], "data": [0.1, 0.2]}]},
+            (422, "different numbers of photos: {'L': 1, 'vividness': 2}"),
+        ),
+        ({"inputs": [{"name": "L"}]}, (400, "Two inputs have the same name")),
+        ({"parameters": {"binary_data_output": "yes"}}, (400, "is true or false")),
+        ({"parameters": {"timeout": 0}}, (422, "whole number of microseconds")),
+    ],
+)
+def test_requests_that_contradict_the_model(
+    http: httpx.Client, more: dict[str, Any], expected: tuple[int, str]
+) -> None:
+    plain = {"datatype": "FP32", "shape": [1], "data": [0.5]}
+    inputs = request()["inputs"] + [plain | each for each in more.get("inputs", [])]
+    answer = http.post(INFER, json=more | {"inputs": inputs})
+    assert answer.status_code == expected[0], answer.text
+    assert expected[1] in answer.json()["detail"]
+
+
+def test_tritons_timeout_is_a_deadline(client: triton.InferenceServerClient) -> None:
+    L = tensor("L", planes("camera.png"))
+    assert client.infer("colorizer", [L], timeout=60_000_000).as_numpy("ab").shape[0] == 1
+    with pytest.raises(InferenceServerException, match="1e-06 s") as late:
+        client.infer("colorizer", [L], timeout=1)
+    assert late.value.status() == "503"
+
+
+@pytest.mark.parametrize(
     ("body", "expected"),
     [
         (b"", 400),
@@ -303,6 +351,8 @@ def test_binary_tensors_that_do_not_fit(http: httpx.Client) -> None:
     assert status(good, good.nbytes - 4) == 400  # bytes left over
     assert status(good, good.nbytes + 4) == 400  # more than there are
     assert status(good, good.nbytes, b"more") == 400
+    short = good[:, :-1]
+    assert status(short, short.nbytes) == 400  # fewer than the shape says
     for length in ("0", "-1", "x", "1", str(10**12)):
         assert status(good, good.nbytes, length=length) == 400
 
@@ -355,6 +405,9 @@ def test_bodies_that_are_too_large_or_of_another_kind(http: httpx.Client) -> Non
         assert problem(http.post(INFER, content=pack(nine_mb), headers=headers))[0] == 413
         cut = pack(json.dumps(request()).encode())[:-5]
         assert problem(http.post(INFER, content=cut, headers=headers))[0] == 400
+        noise = http.post(INFER, content=b"not packed", headers=headers)
+        assert problem(noise)[0] == 400
+        assert f"not {encoding}" in noise.json()["detail"]
     assert problem(http.post(INFER, content=b"x", headers={"content-encoding": "br"}))[0] == 415
     assert problem(http.post(INFER, content=b"x", headers={"content-type": "text/csv"}))[0] == 415
     assert problem(http.get("/v2/nothing"))[0] == 404
