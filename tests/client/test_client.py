@@ -25,7 +25,8 @@ from chromaserve import (
 )
 from tests.client.faulty import proxy_to
 from tests.conftest import Server, running
-from tests.sample_photos import decoded, raw
+from tests.hostile.files import chunk
+from tests.sample_photos import decoded, encoded, raw, small
 
 KEY = "key-of-the-tests-0123"
 
@@ -48,6 +49,20 @@ def plain(http: httpx.Client, photo: Path, **options: str) -> bytes:
     answer = http.post("/colorize", files={"file": photo.read_bytes()}, params=options)
     assert answer.status_code == 200
     return answer.content
+
+
+def test_a_result_says_what_was_found_in_the_photo(client: Client) -> None:
+    album = encoded(small("L"), "TIFF", save_all=True, append_images=[small("L")])
+    assert client.colorize(album).told == {
+        "colour": "grey",
+        "page": "1 of 2",
+        "warnings": ["This is page 1 of 2; pages=all gives all of them."],
+    }
+    picture = encoded(small(), "PNG")
+    assert client.colorize(picture, colour="keep").told == {"colour": "colour", "kept": True}
+    broken = picture[:33] + chunk(b"zTXt", b"Title\0\0no deflate") + picture[33:]
+    (warning,) = client.colorize(broken).told["warnings"]
+    assert warning == "Too large or broken to go along: texts."
 
 
 def test_importing_the_client_brings_nothing_that_colorizes() -> None:

@@ -5,6 +5,7 @@ import json
 import shutil
 import struct
 import subprocess
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,82 @@ def test_texts_of_a_png_go_along() -> None:
         assert image.info["Title"] == "Harvest"
         assert image.info["Who"] == "婆"
         assert "Raw profile type iptc" in image.info
+
+
+def test_packed_texts_of_a_png_go_along() -> None:
+    data = encoded(small("L"), "PNG")
+    packed = zlib.compress("Großmutter 婆".encode())
+    texts = chunk(b"iTXt", b"Who\0\1\0de\0Wer\0" + packed)
+    texts += chunk(b"zTXt", b"Title\0\0" + zlib.compress(b"Harvest"))
+    with Image.open(io.BytesIO(result("png", data=data[:33] + texts + data[33:]))) as image:
+        assert image.info["Who"] == "Großmutter 婆"
+        assert image.info["Title"] == "Harvest"
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        (b"zTXt", b"Broken\0\0no deflate"),
+        (b"zTXt", b"Cut off\0\0" + zlib.compress(bytes(1000))[:-6]),
+        (b"iTXt", b"Broken\0\1\0\0\0no deflate"),
+        (b"iTXt", b"Short\0\0"),
+        (b"tEXt", b"no keyword"),
+        (b"tEXt", b"k" * 80 + b"\0a keyword that is too long"),
+    ],
+)
+def test_texts_that_are_broken_are_left_out_and_told_of(kind: bytes, content: bytes) -> None:
+    data = encoded(small("L"), "PNG")
+    texts = chunk(kind, content) + chunk(b"tEXt", b"Title\0Harvest")
+    data = data[:33] + texts + data[33:]
+    found = decode(data, inspect(data, max_pixels=10**6, max_side=10**4))
+    assert found.metadata.lost == ("texts",)
+    assert found.metadata.texts == (("Title", "Harvest"),)
+
+
+@pytest.mark.parametrize("packed", ["\niptc\n 5\nno digits\n", "", "\n8bim\n 8\n38"])
+def test_what_is_packed_into_a_text_and_is_no_caption_is_none(packed: str) -> None:
+    data = encoded(small("L"), "PNG")
+    text = chunk(b"tEXt", b"Raw profile type iptc\0" + packed.encode())
+    assert read_texts(data[:33] + text + data[33:]).iptc == b""
+
+
+def test_a_caption_is_found_among_other_blocks() -> None:
+    other = b"8BIM\x03\xed\0\0" + struct.pack(">I", 3) + b"abc\0"
+    data = encoded(small("L"), "PNG")
+    key, value = raw_profile("8bim", other + eight_bim(CAPTION))
+    text = chunk(b"tEXt", key.encode() + b"\0" + value.encode())
+    assert read_texts(data[:33] + text + data[33:]).iptc == CAPTION
+    key, value = raw_profile("8bim", other)
+    text = chunk(b"tEXt", key.encode() + b"\0" + value.encode())
+    assert read_texts(data[:33] + text + data[33:]).iptc == b""
+
+
+def test_a_cameras_note_stays_where_it_was() -> None:
+    """Its addresses count from the start of EXIF."""
+    note = b"Canon note " + bytes(range(200))
+    exif = Image.Exif()
+    exif[0x013B] = "Anna"
+    exif.get_ifd(0x8769)[0x927C] = note
+    exif.get_ifd(0x8769)[0xA001] = 65535  # of no colour space that has a name
+    before = exif.tobytes().removeprefix(b"Exif\0\0")
+    with Image.open(
+        io.BytesIO(result("png", data=encoded(small("L"), "JPEG", exif=exif)))
+    ) as image:
+        after = image.info["exif"].removeprefix(b"Exif\0\0")
+        taken = image.getexif().get_ifd(0x8769)
+    assert taken[0x927C] == note
+    assert after.index(note) == before.index(note)
+    assert taken[0xA001] == 1, "sRGB"
+    assert image.getexif()[0x013B] == "Anna"
+
+
+def test_small_pictures_of_the_grey_photo_do_not_go_along() -> None:
+    small_one = b"<xmp:Thumbnails><rdf:Alt><rdf:li>AAAA</rdf:li></rdf:Alt></xmp:Thumbnails>"
+    xmp = XMP.replace(b"/></rdf:RDF>", b">" + 2 * small_one + b"</rdf:Description></rdf:RDF>")
+    with Image.open(io.BytesIO(result("jpeg", data=encoded(small("L"), "JPEG", xmp=xmp)))) as image:
+        kept = image.info["xmp"]
+    assert b"Thumbnails" not in kept
+    assert b"Oma" in kept
 
 
 def test_a_tiffs_own_tags_go_along() -> None:

@@ -1,0 +1,137 @@
+"""Photos of known kinds stored in ways that few programs choose, and what is refused of them."""
+
+import io
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from chromaserve.errors import ServiceError, slug_of
+from chromaserve.photos.decode import decode
+from chromaserve.photos.header import inspect
+from chromaserve.photos.photo import Photo
+from tests.photos.test_kinds import ALPHA16, GREY16, RGB8, RGB16, packed_tiff, tiff
+from tests.sample_photos import encoded, lightness, small
+
+
+def taken(data: bytes) -> Photo:
+    return decode(data, inspect(data, max_pixels=10**6, max_side=10**4))
+
+
+def test_a_bitmap_of_pnm_is_black_where_its_bits_are_set() -> None:
+    bitmap = small("1", (121, 80))  # a row ends within a byte
+    data = encoded(bitmap, "PPM")
+    assert data.startswith(b"P4")
+    assert np.array_equal(taken(data).grey, np.asarray(bitmap.convert("L")))
+
+
+def test_a_gif_may_say_more_before_its_picture() -> None:
+    image = small("L").quantize(64)
+    data = encoded(image, "GIF", transparency=0, comment=b"of an aunt " * 40, duration=10)
+    photo = taken(data)
+    assert photo.size == (120, 80)
+    assert photo.alpha is not None
+    clear = np.asarray(image) == 0
+    assert clear.any()
+    assert np.array_equal(photo.alpha == 0, clear)
+    off = np.abs(lightness(photo.grey) - lightness(np.asarray(image.convert("L"))))
+    assert off[~clear].max() <= 0.02
+
+
+def test_boxes_of_jpeg_2000_may_have_long_lengths() -> None:
+    data = encoded(small("L"), "JPEG2000", irreversible=False)
+    at = data.index(b"jp2c") - 4
+    stream = data[at + 8 :]
+    long = data[:at] + struct.pack(">I4sQ", 1, b"jp2c", 16 + len(stream)) + stream
+    assert np.array_equal(taken(long).grey, np.asarray(small("L")))
+    with pytest.raises(ServiceError) as refused:
+        taken(data[:at] + struct.pack(">I4s", 3, b"xyz ") + stream)
+    assert slug_of(refused.value) == "damaged-photo"
+
+
+def test_colours_that_were_multiplied_by_their_alpha_are_divided_by_it() -> None:
+    alpha = ALPHA16 + 32768  # so that little is lost
+    scale = alpha[..., np.newaxis] / 65535
+    premultiplied = np.rint(RGB16 * scale).astype(np.uint16)
+    data = tiff(np.dstack([premultiplied, alpha]), photometric="rgb", extrasamples=["assocalpha"])
+    photo = taken(data)
+    plain = taken(tiff(RGB16, photometric="rgb"))
+    assert photo.alpha is not None
+    assert np.array_equal(photo.alpha, alpha)
+    assert np.abs(photo.grey.astype(int) - plain.grey).max() <= 3  # of 65,535
+
+
+def test_bits_may_come_in_the_other_order() -> None:
+    data, expected = packed_tiff(12)
+    at = struct.unpack_from("<I", data, 4)[0]
+    count = struct.unpack_from("<H", data, at)[0]
+    rows = data[at + 2 : at + 2 + 12 * count] + struct.pack("<HHII", 266, 3, 1, 2)
+    samples = np.frombuffer(data[8:at], np.uint8)
+    turned = np.packbits(np.unpackbits(samples, bitorder="little")).tobytes()
+    other = data[:8] + turned + struct.pack("<H", count + 1) + rows + bytes(4)
+    assert np.array_equal(taken(other).grey, expected)
+
+
+def raw_in_sub_page() -> bytes:
+    """As cameras and converters write it: a preview, below which the sensor's numbers are."""
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as file:
+        file.write(RGB8[::4, ::4], photometric="rgb", subifds=1)
+        file.write(GREY16, photometric="cfa")
+    return buffer.getvalue()
+
+
+def with_tag(data: bytes, tag: int, value: int) -> bytes:
+    """A little-endian TIFF with another value of a tag of one value in its first page."""
+    at = struct.unpack_from("<I", data, 4)[0]
+    for place in range(at + 2, at + 2 + 12 * struct.unpack_from("<H", data, at)[0], 12):
+        found, kind = struct.unpack_from("<HH", data, place)
+        if found == tag:
+            number = struct.pack("<H" if kind == 3 else "<I", value).ljust(4, b"\0")
+            return data[: place + 8] + number + data[place + 12 :]
+    raise AssertionError(tag)
+
+
+def jpeg2000(precision: int, image: Image.Image) -> bytes:
+    """With samples that say they have so many bits."""
+    data = encoded(image, "JPEG2000")
+    at = data.index(b"\xff\x4f\xff\x51") + 42
+    sizes = b"".join(bytes([precision - 1, 1, 1]) for _ in image.getbands())
+    return data[:at] + sizes + data[at + len(sizes) :]
+
+
+def many_channels() -> bytes:
+    return tiff(
+        np.dstack([RGB16, GREY16, GREY16]), photometric="rgb", extrasamples=["unspecified"] * 2
+    )
+
+
+def tiles(width: int) -> bytes:
+    data = tiff(RGB16, photometric="rgb", tile=(32, 48))
+    return with_tag(with_tag(data, 322, width), 323, 2048)
+
+
+REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
+    "raw behind a preview": (raw_in_sub_page, "unsupported-format", "Develop it first"),
+    "five channels": (many_channels, "unsupported-samples", "5 channels of 16 bits"),
+    "tiles far larger than it": (lambda: tiles(2048), "damaged-photo", "tiles are far larger"),
+    "tiles larger than a photo may be": (lambda: tiles(512), "damaged-photo", "1,048,576 pixels"),
+    "colours of 12 bits": (lambda: jpeg2000(12, small()), "unsupported-samples", "12 bits"),
+    "signed": (lambda: jpeg2000(0x88, small("L")), "unsupported-samples", "signed"),
+    "a WebP's head alone": (lambda: encoded(small(), "WEBP")[:20], "damaged-photo", "WebP"),
+    "a JPEG 2000's head alone": (lambda: encoded(small(), "JPEG2000")[:60], "damaged-photo", ""),
+    "no directory": (lambda: b"II*\0" + bytes(8), "damaged-photo", "TIFF"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_taken_is_refused_with_what_it_is(name: str) -> None:
+    make, slug, words = REFUSED[name]
+    with pytest.raises(ServiceError) as refused:
+        taken(make())
+    assert slug_of(refused.value) == slug, refused.value.detail
+    assert words in refused.value.detail
