@@ -154,6 +154,7 @@ CASES: dict[str, tuple[int, Send]] = {
     "JSON with a page": (422, lambda http: http.post("/colorize",
         json={"file": "data:text/html,<p>photo</p>"})),
     "JSON without a photo": (422, lambda http: http.post("/colorize", json={"photo": "aGk="})),
+    "JSON with an empty text": (422, lambda http: http.post("/colorize", json={"file": ""})),
     "JSON with a number": (422, lambda http: http.post("/colorize", json={"file": [3]})),
     "JSON list": (400, lambda http: http.post("/colorize", json=["aGk="])),
     "JSON cut off": (400, lambda http: http.post("/colorize", content=b'{"file": "aGk=',

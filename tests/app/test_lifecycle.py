@@ -137,10 +137,20 @@ def test_a_missing_version_ends_the_start(start_server: Start) -> None:
     assert "4711" in last
 
 
-def test_a_setting_that_makes_no_sense_is_named(start_server: Start) -> None:
-    status, last = ends_with(start_server(max_batch="0"))
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"max_batch": "0"}, "CHROMASERVE_MAX_BATCH: "),
+        ({"max_photos": 9, "max_queue": 8}, "max_photos must not exceed max_queue"),
+        ({"max_upload_mb": 64, "max_memory_mb": 256}, "must be at least eight times max_upload_mb"),
+    ],
+)
+def test_settings_that_make_no_sense_are_named(
+    start_server: Start, settings: dict[str, object], words: str
+) -> None:
+    status, last = ends_with(start_server(**settings))
     assert status == 2
-    assert "CHROMASERVE_MAX_BATCH" in last
+    assert words in last
 
 
 def test_other_versions_are_loaded_on_request(
@@ -157,12 +167,17 @@ def test_other_versions_are_loaded_on_request(
     server = start_server(model_root=root, model_version=versions[-1])
     server.wait_ready()
     photo = {"file": raw("camera.png")}
+    ready = f"/v2/models/colorizer/versions/{newest}/ready"
     with server.client() as client:
+        early = client.get(ready)
+        assert early.status_code == 503
+        assert "loaded by the first request for it" in early.json()["detail"]
         default = client.post("/colorize", files=photo)
         assert default.headers["x-model-version"] == str(versions[-1])
         for asked in (str(newest), "latest"):
             other = client.post("/colorize", files=photo, data={"model": asked})
             assert other.headers["x-model-version"] == str(newest)
+        assert client.get(ready).status_code == 200
         missing = client.post("/colorize", files=photo, data={"model": str(newest + 1)})
         assert missing.status_code == 404
         assert str(newest) in missing.json()["detail"]

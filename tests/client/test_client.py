@@ -65,6 +65,18 @@ def test_a_result_says_what_was_found_in_the_photo(client: Client) -> None:
     assert warning == "Too large or broken to go along: texts."
 
 
+def test_photos_come_out_of_pipes_and_other_things_are_none(client: Client, tmp_path: Path) -> None:
+    photo, pipe = encoded(small(), "JPEG"), tmp_path / "pipe.jpg"
+    os.mkfifo(pipe)
+    threading.Thread(target=pipe.write_bytes, args=[photo], daemon=True).start()
+    result = client.colorize(pipe)
+    assert (result.name, result.data) == ("pipe.png", client.colorize(photo).data)
+    with pytest.raises(IsADirectoryError):
+        client.colorize(tmp_path)
+    with pytest.raises(TypeError, match="not int"):
+        client.colorize(7)  # type: ignore[arg-type]
+
+
 def test_importing_the_client_brings_nothing_that_colorizes() -> None:
     code = (
         "import sys; from chromaserve import AsyncClient, Client; "

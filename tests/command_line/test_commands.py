@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from chromaserve.command_line import benchmark, info, shared_options
+from chromaserve.command_line import benchmark, info, shared_options, video
 from chromaserve.command_line.main import command
 from chromaserve.command_line.video import CodecName
 from chromaserve.photos.formats import ALSO_CALLED, Wanted
@@ -79,6 +79,25 @@ def test_video_gives_a_frame_for_each_and_says_where_a_stream_breaks() -> None:
     assert done.returncode == 3
     assert b"ends within frame 4" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        ([], 2, "name the film and where the result goes"),
+        (["in.mp4"], 2, "name the film and where the result goes"),
+        (["--width", "32"], 2, "name the film and where the result goes"),
+        (["missing.mp4", "out.mp4"], 3, "there is no missing.mp4"),
+        (["--width", "32", "--height", "24"], 3, "no frame came from standard input"),
+    ],
+)
+def test_a_video_that_cannot_be_is_told_of(
+    arguments: list[str], status: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video, "tell_warnings", lambda: None)  # would outlast the test
+    done = CliRunner().invoke(command, ["video", *arguments])
+    assert (done.exit_code, done.stdout) == (status, "")
+    assert words in done.stderr
 
 
 def test_models_here_and_of_a_service(server: Server, model_root: Path) -> None:

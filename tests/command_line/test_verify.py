@@ -9,6 +9,7 @@ from PIL import Image
 
 from chromaserve import Colorizer
 from tests.command_line.command import SAMPLES, run, said
+from tests.sample_photos import decoded, png16
 
 CAT = SAMPLES / "cat.jpg"
 
@@ -33,6 +34,9 @@ def test_a_result_is_its_photos_and_tells_how_it_was_made(result: Path, tmp_path
         apart = np.abs(np.asarray(back, int) - np.asarray(photo.convert("L"), int))
     assert apart.max() <= 1
     assert (apart == 0).mean() > 0.95
+    other = run("verify", CAT, result, "--grey", tmp_path / "grey.jpg")
+    assert (other.returncode, (tmp_path / "grey.jpg").exists()) == (2, False)
+    assert "has to be a .png" in said(other)
     again = run("verify", CAT, result, "--grey", tmp_path / "grey.png")
     assert again.returncode != 0
     assert "there already" in said(again)
@@ -53,3 +57,18 @@ def test_what_was_changed_is_told_with_its_place(result: Path, tmp_path: Path) -
     done = run("verify", CAT, Path(__file__))
     assert done.returncode == 3
     assert "not a photo" in said(done)
+
+
+def test_a_photo_of_16_bits_comes_back_in_16(tmp_path: Path) -> None:
+    ramp = np.add.outer(np.arange(80), np.arange(120)) / 198
+    grey = (ramp * 65535).astype(np.uint16)
+    (tmp_path / "grey.png").write_bytes(png16(grey))
+    (tmp_path / "colour.png").write_bytes(png16(np.dstack([grey] * 3)))
+    places = [tmp_path / f"{name}.png" for name in ("grey", "colour", "back")]
+    done = run("verify", *places[:2], "--grey", places[2])
+    assert done.returncode == 0, done.stderr
+    assert b"lightness untouched" in done.stdout
+    assert b"it says nothing of its making" in done.stdout
+    back = decoded(places[2].read_bytes())
+    assert back.dtype == np.uint16
+    assert np.abs(back.astype(int) - grey).max() <= 1

@@ -252,6 +252,10 @@ def test_what_cannot_be_colorized_is_refused(colorizer: Colorizer) -> None:
         colorizer.colorize(b"", output=Path("cat.png"))
     with pytest.raises(InvalidOptions, match="transparency"):
         colorizer.colorize(encoded(Image.new("LA", (4, 4)), "PNG"), format="jpeg")
+    with pytest.raises(TypeError, match="not int"):
+        colorizer.colorize(7)  # type: ignore[type-var]
+    with pytest.raises(IsADirectoryError):
+        colorizer.colorize(SAMPLES)
     with pytest.raises(ModelNotFound):
         Colorizer(model=999)
 
