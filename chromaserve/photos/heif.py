@@ -28,6 +28,8 @@ _AVIF_BRANDS = (b"avif", b"avis")
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis")
 _MOST_BRANDS = 256  # bytes
 _FILM = b"avis"
+_KEPT = (b"ispe", b"hvcC", b"pixi", b"irot", b"imir", b"clap", b"auxC")
+_MOST_HEAD = 1_000
 
 
 def brand(data: bytes) -> str | None:
@@ -42,16 +44,6 @@ def brand(data: bytes) -> str | None:
         if one in _HEIC_BRANDS:
             return "HEIC"
     return None
-
-
-@dataclass(frozen=True)
-class Boxed:
-    """What a decoder of one of these files does not tell."""
-
-    depth: int
-    """Bits a channel."""
-    cicp: tuple[int, int] | None
-    """Numbers of the primaries and of the transfer function (ITU-T H.273)."""
 
 
 @dataclass
@@ -73,6 +65,7 @@ class _Boxes:
     properties: list[tuple[bytes, bytes]] = field(default_factory=list)
     references: list[tuple[bytes, int, tuple[int, ...]]] = field(default_factory=list)
     inside: bytes = b""
+    """The content of `idat`."""
 
     def properties_of(self, item: int) -> Iterator[tuple[bytes, bytes, int]]:
         """Name, content and place of each of an item's properties, in their order."""
@@ -102,33 +95,125 @@ class _Boxes:
         return b"".join(whole[at : at + length] for at, length in item.parts)
 
 
+@dataclass(frozen=True)
+class Boxed:
+    """What a file says beside its size."""
+
+    depth: int
+    """Bits a channel."""
+    cicp: tuple[int, int] | None
+    """Numbers of the primaries and of the transfer function (ITU-T H.273)."""
+    boxes: _Boxes
+    shown: tuple[int, ...]
+    """The items that the picture and its alpha are made of, tiles after their grid."""
+
+
 def read_heif(data: bytes, kind: str) -> tuple[Structure, Boxed]:
-    """A file's first picture: size, depth, transparency, and colours where no profile says them.
+    """A file's first picture: size, depth, transparency, and how it is stored.
 
     Raises:
         Unreadable: it is broken, or larger than any photo's, or a part says another size.
         UnsupportedFormat: a film, or a picture that is coded in another way.
     """
     boxes = _read(data, kind)
-    item = boxes.items.get(boxes.primary)
-    if item is None:
-        raise Unreadable
-    shown = _shown(boxes, boxes.primary, kind)
+    width, height = boxes.size(boxes.primary)
     alpha = [
         of for name, of, to in boxes.references
         if name == b"auxl" and boxes.primary in to
         and (boxes.of(of, b"auxC") or b"")[4:].startswith(_SAYS_ALPHA)
-    ]  # fmt: skip
-    parts = shown + [part for one in alpha for part in _shown(boxes, one, kind)]
-    width, height = boxes.size(boxes.primary)
-    _check_sizes(data, boxes, parts, (width, height))
-    depth = _depth(boxes, shown[0], kind)
+    ][:1]  # fmt: skip
+    parts = [_parts(data, boxes, one, kind) for one in (boxes.primary, *alpha)]
+    coded = [part for each in parts for part in (each[1:] or each)]
+    _check_sizes(data, boxes, coded, (width, height))
+    depth = _depth(boxes, coded[0], kind)
     if kind == "HEIC":  # whose decoder cuts and turns
         width, height = _turned(boxes, (width, height))
+    shown = tuple(part for each in parts for part in each)
     return (
         Structure(width, height, 16 if depth > 8 else 8, bool(alpha), kind == "AVIF"),
-        Boxed(depth, _cicp(boxes)),
+        Boxed(depth, _cicp(boxes), boxes, shown),
     )
+
+
+def info(data: bytes, boxes: _Boxes) -> dict[str, bytes]:
+    """A HEIC's ICC profile, EXIF and XMP, by the names that Pillow has for them."""
+    found = {}
+    for name, content, _ in boxes.properties_of(boxes.primary):
+        if name == b"colr" and content[:4] in (b"prof", b"rICC"):
+            found["icc_profile"] = content[4:]
+    about = {of for name, of, to in boxes.references if name == b"cdsc" and boxes.primary in to}
+    for number in sorted(about):
+        item = boxes.items.get(number, _Item())
+        try:
+            content = boxes.bytes_of(data, item)
+        except Unreadable:
+            continue
+        if item.kind == b"Exif":
+            found["exif"] = content[4 + int.from_bytes(content[:4], "big") :]
+        elif item.kind == b"mime" and b"<x:xmpmeta" in content[:_MOST_HEAD]:
+            found["xmp"] = content
+    return found
+
+
+def plain_heic(data: bytes, boxed: Boxed) -> bytes:
+    """The picture alone, in boxes that are written anew.
+
+    So the decoder's library, of which some parts fail on broken boxes, meets none of a file's own.
+    """
+    boxes, new = boxed.boxes, {old: i for i, old in enumerate(boxed.shown, 1)}
+    properties: dict[int, int] = {}
+    kept, items, links, places, body = [], [], [], [], []
+    at = 0
+    for old, number in new.items():
+        item = boxes.items[old]
+        items.append(_full(b"infe", struct.pack(">HH4sB", number, 0, item.kind, 0), version=2))
+        mine = []
+        for name, content, place in boxes.properties_of(old):
+            nclx = name == b"colr" and content[:4] == b"nclx"
+            if name not in _KEPT and not nclx:
+                continue
+            if place not in properties:
+                properties[place] = len(properties) + 1
+                kept.append(_box(name, content))
+            mine.append(properties[place])
+        links.append(struct.pack(f">HB{len(mine)}H", number, len(mine), *mine))
+        coded = boxes.bytes_of(data, item)
+        places.append((number, at, len(coded)))
+        body.append(coded)
+        at += len(coded)
+    references = [
+        _box(name, struct.pack(f">HH{len(to)}H", new[of], len(to), *(new[i] for i in to)))
+        for name, of, to in boxes.references
+        if name in (b"dimg", b"auxl") and of in new and all(i in new for i in to)
+    ]
+    ftyp = _box(b"ftyp", b"heic\0\0\0\0mif1heic")
+
+    def meta(start: int) -> bytes:
+        rows = [struct.pack(">HHHII", n, 0, 1, start + at, size) for n, at, size in places]
+        return _full(
+            b"meta",
+            _full(b"hdlr", bytes(4), b"pict", bytes(13)),
+            _full(b"pitm", struct.pack(">H", 1)),
+            _full(b"iinf", struct.pack(">H", len(items)), *items),
+            _full(b"iref", *references),
+            _box(
+                b"iprp",
+                _box(b"ipco", *kept),
+                _full(b"ipma", struct.pack(">I", len(links)), *links, flags=1),
+            ),
+            _full(b"iloc", b"\x44\0", struct.pack(">H", len(rows)), *rows),
+        )
+
+    return ftyp + meta(len(ftyp) + len(meta(0)) + 8) + _box(b"mdat", *body)
+
+
+def _box(kind: bytes, *content: bytes) -> bytes:
+    body = b"".join(content)
+    return struct.pack(">I4s", 8 + len(body), kind) + body
+
+
+def _full(kind: bytes, *content: bytes, version: int = 0, flags: int = 0) -> bytes:
+    return _box(kind, bytes([version, 0, 0, flags]), *content)
 
 
 def _read(data: bytes, kind: str) -> _Boxes:
@@ -267,15 +352,18 @@ def _read_references(content: bytes, found: _Boxes) -> None:
         found.references.append((name, one, to))
 
 
-def _shown(boxes: _Boxes, number: int, kind: str) -> list[int]:
-    """The coded items that a picture is made of: itself, or the tiles of its grid."""
+def _parts(data: bytes, boxes: _Boxes, number: int, kind: str) -> list[int]:
+    """The items that a picture is made of: itself, and the tiles if it is a grid."""
     item = boxes.items.get(number, _Item())
-    tiles = [number]
+    tiles: list[int] = []
     if item.kind == b"grid":
-        tiles = [i for name, of, to in boxes.references if (name, of) == (b"dimg", number)
-                 for i in to]  # fmt: skip
-    kinds = {boxes.items.get(i, _Item()).kind for i in tiles}
-    if not kinds or b"" in kinds or len(tiles) > _MOST_TILES:
+        named = [to for name, of, to in boxes.references if (name, of) == (b"dimg", number)]
+        if len(named) != 1 or len(set(named[0])) < len(named[0]):
+            raise Unreadable
+        tiles = list(named[0])
+        _check_grid(boxes.bytes_of(data, item), len(tiles), boxes.size(number))
+    kinds = {boxes.items.get(i, _Item()).kind for i in tiles or [number]}
+    if b"" in kinds or len(tiles) > _MOST_TILES:
         raise Unreadable
     if kinds != {_CODED[kind]}:
         names = ", ".join(sorted(one.decode("ascii", "replace") for one in kinds))
@@ -283,7 +371,16 @@ def _shown(boxes: _Boxes, number: int, kind: str) -> list[int]:
             f"This {kind} file's picture is stored in a way that is not read here"
             f" ({names}). Save it as JPEG or PNG."
         )
-    return tiles
+    return [number, *tiles]
+
+
+def _check_grid(said: bytes, tiles: int, size: Size) -> None:
+    """A grid says its size a second time (ISO/IEC 23008-12, 6.6.2.3)."""
+    wide = said[1] & 1
+    if (said[2] + 1) * (said[3] + 1) != tiles:
+        raise Unreadable
+    if struct.unpack_from(">II" if wide else ">HH", said, 4) != size:
+        raise Unreadable
 
 
 def _check_sizes(data: bytes, boxes: _Boxes, parts: list[int], whole: Size) -> None:
@@ -296,7 +393,8 @@ def _check_sizes(data: bytes, boxes: _Boxes, parts: list[int], whole: Size) -> N
     room = (whole[0] + largest[0]) * (whole[1] + largest[1])
     if sum(width * height for width, height in tiles) > 2 * room:  # alpha has as many
         raise Unreadable
-    if any(tile > max(side, _TILE) for tile, side in zip(largest, whole, strict=True)):
+    most = [max(side + _BLOCK, _TILE + 1) for side in whole]
+    if largest[0] >= most[0] or largest[1] >= most[1]:
         raise Unreadable
     heads: dict[int, list[Size]] = {}
     read = 0

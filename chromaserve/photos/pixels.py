@@ -13,6 +13,8 @@ from PIL import Image
 from chromaserve.errors import DamagedPhoto, UnsupportedSamples
 from chromaserve.photos.damage import Repaired, repaired
 from chromaserve.photos.header import PIL_ERRORS, damaged, open_image
+from chromaserve.photos.heif import info as heic_info
+from chromaserve.photos.heif import plain_heic
 from chromaserve.photos.metadata import NOTHING, Metadata, gather, gather_tiff
 from chromaserve.photos.photo import Header, Pixels
 from chromaserve.photos.png_reading import colour_chunks
@@ -253,14 +255,12 @@ def _widened(pixels: Pixels, depth: int) -> Pixels:
     if depth in (8, 16):
         return pixels
     wide = pixels.astype(np.uint16)
-    return wide << 16 - depth | wide >> 2 * depth - 16
+    return cast(Pixels, wide << 16 - depth | wide >> 2 * depth - 16)
 
 
 def _heic(data: bytes, header: Header) -> Source:
     try:
-        file = pi_heif.open_heif(data, convert_hdr_to_8bit=False)
-        image = file[file.primary_index]
-        metadata = gather(data, image.info, "HEIC")
+        image = pi_heif.open_heif(plain_heic(data, header.boxed), convert_hdr_to_8bit=False)[0]
         image.load()
         if image.size != (header.width, header.height):
             raise damaged("HEIC")
@@ -274,8 +274,9 @@ def _heic(data: bytes, header: Header) -> Source:
         alpha = part[..., -1] if channels in (2, 4) else None
         return (part[..., 0] if channels < 3 else part[..., :3]), alpha
 
-    profile = _profile(data, image.info, header, "L" if channels < 3 else "RGB")
-    return Source(header.height, header.width, strips, profile, True, metadata)
+    info = heic_info(data, header.boxed.boxes)
+    profile = _profile(data, info, header, "L" if channels < 3 else "RGB")
+    return Source(header.height, header.width, strips, profile, metadata=gather(data, info, "HEIC"))
 
 
 def _tag(image: Image.Image, number: int) -> int | None:

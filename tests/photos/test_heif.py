@@ -15,6 +15,7 @@ from chromaserve.photos.photo import Photo
 from tests.photos.heif_files import avif, grid, heic, wide_avif, wide_heic
 from tests.sample_photos import lightness, small
 
+
 def taken(data: bytes, max_pixels: int = 10**6) -> Photo:
     return decode(data, inspect(data, max_pixels=max_pixels, max_side=10**4))
 

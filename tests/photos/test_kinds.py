@@ -178,9 +178,13 @@ MAKERS: dict[str, tuple[Callable[[], bytes], NDArray[Any] | None]] = {
     "AVIF with alpha": (lambda: avif(transparent()), RGB8),
     "AVIF, 10 or 12 bits": (lambda: wide_avif(RGB16), RGB16),
     "HEIC and AVIF, high dynamic range (PQ, HLG)": (
-        lambda: heic(COLOUR).replace(*HIGH_RANGE), None),
+        lambda: heic(COLOUR).replace(*HIGH_RANGE),
+        None,
+    ),
     "HEIC and AVIF, moving pictures": (
-        lambda: avif(COLOUR, save_all=True, append_images=[COLOUR.rotate(9)]), None),
+        lambda: avif(COLOUR, save_all=True, append_images=[COLOUR.rotate(9)]),
+        None,
+    ),
 }
 
 
