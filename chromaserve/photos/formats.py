@@ -36,10 +36,11 @@ _SAME: Final[dict[str, Format]] = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp",
 _READ: Final = (
     *(".bmp", ".dib", ".gif", ".jp2", ".j2k", ".jpf", ".jpx", ".j2c"),
     *(".pbm", ".pgm", ".ppm", ".pnm"),
+    *(".heic", ".heif", ".hif", ".avif"),
 )
 PHOTO_SUFFIXES: Final = (*WRITTEN, *_READ)
 """Of files that are taken for photos."""
-OTHER_SUFFIXES: Final = (".avif", ".heic", ".heif", ".jxl")
+OTHER_SUFFIXES: Final = (".jxl",)
 """Of pictures that are neither read nor written."""
 
 

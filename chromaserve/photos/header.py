@@ -4,6 +4,7 @@ import struct
 from collections.abc import Callable
 from io import BytesIO
 
+from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
@@ -21,6 +22,7 @@ from chromaserve.photos.foreign import (
     read_jpeg2000,
     read_pnm,
 )
+from chromaserve.photos.heif import brand, read_heif
 from chromaserve.photos.photo import Header
 from chromaserve.photos.png_reading import SIGNATURE
 from chromaserve.photos.structure import (
@@ -42,8 +44,9 @@ _READERS: dict[str, type[ImageFile]] = {
     "BMP": BmpImageFile,
     "GIF": GifImageFile,
     "JPEG2000": Jpeg2KImageFile,
+    "AVIF": AvifImageFile,
 }
-ACCEPTED = (*_READERS, "PNM")
+ACCEPTED = (*_READERS, "PNM", "HEIC")
 _STRUCTURES: dict[str, Callable[[bytes], Structure]] = {
     "JPEG": read_jpeg,
     "PNG": read_png,
@@ -52,19 +55,15 @@ _STRUCTURES: dict[str, Callable[[bytes], Structure]] = {
     "JPEG2000": read_jpeg2000,
     "PNM": read_pnm,
 }
-_ADVICE = "Photos are JPEG, PNG, WebP, TIFF, BMP, GIF, JPEG 2000 or PNM files."
+_ADVICE = "Photos are JPEG, PNG, WebP, TIFF, HEIC, AVIF, BMP, GIF, JPEG 2000 or PNM files."
 _SAY = {"WEBP": "WebP", "JPEG2000": "JPEG 2000"}
 
 _RAW = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
 """First bytes of Fujifilm's, Olympus's, Panasonic's, Sigma's and Minolta's raw files."""
-_BOXED = {
-    **dict.fromkeys((b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"heim", b"heis"), "HEIC"),
-    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
-}
 
 PIL_ERRORS = (
     *(OSError, EOFError, SyntaxError, ValueError, TypeError, AttributeError, KeyError, IndexError),
-    *(OverflowError, ZeroDivisionError, NotImplementedError, struct.error),
+    *(OverflowError, ZeroDivisionError, RuntimeError, struct.error),
 )
 """What Pillow's parsers are seen to raise on hostile bytes."""
 
@@ -98,12 +97,8 @@ def sniff(data: bytes) -> str:
     if data[:2] == b"BM" and data[14:15] in (b"\x0c", b"\x28", b"\x34", b"\x38", b"\x40", b"\x6c",
                                              b"\x7c"):  # fmt: skip
         return "BMP"
-    if data[4:8] == b"ftyp":
-        kind = _BOXED.get(data[8:12])
-        if kind:
-            raise UnsupportedFormat(
-                f"This is a photo in {kind}, which is not read here. Save it as JPEG or PNG."
-            )
+    if boxed := brand(data):
+        return boxed
     raise UnsupportedFormat(f"This is not a photo in an accepted format. {_ADVICE}")
 
 
@@ -130,6 +125,8 @@ def inspect(data: bytes, *, max_pixels: int, max_side: int, page: int = 0) -> He
             return Header(kind, found.width, found.height, found.bits, found.alpha, found.may_turn)
         if kind == "TIFF":
             return _tiff_header(data, page, max_pixels, max_side)
+        if kind in ("HEIC", "AVIF"):
+            return _boxed_header(data, kind, max_pixels, max_side)
     except (Unreadable, struct.error, IndexError, OverflowError) as error:
         raise damaged(kind) from error
     with open_image(data, kind) as image:
@@ -148,6 +145,14 @@ def _tiff_header(data: bytes, wanted: int, max_pixels: int, max_side: int) -> He
     # A palette may have transparency that Pillow finds.
     return Header(
         "TIFF", *size, page.depth, page.alpha, page=found.index, pages=found.pages, tiff=page
+    )
+
+
+def _boxed_header(data: bytes, kind: str, max_pixels: int, max_side: int) -> Header:
+    found, boxed = read_heif(data, kind)
+    check_size(found.width, found.height, max_pixels, max_side)
+    return Header(
+        kind, found.width, found.height, found.bits, found.alpha, found.may_turn, boxed=boxed
     )
 
 

@@ -2,11 +2,10 @@
 
 import importlib.metadata
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final, Literal
-
-from PIL import Image
 
 from chromaserve.photos.ifd import (
     GPS,
@@ -116,9 +115,8 @@ def _version() -> str:
         return "0"
 
 
-def gather(data: bytes, image: Image.Image, kind: str) -> Metadata:
-    """What a file has, whose header was bounded and opened with Pillow; nothing is decoded."""
-    info: dict[Any, Any] = image.info
+def gather(data: bytes, info: Mapping[Any, Any], kind: str) -> Metadata:
+    """What a file has, whose header was bounded; `info` is what Pillow found there."""
     lost: list[str] = []
     texts: tuple[tuple[str, str], ...] = ()
     blocks = info.get("photoshop")
@@ -183,7 +181,7 @@ def _exif(data: object, lost: list[str]) -> Directory | None:
         return None
 
 
-def _dpi(info: dict[Any, Any], exif: Directory | None) -> tuple[float, float] | None:
+def _dpi(info: Mapping[Any, Any], exif: Directory | None) -> tuple[float, float] | None:
     try:
         x, y = (float(value) for value in info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError):

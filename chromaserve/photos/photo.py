@@ -23,7 +23,7 @@ class Header:
     """What a file says of itself before any pixel is decoded."""
 
     format: str
-    """JPEG, PNG, WEBP, TIFF, BMP, GIF, JPEG2000 or PNM."""
+    """JPEG, PNG, WEBP, TIFF, HEIC, AVIF, BMP, GIF, JPEG2000 or PNM."""
     width: int
     height: int
     bits: int
@@ -38,6 +38,8 @@ class Header:
     """The places of all photos in the file."""
     tiff: Any = None
     """How a TIFF's page is stored: a `tiff_reading.Page`."""
+    boxed: Any = None
+    """What a HEIC or AVIF says beside its pixels: a `heif.Boxed`."""
 
     @property
     def pixels(self) -> int:

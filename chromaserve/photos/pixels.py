@@ -1,22 +1,25 @@
 """Decoded pixels of any kind as strips of numbers, with alpha, and what the numbers mean."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import cv2
 import numpy as np
+import pi_heif
 from numpy.typing import NDArray
 from PIL import Image
 
 from chromaserve.errors import DamagedPhoto, UnsupportedSamples
 from chromaserve.photos.damage import Repaired, repaired
 from chromaserve.photos.header import PIL_ERRORS, damaged, open_image
+from chromaserve.photos.heif import info as heic_info
+from chromaserve.photos.heif import plain_heic
 from chromaserve.photos.metadata import NOTHING, Metadata, gather, gather_tiff
 from chromaserve.photos.photo import Header, Pixels
 from chromaserve.photos.png_reading import colour_chunks
 from chromaserve.photos.pnm import Pnm
-from chromaserve.photos.profile_reading import profile_of, profile_of_png
+from chromaserve.photos.profile_reading import profile_of, profile_of_cicp, profile_of_png
 from chromaserve.photos.profiles import SRGB, Profile
 from chromaserve.photos.tiff_reading import Page
 from chromaserve.photos.tiff_samples import Cut, Samples
@@ -74,6 +77,8 @@ def open_source(data: bytes, header: Header, *, accept_damage: bool = False) -> 
 def _opened(data: bytes, header: Header, repair: Repaired | None = None) -> Source:
     if header.format == "TIFF" and header.tiff.is_ours:
         return _tiff(data, header)
+    if header.format == "HEIC":
+        return _heic(data, header)
     if header.format == "PNM":
         try:
             pnm = Pnm(data)
@@ -88,7 +93,7 @@ def _opened(data: bytes, header: Header, repair: Repaired | None = None) -> Sour
         if header.format == "TIFF":
             metadata, _ = gather_tiff(data, header.tiff.place)
         else:
-            metadata = gather(data, image, header.format)
+            metadata = gather(data, image.info, header.format)
         strips, profile = _decoded(data, image, header)
     except BaseException:
         image.close()
@@ -106,6 +111,8 @@ def _opened(data: bytes, header: Header, repair: Repaired | None = None) -> Sour
 
 
 def _decoded(data: bytes, image: Image.Image, header: Header) -> tuple[Strips, Profile]:
+    if header.boxed:  # OpenCV fails where the range is high, without a reason
+        _profile(data, image.info, header, "RGB")
     # Pillow holds Python's lock while it decodes a JPEG 2000, for seconds where it is large.
     jpeg2000 = header.format == "JPEG2000"
     if jpeg2000 or (header.bits == 16 and not image.mode.startswith("I;16")):
@@ -115,15 +122,17 @@ def _decoded(data: bytes, image: Image.Image, header: Header) -> tuple[Strips, P
             # Pillow decodes without a look at the checksums of the pixels' chunks.
             with open_image(data, header.format) as checked:
                 checked.verify()
-        return image_pixels(image, lambda mode: _profile(data, image, header.format, mode))
+        return image_pixels(image, lambda mode: _profile(data, image.info, header, mode))
     except (*PIL_ERRORS, MemoryError) as error:
         raise damaged(header.format) from error
 
 
-def _profile(data: bytes, image: Image.Image, kind: str, mode: str) -> Profile:
+def _profile(data: bytes, info: Mapping[Any, Any], header: Header, mode: str) -> Profile:
     """By the PNG's cICP before its ICC profile, before what else it says."""
-    icc = image.info.get("icc_profile")
-    if kind == "PNG":
+    icc = info.get("icc_profile")
+    if header.boxed and not icc:
+        return profile_of_cicp(header.boxed.cicp, mode)
+    if header.format == "PNG":
         said = colour_chunks(data)
         if b"cICP" in said or not icc:
             return profile_of_png(said, mode)
@@ -228,16 +237,46 @@ def _by_opencv(data: bytes, image: Image.Image, header: Header) -> tuple[Strips,
     pixels = cast(Pixels, bgr)
     opaque = pixels.shape[2] < 4 or image.mode == "RGB"
     grey = image.mode in ("L", "LA", "I;16")
+    depth = header.boxed and header.boxed.depth
 
     def strips(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
-        part = pixels[start:stop]
+        part = pixels[start:stop] if depth is None else _widened(pixels[start:stop], depth)
         alpha = None if opaque else part[..., 3]
         if grey:
             return cast(Pixels, np.ascontiguousarray(part[..., 0])), alpha
         order = cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGB
         return cast(Pixels, cv2.cvtColor(part, order)), alpha
 
-    return strips, _profile(data, image, header.format, "L" if grey else "RGB")
+    return strips, _profile(data, image.info, header, "L" if grey else "RGB")
+
+
+def _widened(pixels: Pixels, depth: int) -> Pixels:
+    """Samples of 10 or 12 bits as 16; 8 and 16 stay."""
+    if depth in (8, 16):
+        return pixels
+    wide = pixels.astype(np.uint16)
+    return cast(Pixels, wide << 16 - depth | wide >> 2 * depth - 16)
+
+
+def _heic(data: bytes, header: Header) -> Source:
+    try:
+        image = pi_heif.open_heif(plain_heic(data, header.boxed), convert_hdr_to_8bit=False)[0]
+        image.load()
+        if image.size != (header.width, header.height):
+            raise damaged("HEIC")
+    except PIL_ERRORS as error:
+        raise damaged("HEIC") from error
+    channels = pi_heif.heif.MODE_INFO[image.mode][0]
+
+    def strips(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
+        # The array is a view of what `image` holds, and does not keep it alive.
+        part = np.asarray(image).reshape(header.height, header.width, channels)[start:stop].copy()
+        alpha = part[..., -1] if channels in (2, 4) else None
+        return (part[..., 0] if channels < 3 else part[..., :3]), alpha
+
+    info = heic_info(data, header.boxed.boxes)
+    profile = _profile(data, info, header, "L" if channels < 3 else "RGB")
+    return Source(header.height, header.width, strips, profile, metadata=gather(data, info, "HEIC"))
 
 
 def _tag(image: Image.Image, number: int) -> int | None:

@@ -30,6 +30,7 @@ _PRIMARIES = {  # ITU-T H.273, table 2
     12: (0.3127, 0.3290, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
 }
 _HIGH_DYNAMIC_RANGE = (16, 18)
+_OF_CAMERAS = (1, 6, 14, 15)
 
 Numbers = NDArray[np.float64]
 
@@ -83,6 +84,28 @@ def profile_of_png(chunks: Mapping[bytes, bytes], mode: str) -> Profile:
         return SRGB
 
 
+def profile_of_cicp(numbers: tuple[int, int] | None, mode: str) -> Profile:
+    """What a HEIC or AVIF says by numbers where it has no ICC profile.
+
+    Encoders write a camera's transfer function of BT.709 and BT.601 over pixels that were sRGB, and
+    browsers show them as sRGB.
+
+    Args:
+        numbers: of the primaries and of the transfer function (ITU-T H.273).
+        mode: L or RGB.
+
+    Raises:
+        UnsupportedSamples: high dynamic range, which has no greys of paper.
+    """
+    if numbers is None:
+        return SRGB
+    primaries, transfer = numbers
+    try:
+        return _by_numbers(primaries, 13 if transfer in _OF_CAMERAS else transfer, mode)
+    except _Unusable:
+        return SRGB
+
+
 def _by_numbers(primaries: int, transfer: int, mode: str) -> Profile:
     if transfer in _HIGH_DYNAMIC_RANGE:
         raise UnsupportedSamples(
@@ -90,7 +113,7 @@ def _by_numbers(primaries: int, transfer: int, mode: str) -> Profile:
         )
     if primaries not in _PRIMARIES:
         raise _Unusable
-    if transfer in (1, 6, 14, 15):
+    if transfer in _OF_CAMERAS:
         curve = np.where(STEPS < 0.081, STEPS / 4.5, ((STEPS + 0.099) / 1.099) ** (1 / 0.45))
     elif transfer in (4, 5, 8):
         curve = STEPS ** {4: 2.2, 5: 2.8, 8: 1.0}[transfer]

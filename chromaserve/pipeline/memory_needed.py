@@ -6,7 +6,7 @@ from chromaserve.store.contract import Postprocess
 
 # Peaks of decoding and encoding, rounded up; tests/pipeline/test_memory.py measures them.
 BYTES_PER_PIXEL = {8: 8, 16: 12}
-MORE_BYTES_PER_PIXEL = {"WEBP": 12, "JPEG2000": 12}
+MORE_BYTES_PER_PIXEL = {"WEBP": 12, "JPEG2000": 12, "HEIC": 12, "AVIF": 12}
 """More, by the photo's format: what its decoder holds."""
 UNPACKED_BYTES_PER_PIXEL = 12
 """More, where a TIFF's strip or tile is unpacked by libtiff, from one copy into another."""

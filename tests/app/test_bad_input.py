@@ -117,7 +117,8 @@ CASES: dict[str, tuple[int, Send]] = {
     "PNG of noise": (422, body(raw("chelsea.png")[:64] + bytes(range(256)) * 40)),
     "text": (415, body(b"This is not a photo, whatever its name may be. " * 20)),
     "text that begins as a bitmap does": (415, body(b"BMW is a maker of cars, not of photos.")),
-    "AVIF": (415, body(encoded(small(), "AVIF"))),
+    "JPEG XL": (415, body(b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(60))),
+    "truncated AVIF": (422, body(encoded(small(), "AVIF")[:-500])),
     "raw file": (415, body(b"FUJIFILMCCD-RAW 0201" + bytes(200))),
     "SVG": (415, body(b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')),
     "PDF": (415, body(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n")),
@@ -189,7 +190,7 @@ def test_bad_input_is_told_what_to_do(http: httpx.Client, case: str) -> None:
 
 
 def test_a_refused_upload_leaves_no_trace_in_the_accounts(http: httpx.Client) -> None:
-    for case in ("too many bytes, not announced", "multipart cut off", "truncated JPEG", "AVIF"):
+    for case in ("too many bytes, not announced", "multipart cut off", "truncated JPEG", "JPEG XL"):
         CASES[case][1](http)
     load = http.get("/models").json()["load"]
     assert (load["accepted"], load["memory_mb"], load["uploads_mb"]) == (0, 0, 0)

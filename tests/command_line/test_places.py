@@ -83,7 +83,7 @@ def test_several_photos_go_beside_each_or_into_a_folder(album: Path, server: Ser
 
 def test_results_are_no_photos_and_what_is_left_out_is_counted(album: Path, server: Server) -> None:
     folder = album / "sub"
-    for name in ("e.HEIC", "f.heic", "notes.txt", "README", ".hidden.txt"):
+    for name in ("e.JXL", "f.jxl", "notes.txt", "README", ".hidden.txt"):
         (folder / name).write_bytes(b"no photo")
     for place in ("2020", "2020-colour"):
         (folder / place).mkdir()
@@ -104,10 +104,10 @@ def test_results_are_no_photos_and_what_is_left_out_is_counted(album: Path, serv
     done = run("colorize", folder, "-o", out, "--json", "--url", server.url)
     assert done.returncode == 0, done.stderr
     assert files(out) == {"c.png", "d.png", "2020/x.png"}
-    assert "4 named -colour, 2 .heic" in said(done)
+    assert "4 named -colour, 2 .jxl" in said(done)
     summary = json.loads(done.stdout.splitlines()[-1])["summary"]
     assert summary["left_out"] == {
-        ".heic": 2, ".txt": 1, "without suffix": 1, "named -colour": 4, "folder named -colour": 1,
+        ".jxl": 2, ".txt": 1, "without suffix": 1, "named -colour": 4, "folder named -colour": 1,
     }  # fmt: skip
 
 

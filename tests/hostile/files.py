@@ -12,6 +12,7 @@ import tifffile
 from PIL import Image, PngImagePlugin
 
 from chromaserve.photos.icc import srgb_profile
+from tests.photos.heif_files import avif, grid, heic, wide_avif, wide_heic
 
 Random = np.random.Generator
 MOST_BYTES = 4 << 20
@@ -85,6 +86,11 @@ def originals() -> dict[str, bytes]:
         "deep_pages.tif": tiff(np.stack([wide, wide]), photometric="minisblack"),
         "animated.gif": saved(rgb, "GIF", save_all=True, append_images=[rgb.rotate(9)]),
         "colour.jp2": saved(rgb, "JPEG2000"),
+        "alpha.heic": heic(alpha, exif=exif.tobytes()),
+        "tiles.heic": grid([rgb.resize((64, 64))] * 4, 2, (120, 110)),
+        "wide.heic": wide_heic(wide_rgb),
+        "alpha.avif": avif(alpha, exif=exif.tobytes()),
+        "wide.avif": wide_avif(wide_rgb),
         "wide.pgm": b"P5\n32 24\n1023\n" + (wide >> 6).astype(">u2").tobytes(),
         "texts.png": saved(grey, "PNG", exif=exif, pnginfo=texts(), icc_profile=srgb_profile()),
         "long.png": saved(Image.new("L", (1, 6_500)), "PNG"),

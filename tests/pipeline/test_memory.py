@@ -11,6 +11,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.photos.heif_files import avif, heic, wide_avif, wide_heic
 from tests.sample_photos import encoded, load, png16, raw
 
 MEASURE = """
@@ -68,6 +69,10 @@ def kinds(rgb: NDArray[np.uint8]) -> dict[str, bytes]:
         "wide.png": png16(rgba.astype(np.uint16) * 257),
         "wide.tif": wide_tiff(rgba),
         "rgb.jp2": encoded(Image.fromarray(rgb), "JPEG2000"),
+        "rgba.heic": heic(Image.fromarray(rgba), quality=60),
+        "wide.heic": wide_heic(rgb.astype(np.uint16) * 257, quality=60),
+        "rgba.avif": avif(Image.fromarray(rgba)),
+        "wide.avif": wide_avif(rgb.astype(np.uint16) * 257),
     }
 
 
@@ -99,6 +104,10 @@ def wide_tiff(rgba: NDArray[np.uint8]) -> bytes:
         ("wide.png", "png", "tv"),
         ("wide.tif", "tiff", "none"),
         ("rgb.jp2", "jpeg", "none"),
+        ("rgba.heic", "png", "none"),
+        ("wide.heic", "png", "none"),
+        ("rgba.avif", "png", "none"),
+        ("wide.avif", "png", "none"),
         ("rgb.jpg", "png", "crf"),
         ("rgb.jpg", "png", "guided hinted"),
     ],

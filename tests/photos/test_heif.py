@@ -1,0 +1,107 @@
+"""HEIC and AVIF: as telephones make them, and as somebody makes them who means harm."""
+
+import resource
+import struct
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from chromaserve.errors import DamagedPhoto, TooManyPixels, UnsupportedSamples
+from chromaserve.photos.decode import decode
+from chromaserve.photos.header import inspect
+from chromaserve.photos.photo import Photo
+from tests.photos.heif_files import avif, grid, heic, wide_avif, wide_heic
+from tests.sample_photos import lightness, small
+
+
+def taken(data: bytes, max_pixels: int = 10**6) -> Photo:
+    return decode(data, inspect(data, max_pixels=max_pixels, max_side=10**4))
+
+
+@pytest.mark.parametrize("kind", ["HEIC", "AVIF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_photo_stands_upright_once(kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = orientation, "Kodak"
+    image = small("L")
+    image.putpixel((0, 0), 0)
+    make = heic if kind == "HEIC" else avif
+    photo = taken(make(image.convert("RGB"), exif=exif.tobytes()))
+    image.getexif()[0x0112] = orientation
+    upright = np.asarray(ImageOps.exif_transpose(image))
+    assert photo.grey.shape == upright.shape
+    assert np.abs(lightness(photo.grey) - lightness(upright)).mean() < 0.5
+    kept = photo.metadata.for_result("keep", "us").exif
+    assert kept is not None
+    assert (kept.number(0x0112), kept.text(0x010F)) == (1, "Kodak")
+
+
+def test_tiles_become_one_photo() -> None:
+    whole = small("L").resize((300, 200))
+    padded = Image.new("L", (384, 256))
+    padded.paste(whole)
+    tiles = [
+        padded.crop((x, y, x + 128, y + 128)).convert("RGB")
+        for y in range(0, 256, 128)
+        for x in range(0, 384, 128)
+    ]
+    photo = taken(grid(tiles, 3, (300, 200)))
+    assert photo.size == (300, 200)
+    assert np.abs(lightness(photo.grey) - lightness(np.asarray(whole))).max() < 2
+
+
+@pytest.mark.parametrize("make", [wide_heic, wide_avif])
+def test_ten_bits_keep_their_levels(make: Callable[..., bytes]) -> None:
+    ramp = np.tile((np.arange(1024) << 6 | np.arange(1024) >> 4).astype(np.uint16), (64, 1))
+    photo = taken(make(np.dstack([ramp] * 3)))
+    levels = len(np.unique(photo.grey[32]))
+    assert levels > 900
+    assert np.abs(photo.grey[32].astype(int) - ramp[32]).mean() < 100
+
+
+def test_a_wide_gamut_by_numbers_is_not_taken_for_srgb() -> None:
+    image = Image.new("RGB", (64, 64), (250, 30, 30))
+    said = {"save_nclx_profile": True, "transfer_characteristic": 13}
+    plain = taken(heic(image, color_primaries=1, **said)).grey[32, 32]
+    wide = taken(heic(image, color_primaries=12, **said)).grey[32, 32]
+    assert plain.astype(int) != wide.astype(int)
+    numbers = b"nclx" + struct.pack(">HH", 12, 13)
+    wide_range = heic(image, color_primaries=12, **said).replace(numbers, b"nclx\0\x09\0\x10")
+    with pytest.raises(UnsupportedSamples, match="high dynamic range"):
+        taken(wide_range)
+
+
+def test_a_picture_larger_than_it_says_is_refused_before_it_has_room() -> None:
+    """A decoder makes room for what the coded picture says of itself."""
+    large = Image.new("RGB", (4096, 4096))
+    bomb = grid([large], 1, (64, 64), said=(64, 64))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DamagedPhoto):
+        taken(bomb)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 8 << 10
+    with pytest.raises(DamagedPhoto):  # and where it says so, but the whole is small
+        taken(grid([large], 1, (64, 64)))
+
+
+def test_a_tile_named_very_often_is_refused() -> None:
+    tile = Image.new("RGB", (128, 128))
+    with pytest.raises(DamagedPhoto):
+        taken(grid([tile], 200, (128, 128), repeat=40_000))
+    with pytest.raises(DamagedPhoto):
+        taken(grid([tile], 30, (128, 128), repeat=900))
+
+
+def test_the_size_of_the_whole_counts() -> None:
+    tile = Image.new("RGB", (128, 128))
+    with pytest.raises(TooManyPixels):
+        taken(grid([tile], 1, (30_000, 30_000)))
+
+
+@pytest.mark.parametrize("make", [heic, avif])
+def test_cut_anywhere_it_is_damaged(make: Callable[..., bytes]) -> None:
+    data = make(small())
+    for end in [*range(12, 700, 23), len(data) * 3 // 4]:
+        with pytest.raises(DamagedPhoto):
+            taken(data[:end])
