@@ -81,11 +81,11 @@ async def colorize(
 
     Send photos as the multipart field `file`, once or many times, or one as a bare `image/*` body,
     or in JSON as base64 or data: URLs.
-    JPEG, PNG, WebP, TIFF, HEIC, AVIF, BMP, GIF, JPEG 2000 and PNM are taken, 8 to 16 bits a channel;
-    a colour photo is recoloured from its luminance, and the answer tells that it had colours. The EXIF orientation is applied,
-    embedded colour profiles are converted to sRGB, transparency is kept, and so is metadata but for
-    places. Of an animation the first frame is taken, of a TIFF the first page or all. 16-bit photos
-    come back as 16-bit PNG or TIFF.
+    JPEG, PNG, WebP, TIFF, HEIC, AVIF, BMP, GIF, JPEG 2000 and PNM are taken, 8 to 16 bits a
+    channel; a colour photo is recoloured from its luminance, and the answer tells that it had
+    colours. The EXIF orientation is applied, embedded colour profiles are converted to sRGB,
+    transparency is kept, and so is metadata but for places. Of an animation the first frame is
+    taken, of a TIFF the first page or all. 16-bit photos come back as 16-bit PNG or TIFF.
 
     Options are query parameters, or else form fields or members of the JSON object.
     """
