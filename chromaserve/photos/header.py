@@ -147,7 +147,14 @@ def _tiff_header(data: bytes, wanted: int, max_pixels: int, max_side: int) -> He
     size = (page.width, page.height) if page.orientation < 5 else (page.height, page.width)
     # A palette may have transparency that Pillow finds.
     return Header(
-        "TIFF", *size, page.depth, page.alpha, page=found.index, pages=found.pages, tiff=page
+        "TIFF",
+        *size,
+        page.depth,
+        page.alpha,
+        page=found.index,
+        pages=found.pages,
+        more_pages=found.more,
+        tiff=page,
     )
 
 
@@ -167,6 +174,15 @@ def damaged(kind: str) -> DamagedPhoto:
     return DamagedPhoto(
         f"The {_SAY.get(kind, kind)} file is damaged or incomplete. Check that it opens in a"
         " viewer."
+    )
+
+
+def in_part(kind: str, missing: float) -> DamagedPhoto:
+    """The error for one of whose pixels this part is missing, where only a whole one is wanted."""
+    part = max(1, round(100 * missing))
+    return DamagedPhoto(
+        f"The {_SAY.get(kind, kind)} file is damaged: about {part}% of its pixels are missing."
+        " The rest is had by damaged=accept."
     )
 
 

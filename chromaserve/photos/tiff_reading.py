@@ -71,16 +71,26 @@ class Page:
     def is_unpacked_at_once(self) -> bool:
         """Whether libtiff unpacks strips or tiles that are a large part of the page."""
         large = self.tile is not None or self.rows_per_strip > self.height // 4
-        return self.is_ours and large and self.compression in (LZW, PACKBITS)
+        return self.is_known and large and self.compression in (LZW, PACKBITS)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its samples can be read here; those that Pillow reads, where it cannot."""
+        if self.photometric > 2 or set(self.bits) - set(_OURS) or len(set(self.bits)) > 1:
+            return False
+        channels = 3 if self.photometric == 2 else 1
+        return self.compression in _UNPACKED and self.samples >= channels
+
+    def is_cut(self, length: int) -> bool:
+        """Whether strips or tiles lie behind the end of a file of so many bytes."""
+        known = min(len(self.places), len(self.sizes))
+        return bool((self.places[:known] + self.sizes[:known] > length).any())
 
     @property
     def is_ours(self) -> bool:
-        """Whether its samples are read here, not by Pillow."""
-        if self.photometric > 2 or set(self.bits) - set(_OURS) or len(set(self.bits)) > 1:
-            return False
-        if self.compression not in _UNPACKED:
-            return False
-        return self.bits[0] > 8 or (self.samples, self.extra) not in _PILLOWS
+        """Whether its samples are read here, not by Pillow; libtiff skips deflate's checksums."""
+        pillows = self.bits[0] <= 8 and (self.samples, self.extra) in _PILLOWS
+        return self.is_known and (not pillows or self.compression in (DEFLATE, ADOBE_DEFLATE))
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,8 @@ class Found:
     """The photo's place among the file's directories."""
     pages: tuple[int, ...]
     """The places of all that are photos, not reduced copies of others."""
+    more: bool
+    """Whether there are others, which cannot be read."""
 
 
 def read_tiff(data: bytes, wanted: int = 0) -> Found:
@@ -102,7 +114,7 @@ def read_tiff(data: bytes, wanted: int = 0) -> Found:
         UnsupportedFormat: it is a camera's raw file.
         UnsupportedSamples: see `check`.
     """
-    listed = tiff_pages(data)
+    listed, more = tiff_pages(data)
     try:
         _refuse_raw(data, listed[0])
         whole = tuple(i for i, page in enumerate(listed) if not page.reduced) or (0,)
@@ -111,15 +123,7 @@ def read_tiff(data: bytes, wanted: int = 0) -> Found:
     except (BadDirectory, IndexError) as error:
         raise Unreadable from error
     check(page)
-    return Found(page, index, whole)
-
-
-def page_at(data: bytes, index: int) -> Page:
-    """A page by its place among the directories, which `read_tiff` has told."""
-    try:
-        return _page(data, tiff_pages(data)[index].place)
-    except BadDirectory as error:
-        raise Unreadable from error
+    return Found(page, index, whole, more)
 
 
 def _directory(data: bytes, place: int) -> Directory:
@@ -221,6 +225,6 @@ def check(page: Page) -> None:
             f"The TIFF has {most} bits a channel in a compression (number {page.compression}) that"
             " is taken for 8 bits alone. Save it with LZW, ZIP or no compression."
         )
-    if not page.is_ours or page.samples < (3 if page.photometric == 2 else 1):
+    if not page.is_ours:
         told = ", ".join(map(str, page.bits))
         raise UnsupportedSamples(f"The TIFF has samples of {told} bits. {_ADVICE}")

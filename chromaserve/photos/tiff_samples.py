@@ -1,11 +1,13 @@
-"""A TIFF's samples where Pillow has no mode for them: 9 to 16 bits, planes, further channels.
+"""A TIFF's samples where Pillow has no mode for them, or a strip of them is damaged.
 
-Strips and tiles are unpacked as they are asked for. LZW and PackBits are left to libtiff, to which
-each is given as a small file of 8 bits.
+No modes: 9 to 16 bits, planes, further channels. Strips and tiles are unpacked as they are asked
+for; where one is not whole, its rows up to there are taken, and the rest of it is grey. LZW and
+PackBits are left to libtiff, to which each is given as a small file of 8 bits.
 """
 
 import struct
 import zlib
+from collections.abc import Iterator
 from io import BytesIO
 from typing import cast
 
@@ -13,11 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.TiffImagePlugin import TiffImageFile
 
+from chromaserve.photos.header import PIL_ERRORS, damaged
 from chromaserve.photos.photo import Pixels
 from chromaserve.photos.tiff_reading import (
     ADOBE_DEFLATE,
     ASSOCIATED,
     DEFLATE,
+    LZW,
+    PACKBITS,
     PLAIN,
     UNASSOCIATED,
     Page,
@@ -25,13 +30,15 @@ from chromaserve.photos.tiff_reading import (
 
 _PIECE = 1 << 18
 _AT_ONCE = 1 << 16  # samples whose bits are taken apart
+_MOST_SEARCHES, _STEPS = 4, 8
+"""How many strips are searched for their last whole row, and how closely: it takes a decoding a
+step, and a file that was cut or has a scratch has one such strip."""
+_MOST_BROKEN = 2_000
+"""Times that libtiff may fail: each takes as long as a strip."""
+_SPARE, _CHECKSUM = 1024, 16
 _REVERSED = np.array([int(f"{i:08b}"[::-1], 2) for i in range(256)], np.uint8)
 
 Bytes = NDArray[np.uint8]
-
-
-class Cut(ValueError):  # noqa: N818 - reads as a fact
-    """Bytes of the pixels are missing."""
 
 
 class Samples:
@@ -47,11 +54,32 @@ class Samples:
         self._planes = page.samples if page.planar else 1
         self._each = 1 if page.planar else page.samples  # samples a pixel of a segment
         self._row_bytes = (width * self._each * page.bits[0] + 7) // 8
-        self._held: dict[int, Bytes] = {}
+        self._starts = np.sort(page.places)
+        channels = 3 if page.photometric == 2 else 1
+        kinds = enumerate(page.extra[: page.samples - channels], channels)
+        self._alpha = next((i for i, kind in kinds if kind in (ASSOCIATED, UNASSOCIATED)), None)
+        self._searches, self._broken = _MOST_SEARCHES, 0
+        self._held: list[list[Bytes]] = []  # of the band, by planes and from the left
+        self._good: list[int] = []  # rows of it that are whole, from the left
         self._band = -1
+        self._lost = 0
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether all of its pixels lie behind the file's end."""
+        return not (self._page.places < len(self._data)).any()
+
+    @property
+    def missing(self) -> float:
+        """Part of the pixels of the strips so far that were not whole; those are grey."""
+        return self._lost / (self._page.width * self._page.height)
 
     def strips(self, start: int, stop: int) -> tuple[Pixels, Pixels | None]:
-        """Grey [n, W] or colours [n, W, 3], and alpha, of rows from `start` to `stop`."""
+        """Grey [n, W] or colours [n, W, 3], and alpha, of rows from `start` to `stop`.
+
+        Raises:
+            DamagedPhoto: far too many strips are broken.
+        """
         page = self._page
         parts = []
         while start < stop:
@@ -64,12 +92,10 @@ class Samples:
         colours = np.ascontiguousarray(rows[..., 0] if channels == 1 else rows[..., :channels])
         if page.photometric == 0:
             colours = ~colours
-        kinds = page.extra[: page.samples - channels]
-        index = next((i for i, k in enumerate(kinds) if k in (ASSOCIATED, UNASSOCIATED)), None)
-        if index is None:
+        if self._alpha is None:
             return cast(Pixels, colours), None
-        alpha = np.ascontiguousarray(rows[..., channels + index])
-        if kinds[index] == ASSOCIATED:
+        alpha = np.ascontiguousarray(rows[..., self._alpha])
+        if page.extra[self._alpha - channels] == ASSOCIATED:
             most = np.iinfo(alpha.dtype).max
             scale = np.float32(most) / np.maximum(alpha, 1)
             scale = scale[..., np.newaxis] if channels > 1 else scale
@@ -79,43 +105,109 @@ class Samples:
     def _rows(self, band: int, first: int, last: int) -> NDArray[np.generic]:
         """Rows of a band of strips or tiles: [n, W, samples], 8 or 16 bits."""
         if band != self._band:
-            self._held, self._band = {}, band
+            self._unpack(band)
         planes = []
-        for plane in range(self._planes):
-            across = []
-            for column in range(self._across):
-                index = (plane * self._down + band) * self._across + column
-                if index not in self._held:
-                    self._held[index] = self._segment(index, band)
-                across.append(self._samples(self._held[index][first:last]))
+        for held in self._held:
+            across = [self._samples(part[first:last]) for part in held]
             planes.append(across[0] if len(across) == 1 else np.concatenate(across, 1))
         whole = planes[0] if len(planes) == 1 else np.concatenate(planes, 2)
+        for column, good in enumerate(self._good):
+            if good < last:
+                left = column * self._width
+                whole[max(0, good - first) :, left : left + self._width] = self._grey(whole.dtype)
         return whole[:, : self._page.width]
 
-    def _segment(self, index: int, band: int) -> Bytes:
-        """A strip or tile, unpacked: [rows, bytes]."""
-        page = self._page
-        if index >= min(len(page.places), len(page.sizes)):
-            raise Cut
-        rows = self._height
-        if page.tile is None:
-            rows = min(rows, page.height - band * rows)
-        needed = rows * self._row_bytes
-        start, size = int(page.places[index]), int(page.sizes[index])
-        packed = memoryview(self._data)[start : start + size]
-        if page.compression == PLAIN:
-            found = np.frombuffer(packed[:needed], np.uint8)
-        elif page.compression in (ADOBE_DEFLATE, DEFLATE):
-            found = _inflated(packed, needed)
-        else:
-            found = self._by_libtiff(bytes(packed), rows)
-        if len(found) < needed:
-            raise Cut
-        if page.reversed_bits and page.compression == PLAIN:
-            found = _REVERSED[found]
-        return found.reshape(rows, self._row_bytes)
+    def _grey(self, kind: np.dtype[np.generic]) -> NDArray[np.generic]:
+        """A pixel in the place of one that is missing, opaque."""
+        most = 255 if kind == np.uint8 else 65535
+        pixel = np.full(self._page.samples, most // 2 + 1, kind)
+        if self._alpha is not None:
+            pixel[self._alpha] = most
+        return pixel
 
-    def _by_libtiff(self, packed: bytes, rows: int) -> Bytes:
+    def _unpack(self, band: int) -> None:
+        """Hold a band of strips or tiles."""
+        page, inside = self._page, min(self._height, self._page.height - band * self._height)
+        rows = self._height if page.tile else inside
+        self._band, self._held, self._good = band, [[] for _ in range(self._planes)], []
+        for column in range(self._across):
+            whole = rows
+            for plane, held in enumerate(self._held):
+                part, good = self._segment(
+                    (plane * self._down + band) * self._across + column, rows
+                )
+                held.append(part)
+                whole = min(whole, good)
+            self._good.append(whole)
+            columns = min(self._width, page.width - column * self._width)
+            self._lost += max(0, inside - whole) * columns
+
+    def _segment(self, index: int, rows: int) -> tuple[Bytes, int]:
+        """A strip or tile, unpacked: [rows, bytes], and how many of its rows are whole."""
+        needed, found = rows * self._row_bytes, np.zeros(0, np.uint8)
+        packed = memoryview(b"")
+        for packed in filter(len, self._packed(index, needed)):
+            found = max(found, self._unpacked(packed, rows), key=len)
+            if len(found) == needed:
+                break
+        if not len(found) and len(packed):
+            found = self._searched(packed, rows)
+        good = len(found) // self._row_bytes
+        if good < rows:
+            padded = np.zeros(needed, np.uint8)
+            padded[: len(found)] = found
+            found = padded
+        if self._page.reversed_bits and self._page.compression == PLAIN:
+            found = _REVERSED[found]
+        return found.reshape(rows, self._row_bytes), good
+
+    def _packed(self, index: int, needed: int) -> Iterator[memoryview]:
+        """A strip's bytes as the file says, then all up to the next one: sizes may be wrong.
+
+        Never more than twice what they are to become, however many strips share them.
+        """
+        page, view = self._page, memoryview(self._data)
+        start = int(page.places[index]) if index < len(page.places) else -1
+        if start < 0:
+            return
+        most = start + 2 * needed + _SPARE
+        said = start + int(page.sizes[index]) if index < len(page.sizes) else start
+        if page.compression != PLAIN:
+            yield view[start : min(said, most)]
+        behind = np.searchsorted(self._starts, start, "right")
+        if behind < len(self._starts):
+            most = min(most, int(self._starts[behind]))
+        if page.compression == PLAIN or most > said:
+            yield view[start:most]
+
+    def _unpacked(self, packed: memoryview, rows: int) -> Bytes:
+        """So many rows, or as much as there is of them; by libtiff all or none."""
+        compression, needed = self._page.compression, rows * self._row_bytes
+        if compression == PLAIN:
+            return np.frombuffer(packed[:needed], np.uint8)
+        if compression in (ADOBE_DEFLATE, DEFLATE):
+            return _inflated(packed, needed)
+        return self._by_libtiff(packed, rows)
+
+    def _searched(self, packed: memoryview, rows: int) -> Bytes:
+        """The rows up to where a strip of LZW or PackBits is broken, or nearly."""
+        found, least, most = np.zeros(0, np.uint8), 0, rows
+        if self._page.compression not in (LZW, PACKBITS) or not self._searches:
+            return found
+        self._searches -= 1
+        for _ in range(_STEPS):
+            middle = (least + most) // 2
+            if middle == least:
+                break
+            part = self._by_libtiff(packed, middle)
+            if len(part):
+                found, least = part, middle
+            else:
+                most = middle
+        return found
+
+    def _by_libtiff(self, packed: memoryview, rows: int) -> Bytes:
+        """So many rows, none where they are not all there."""
         fill = 2 if self._page.reversed_bits else 1
         tags = ((256, self._row_bytes), (257, rows), (258, 8), (259, self._page.compression))
         tags += ((262, 1), (266, fill), (273, 0), (277, 1), (278, rows), (279, len(packed)))  # type: ignore[assignment]
@@ -123,8 +215,14 @@ class Samples:
         head = b"II*\0" + struct.pack("<IH", 8, len(tags))
         for tag, value in tags:
             head += struct.pack("<HHII", tag, 4, 1, at if tag == 273 else value)
-        with TiffImageFile(BytesIO(head + bytes(4) + packed)) as image:
-            return np.asarray(image, np.uint8).reshape(-1)
+        try:
+            with TiffImageFile(BytesIO(head + bytes(4) + packed)) as image:
+                return np.asarray(image, np.uint8).reshape(-1)
+        except PIL_ERRORS as error:
+            self._broken += 1
+            if self._broken > _MOST_BROKEN:
+                raise damaged("TIFF") from error
+            return np.zeros(0, np.uint8)
 
     def _samples(self, rows: Bytes) -> NDArray[np.generic]:
         """[n, width, samples] of a segment's rows."""
@@ -150,17 +248,26 @@ class Samples:
         return cast(NDArray[np.generic], out.reshape(len(rows), -1, self._each))
 
 
-def _inflated(packed: memoryview, needed: int) -> Bytes:
-    """So many bytes, or fewer, without a second copy of them."""
+def _inflated(packed: memoryview, needed: int, at_once: int = _PIECE) -> Bytes:
+    """So many bytes, or fewer, without a second copy of them.
+
+    None at all where the checksum at their end is wrong: nobody knows which of them are right.
+    """
     found, at, inflater = np.empty(needed, np.uint8), 0, zlib.decompressobj()
-    for start in range(0, len(packed), _PIECE):
-        rest = bytes(packed[start : start + _PIECE])
-        while rest and at < needed:
-            try:
-                piece = inflater.decompress(rest, min(_PIECE, needed - at))
-            except zlib.error as error:
-                raise Cut from error
-            found[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
-            at += len(piece)
-            rest = inflater.unconsumed_tail
+    try:
+        for start in range(0, len(packed), _PIECE):
+            rest = bytes(packed[start : start + _PIECE])
+            while rest and at < needed:
+                piece = inflater.decompress(rest, min(at_once, needed - at))
+                found[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
+                at += len(piece)
+                rest = inflater.unconsumed_tail
+            if at == needed:
+                inflater.decompress(rest + bytes(packed[start + _PIECE :][:_CHECKSUM]), 1)
+                break
+    except zlib.error as error:
+        if "data check" in str(error):  # zlib's word for the checksum
+            return found[:0]
+        if at_once > _SPARE:  # what was inflated in the step that failed is lost
+            return _inflated(packed, needed, _SPARE)
     return found[:at]

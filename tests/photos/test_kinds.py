@@ -60,6 +60,14 @@ def png_with(kind: bytes, content: bytes, *, right: bool = True) -> bytes:
     return data[:33] + (extra if right else extra[:-1] + b"?") + data[33:]
 
 
+def with_wrong_sizes() -> bytes:
+    data = encoded(COLOUR, "TIFF", compression="tiff_lzw")
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        size = struct.pack("<H", file.pages[0].databytecounts[0])
+    assert data.count(size) == 1
+    return data.replace(size, b"\7\0")
+
+
 def with_reduced_copy() -> bytes:
     buffer = io.BytesIO()
     with tifffile.TiffWriter(buffer) as file:
@@ -135,6 +143,9 @@ MAKERS: dict[str, tuple[Callable[[], bytes], NDArray[Any] | None]] = {
     "TIFF, 12 bits, grey": (lambda: packed_tiff(12)[0], packed_tiff(12)[1]),
     "TIFF, 14 bits, grey": (lambda: packed_tiff(14)[0], packed_tiff(14)[1]),
     "TIFF, BigTIFF": (lambda: tiff(RGB8, photometric="rgb", bigtiff=True), RGB8),
+    "TIFF of which pixels are missing": (lambda: cut(tiff(RGB8), "TIFF"), None),
+    "TIFF, 16 bits, of which pixels are missing": (lambda: cut(tiff(RGB16), "TIFF"), None),
+    "TIFF, sizes of its strips wrong": (with_wrong_sizes, RGB8),
     "TIFF, first page a reduced copy": (with_reduced_copy, RGB8),
     "TIFF, several pages": (
         lambda: encoded(small(), "TIFF", save_all=True, append_images=[small("L"), small()]),
