@@ -98,6 +98,8 @@ def _opened(data: bytes, header: Header, repair: Repaired | None = None) -> Sour
         else:
             metadata = gather(data, image, header.format)
         strips, profile = _decoded(data, image, header)
+        if repair and repair.grey_from is not None:
+            strips = _greyed(strips, repair.grey_from)
     except BaseException:
         image.close()
         raise
@@ -111,6 +113,22 @@ def _opened(data: bytes, header: Header, repair: Repaired | None = None) -> Sour
         missing=lambda: repair.missing if repair else 0.0,
         close=image.close,
     )
+
+
+def _greyed(strips: Strips, row: int) -> Strips:
+    """With the rows from this one on grey, and opaque."""
+
+    def greyed(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
+        colours, alpha = strips(start, stop)
+        if stop > row:
+            colours = colours.copy()
+            colours[max(0, row - start) :] = 128
+            if alpha is not None:
+                alpha = alpha.copy()
+                alpha[max(0, row - start) :] = 255
+        return colours, alpha
+
+    return greyed
 
 
 def _decoded(data: bytes, image: Image.Image, header: Header) -> tuple[Strips, Profile]:

@@ -3,6 +3,7 @@
 import io
 import struct
 import time
+import tracemalloc
 import zlib
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
+from PIL import Image
 
 from chromaserve.errors import DamagedPhoto
 from chromaserve.photos.decode import decode
@@ -202,3 +204,75 @@ def test_the_lightness_of_what_is_whole_is_that_of_the_photo() -> None:
     photo = taken(whole[: len(whole) // 2], accept=True)
     off = lightness(photo.grey[:79]) - lightness(RGB16[:79, :, 1])
     assert np.abs(off).max() < 0.01
+
+
+WEBP: dict[str, dict[str, Any]] = {
+    "lossy": {"quality": 90},
+    "lossless": {"lossless": True},
+    "lossy with alpha": {"quality": 90, "alpha": True},
+    "lossless with metadata": {"lossless": True, "xmp": b"<x/>", "alpha": True},
+}
+
+
+def webp(alpha: bool = False, **options: Any) -> bytes:  # noqa: ANN401
+    image = small("RGBA" if alpha else "RGB", SIZE)
+    if alpha:
+        image.putalpha(100)
+    return encoded(image, "WEBP", exact=True, **options)
+
+
+@pytest.mark.parametrize("kind", WEBP)
+@pytest.mark.parametrize("part", [0.3, 0.5, 0.75, 0.97])
+def test_a_webp_that_is_cut_short_is_had_up_to_there(kind: str, part: float) -> None:
+    whole = webp(**WEBP[kind])
+    data = whole[: int(len(whole) * part)]
+    with Image.open(io.BytesIO(whole)) as image:
+        expected = np.asarray(image.convert("RGB"))
+    with pytest.raises(DamagedPhoto, match=r"WebP file is damaged: about \d+%.*damaged=accept"):
+        taken(data)
+    photo = taken(data, accept=True)
+    assert photo.colours is not None
+    rows = round((1 - photo.missing) * 160)
+    assert np.array_equal(photo.colours[:rows], expected[:rows])
+    assert (photo.colours[rows:] == 128).all()
+    assert part - 0.3 < rows / 160 < part + 0.15  # bytes are not spread evenly over rows
+    if photo.alpha is not None:
+        assert (photo.alpha[:rows] == 100).all()
+        assert (photo.alpha[rows:] == 255).all()
+
+
+@pytest.mark.parametrize("kind", WEBP)
+@pytest.mark.parametrize("size", [0, 100, 10**6, 2**32 - 1])
+def test_a_webp_may_say_a_wrong_size_of_itself(kind: str, size: int) -> None:
+    data = webp(**WEBP[kind])
+    whole = taken(data)
+    for changed in (data[:4] + struct.pack("<I", size) + data[8:], data + b"more" * 9):
+        photo = taken(changed)
+        assert photo.missing == 0
+        assert np.array_equal(photo.colours, whole.colours)  # type: ignore[arg-type]
+
+
+def test_the_first_picture_of_an_animation_that_is_cut_is_taken() -> None:
+    first, second = small("RGB", SIZE), small("RGB", SIZE).rotate(90)
+    data = encoded(first, "WEBP", save_all=True, append_images=[second], lossless=True)
+    photo = taken(data[: len(data) * 3 // 4])
+    assert photo.missing == 0
+    assert np.array_equal(photo.colours, RGB8)  # type: ignore[arg-type]
+
+
+def test_nothing_is_made_of_a_webp_that_has_no_pixels_left() -> None:
+    for size in (30, 60, 200):
+        with pytest.raises(DamagedPhoto, match="damaged or incomplete"):
+            taken(webp(lossless=True)[:size], accept=True)
+
+
+def test_a_small_webp_that_says_it_has_gigabytes_costs_nothing() -> None:
+    data = webp(quality=90)
+    data = data[:16] + struct.pack("<I", 2**31) + data[20:]
+    tracemalloc.start()
+    try:
+        with pytest.raises(DamagedPhoto, match="damaged or incomplete"):
+            taken(data, accept=True)
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()

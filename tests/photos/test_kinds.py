@@ -109,6 +109,11 @@ MAKERS: dict[str, tuple[Callable[[], bytes], NDArray[Any] | None]] = {
     "PNG, high dynamic range (PQ, HLG)": (lambda: png_with(b"cICP", bytes([9, 16, 0, 1])), None),
     "WebP": (lambda: encoded(COLOUR, "WEBP", lossless=True), RGB8),
     "WebP with alpha": (lambda: encoded(transparent(), "WEBP", lossless=True, exact=True), RGB8),
+    "WebP, wrong size in its header": (
+        lambda: b"RIFF\7\0\0\0" + encoded(COLOUR, "WEBP", lossless=True)[8:],
+        RGB8,
+    ),
+    "WebP of which pixels are missing": (lambda: cut(encoded(COLOUR, "WEBP"), "WEBP"), None),
     "TIFF, 1 to 8 bits, grey, colour, palette": (lambda: encoded(COLOUR, "TIFF"), RGB8),
     "TIFF, CMYK, 8 bits": (lambda: encoded(small("CMYK"), "TIFF"), RGB8),
     "TIFF, 16 bits, grey": (lambda: tiff(GREY16, photometric="minisblack"), GREY16),
