@@ -32,6 +32,7 @@ _WEBP_ROWS = {b"VP8 ": 16, b"VP8L": 1}
 """Rows that are decoded together."""
 _WEBP_BYTES, _WEBP_HEAD = 16, 1 << 16
 """A pixel, and a file: more than any has."""
+_Part = tuple[bytes, memoryview]
 _ABOUT_NOTHING = 0.005
 """What is said to be missing where fine detail alone is."""
 
@@ -190,32 +191,30 @@ def _webp(data: bytes, header: Header) -> Repaired | None:
     if kind == b"ANMF" or size > _WEBP_BYTES * header.pixels + _WEBP_HEAD:
         return None
     count = size - len(content) + _WEBP_FILLED * header.pixels
-    first: tuple[bytes, list[int]] | None = None
+    first: list[int] | None = None
     for filler in _WEBP_FILLERS:
-        mended = _riff([*parts, (kind, content + filler * (count // len(filler) + 1))])
+        mended = _riff([*parts, pixels], filler * (count // len(filler) + 1))
         try:
             sums = _row_sums(mended, header)
         except (DamagedPhoto, *PIL_ERRORS):
             continue
         if first is None:
-            first = mended, sums
+            first = sums
             continue
-        alike = zip(first[1], sums, strict=True)
+        alike = zip(first, sums, strict=True)
         row = next((i for i, (a, b) in enumerate(alike) if a != b), header.height)
         row -= row % _WEBP_ROWS[kind] if row < header.height else 0
         missing = 1 - row / header.height
-        return Repaired(first[0], missing, row if missing else None) if row else None
+        return Repaired(mended, missing, row if missing else None) if row else None
     return None
 
 
-def _webp_parts(
-    data: bytes,
-) -> tuple[list[tuple[bytes, bytes]], tuple[bytes, bytes] | None, int]:
+def _webp_parts(data: bytes) -> tuple[list[_Part], _Part | None, int]:
     """The chunks that are whole, the first one of pixels, and how long that says that it is."""
     parts, pixels, length, at = [], None, 0, 12
     while at + 8 <= len(data):
         kind, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
-        content = data[at + 8 : at + 8 + size]
+        content = memoryview(data)[at + 8 : at + 8 + size]
         if kind in _WEBP_PIXELS and not pixels:
             pixels, length = (kind, content), size
         elif kind in _WEBP_KEPT and len(content) == size:
@@ -224,14 +223,15 @@ def _webp_parts(
     return parts, pixels, length
 
 
-def _riff(parts: list[tuple[bytes, bytes]]) -> bytes:
-    """A WebP of chunks, those of metadata behind the pixels (RFC 9649, 2.7)."""
-    parts = sorted(parts, key=lambda part: part[0] in (b"EXIF", b"XMP "))
-    body = b"".join(
-        kind + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
-        for kind, content in parts
-    )
-    return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
+def _riff(parts: list[_Part], filler: bytes = b"") -> bytes:
+    """A WebP of chunks, its pixels filled up, metadata behind them (RFC 9649, 2.7)."""
+    body: list[bytes | memoryview] = []
+    for kind, content in sorted(parts, key=lambda part: part[0] in (b"EXIF", b"XMP ")):
+        end = filler if kind in _WEBP_PIXELS else b""
+        size = len(content) + len(end)
+        body += [kind, struct.pack("<I", size), content, end, bytes(size % 2)]
+    head = b"RIFF" + struct.pack("<I", sum(map(len, body)) + 4) + b"WEBP"
+    return b"".join([head, *body])
 
 
 def _row_sums(data: bytes, header: Header) -> list[int]:

@@ -118,7 +118,7 @@ def inspect(data: bytes, *, max_pixels: int, max_side: int, page: int = 0) -> He
 
     Raises:
         UnsupportedFormat: not one of `ACCEPTED`.
-        UnsupportedSamples: pixels that cannot be used, such as floating point.
+        UnsupportedSamples: pixels that cannot be used, such as signed numbers.
         DamagedPhoto: no bytes, or a header that cannot be read.
         TooManyPixels: more than `max_pixels`, or a side longer than `max_side`.
     """

@@ -1,8 +1,8 @@
 """A TIFF's samples where Pillow has no mode for them, or a strip of them is damaged.
 
-No modes: 9 to 16 bits, planes, further channels. Strips and tiles are unpacked as they are asked
-for; where one is not whole, its rows up to there are taken, and the rest of it is grey. LZW and
-PackBits are left to libtiff, to which each is given as a small file of 8 bits.
+No modes: 9 to 16 bits, floating point, planes, further channels. Strips and tiles are unpacked as
+they are asked for; where one is not whole, its rows up to there are taken, and the rest of it is
+grey. LZW and PackBits are left to libtiff, to which each is given as a small file of 8 bits.
 """
 
 import struct
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.TiffImagePlugin import TiffImageFile
 
+from chromaserve.errors import UnsupportedSamples
 from chromaserve.photos.header import PIL_ERRORS, damaged
 from chromaserve.photos.photo import Pixels
 from chromaserve.photos.tiff_reading import (
@@ -37,6 +38,10 @@ _MOST_BROKEN = 2_000
 """Times that libtiff may fail: each takes as long as a strip."""
 _SPARE, _CHECKSUM = 1024, 16
 _REVERSED = np.array([int(f"{i:08b}"[::-1], 2) for i in range(256)], np.uint8)
+
+_BY_SAMPLES, _BY_BYTES = 2, 3  # predictors
+_BEYOND = 0.01
+"""By which a floating-point value may lie outside of 0 to 1: what sharpening leaves."""
 
 Bytes = NDArray[np.uint8]
 
@@ -79,6 +84,7 @@ class Samples:
 
         Raises:
             DamagedPhoto: far too many strips are broken.
+            UnsupportedSamples: floating-point numbers that are not from 0 to 1.
         """
         page = self._page
         parts = []
@@ -90,11 +96,15 @@ class Samples:
         rows = parts[0] if len(parts) == 1 else np.concatenate(parts)
         channels = 3 if page.photometric == 2 else 1
         colours = np.ascontiguousarray(rows[..., 0] if channels == 1 else rows[..., :channels])
+        if page.is_float:
+            colours = _sixteen_bits(colours)
         if page.photometric == 0:
             colours = ~colours
         if self._alpha is None:
             return cast(Pixels, colours), None
         alpha = np.ascontiguousarray(rows[..., self._alpha])
+        if page.is_float:
+            alpha = _sixteen_bits(alpha)
         if page.extra[self._alpha - channels] == ASSOCIATED:
             most = np.iinfo(alpha.dtype).max
             scale = np.float32(most) / np.maximum(alpha, 1)
@@ -103,7 +113,7 @@ class Samples:
         return cast(Pixels, colours), cast(Pixels, alpha)
 
     def _rows(self, band: int, first: int, last: int) -> NDArray[np.generic]:
-        """Rows of a band of strips or tiles: [n, W, samples], 8 or 16 bits."""
+        """Rows of a band of strips or tiles: [n, W, samples], 8 or 16 bits or floating point."""
         if band != self._band:
             self._unpack(band)
         planes = []
@@ -119,8 +129,8 @@ class Samples:
 
     def _grey(self, kind: np.dtype[np.generic]) -> NDArray[np.generic]:
         """A pixel in the place of one that is missing, opaque."""
-        most = 255 if kind == np.uint8 else 65535
-        pixel = np.full(self._page.samples, most // 2 + 1, kind)
+        most = {1: 255, 2: 65535}[kind.itemsize] if kind.kind == "u" else 1
+        pixel = np.full(self._page.samples, most // 2 + 1 if most > 1 else 0.5, kind)
         if self._alpha is not None:
             pixel[self._alpha] = most
         return pixel
@@ -228,14 +238,18 @@ class Samples:
         """[n, width, samples] of a segment's rows."""
         page, count = self._page, self._width * self._each
         bits = page.bits[0]
-        if bits in (8, 16):
-            kind = np.dtype(f"{page.order}u2") if bits == 16 else np.dtype(np.uint8)
+        if bits % 8 == 0:
+            kind = np.dtype(f"{page.order}u{bits // 8}")
+            if page.predictor == _BY_BYTES:
+                rows, kind = self._together(rows), kind.newbyteorder(">")
             wide = np.ascontiguousarray(rows).view(kind)
             made = wide.astype(kind.newbyteorder("="), copy=False).reshape(
                 len(rows), -1, self._each
             )
-            if page.predictor == 2:
+            if page.predictor == _BY_SAMPLES:
                 made = np.add.accumulate(made, axis=1, dtype=made.dtype)
+            if page.is_float:
+                made = made.view(f"f{bits // 8}")
             return cast(NDArray[np.generic], made)
         out = np.empty((len(rows), count), np.uint16)
         weights = (1 << np.arange(bits - 1, -1, -1)).astype(np.float32)
@@ -246,6 +260,32 @@ class Samples:
             values = values * np.float32(65535 / ((1 << bits) - 1)) + np.float32(0.5)
             out[i : i + step] = values.astype(np.uint16).reshape(-1, count)
         return cast(NDArray[np.generic], out.reshape(len(rows), -1, self._each))
+
+    def _together(self, rows: Bytes) -> Bytes:
+        """Samples whose first bytes of a row come first, then the second ones (TIFF note 3)."""
+        size = self._page.bits[0] // 8
+        apart = np.add.accumulate(rows.reshape(len(rows), -1, self._each), axis=1, dtype=np.uint8)
+        return apart.reshape(len(rows), size, -1).swapaxes(1, 2).reshape(len(rows), -1)
+
+
+def _sixteen_bits(values: NDArray[np.generic]) -> NDArray[np.uint16]:
+    """Floating-point numbers from 0 to 1; what is a little beyond is clipped."""
+    least, most = float(values.min()), float(values.max())
+    if not -np.inf < least <= most < np.inf:
+        raise UnsupportedSamples(
+            "The TIFF has pixels that are no numbers (NaN) or infinite. Give them values, or save"
+            " it as 16 bits a channel."
+        )
+    if least < -_BEYOND or most > 1 + _BEYOND:
+        raise UnsupportedSamples(
+            f"The TIFF's floating-point values reach from {least:.4g} to {most:.4g}, and what is"
+            " white there nobody can tell. Bring them to 0 (black) to 1 (white), or save it as 16"
+            " bits a channel."
+        )
+    numbers: NDArray[np.float32] = np.clip(values, 0, 1).astype(np.float32, copy=False)
+    numbers *= np.float32(65535)
+    numbers += np.float32(0.5)
+    return numbers.astype(np.uint16)
 
 
 def _inflated(packed: memoryview, needed: int, at_once: int = _PIECE) -> Bytes:

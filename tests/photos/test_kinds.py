@@ -68,6 +68,12 @@ def with_wrong_sizes() -> bytes:
     return data.replace(size, b"\7\0")
 
 
+def with_bits(data: bytes, bits: int) -> bytes:
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        at = file.pages[0].tags[258].valueoffset  # type: ignore[union-attr]
+    return data[:at] + struct.pack("<H", bits) + data[at + 2 :]
+
+
 def with_reduced_copy() -> bytes:
     buffer = io.BytesIO()
     with tifffile.TiffWriter(buffer) as file:
@@ -161,7 +167,29 @@ MAKERS: dict[str, tuple[Callable[[], bytes], NDArray[Any] | None]] = {
         None,
     ),
     "TIFF, 32 bits": (lambda: tiff(GREY16.astype(np.uint32), photometric="minisblack"), None),
-    "TIFF, floating point": (lambda: tiff(RAMP.astype(np.float32)), None),
+    "TIFF, floating point, 16 bits": (lambda: tiff(RAMP.astype(np.float16)), GREY16),
+    "TIFF, floating point, 32 bits, grey": (lambda: tiff(RAMP.astype(np.float32)), GREY16),
+    "TIFF, floating point, 32 bits, colour, with predictor": (
+        lambda: cv2.imencode(
+            ".tif",
+            (RGB16[..., ::-1] / 65535).astype(np.float32),
+            [cv2.IMWRITE_TIFF_COMPRESSION, 8, cv2.IMWRITE_TIFF_PREDICTOR, 3],
+        )[1].tobytes(),
+        RGB16,
+    ),
+    "TIFF, floating point, 64 bits": (lambda: tiff(RGB16 / 65535, photometric="rgb"), RGB16),
+    "TIFF, floating point, values beyond 0 to 1": (
+        lambda: tiff((RAMP * 255).astype(np.float32)),
+        None,
+    ),
+    "TIFF, floating point, values that are no numbers": (
+        lambda: tiff(np.where(RAMP > 0.9, np.nan, RAMP).astype(np.float32)),
+        None,
+    ),
+    "TIFF, floating point, 24 bits": (
+        lambda: with_bits(tiff(RAMP.astype(np.float32)), 24),
+        None,
+    ),
     "TIFF, signed": (lambda: tiff(GREY16.astype(np.int16)), None),
     "TIFF, Lab": (lambda: encoded(COLOUR.convert("LAB"), "TIFF"), None),
     "raw files of cameras (DNG, CR2, CR3, NEF, ARW, ORF, RAF, RW2)": (dng, None),
