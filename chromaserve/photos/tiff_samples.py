@@ -277,8 +277,9 @@ def _sixteen_bits(values: NDArray[np.generic]) -> NDArray[np.uint16]:
             " it as 16 bits a channel."
         )
     if least < -_BEYOND or most > 1 + _BEYOND:
+        worst = least if -least > most - 1 else most
         raise UnsupportedSamples(
-            f"The TIFF's floating-point values reach from {least:.4g} to {most:.4g}, and what is"
+            f"The TIFF has floating-point values beyond 0 to 1, such as {worst:.4g}, and what is"
             " white there nobody can tell. Bring them to 0 (black) to 1 (white), or save it as 16"
             " bits a channel."
         )
