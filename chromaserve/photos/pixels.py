@@ -157,9 +157,9 @@ def _profile(data: bytes, image: Image.Image, kind: str, mode: str) -> Profile:
 
 
 def _tiff(data: bytes, page: Page, *, accept_damage: bool) -> Source:
-    samples = Samples(data, page)
-    if samples.is_absent:
+    if page.is_absent(len(data)):
         raise damaged("TIFF")
+    samples = Samples(data, page)
     metadata, icc = gather_tiff(data, page.place)
     profile = profile_of(icc, "RGB" if page.photometric == 2 else "L")
 

@@ -93,6 +93,10 @@ class Page:
         channels = 3 if self.photometric == 2 else 1
         return self.compression in _UNPACKED and self.samples >= channels
 
+    def is_absent(self, length: int) -> bool:
+        """Whether all strips and tiles lie behind the end of a file of so many bytes."""
+        return not (self.places < length).any()
+
     def is_cut(self, length: int) -> bool:
         """Whether strips or tiles lie behind the end of a file of so many bytes."""
         known = min(len(self.places), len(self.sizes))

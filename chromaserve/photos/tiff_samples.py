@@ -1,49 +1,23 @@
 """A TIFF's samples where Pillow has no mode for them, or a strip of them is damaged.
 
 No modes: 9 to 16 bits, floating point, planes, further channels. Strips and tiles are unpacked as
-they are asked for; where one is not whole, its rows up to there are taken, and the rest of it is
-grey. LZW and PackBits are left to libtiff, to which each is given as a small file of 8 bits.
+they are asked for; what is missing of one is grey.
 """
 
-import struct
-import zlib
-from collections.abc import Iterator
-from io import BytesIO
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL.TiffImagePlugin import TiffImageFile
 
 from chromaserve.errors import UnsupportedSamples
-from chromaserve.photos.header import PIL_ERRORS, damaged
 from chromaserve.photos.photo import Pixels
-from chromaserve.photos.tiff_reading import (
-    ADOBE_DEFLATE,
-    ASSOCIATED,
-    DEFLATE,
-    LZW,
-    PACKBITS,
-    PLAIN,
-    UNASSOCIATED,
-    Page,
-)
+from chromaserve.photos.tiff_reading import ASSOCIATED, UNASSOCIATED, Page
+from chromaserve.photos.tiff_strips import Bytes, Strips
 
-_PIECE = 1 << 18
 _AT_ONCE = 1 << 16  # samples whose bits are taken apart
-_MOST_SEARCHES, _STEPS = 4, 8
-"""How many strips are searched for their last whole row, and how closely: it takes a decoding a
-step, and a file that was cut or has a scratch has one such strip."""
-_MOST_BROKEN = 2_000
-"""Times that libtiff may fail: each takes as long as a strip."""
-_SPARE, _CHECKSUM = 1024, 16
-_REVERSED = np.array([int(f"{i:08b}"[::-1], 2) for i in range(256)], np.uint8)
-
 _BY_SAMPLES, _BY_BYTES = 2, 3  # predictors
 _BEYOND = 0.01
 """By which a floating-point value may lie outside of 0 to 1: what sharpening leaves."""
-
-Bytes = NDArray[np.uint8]
 
 
 class Samples:
@@ -51,28 +25,21 @@ class Samples:
 
     def __init__(self, data: bytes, page: Page) -> None:
         """Read nothing yet."""
-        self._data, self._page = data, page
+        self._page = page
         width, height = page.tile or (page.width, page.rows_per_strip)
         self._width, self._height = width, height
         self._across = -(-page.width // width)
         self._down = -(-page.height // height)
         self._planes = page.samples if page.planar else 1
         self._each = 1 if page.planar else page.samples  # samples a pixel of a segment
-        self._row_bytes = (width * self._each * page.bits[0] + 7) // 8
-        self._starts = np.sort(page.places)
+        self._strips = Strips(data, page, (width * self._each * page.bits[0] + 7) // 8)
         channels = 3 if page.photometric == 2 else 1
         kinds = enumerate(page.extra[: page.samples - channels], channels)
         self._alpha = next((i for i, kind in kinds if kind in (ASSOCIATED, UNASSOCIATED)), None)
-        self._searches, self._broken = _MOST_SEARCHES, 0
         self._held: list[list[Bytes]] = []  # of the band, by planes and from the left
         self._good: list[int] = []  # rows of it that are whole, from the left
         self._band = -1
         self._lost = 0
-
-    @property
-    def is_absent(self) -> bool:
-        """Whether all of its pixels lie behind the file's end."""
-        return not (self._page.places < len(self._data)).any()
 
     @property
     def missing(self) -> float:
@@ -143,96 +110,13 @@ class Samples:
         for column in range(self._across):
             whole = rows
             for plane, held in enumerate(self._held):
-                part, good = self._segment(
-                    (plane * self._down + band) * self._across + column, rows
-                )
+                index = (plane * self._down + band) * self._across + column
+                part, good = self._strips.unpacked(index, rows)
                 held.append(part)
                 whole = min(whole, good)
             self._good.append(whole)
             columns = min(self._width, page.width - column * self._width)
             self._lost += max(0, inside - whole) * columns
-
-    def _segment(self, index: int, rows: int) -> tuple[Bytes, int]:
-        """A strip or tile, unpacked: [rows, bytes], and how many of its rows are whole."""
-        needed, found = rows * self._row_bytes, np.zeros(0, np.uint8)
-        packed = memoryview(b"")
-        for packed in filter(len, self._packed(index, needed)):
-            found = max(found, self._unpacked(packed, rows), key=len)
-            if len(found) == needed:
-                break
-        if not len(found) and len(packed):
-            found = self._searched(packed, rows)
-        good = len(found) // self._row_bytes
-        if good < rows:
-            padded = np.zeros(needed, np.uint8)
-            padded[: len(found)] = found
-            found = padded
-        if self._page.reversed_bits and self._page.compression == PLAIN:
-            found = _REVERSED[found]
-        return found.reshape(rows, self._row_bytes), good
-
-    def _packed(self, index: int, needed: int) -> Iterator[memoryview]:
-        """A strip's bytes as the file says, then all up to the next one: sizes may be wrong.
-
-        Never more than twice what they are to become, however many strips share them.
-        """
-        page, view = self._page, memoryview(self._data)
-        start = int(page.places[index]) if index < len(page.places) else -1
-        if start < 0:
-            return
-        most = start + 2 * needed + _SPARE
-        said = start + int(page.sizes[index]) if index < len(page.sizes) else start
-        if page.compression != PLAIN:
-            yield view[start : min(said, most)]
-        behind = np.searchsorted(self._starts, start, "right")
-        if behind < len(self._starts):
-            most = min(most, int(self._starts[behind]))
-        if page.compression == PLAIN or most > said:
-            yield view[start:most]
-
-    def _unpacked(self, packed: memoryview, rows: int) -> Bytes:
-        """So many rows, or as much as there is of them; by libtiff all or none."""
-        compression, needed = self._page.compression, rows * self._row_bytes
-        if compression == PLAIN:
-            return np.frombuffer(packed[:needed], np.uint8)
-        if compression in (ADOBE_DEFLATE, DEFLATE):
-            return _inflated(packed, needed)
-        return self._by_libtiff(packed, rows)
-
-    def _searched(self, packed: memoryview, rows: int) -> Bytes:
-        """The rows up to where a strip of LZW or PackBits is broken, or nearly."""
-        found, least, most = np.zeros(0, np.uint8), 0, rows
-        if self._page.compression not in (LZW, PACKBITS) or not self._searches:
-            return found
-        self._searches -= 1
-        for _ in range(_STEPS):
-            middle = (least + most) // 2
-            if middle == least:
-                break
-            part = self._by_libtiff(packed, middle)
-            if len(part):
-                found, least = part, middle
-            else:
-                most = middle
-        return found
-
-    def _by_libtiff(self, packed: memoryview, rows: int) -> Bytes:
-        """So many rows, none where they are not all there."""
-        fill = 2 if self._page.reversed_bits else 1
-        tags = ((256, self._row_bytes), (257, rows), (258, 8), (259, self._page.compression))
-        tags += ((262, 1), (266, fill), (273, 0), (277, 1), (278, rows), (279, len(packed)))  # type: ignore[assignment]
-        at = 8 + 2 + 12 * len(tags) + 4
-        head = b"II*\0" + struct.pack("<IH", 8, len(tags))
-        for tag, value in tags:
-            head += struct.pack("<HHII", tag, 4, 1, at if tag == 273 else value)
-        try:
-            with TiffImageFile(BytesIO(head + bytes(4) + packed)) as image:
-                return np.asarray(image, np.uint8).reshape(-1)
-        except PIL_ERRORS as error:
-            self._broken += 1
-            if self._broken > _MOST_BROKEN:
-                raise damaged("TIFF") from error
-            return np.zeros(0, np.uint8)
 
     def _samples(self, rows: Bytes) -> NDArray[np.generic]:
         """[n, width, samples] of a segment's rows."""
@@ -287,28 +171,3 @@ def _sixteen_bits(values: NDArray[np.generic]) -> NDArray[np.uint16]:
     numbers *= np.float32(65535)
     numbers += np.float32(0.5)
     return numbers.astype(np.uint16)
-
-
-def _inflated(packed: memoryview, needed: int, at_once: int = _PIECE) -> Bytes:
-    """So many bytes, or fewer, without a second copy of them.
-
-    None at all where the checksum at their end is wrong: nobody knows which of them are right.
-    """
-    found, at, inflater = np.empty(needed, np.uint8), 0, zlib.decompressobj()
-    try:
-        for start in range(0, len(packed), _PIECE):
-            rest = bytes(packed[start : start + _PIECE])
-            while rest and at < needed:
-                piece = inflater.decompress(rest, min(at_once, needed - at))
-                found[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
-                at += len(piece)
-                rest = inflater.unconsumed_tail
-            if at == needed:
-                inflater.decompress(rest + bytes(packed[start + _PIECE :][:_CHECKSUM]), 1)
-                break
-    except zlib.error as error:
-        if "data check" in str(error):  # zlib's word for the checksum
-            return found[:0]
-        if at_once > _SPARE:  # what was inflated in the step that failed is lost
-            return _inflated(packed, needed, _SPARE)
-    return found[:at]
