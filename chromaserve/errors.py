@@ -31,7 +31,7 @@ class UnsupportedFormat(ServiceError):
 
 
 class UnsupportedSamples(ServiceError):
-    """The format is accepted, but not this kind of pixel (floating point, 32 bits…)."""
+    """The format is accepted, but not this kind of pixel (signed numbers, 32 bits…)."""
 
 
 class DamagedPhoto(ServiceError):

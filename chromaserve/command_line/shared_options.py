@@ -56,8 +56,8 @@ Pages = Annotated[
 Damaged = Annotated[
     Literal["refuse", "accept"] | None,
     typer.Option(
-        help="Of a JPEG or PNG of which pixels are missing: refuse, the default; accept takes the"
-        " rest."
+        help="Of a JPEG, PNG, WebP or TIFF of which pixels are missing: refuse, the default; accept"
+        " takes the rest."
     ),
 ]
 Colour = Annotated[

@@ -1,4 +1,4 @@
-"""What is whole of a damaged JPEG or PNG, and how much of its pixels is missing."""
+"""What is whole of a damaged JPEG, PNG or WebP, and how much of its pixels is missing."""
 
 import struct
 import zlib
@@ -22,6 +22,17 @@ _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
            (0, 1, 1, 2))  # fmt: skip
 _KEPT = (b"PLTE", b"tRNS", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"eXIf", b"pHYs")
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_WEBP_KEPT = (b"VP8X", b"ICCP", b"ANIM", b"ALPH", b"EXIF", b"XMP ")
+_WEBP_PIXELS = (b"VP8 ", b"VP8L", b"ANMF")
+_WEBP_FILLERS = (b"\0", b"\x5a\x3c\x99\xe1\x07", b"\xaa", b"\x10", b"\x1f", b"\x9b")
+"""The decoder fails on some, where lengths and distances come out of them."""
+_WEBP_FILLED = 1
+"""Bytes of them a pixel, which it takes for few."""
+_WEBP_ROWS = {b"VP8 ": 16, b"VP8L": 1}
+"""Rows that are decoded together."""
+_WEBP_BYTES, _WEBP_HEAD = 16, 1 << 16
+"""A pixel, and a file: more than any has."""
+_Part = tuple[bytes, memoryview]
 _ABOUT_NOTHING = 0.005
 """What is said to be missing where fine detail alone is."""
 
@@ -33,6 +44,8 @@ class Repaired:
     data: bytes
     missing: float
     """Part of the pixels, which are grey or black now."""
+    grey_from: int | None = None
+    """The first of the rows that are still to be made grey: they hold nonsense."""
 
 
 def repaired(data: bytes, header: Header, *, accept: bool) -> Repaired | None:
@@ -45,6 +58,8 @@ def repaired(data: bytes, header: Header, *, accept: bool) -> Repaired | None:
     """
     if header.format == "JPEG":
         return _jpeg(data, header)
+    if header.format == "WEBP":
+        return _webp(data, header)
     return _png(data, accept=accept) if header.format == "PNG" else None
 
 
@@ -160,3 +175,71 @@ def _joined(found: list[Chunk], pixels: list[bytes]) -> bytes:
         + zlib.crc32(content, zlib.crc32(kind)).to_bytes(4, "big")
         for kind, content in [*before, *body, *after, (b"IEND", b"")]
     )
+
+
+def _webp(data: bytes, header: Header) -> Repaired | None:
+    """Rows that depend on what follows the file's end are missing, and all below them.
+
+    Of an animation the first picture is taken, if it is whole.
+    """
+    parts, pixels, size = _webp_parts(data)
+    if not pixels:
+        return None
+    kind, content = pixels
+    if len(content) >= size:
+        return Repaired(_riff([*parts, pixels]), 0.0)
+    if kind == b"ANMF" or size > _WEBP_BYTES * header.pixels + _WEBP_HEAD:
+        return None
+    count = size - len(content) + _WEBP_FILLED * header.pixels
+    first: list[int] | None = None
+    for filler in _WEBP_FILLERS:
+        mended = _riff([*parts, pixels], filler * (count // len(filler) + 1))
+        try:
+            sums = _row_sums(mended, header)
+        except (DamagedPhoto, *PIL_ERRORS):
+            continue
+        if first is None:
+            first = sums
+            continue
+        alike = zip(first, sums, strict=True)
+        row = next((i for i, (a, b) in enumerate(alike) if a != b), header.height)
+        row -= row % _WEBP_ROWS[kind] if row < header.height else 0
+        missing = 1 - row / header.height
+        return Repaired(mended, missing, row if missing else None) if row else None
+    return None
+
+
+def _webp_parts(data: bytes) -> tuple[list[_Part], _Part | None, int]:
+    """The chunks that are whole, the first one of pixels, and how long that says that it is."""
+    parts, pixels, length, at = [], None, 0, 12
+    while at + 8 <= len(data):
+        kind, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        content = memoryview(data)[at + 8 : at + 8 + size]
+        if kind in _WEBP_PIXELS and not pixels:
+            pixels, length = (kind, content), size
+        elif kind in _WEBP_KEPT and len(content) == size:
+            parts.append((kind, content))
+        at += 8 + (size + 1 & ~1)
+    return parts, pixels, length
+
+
+def _riff(parts: list[_Part], filler: bytes = b"") -> bytes:
+    """A WebP of chunks, its pixels filled up, metadata behind them (RFC 9649, 2.7)."""
+    body: list[bytes | memoryview] = []
+    for kind, content in sorted(parts, key=lambda part: part[0] in (b"EXIF", b"XMP ")):
+        end = filler if kind in _WEBP_PIXELS else b""
+        size = len(content) + len(end)
+        body += [kind, struct.pack("<I", size), content, end, bytes(size % 2)]
+    head = b"RIFF" + struct.pack("<I", sum(map(len, body)) + 4) + b"WEBP"
+    return b"".join([head, *body])
+
+
+def _row_sums(data: bytes, header: Header) -> list[int]:
+    """A checksum of each row of a picture; two pictures at once would take much memory."""
+    with open_image(data, header.format) as image:
+        image.load()
+        return [
+            zlib.crc32(row)
+            for start, stop in strips(header.height, header.width)
+            for row in np.asarray(image.crop((0, start, header.width, stop)))
+        ]

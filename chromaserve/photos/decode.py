@@ -40,7 +40,9 @@ def decode(
         metadata = source.metadata
     finally:
         source.close()
-    return planes.photo(1 if source.is_upright else metadata.orientation, metadata, source.missing)
+    return planes.photo(
+        1 if source.is_upright else metadata.orientation, metadata, source.missing()
+    )
 
 
 def depth_of(header: Header) -> Depth:

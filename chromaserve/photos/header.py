@@ -113,7 +113,7 @@ def inspect(data: bytes, *, max_pixels: int, max_side: int, page: int = 0) -> He
 
     Raises:
         UnsupportedFormat: not one of `ACCEPTED`.
-        UnsupportedSamples: pixels that cannot be used, such as floating point.
+        UnsupportedSamples: pixels that cannot be used, such as signed numbers.
         DamagedPhoto: no bytes, or a header that cannot be read.
         TooManyPixels: more than `max_pixels`, or a side longer than `max_side`.
     """
@@ -144,7 +144,14 @@ def _tiff_header(data: bytes, wanted: int, max_pixels: int, max_side: int) -> He
     size = (page.width, page.height) if page.orientation < 5 else (page.height, page.width)
     # A palette may have transparency that Pillow finds.
     return Header(
-        "TIFF", *size, page.depth, page.alpha, page=found.index, pages=found.pages, tiff=page
+        "TIFF",
+        *size,
+        page.depth,
+        page.alpha,
+        page=found.index,
+        pages=found.pages,
+        more_pages=found.more,
+        tiff=page,
     )
 
 
@@ -172,6 +179,15 @@ def damaged(kind: str) -> DamagedPhoto:
     return DamagedPhoto(
         f"The {_SAY.get(kind, kind)} file is damaged or incomplete. Check that it opens in a"
         " viewer."
+    )
+
+
+def in_part(kind: str, missing: float) -> DamagedPhoto:
+    """The error for one of whose pixels this part is missing, where only a whole one is wanted."""
+    part = max(1, round(100 * missing))
+    return DamagedPhoto(
+        f"The {_SAY.get(kind, kind)} file is damaged: about {part}% of its pixels are missing."
+        " The rest is had by damaged=accept."
     )
 
 

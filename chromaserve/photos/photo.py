@@ -36,6 +36,8 @@ class Header:
     """The photo's place among the file's directories, of a TIFF."""
     pages: tuple[int, ...] = (0,)
     """The places of all photos in the file."""
+    more_pages: bool = False
+    """Whether there are others, which cannot be read."""
     tiff: Any = None
     """How a TIFF's page is stored: a `tiff_reading.Page`."""
     boxed: Any = None

@@ -12,7 +12,7 @@ from PIL import Image
 
 from chromaserve.errors import DamagedPhoto, UnsupportedSamples
 from chromaserve.photos.damage import Repaired, repaired
-from chromaserve.photos.header import PIL_ERRORS, damaged, open_image
+from chromaserve.photos.header import PIL_ERRORS, damaged, in_part, open_image
 from chromaserve.photos.heif import info as heic_info
 from chromaserve.photos.heif import plain_heic
 from chromaserve.photos.metadata import NOTHING, Metadata, gather, gather_tiff
@@ -22,7 +22,7 @@ from chromaserve.photos.pnm import Pnm
 from chromaserve.photos.profile_reading import profile_of, profile_of_cicp, profile_of_png
 from chromaserve.photos.profiles import SRGB, Profile
 from chromaserve.photos.tiff_reading import Page
-from chromaserve.photos.tiff_samples import Cut, Samples
+from chromaserve.photos.tiff_samples import Samples
 
 # Its complaints about damaged files are our 422s.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -30,6 +30,10 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 Strips = Callable[[int, int], tuple[Pixels, Pixels | None]]
 """From a first row and the row after the last to grey [n, W] or colours [n, W, C], and alpha."""
 
+_NOT_IN_PART = (
+    "Of a TIFF with a palette, CMYK, fewer than 8 bits, or compression by JPEG or fax, what is"
+    " whole cannot be taken alone."
+)
 _TIFF_PHOTOMETRIC = 262
 _WHITE_IS_ZERO = 0
 
@@ -45,8 +49,8 @@ class Source:
     is_upright: bool = True
     """Whether no EXIF orientation is to be undone."""
     metadata: Metadata = NOTHING
-    missing: float = 0.0
-    """Part of the pixels."""
+    missing: Callable[[], float] = lambda: 0.0
+    """Part of the pixels, known after the last strip."""
     close: Callable[[], None] = lambda: None
 
 
@@ -55,28 +59,32 @@ def open_source(data: bytes, header: Header, *, accept_damage: bool = False) -> 
 
     Raises:
         DamagedPhoto: the file is truncated or corrupt.
-        UnsupportedSamples: a kind of pixel that cannot be converted; the strips may raise it too.
+        UnsupportedSamples: a kind of pixel that cannot be converted.
+
+    The strips may raise both.
     """
+    page: Page | None = header.tiff
+    known = page is not None and page.is_known
+    if page and known and (page.is_ours or page.is_cut(len(data))):
+        return _tiff(data, page, accept_damage=accept_damage)
     try:
         return _opened(data, header)
     except DamagedPhoto as error:
+        if page and known:
+            return _tiff(data, page, accept_damage=accept_damage)
+        if page:
+            raise DamagedPhoto(f"{error.detail} {_NOT_IN_PART}") from error
         found = repaired(data, header, accept=accept_damage)
         if found is None:
             raise
         whole = _opened(found.data, header, found)
         if found.missing and not accept_damage:
             whole.close()
-            part = max(1, round(100 * found.missing))
-            raise DamagedPhoto(
-                f"The {header.format} file is damaged: about {part}% of its pixels are missing."
-                " The rest is had by damaged=accept."
-            ) from error
+            raise in_part(header.format, found.missing) from error
         return whole
 
 
 def _opened(data: bytes, header: Header, repair: Repaired | None = None) -> Source:
-    if header.format == "TIFF" and header.tiff.is_ours:
-        return _tiff(data, header)
     if header.format == "HEIC":
         return _heic(data, header)
     if header.format == "PNM":
@@ -95,6 +103,8 @@ def _opened(data: bytes, header: Header, repair: Repaired | None = None) -> Sour
         else:
             metadata = gather(data, image.info, header.format)
         strips, profile = _decoded(data, image, header)
+        if repair and repair.grey_from is not None:
+            strips = _greyed(strips, repair.grey_from)
     except BaseException:
         image.close()
         raise
@@ -105,9 +115,25 @@ def _opened(data: bytes, header: Header, repair: Repaired | None = None) -> Sour
         profile,
         is_upright=not header.may_turn or header.format == "TIFF",  # which Pillow turns
         metadata=metadata,
-        missing=repair.missing if repair else 0.0,
+        missing=lambda: repair.missing if repair else 0.0,
         close=image.close,
     )
+
+
+def _greyed(strips: Strips, row: int) -> Strips:
+    """With the rows from this one on grey, and opaque."""
+
+    def greyed(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
+        colours, alpha = strips(start, stop)
+        if stop > row:
+            colours = colours.copy()
+            colours[max(0, row - start) :] = 128
+            if alpha is not None:
+                alpha = alpha.copy()
+                alpha[max(0, row - start) :] = 255
+        return colours, alpha
+
+    return greyed
 
 
 def _decoded(data: bytes, image: Image.Image, header: Header) -> tuple[Strips, Profile]:
@@ -139,19 +165,26 @@ def _profile(data: bytes, info: Mapping[Any, Any], header: Header, mode: str) ->
     return profile_of(icc, mode)
 
 
-def _tiff(data: bytes, header: Header) -> Source:
-    page: Page = header.tiff
+def _tiff(data: bytes, page: Page, *, accept_damage: bool) -> Source:
+    if page.is_absent(len(data)):
+        raise damaged("TIFF")
     samples = Samples(data, page)
     metadata, icc = gather_tiff(data, page.place)
     profile = profile_of(icc, "RGB" if page.photometric == 2 else "L")
 
     def strips(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
-        try:
-            return samples.strips(start, stop)
-        except (Cut, *PIL_ERRORS) as error:
-            raise damaged("TIFF") from error
+        part = samples.strips(start, stop)
+        if stop == page.height:
+            if samples.missing == 1:
+                raise damaged("TIFF")
+            if samples.missing and not accept_damage:
+                raise in_part("TIFF", samples.missing)
+        return part
 
-    return Source(page.height, page.width, strips, profile, False, metadata)
+    # No reference to the source in here: a circle would be held until it is collected.
+    return Source(
+        page.height, page.width, strips, profile, False, metadata, lambda: samples.missing
+    )
 
 
 def image_pixels(

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
+from chromaserve.errors import DamagedPhoto
 from chromaserve.photos.ifd import TYPE_BYTES
 
 MAX_SEGMENTS = 1_000  # 64 KiB each, in a JPEG
@@ -146,18 +147,24 @@ class TiffPage:
     """Whether it says that it is a smaller copy of another one, or a mask."""
 
 
-def tiff_pages(data: bytes) -> list[TiffPage]:
-    """The directories, none of whose values is read (TIFF 6.0, section 2; BigTIFF).
+def tiff_pages(data: bytes) -> tuple[list[TiffPage], bool]:
+    """The directories, none of whose values is read, and whether there are more than can be read.
 
-    A later one that is broken ends the list.
+    A later one that is broken ends the list (TIFF 6.0, section 2; BigTIFF).
 
     Raises:
+        DamagedPhoto: the first one lies behind the file's end.
         Unreadable: too many tags, or values of them, or values that share their bytes.
     """
     order, big = "<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+")
     at = struct.unpack_from(f"{order}{'Q' if big else 'I'}", data, 8 if big else 4)[0]
+    if at >= len(data) > 8:
+        raise DamagedPhoto(
+            "The TIFF file is cut short, before its directory, which says what its pixels are:"
+            " nothing of it can be read. Copy it anew from where it came from."
+        )
     pages: list[TiffPage] = []
-    tags, seen = 0, set[int]()
+    tags, seen, more = 0, set[int](), False
     while at and at not in seen and len(pages) < MAX_PAGES:
         seen.add(at)
         try:
@@ -165,15 +172,17 @@ def tiff_pages(data: bytes) -> list[TiffPage]:
         except (Unreadable, struct.error, IndexError, OverflowError):
             if not pages:
                 raise
+            more = True
             break
         tags += count
         if pages and tags > MAX_TAGS_OF_PAGES:
+            more = True
             break
         pages.append(TiffPage(at, reduced=bool(subfile & (_REDUCED | _MASK))))
         at = after
     if not pages:
         raise Unreadable
-    return pages
+    return pages, more or (at != 0 and at not in seen)
 
 
 def _check_directory(data: bytes, at: int, order: str, big: bool) -> tuple[int, int, int]:

@@ -18,15 +18,16 @@ _LARGE = frozenset((EXIF, GPS, 700, 33723, 34377, 34675, 37724, 50740))
 _SUB_PAGES, _DNG_VERSION, _PHOTOMETRIC = 330, 50706, 262
 _SENSOR = (32803, 34892)
 _MOST_SUB_PAGES = 16
-_FORMATS = {2: "signed", 3: "floating-point", 4: "undefined", 5: "complex", 6: "complex"}
+_WHOLE, _FLOAT = 1, 3
+_FORMATS = {2: "signed", 4: "undefined", 5: "complex", 6: "complex"}
 _COLOURS = {8: "Lab", 9: "Lab", 10: "Lab", 32844: "logarithmic", 32845: "logarithmic"}
 PLAIN, LZW, DEFLATE, ADOBE_DEFLATE, PACKBITS = 1, 5, 32946, 8, 32773
 _UNPACKED: Final = frozenset((PLAIN, LZW, DEFLATE, ADOBE_DEFLATE, PACKBITS))
 """Compressions that are undone here."""
-_MOST_BITS, _TILE = 64, 1 << 20
+_MOST_BITS, _MOST_FLOAT_BITS, _TILE = 64, 256, 1 << 20
 """Of a pixel's samples, for whose memory the photo is charged; pixels of a tile, however small the
 photo."""
-_OURS = (8, 10, 12, 14, 16)
+_OURS, _FLOATS = (8, 10, 12, 14, 16), (16, 32, 64)
 _PILLOWS = ((1, ()), (3, ()), (4, (1,)), (4, (2,)))
 """Samples a pixel, and what the extra ones are: layouts of 8 bits that Pillow reads rightly."""
 ASSOCIATED, UNASSOCIATED = 1, 2
@@ -70,17 +71,42 @@ class Page:
     @property
     def is_unpacked_at_once(self) -> bool:
         """Whether libtiff unpacks strips or tiles that are a large part of the page."""
+        return self.is_held and self.compression in (LZW, PACKBITS)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a large part of the page is held unpacked."""
         large = self.tile is not None or self.rows_per_strip > self.height // 4
-        return self.is_ours and large and self.compression in (LZW, PACKBITS)
+        return self.is_known and large and self.compression != PLAIN
+
+    @property
+    def is_float(self) -> bool:
+        """Whether its samples are floating-point numbers."""
+        return self.formats[0] == _FLOAT
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its samples can be read here; those that Pillow reads, where it cannot."""
+        sizes = _FLOATS if self.is_float else _OURS
+        if self.photometric > 2 or set(self.bits) - set(sizes) or len(set(self.bits)) > 1:
+            return False
+        channels = 3 if self.photometric == 2 else 1
+        return self.compression in _UNPACKED and self.samples >= channels
+
+    def is_absent(self, length: int) -> bool:
+        """Whether all strips and tiles lie behind the end of a file of so many bytes."""
+        return not (self.places < length).any()
+
+    def is_cut(self, length: int) -> bool:
+        """Whether strips or tiles lie behind the end of a file of so many bytes."""
+        known = min(len(self.places), len(self.sizes))
+        return bool((self.places[:known] + self.sizes[:known] > length).any())
 
     @property
     def is_ours(self) -> bool:
-        """Whether its samples are read here, not by Pillow."""
-        if self.photometric > 2 or set(self.bits) - set(_OURS) or len(set(self.bits)) > 1:
-            return False
-        if self.compression not in _UNPACKED:
-            return False
-        return self.bits[0] > 8 or (self.samples, self.extra) not in _PILLOWS
+        """Whether its samples are read here, not by Pillow; libtiff skips deflate's checksums."""
+        pillows = self.bits[0] <= 8 and (self.samples, self.extra) in _PILLOWS
+        return self.is_known and (not pillows or self.compression in (DEFLATE, ADOBE_DEFLATE))
 
 
 @dataclass(frozen=True)
@@ -92,6 +118,8 @@ class Found:
     """The photo's place among the file's directories."""
     pages: tuple[int, ...]
     """The places of all that are photos, not reduced copies of others."""
+    more: bool
+    """Whether there are others, which cannot be read."""
 
 
 def read_tiff(data: bytes, wanted: int = 0) -> Found:
@@ -102,7 +130,7 @@ def read_tiff(data: bytes, wanted: int = 0) -> Found:
         UnsupportedFormat: it is a camera's raw file.
         UnsupportedSamples: see `check`.
     """
-    listed = tiff_pages(data)
+    listed, more = tiff_pages(data)
     try:
         _refuse_raw(data, listed[0])
         whole = tuple(i for i, page in enumerate(listed) if not page.reduced) or (0,)
@@ -111,15 +139,7 @@ def read_tiff(data: bytes, wanted: int = 0) -> Found:
     except (BadDirectory, IndexError) as error:
         raise Unreadable from error
     check(page)
-    return Found(page, index, whole)
-
-
-def page_at(data: bytes, index: int) -> Page:
-    """A page by its place among the directories, which `read_tiff` has told."""
-    try:
-        return _page(data, tiff_pages(data)[index].place)
-    except BadDirectory as error:
-        raise Unreadable from error
+    return Found(page, index, whole, more)
 
 
 def _directory(data: bytes, place: int) -> Directory:
@@ -171,7 +191,8 @@ def _page(data: bytes, place: int) -> Page:
         compression=one(259, PLAIN),
         samples=samples,
         planar=one(284, 1) == 2 and samples > 1,
-        predictor=one(317, 1),
+        # Of other compressions it is no part, whatever is written.
+        predictor=one(317, 1) if one(259, PLAIN) in (LZW, DEFLATE, ADOBE_DEFLATE) else 1,
         extra=tuple(int(n) for n in tags.numbers(338)),
         tile=tile,
         rows_per_strip=min(one(278, height), height) or height,
@@ -193,9 +214,9 @@ def check(page: Page) -> None:
     """
     if page.samples < 1 or len(page.bits) < page.samples or not all(page.tile or (1, 1)):
         raise DamagedPhoto("The TIFF's tags contradict each other. Save it anew.")
-    odd = next((n for n in page.formats if n != 1), None)
-    if odd is not None:
-        kind = _FORMATS.get(odd, "unknown")
+    odd = next((n for n in page.formats if n not in (_WHOLE, _FLOAT)), None)
+    if odd is not None or len(set(page.formats)) > 1:
+        kind = _FORMATS.get(odd, "unknown") if odd is not None else "several kinds of"
         raise UnsupportedSamples(
             f"The TIFF has {kind} samples, of which nobody can tell what white is. {_ADVICE}"
         )
@@ -203,13 +224,15 @@ def check(page: Page) -> None:
         kind = _COLOURS[page.photometric]
         raise UnsupportedSamples(f"The TIFF's colours are {kind}, which is not taken. {_ADVICE}")
     most = max(page.bits)
-    if page.samples * most > _MOST_BITS and page.is_ours:
+    if page.samples * most > (_MOST_FLOAT_BITS if page.is_float else _MOST_BITS) and page.is_ours:
         raise UnsupportedSamples(
             f"The TIFF has {page.samples} channels of {most} bits, more than are taken. {_ADVICE}"
         )
     if page.tile and page.tile[0] * page.tile[1] > max(_TILE, 4 * page.width * page.height):
         raise DamagedPhoto("The TIFF's tiles are far larger than it is. Save it anew.")
-    if most > 16:
+    if page.is_float and most not in _FLOATS:
+        raise UnsupportedSamples(f"The TIFF has floating-point numbers of {most} bits. {_ADVICE}")
+    if most > 16 and not page.is_float:
         raise UnsupportedSamples(f"The TIFF has {most} bits a channel. {_ADVICE}")
     if most <= 8:
         return
@@ -221,6 +244,6 @@ def check(page: Page) -> None:
             f"The TIFF has {most} bits a channel in a compression (number {page.compression}) that"
             " is taken for 8 bits alone. Save it with LZW, ZIP or no compression."
         )
-    if not page.is_ours or page.samples < (3 if page.photometric == 2 else 1):
+    if not page.is_ours:
         told = ", ".join(map(str, page.bits))
         raise UnsupportedSamples(f"The TIFF has samples of {told} bits. {_ADVICE}")

@@ -1,37 +1,23 @@
-"""A TIFF's samples where Pillow has no mode for them: 9 to 16 bits, planes, further channels.
+"""A TIFF's samples where Pillow has no mode for them, or a strip of them is damaged.
 
-Strips and tiles are unpacked as they are asked for. LZW and PackBits are left to libtiff, to which
-each is given as a small file of 8 bits.
+No modes: 9 to 16 bits, floating point, planes, further channels. Strips and tiles are unpacked as
+they are asked for; what is missing of one is grey.
 """
 
-import struct
-import zlib
-from io import BytesIO
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL.TiffImagePlugin import TiffImageFile
 
+from chromaserve.errors import UnsupportedSamples
 from chromaserve.photos.photo import Pixels
-from chromaserve.photos.tiff_reading import (
-    ADOBE_DEFLATE,
-    ASSOCIATED,
-    DEFLATE,
-    PLAIN,
-    UNASSOCIATED,
-    Page,
-)
+from chromaserve.photos.tiff_reading import ASSOCIATED, UNASSOCIATED, Page
+from chromaserve.photos.tiff_strips import Bytes, Strips
 
-_PIECE = 1 << 18
 _AT_ONCE = 1 << 16  # samples whose bits are taken apart
-_REVERSED = np.array([int(f"{i:08b}"[::-1], 2) for i in range(256)], np.uint8)
-
-Bytes = NDArray[np.uint8]
-
-
-class Cut(ValueError):  # noqa: N818 - reads as a fact
-    """Bytes of the pixels are missing."""
+_BY_SAMPLES, _BY_BYTES = 2, 3  # predictors
+_BEYOND = 0.01
+"""By which a floating-point value may lie outside of 0 to 1: what sharpening leaves."""
 
 
 class Samples:
@@ -39,19 +25,34 @@ class Samples:
 
     def __init__(self, data: bytes, page: Page) -> None:
         """Read nothing yet."""
-        self._data, self._page = data, page
+        self._page = page
         width, height = page.tile or (page.width, page.rows_per_strip)
         self._width, self._height = width, height
         self._across = -(-page.width // width)
         self._down = -(-page.height // height)
         self._planes = page.samples if page.planar else 1
         self._each = 1 if page.planar else page.samples  # samples a pixel of a segment
-        self._row_bytes = (width * self._each * page.bits[0] + 7) // 8
-        self._held: dict[int, Bytes] = {}
+        self._strips = Strips(data, page, (width * self._each * page.bits[0] + 7) // 8)
+        channels = 3 if page.photometric == 2 else 1
+        kinds = enumerate(page.extra[: page.samples - channels], channels)
+        self._alpha = next((i for i, kind in kinds if kind in (ASSOCIATED, UNASSOCIATED)), None)
+        self._held: list[list[Bytes]] = []  # of the band, by planes and from the left
+        self._good: list[int] = []  # rows of it that are whole, from the left
         self._band = -1
+        self._lost = 0
+
+    @property
+    def missing(self) -> float:
+        """Part of the pixels of the strips so far that were not whole; those are grey."""
+        return self._lost / (self._page.width * self._page.height)
 
     def strips(self, start: int, stop: int) -> tuple[Pixels, Pixels | None]:
-        """Grey [n, W] or colours [n, W, 3], and alpha, of rows from `start` to `stop`."""
+        """Grey [n, W] or colours [n, W, 3], and alpha, of rows from `start` to `stop`.
+
+        Raises:
+            DamagedPhoto: far too many strips are broken.
+            UnsupportedSamples: floating-point numbers that are not from 0 to 1.
+        """
         page = self._page
         parts = []
         while start < stop:
@@ -62,14 +63,16 @@ class Samples:
         rows = parts[0] if len(parts) == 1 else np.concatenate(parts)
         channels = 3 if page.photometric == 2 else 1
         colours = np.ascontiguousarray(rows[..., 0] if channels == 1 else rows[..., :channels])
+        if page.is_float:
+            colours = _sixteen_bits(colours)
         if page.photometric == 0:
             colours = ~colours
-        kinds = page.extra[: page.samples - channels]
-        index = next((i for i, k in enumerate(kinds) if k in (ASSOCIATED, UNASSOCIATED)), None)
-        if index is None:
+        if self._alpha is None:
             return cast(Pixels, colours), None
-        alpha = np.ascontiguousarray(rows[..., channels + index])
-        if kinds[index] == ASSOCIATED:
+        alpha = np.ascontiguousarray(rows[..., self._alpha])
+        if page.is_float:
+            alpha = _sixteen_bits(alpha)
+        if page.extra[self._alpha - channels] == ASSOCIATED:
             most = np.iinfo(alpha.dtype).max
             scale = np.float32(most) / np.maximum(alpha, 1)
             scale = scale[..., np.newaxis] if channels > 1 else scale
@@ -77,67 +80,60 @@ class Samples:
         return cast(Pixels, colours), cast(Pixels, alpha)
 
     def _rows(self, band: int, first: int, last: int) -> NDArray[np.generic]:
-        """Rows of a band of strips or tiles: [n, W, samples], 8 or 16 bits."""
+        """Rows of a band of strips or tiles: [n, W, samples], 8 or 16 bits or floating point."""
         if band != self._band:
-            self._held, self._band = {}, band
+            self._unpack(band)
         planes = []
-        for plane in range(self._planes):
-            across = []
-            for column in range(self._across):
-                index = (plane * self._down + band) * self._across + column
-                if index not in self._held:
-                    self._held[index] = self._segment(index, band)
-                across.append(self._samples(self._held[index][first:last]))
+        for held in self._held:
+            across = [self._samples(part[first:last]) for part in held]
             planes.append(across[0] if len(across) == 1 else np.concatenate(across, 1))
         whole = planes[0] if len(planes) == 1 else np.concatenate(planes, 2)
+        for column, good in enumerate(self._good):
+            if good < last:
+                left = column * self._width
+                whole[max(0, good - first) :, left : left + self._width] = self._grey(whole.dtype)
         return whole[:, : self._page.width]
 
-    def _segment(self, index: int, band: int) -> Bytes:
-        """A strip or tile, unpacked: [rows, bytes]."""
-        page = self._page
-        if index >= min(len(page.places), len(page.sizes)):
-            raise Cut
-        rows = self._height
-        if page.tile is None:
-            rows = min(rows, page.height - band * rows)
-        needed = rows * self._row_bytes
-        start, size = int(page.places[index]), int(page.sizes[index])
-        packed = memoryview(self._data)[start : start + size]
-        if page.compression == PLAIN:
-            found = np.frombuffer(packed[:needed], np.uint8)
-        elif page.compression in (ADOBE_DEFLATE, DEFLATE):
-            found = _inflated(packed, needed)
-        else:
-            found = self._by_libtiff(bytes(packed), rows)
-        if len(found) < needed:
-            raise Cut
-        if page.reversed_bits and page.compression == PLAIN:
-            found = _REVERSED[found]
-        return found.reshape(rows, self._row_bytes)
+    def _grey(self, kind: np.dtype[np.generic]) -> NDArray[np.generic]:
+        """A pixel in the place of one that is missing, opaque."""
+        most = {1: 255, 2: 65535}[kind.itemsize] if kind.kind == "u" else 1
+        pixel = np.full(self._page.samples, most // 2 + 1 if most > 1 else 0.5, kind)
+        if self._alpha is not None:
+            pixel[self._alpha] = most
+        return pixel
 
-    def _by_libtiff(self, packed: bytes, rows: int) -> Bytes:
-        fill = 2 if self._page.reversed_bits else 1
-        tags = ((256, self._row_bytes), (257, rows), (258, 8), (259, self._page.compression))
-        tags += ((262, 1), (266, fill), (273, 0), (277, 1), (278, rows), (279, len(packed)))  # type: ignore[assignment]
-        at = 8 + 2 + 12 * len(tags) + 4
-        head = b"II*\0" + struct.pack("<IH", 8, len(tags))
-        for tag, value in tags:
-            head += struct.pack("<HHII", tag, 4, 1, at if tag == 273 else value)
-        with TiffImageFile(BytesIO(head + bytes(4) + packed)) as image:
-            return np.asarray(image, np.uint8).reshape(-1)
+    def _unpack(self, band: int) -> None:
+        """Hold a band of strips or tiles."""
+        page, inside = self._page, min(self._height, self._page.height - band * self._height)
+        rows = self._height if page.tile else inside
+        self._band, self._held, self._good = band, [[] for _ in range(self._planes)], []
+        for column in range(self._across):
+            whole = rows
+            for plane, held in enumerate(self._held):
+                index = (plane * self._down + band) * self._across + column
+                part, good = self._strips.unpacked(index, rows)
+                held.append(part)
+                whole = min(whole, good)
+            self._good.append(whole)
+            columns = min(self._width, page.width - column * self._width)
+            self._lost += max(0, inside - whole) * columns
 
     def _samples(self, rows: Bytes) -> NDArray[np.generic]:
         """[n, width, samples] of a segment's rows."""
         page, count = self._page, self._width * self._each
         bits = page.bits[0]
-        if bits in (8, 16):
-            kind = np.dtype(f"{page.order}u2") if bits == 16 else np.dtype(np.uint8)
+        if bits % 8 == 0:
+            kind = np.dtype(f"{page.order}u{bits // 8}")
+            if page.predictor == _BY_BYTES:
+                rows, kind = self._together(rows), kind.newbyteorder(">")
             wide = np.ascontiguousarray(rows).view(kind)
             made = wide.astype(kind.newbyteorder("="), copy=False).reshape(
                 len(rows), -1, self._each
             )
-            if page.predictor == 2:
+            if page.predictor == _BY_SAMPLES:
                 made = np.add.accumulate(made, axis=1, dtype=made.dtype)
+            if page.is_float:
+                made = made.view(f"f{bits // 8}")
             return cast(NDArray[np.generic], made)
         out = np.empty((len(rows), count), np.uint16)
         weights = (1 << np.arange(bits - 1, -1, -1)).astype(np.float32)
@@ -149,18 +145,29 @@ class Samples:
             out[i : i + step] = values.astype(np.uint16).reshape(-1, count)
         return cast(NDArray[np.generic], out.reshape(len(rows), -1, self._each))
 
+    def _together(self, rows: Bytes) -> Bytes:
+        """Samples whose first bytes of a row come first, then the second ones (TIFF note 3)."""
+        size = self._page.bits[0] // 8
+        apart = np.add.accumulate(rows.reshape(len(rows), -1, self._each), axis=1, dtype=np.uint8)
+        return apart.reshape(len(rows), size, -1).swapaxes(1, 2).reshape(len(rows), -1)
 
-def _inflated(packed: memoryview, needed: int) -> Bytes:
-    """So many bytes, or fewer, without a second copy of them."""
-    found, at, inflater = np.empty(needed, np.uint8), 0, zlib.decompressobj()
-    for start in range(0, len(packed), _PIECE):
-        rest = bytes(packed[start : start + _PIECE])
-        while rest and at < needed:
-            try:
-                piece = inflater.decompress(rest, min(_PIECE, needed - at))
-            except zlib.error as error:
-                raise Cut from error
-            found[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
-            at += len(piece)
-            rest = inflater.unconsumed_tail
-    return found[:at]
+
+def _sixteen_bits(values: NDArray[np.generic]) -> NDArray[np.uint16]:
+    """Floating-point numbers from 0 to 1; what is a little beyond is clipped."""
+    least, most = float(values.min()), float(values.max())
+    if not -np.inf < least <= most < np.inf:
+        raise UnsupportedSamples(
+            "The TIFF has pixels that are no numbers (NaN) or infinite. Give them values, or save"
+            " it as 16 bits a channel."
+        )
+    if least < -_BEYOND or most > 1 + _BEYOND:
+        worst = least if -least > most - 1 else most
+        raise UnsupportedSamples(
+            f"The TIFF has floating-point values beyond 0 to 1, such as {worst:.4g}, and what is"
+            " white there nobody can tell. Bring them to 0 (black) to 1 (white), or save it as 16"
+            " bits a channel."
+        )
+    numbers: NDArray[np.float32] = np.clip(values, 0, 1).astype(np.float32, copy=False)
+    numbers *= np.float32(65535)
+    numbers += np.float32(0.5)
+    return numbers.astype(np.uint16)

@@ -6,10 +6,11 @@ from chromaserve.store.contract import Postprocess
 
 # Peaks of decoding and encoding, rounded up; tests/pipeline/test_memory.py measures them.
 BYTES_PER_PIXEL = {8: 8, 16: 12}
-MORE_BYTES_PER_PIXEL = {"WEBP": 12, "JPEG2000": 12, "HEIC": 12, "AVIF": 12}
-"""More, by the photo's format: what its decoder holds."""
+MORE_BYTES_PER_PIXEL = {"WEBP": 20, "JPEG2000": 12, "HEIC": 12, "AVIF": 12}
+"""More, by the photo's format: what its decoder holds, and of a WebP that was cut a longer copy."""
 UNPACKED_BYTES_PER_PIXEL = 12
-"""More, where a TIFF's strip or tile is unpacked by libtiff, from one copy into another."""
+"""More, where a TIFF's strip or tile is unpacked by libtiff, from one copy into another: of samples
+of 8 bytes a pixel together, which floating-point ones may exceed."""
 TO_WEBP_BYTES_PER_PIXEL = {False: 4, True: 32}
 """More, where the result is encoded as WebP without or with alpha."""
 TO_TIFF_BYTES_PER_PIXEL = 2
@@ -38,8 +39,12 @@ def memory_needed(
     """Bytes that a photo takes at most, from decoding to the end of encoding."""
     each = BYTES_PER_PIXEL[header.bits]
     each += MORE_BYTES_PER_PIXEL.get(header.format, 0)
-    if header.tiff is not None and header.tiff.is_unpacked_at_once:
-        each += UNPACKED_BYTES_PER_PIXEL
+    page = header.tiff
+    if page is not None and page.is_held:
+        wide = page.samples * page.bits[0] // 8 if page.is_float else 0
+        each += max(0, wide - 2)
+        if page.is_unpacked_at_once:
+            each += UNPACKED_BYTES_PER_PIXEL * max(wide, 8) // 8
     if output == "webp":
         each += TO_WEBP_BYTES_PER_PIXEL[header.alpha]
     if output == "tiff":

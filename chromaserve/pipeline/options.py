@@ -119,8 +119,8 @@ class Options(BaseModel):
     )
     damaged: Damaged = Field(
         default="refuse",
-        description="Of a JPEG or PNG of which pixels are missing. refuse: it is a problem; accept:"
-        " the rest is colorized, and the answer warns.",
+        description="Of a JPEG, PNG, WebP or TIFF of which pixels are missing. refuse: it is a"
+        " problem; accept: the rest is colorized, and the answer warns.",
     )
     colour: Recolour = Field(
         default="recolour",

@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar
 
-from chromaserve.errors import InvalidOptions
+import numpy as np
+
+from chromaserve.errors import DamagedPhoto, InvalidOptions
 from chromaserve.photos.decode import decode
 from chromaserve.photos.header import inspect
 from chromaserve.photos.photo import Header, Photo, Striped
@@ -37,8 +40,11 @@ async def all_pages(
 ) -> tuple[bytes, Made]:
     """Every page, each with its own size and memory; what is told is of the first.
 
+    But for pixels that are missing, and metadata: those of any page are told of.
+
     Raises:
         InvalidOptions: the result is to be no TIFF.
+        DamagedPhoto: there are pages that cannot be read, and that is not accepted.
         ServiceError: of the first page that fails.
     """
     header = upload.header
@@ -46,7 +52,13 @@ async def all_pages(
     if order.format_for(header) != "tiff":
         raise InvalidOptions("pages=all makes a TIFF of as many pages. Ask for format=tiff too.")
     writer, count = TiffWriter(), len(header.pages)
-    first: Made | None = None
+    if header.more_pages and order.damaged != "accept":
+        raise DamagedPhoto(
+            f"The TIFF file is damaged: pages after number {count} cannot be read. Those before are"
+            " had by damaged=accept."
+        )
+    made: list[Made] = []
+    pixels: list[int] = []
     try:
         for i in range(count):
             one = await asyncio.to_thread(
@@ -65,15 +77,19 @@ async def all_pages(
                 partial(_write, writer, order, settings, (i, count)),
             )
             page.share.shrink(writer.size - before)
-            if first is None:
-                first = page
-            else:
-                first.share.join(page.share)
-        assert first is not None
-        return await asyncio.to_thread(writer.finish), first
+            if made:
+                made[0].share.join(page.share)
+            made.append(page)
+            pixels.append(one.pixels)
+        told = replace(
+            made[0].told,
+            missing=np.average([page.told.missing for page in made], weights=pixels).item(),
+            lost=tuple(dict.fromkeys(name for page in made for name in page.told.lost)),
+        )
+        return await asyncio.to_thread(writer.finish), replace(made[0], told=told)
     except BaseException:
-        if first is not None:
-            first.share.shrink(0)
+        if made:
+            made[0].share.shrink(0)
         raise
 
 

@@ -124,7 +124,7 @@ class Pipeline:
                     raise header or ValueError("not looked at")
                 format = order.format_for(header)
                 way = partial(self._way, order=order, ticket=ticket)
-                if order.pages == "all" and len(header.pages) > 1:
+                if order.pages == "all" and (len(header.pages) > 1 or header.more_pages):
                     data, made = await all_pages(way, body, upload, order, self.settings)
                 else:
                     data, made = await way(

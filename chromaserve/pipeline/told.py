@@ -25,6 +25,8 @@ class Told:
     """Part of its pixels."""
     lost: tuple[str, ...] = ()
     """Metadata that did not go along, in words."""
+    more_pages: bool = False
+    """Whether its file has others, which cannot be read."""
 
     def members(self) -> dict[str, Any]:
         """As manifests and the command have it."""
@@ -51,6 +53,8 @@ class Told:
             found.append(f"The file is damaged: about {part}% of the pixels are missing.")
         if self.lost:
             found.append(f"Too large or broken to go along: {', '.join(self.lost)}.")
+        if self.more_pages:
+            found.append(f"The file is damaged: pages after number {self.pages} cannot be read.")
         if self.pages > 1 and not self.all_pages:
             found.append(f"This is page 1 of {self.pages}; pages=all gives all of them.")
         return found
@@ -77,4 +81,5 @@ def told_of(photo: Photo, header: Header, *, all_pages: bool = False) -> Told:
         all_pages,
         photo.missing,
         photo.metadata.lost,
+        header.more_pages,
     )

@@ -100,6 +100,33 @@ def test_pages_are_told_of_and_come_all_where_that_is_asked_for(http: httpx.Clie
     assert ask(http, pages(1), pages="all").status_code == 200
 
 
+def test_pages_that_cannot_be_read_are_told_of(http: httpx.Client) -> None:
+    data = pages(3)
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        data = data[: file.pages[2].offset + 20]
+    first = ask(http, data)
+    assert first.headers["x-photo-page"] == "1 of 2"
+    assert "pages after number 2 cannot be read" in first.headers["x-photo-warning"]
+    refused = ask(http, data, pages="all", format="same")
+    assert refused.status_code == 422
+    assert "damaged=accept" in refused.json()["detail"]
+    answer = ask(http, data, pages="all", format="same", damaged="accept")
+    assert "pages after number 2 cannot be read" in answer.headers["x-photo-warning"]
+    with tifffile.TiffFile(io.BytesIO(answer.content)) as file:
+        assert len(file.pages) == 2
+
+
+def test_pixels_that_a_later_page_lacks_are_told_of(http: httpx.Client) -> None:
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as file:
+        for _ in range(2):
+            file.write(np.asarray(small("L")), photometric="minisblack")
+    data = buffer.getvalue()[: -80 * 120 // 2]
+    answer = ask(http, data, format="tiff", pages="all", damaged="accept")
+    assert "about 25% of the pixels" in answer.headers["x-photo-warning"]
+    assert ask(http, data, format="tiff", pages="all").status_code == 422
+
+
 def test_a_damaged_photo_is_taken_with_a_warning_where_that_is_accepted(http: httpx.Client) -> None:
     data = encoded(small("L"), "JPEG")
     data = data[: -len(data) // 4]

@@ -123,7 +123,7 @@ CASES: dict[str, tuple[int, Send]] = {
     "SVG": (415, body(b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')),
     "PDF": (415, body(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n")),
     "ZIP": (415, body(b"PK\3\4" + bytes(60))),
-    "float TIFF": (415, body(tiff(data=np.zeros((9, 9), np.float32)))),
+    "float TIFF beyond 1": (415, body(tiff(data=np.full((9, 9), 300, np.float32)))),
     "32-bit TIFF": (415, body(tiff(data=np.zeros((9, 9), np.uint32)))),
     "zero-size TIFF": (422, body(zero_size_tiff())),
     "TIFF that points past its end": (422, body(b"II*\0\xff\xff\xff\x7f")),

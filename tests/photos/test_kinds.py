@@ -61,6 +61,20 @@ def png_with(kind: bytes, content: bytes, *, right: bool = True) -> bytes:
     return data[:33] + (extra if right else extra[:-1] + b"?") + data[33:]
 
 
+def with_wrong_sizes() -> bytes:
+    data = encoded(COLOUR, "TIFF", compression="tiff_lzw")
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        size = struct.pack("<H", file.pages[0].databytecounts[0])
+    assert data.count(size) == 1
+    return data.replace(size, b"\7\0")
+
+
+def with_bits(data: bytes, bits: int) -> bytes:
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        at = file.pages[0].tags[258].valueoffset  # type: ignore[union-attr]
+    return data[:at] + struct.pack("<H", bits) + data[at + 2 :]
+
+
 def with_reduced_copy() -> bytes:
     buffer = io.BytesIO()
     with tifffile.TiffWriter(buffer) as file:
@@ -104,6 +118,11 @@ MAKERS: dict[str, tuple[Callable[[], bytes], NDArray[Any] | None]] = {
     "PNG, high dynamic range (PQ, HLG)": (lambda: png_with(b"cICP", bytes([9, 16, 0, 1])), None),
     "WebP": (lambda: encoded(COLOUR, "WEBP", lossless=True), RGB8),
     "WebP with alpha": (lambda: encoded(transparent(), "WEBP", lossless=True, exact=True), RGB8),
+    "WebP, wrong size in its header": (
+        lambda: b"RIFF\7\0\0\0" + encoded(COLOUR, "WEBP", lossless=True)[8:],
+        RGB8,
+    ),
+    "WebP of which pixels are missing": (lambda: cut(encoded(COLOUR, "WEBP"), "WEBP"), None),
     "TIFF, 1 to 8 bits, grey, colour, palette": (lambda: encoded(COLOUR, "TIFF"), RGB8),
     "TIFF, CMYK, 8 bits": (lambda: encoded(small("CMYK"), "TIFF"), RGB8),
     "TIFF, 16 bits, grey": (lambda: tiff(GREY16, photometric="minisblack"), GREY16),
@@ -138,6 +157,9 @@ MAKERS: dict[str, tuple[Callable[[], bytes], NDArray[Any] | None]] = {
     "TIFF, 12 bits, grey": (lambda: packed_tiff(12)[0], packed_tiff(12)[1]),
     "TIFF, 14 bits, grey": (lambda: packed_tiff(14)[0], packed_tiff(14)[1]),
     "TIFF, BigTIFF": (lambda: tiff(RGB8, photometric="rgb", bigtiff=True), RGB8),
+    "TIFF of which pixels are missing": (lambda: cut(tiff(RGB8), "TIFF"), None),
+    "TIFF, 16 bits, of which pixels are missing": (lambda: cut(tiff(RGB16), "TIFF"), None),
+    "TIFF, sizes of its strips wrong": (with_wrong_sizes, RGB8),
     "TIFF, first page a reduced copy": (with_reduced_copy, RGB8),
     "TIFF, several pages": (
         lambda: encoded(small(), "TIFF", save_all=True, append_images=[small("L"), small()]),
@@ -148,7 +170,29 @@ MAKERS: dict[str, tuple[Callable[[], bytes], NDArray[Any] | None]] = {
         None,
     ),
     "TIFF, 32 bits": (lambda: tiff(GREY16.astype(np.uint32), photometric="minisblack"), None),
-    "TIFF, floating point": (lambda: tiff(RAMP.astype(np.float32)), None),
+    "TIFF, floating point, 16 bits": (lambda: tiff(RAMP.astype(np.float16)), GREY16),
+    "TIFF, floating point, 32 bits, grey": (lambda: tiff(RAMP.astype(np.float32)), GREY16),
+    "TIFF, floating point, 32 bits, colour, with predictor": (
+        lambda: cv2.imencode(
+            ".tif",
+            (RGB16[..., ::-1] / 65535).astype(np.float32),
+            [cv2.IMWRITE_TIFF_COMPRESSION, 8, cv2.IMWRITE_TIFF_PREDICTOR, 3],
+        )[1].tobytes(),
+        RGB16,
+    ),
+    "TIFF, floating point, 64 bits": (lambda: tiff(RGB16 / 65535, photometric="rgb"), RGB16),
+    "TIFF, floating point, values beyond 0 to 1": (
+        lambda: tiff((RAMP * 255).astype(np.float32)),
+        None,
+    ),
+    "TIFF, floating point, values that are no numbers": (
+        lambda: tiff(np.where(RAMP > 0.9, np.nan, RAMP).astype(np.float32)),
+        None,
+    ),
+    "TIFF, floating point, 24 bits": (
+        lambda: with_bits(tiff(RAMP.astype(np.float32)), 24),
+        None,
+    ),
     "TIFF, signed": (lambda: tiff(GREY16.astype(np.int16)), None),
     "TIFF, Lab": (lambda: encoded(COLOUR.convert("LAB"), "TIFF"), None),
     "raw files of cameras (DNG, CR2, CR3, NEF, ARW, ORF, RAF, RW2)": (dng, None),

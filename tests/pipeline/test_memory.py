@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -37,7 +38,7 @@ def work(path, output, method, *hinted):
     data = open(path, "rb").read()
     header = inspect(data, max_pixels=10**8, max_side=10**5)
     kept = method == "kept"
-    photo = decode(data, header, keep_colours=kept)
+    photo = decode(data, header, keep_colours=kept, accept_damage=True)
     del data
     if kept:
         encode(as_it_is(photo), output)
@@ -68,12 +69,23 @@ def kinds(rgb: NDArray[np.uint8]) -> dict[str, bytes]:
         "rgba.webp": encoded(Image.fromarray(rgba), "WEBP", method=0),
         "wide.png": png16(rgba.astype(np.uint16) * 257),
         "wide.tif": wide_tiff(rgba),
+        "float.tif": cv2.imencode(
+            ".tif",
+            (rgb / 255).astype(np.float32),
+            [cv2.IMWRITE_TIFF_COMPRESSION, 5, cv2.IMWRITE_TIFF_ROWSPERSTRIP, len(rgb)],
+        )[1].tobytes(),
+        "cut.webp": cut_webp(rgba),
         "rgb.jp2": encoded(Image.fromarray(rgb), "JPEG2000"),
         "rgba.heic": heic(Image.fromarray(rgba), quality=60),
         "wide.heic": wide_heic(rgb.astype(np.uint16) * 257, quality=60),
         "rgba.avif": avif(Image.fromarray(rgba)),
         "wide.avif": wide_avif(rgb.astype(np.uint16) * 257),
     }
+
+
+def cut_webp(rgba: NDArray[np.uint8]) -> bytes:
+    data = encoded(Image.fromarray(rgba), "WEBP", lossless=True, method=0)
+    return data[: len(data) * 9 // 10]
 
 
 def profile_of_rocket() -> bytes:
@@ -103,6 +115,8 @@ def wide_tiff(rgba: NDArray[np.uint8]) -> bytes:
         ("rgba.webp", "webp", "guided"),
         ("wide.png", "png", "tv"),
         ("wide.tif", "tiff", "none"),
+        ("float.tif", "tiff", "none"),
+        ("cut.webp", "png", "none"),
         ("rgb.jp2", "jpeg", "none"),
         ("rgba.heic", "png", "none"),
         ("wide.heic", "png", "none"),

@@ -1,0 +1,157 @@
+"""A TIFF's strips and tiles unpacked, or as much of one as there is.
+
+LZW and PackBits are left to libtiff, to which each strip is given as a small file of 8 bits.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.TiffImagePlugin import TiffImageFile
+
+from chromaserve.photos.header import PIL_ERRORS, damaged
+from chromaserve.photos.tiff_reading import (
+    ADOBE_DEFLATE,
+    DEFLATE,
+    LZW,
+    PACKBITS,
+    PLAIN,
+    Page,
+)
+
+_PIECE = 1 << 18
+_MOST_SEARCHES, _STEPS = 4, 8
+"""How many strips are searched for their last whole row, and how closely: it takes a decoding a
+step, and a file that was cut or has a scratch has one such strip."""
+_MOST_BROKEN = 2_000
+"""Times that libtiff may fail: each takes as long as a strip."""
+_SPARE, _CHECKSUM = 1024, 16
+_REVERSED = np.array([int(f"{i:08b}"[::-1], 2) for i in range(256)], np.uint8)
+
+Bytes = NDArray[np.uint8]
+
+
+class Strips:
+    """The strips or tiles of a page."""
+
+    def __init__(self, data: bytes, page: Page, row_bytes: int) -> None:
+        """Read nothing yet; `row_bytes` are those of a row of a strip."""
+        self._data, self._page, self._row_bytes = data, page, row_bytes
+        self._starts = np.sort(page.places)
+        self._searches, self._broken = _MOST_SEARCHES, 0
+
+    def unpacked(self, index: int, rows: int) -> tuple[Bytes, int]:
+        """A strip or tile, uint8 [rows, bytes], and how many of its rows are whole.
+
+        Those that are not are zeros, or what there is of them.
+
+        Raises:
+            DamagedPhoto: far too many strips are broken.
+        """
+        needed, found = rows * self._row_bytes, np.zeros(0, np.uint8)
+        packed = memoryview(b"")
+        for packed in filter(len, self._packed(index, needed)):
+            found = max(found, self._tried(packed, rows), key=len)
+            if len(found) == needed:
+                break
+        if not len(found) and len(packed):
+            found = self._searched(packed, rows)
+        good = len(found) // self._row_bytes
+        if good < rows:
+            padded = np.zeros(needed, np.uint8)
+            padded[: len(found)] = found
+            found = padded
+        if self._page.reversed_bits and self._page.compression == PLAIN:
+            found = _REVERSED[found]
+        return found.reshape(rows, self._row_bytes), good
+
+    def _packed(self, index: int, needed: int) -> Iterator[memoryview]:
+        """A strip's bytes as the file says, then all up to the next one: sizes may be wrong.
+
+        Never more than twice what they are to become, however many strips share them.
+        """
+        page, view = self._page, memoryview(self._data)
+        start = int(page.places[index]) if index < len(page.places) else -1
+        if start < 0:
+            return
+        most = start + 2 * needed + _SPARE
+        said = start + int(page.sizes[index]) if index < len(page.sizes) else start
+        if page.compression != PLAIN:
+            yield view[start : min(said, most)]
+        behind = np.searchsorted(self._starts, start, "right")
+        if behind < len(self._starts):
+            most = min(most, int(self._starts[behind]))
+        if page.compression == PLAIN or most > said:
+            yield view[start:most]
+
+    def _tried(self, packed: memoryview, rows: int) -> Bytes:
+        """So many rows, or as much as there is of them; by libtiff all or none."""
+        compression, needed = self._page.compression, rows * self._row_bytes
+        if compression == PLAIN:
+            return np.frombuffer(packed[:needed], np.uint8)
+        if compression in (ADOBE_DEFLATE, DEFLATE):
+            return _inflated(packed, needed)
+        return self._by_libtiff(packed, rows)
+
+    def _searched(self, packed: memoryview, rows: int) -> Bytes:
+        """The rows up to where a strip of LZW or PackBits is broken, or nearly."""
+        found, least, most = np.zeros(0, np.uint8), 0, rows
+        if self._page.compression not in (LZW, PACKBITS) or not self._searches:
+            return found
+        self._searches -= 1
+        for _ in range(_STEPS):
+            middle = (least + most) // 2
+            if middle == least:
+                break
+            part = self._by_libtiff(packed, middle)
+            if len(part):
+                found, least = part, middle
+            else:
+                most = middle
+        return found
+
+    def _by_libtiff(self, packed: memoryview, rows: int) -> Bytes:
+        """So many rows, none where they are not all there."""
+        fill = 2 if self._page.reversed_bits else 1
+        tags = ((256, self._row_bytes), (257, rows), (258, 8), (259, self._page.compression))
+        tags += ((262, 1), (266, fill), (273, 0), (277, 1), (278, rows), (279, len(packed)))  # type: ignore[assignment]
+        at = 8 + 2 + 12 * len(tags) + 4
+        head = b"II*\0" + struct.pack("<IH", 8, len(tags))
+        for tag, value in tags:
+            head += struct.pack("<HHII", tag, 4, 1, at if tag == 273 else value)
+        try:
+            with TiffImageFile(BytesIO(head + bytes(4) + packed)) as image:
+                return np.asarray(image, np.uint8).reshape(-1)
+        except PIL_ERRORS as error:
+            self._broken += 1
+            if self._broken > _MOST_BROKEN:
+                raise damaged("TIFF") from error
+            return np.zeros(0, np.uint8)
+
+
+def _inflated(packed: memoryview, needed: int, at_once: int = _PIECE) -> Bytes:
+    """So many bytes, or fewer, without a second copy of them.
+
+    None at all where the checksum at their end is wrong: nobody knows which of them are right.
+    """
+    found, at, inflater = np.empty(needed, np.uint8), 0, zlib.decompressobj()
+    try:
+        for start in range(0, len(packed), _PIECE):
+            rest = bytes(packed[start : start + _PIECE])
+            while rest and at < needed:
+                piece = inflater.decompress(rest, min(at_once, needed - at))
+                found[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
+                at += len(piece)
+                rest = inflater.unconsumed_tail
+            if at == needed:
+                inflater.decompress(rest + bytes(packed[start + _PIECE :][:_CHECKSUM]), 1)
+                break
+    except zlib.error as error:
+        if "data check" in str(error):  # zlib's word for the checksum
+            return found[:0]
+        if at_once > _SPARE:  # what was inflated in the step that failed is lost
+            return _inflated(packed, needed, _SPARE)
+    return found[:at]
