@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
 
+from chromaserve.pipeline.memory import return_at_rest
+
 from . import problems as problem_responses
 from . import tracing
 from .access_log import WATCHED, Observation
@@ -60,6 +62,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             asyncio.create_task(_load_or_end(service)),
             asyncio.create_task(service.watchdog.watch()),
             asyncio.create_task(service.departures.watch()),
+            asyncio.create_task(return_at_rest(service.pipeline.memory, service.pipeline.uploads)),
         ]
         yield
         for task in tasks:

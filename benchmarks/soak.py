@@ -4,9 +4,11 @@
     python -m benchmarks.soak --minutes 6 --json soak.json
 
 Clients send photos of several sizes and formats, ZIPs, hints, damaged files and tensors, leave in
-the middle, read slowly and have the model reloaded. Ends with 1 where an answer was one that no
-client should see, or where something grew: memory by more than 2% after the first quarter, more
-descriptors or threads than then, or the last sixth's p99 more than 10% above the first's.
+the middle, read slowly and have the model reloaded; after the first quarter and at the end all of
+them pause, so that what the process keeps can be told from what photos under way take. Ends with 1
+where an answer was one that no client should see, or where something grew: memory at rest by more
+than 2% after the first quarter, more descriptors or threads than then, or the last sixth's p99 more
+than 10% above the first's.
 """
 
 import argparse
@@ -32,6 +34,9 @@ GROWTH, SLOWER = 1.02, 1.10
 EXPECTED = {200, 413, 415, 422, 429, 503}
 SMALL, MIDDLE, LARGE = 0, 1, 2
 PAUSE_S, LOOK_S = 0.05, 1.0
+MEASURED = 2
+"""Clients whose photos are timed: some 2,000 in a sixth, of which 20 decide on its p99."""
+REST_S = 15.0
 
 
 @dataclass
@@ -51,7 +56,9 @@ class Seen:
     answers: Counter[str] = field(default_factory=Counter)
     wrong: Counter[str] = field(default_factory=Counter)
     photo_s: list[tuple[float, float]] = field(default_factory=list)
-    """When a photo of the middle size was asked for, and how long it took."""
+    """When a small photo was asked for, and how long it took."""
+    rests: list[Look] = field(default_factory=list)
+    """With no photo under way."""
     looks: list[Look] = field(default_factory=list)
 
     def note(self, what: str, status: int) -> None:
@@ -68,11 +75,14 @@ class Clients:
         self.start, self.until = start, until
         self.photos = [jpeg(size) for size in SIZES]
         self.numbers = itertools.count()
+        self.going = asyncio.Event()
+        self.going.set()
 
     def on(self) -> bool:
         return time.perf_counter() < self.until
 
     async def post(self, http: httpx.AsyncClient, what: str, path: str, **sent: object) -> float:
+        await self.going.wait()
         begun = time.perf_counter()
         try:
             answer = await http.post(path, **sent)  # type: ignore[arg-type]
@@ -85,9 +95,10 @@ class Clients:
         return time.perf_counter() - begun if answer.status_code == 200 else 0.0
 
     async def one(self, http: httpx.AsyncClient) -> None:
-        """The measured client: a photo of the middle size, again and again."""
-        photo = self.photos[MIDDLE]
+        """A measured client: a small photo, again and again."""
+        photo = self.photos[SMALL]
         while self.on():
+            await self.going.wait()
             at_s = time.perf_counter() - self.start
             took_s = await self.post(http, "photo", "/colorize", files={"file": photo})
             if took_s:
@@ -96,12 +107,12 @@ class Clients:
 
     async def others(self, http: httpx.AsyncClient) -> None:
         """All else in turn."""
-        small, large = self.photos[SMALL], self.photos[LARGE]
+        small, middle, large = self.photos
         hints = json.dumps([{"x": 9, "y": 9, "color": "#804020"}])
         while self.on():
             for what, query, files in (
                 ("large", {"format": "webp"}, [large]),
-                ("zip", {}, [small, large, b"no photo", small]),
+                ("zip", {}, [small, large, b"no photo", middle]),
                 ("hints", {"hints": hints, "postprocess": "crf"}, [small]),
                 ("cut off", {}, [large[: len(large) // 2]]),
                 ("junk", {}, [b"\x89PNG\r\n\x1a\n" + bytes(4 << 20)]),
@@ -122,6 +133,7 @@ class Clients:
         for turn in itertools.count():
             if not self.on():
                 return
+            await self.going.wait()
             reader, writer = await asyncio.open_connection(host, int(port), family=socket.AF_INET)
             writer.write(head.encode() + body[: len(body) // (1 + turn % 2)])
             if turn % 4 == 0:
@@ -135,30 +147,49 @@ class Clients:
     async def managing(self, http: httpx.AsyncClient) -> None:
         """Asks how it goes, and for reloads."""
         while self.on():
+            await self.going.wait()
             await self.post(http, "reload", "/models/reload")
             for path in ("/metrics", "/models", "/readyz", "/openapi.json", "/"):
                 self.seen.note(path, (await http.get(path)).status_code)
             await asyncio.sleep(2)
 
     async def watching(self) -> None:
-        process = psutil.Process(self.server.process.pid)
         while self.on():
-            self.seen.looks.append(
-                Look(
-                    time.perf_counter() - self.start,
-                    process.memory_info().rss / 2**20,
-                    process.num_fds(),
-                    process.num_threads(),
-                )
-            )
+            if self.going.is_set():
+                self.seen.looks.append(self.look())
             await asyncio.sleep(LOOK_S)
+
+    def look(self) -> Look:
+        process = psutil.Process(self.server.process.pid)
+        return Look(
+            time.perf_counter() - self.start,
+            process.memory_info().rss / 2**20,
+            process.num_fds(),
+            process.num_threads(),
+        )
+
+    async def rest(self, http: httpx.AsyncClient) -> None:
+        """All wait until nothing is under way, and a while longer."""
+        self.going.clear()
+        while (await http.get("/models")).json()["load"]["accepted"]:
+            await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(REST_S)
+        self.seen.rests.append(self.look())
+        self.going.set()
+
+    async def resting(self, http: httpx.AsyncClient) -> None:
+        """After the first quarter."""
+        await asyncio.sleep((self.until - self.start) / 4)
+        await self.rest(http)
 
     async def run(self) -> None:
         async with httpx.AsyncClient(base_url=self.server.url, timeout=120) as http:
             await asyncio.gather(
-                *(self.one(http), self.others(http), self.leaving(), self.managing(http)),
-                self.watching(),
+                *(self.one(http) for _ in range(MEASURED)),
+                *(self.others(http), self.leaving(), self.managing(http)),
+                *(self.watching(), self.resting(http)),
             )
+            await self.rest(http)
 
 
 def parts(seen: Seen, length_s: float) -> dict[str, float]:
@@ -178,13 +209,14 @@ def parts(seen: Seen, length_s: float) -> dict[str, float]:
         told[f"files {name}"] = of(span, [(x.at_s, x.files) for x in seen.looks], 50)
         told[f"threads {name}"] = of(span, [(x.at_s, x.threads) for x in seen.looks], 50)
     told["rss_mb most"] = max(x.rss_mb for x in seen.looks)
+    told["rss_mb at rest, first"], told["rss_mb at rest, last"] = (x.rss_mb for x in seen.rests)
     return told
 
 
 def verdicts(told: dict[str, float], seen: Seen) -> list[str]:
     """What is not as it should be."""
     bad = [f"{what}: {count}" for what, count in seen.wrong.items()]
-    if not told["rss_mb last"] <= GROWTH * told["rss_mb first"]:
+    if not told["rss_mb at rest, last"] <= GROWTH * told["rss_mb at rest, first"]:
         bad.append("memory grew")
     if told["files last"] > told["files first"] + 2:
         bad.append("descriptors grew")

@@ -11,6 +11,8 @@ from typing import Self
 
 from chromaserve.errors import Busy, TooManyPixels
 
+_REST_S = 5.0
+
 
 class Budget:
     """Bytes shared first come, first served; a bounded number may wait, a bounded time.
@@ -21,6 +23,8 @@ class Budget:
     def __init__(self, total: int, *, max_waiting: int, timeout_s: float) -> None:
         self.total = total
         self.used = 0
+        self.granted = 0
+        """How often bytes were given."""
         self.peak = 0
         self._max_waiting = max_waiting
         self._timeout_s = timeout_s
@@ -101,6 +105,7 @@ class Budget:
 
     def _grant(self, amount: int) -> None:
         self.used += amount
+        self.granted += 1
         self.peak = max(self.peak, self.used)
 
     def _advance(self) -> None:
@@ -165,6 +170,20 @@ class Share:
         trace: TracebackType | None,
     ) -> None:
         self.shrink(0)
+
+
+async def return_at_rest(*budgets: Budget) -> None:
+    """Return freed memory whenever nothing was taken or held for a while; for ever.
+
+    What a burst of large photos took is then the system's again.
+    """
+    returned = taken = sum(budget.granted for budget in budgets)
+    while True:
+        await asyncio.sleep(_REST_S)
+        before, taken = taken, sum(budget.granted for budget in budgets)
+        if taken == before != returned and not any(budget.used for budget in budgets):
+            await asyncio.to_thread(return_freed)
+            returned = taken
 
 
 def return_freed() -> None:

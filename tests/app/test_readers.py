@@ -47,6 +47,7 @@ def until(condition: Callable[[], bool], within_s: float = 60) -> None:
     end = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < end
+        time.sleep(0.01)  # leave the core to the service
 
 
 def free(server: Server) -> bool:

@@ -2,17 +2,22 @@
 
 import struct
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import psutil
 import pytest
+from PIL import Image
 
 from tests.app.sockets import connect, load, post
 from tests.app.test_readers import until
 from tests.conftest import Server, running
+from tests.sample_photos import encoded
+from tests.sample_photos import load as sample
 
 BYTES = 40 << 20
 TIMES = 6
+RETURNED = 16 << 20
 ROOM = 2 * BYTES
 """What the allocator may keep for the next one; six photos that stayed are three times as much."""
 
@@ -74,3 +79,18 @@ def test_a_photo_whose_client_left_is_out_of_memory(roomy: Server) -> None:
     for _ in range(TIMES):
         leave()
     until(lambda: resident(roomy) < before + ROOM, within_s=5)
+
+
+def test_what_a_burst_took_is_the_systems_again(roomy: Server) -> None:
+    """Freed memory goes back when nothing is under way for a while."""
+    photo = encoded(Image.fromarray(sample("astronaut.png")).resize((3000, 2000)), "JPEG")
+
+    def ask(_: int) -> int:
+        headers = {"Content-Type": "image/jpeg"}
+        answer = httpx.post(f"{roomy.url}/colorize", content=photo, headers=headers, timeout=60)
+        return answer.status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(ask, range(4))) <= {200, 503}
+    kept = resident(roomy)
+    until(lambda: resident(roomy) < kept - RETURNED, within_s=30)
