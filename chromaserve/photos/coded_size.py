@@ -6,7 +6,8 @@ from chromaserve.photos.structure import Unreadable
 
 Size = tuple[int, int]
 
-_MOST_UNITS = 20_000
+MOST_UNITS = 20_000
+"""Of a file; each costs a few microseconds."""
 _MOST_HEAD = 2_000
 """Bytes of a head that are looked at: sizes stand in the first hundred."""
 _SEQUENCE_PARAMETERS = 33
@@ -37,10 +38,16 @@ class _Bits:
         return (1 << zeros) - 1 + self.take(zeros)
 
 
-def hevc_sizes(data: bytes, length_bytes: int) -> Iterator[Size]:
-    """Of every sequence parameter set among units that are led by their lengths."""
+def hevc_sizes(data: bytes, length_bytes: int, turns: Iterator[int]) -> Iterator[Size]:
+    """Of every sequence parameter set among units that are led by their lengths.
+
+    Args:
+        data: the units.
+        length_bytes: of each length.
+        turns: as many as units may be looked at, of which each takes one.
+    """
     at = 0
-    for _ in range(_MOST_UNITS):
+    for _ in turns:
         if at + length_bytes > len(data):
             return
         length = int.from_bytes(data[at : at + length_bytes], "big")
@@ -70,10 +77,10 @@ def hevc_unit_sizes(unit: bytes) -> Iterator[Size]:
     yield bits.exp_golomb(), bits.exp_golomb()
 
 
-def av1_sizes(data: bytes) -> Iterator[Size]:
-    """Of every sequence header among the units (AV1 specification, 5.3 to 5.5)."""
+def av1_sizes(data: bytes, turns: Iterator[int]) -> Iterator[Size]:
+    """Of every sequence header among the units (AV1 specification, 5.3 to 5.5); see above."""
     at = 0
-    for _ in range(_MOST_UNITS):
+    for _ in turns:
         if at >= len(data):
             return
         head = data[at]

@@ -10,7 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from chromaserve.errors import UnsupportedFormat
-from chromaserve.photos.coded_size import Size, av1_sizes, hevc_sizes, hevc_unit_sizes
+from chromaserve.photos.coded_size import (
+    MOST_UNITS,
+    Size,
+    av1_sizes,
+    hevc_sizes,
+    hevc_unit_sizes,
+)
 from chromaserve.photos.structure import MAX_METADATA, Structure, Unreadable
 
 _MOST_BOXES = 10_000
@@ -87,12 +93,16 @@ class _Boxes:
         width, height = struct.unpack_from(">II", said, 4)
         return width, height
 
-    def bytes_of(self, data: bytes, item: _Item) -> bytes:
-        """An item's own."""
-        whole = self.inside if item.inside else data
+    def pieces_of(self, data: bytes, item: _Item) -> list[memoryview]:
+        """An item's own bytes, where they lie."""
+        whole = memoryview(self.inside if item.inside else data)
         if sum(length for _, length in item.parts) > len(data):
             raise Unreadable
-        return b"".join(whole[at : at + length] for at, length in item.parts)
+        return [whole[at : at + length] for at, length in item.parts]
+
+    def bytes_of(self, data: bytes, item: _Item) -> bytes:
+        """A copy of an item's own bytes."""
+        return b"".join(self.pieces_of(data, item))
 
 
 @dataclass(frozen=True)
@@ -162,8 +172,9 @@ def plain_heic(data: bytes, boxed: Boxed) -> bytes:
     """
     boxes, new = boxed.boxes, {old: i for i, old in enumerate(boxed.shown, 1)}
     properties: dict[int, int] = {}
-    kept, items, links, places, body = [], [], [], [], []
-    at = 0
+    kept, items, links, places = [], [], [], []
+    body: list[memoryview] = []
+    end = 0
     for old, number in new.items():
         item = boxes.items[old]
         items.append(_full(b"infe", struct.pack(">HH4sB", number, 0, item.kind, 0), version=2))
@@ -177,10 +188,10 @@ def plain_heic(data: bytes, boxed: Boxed) -> bytes:
                 kept.append(_box(name, content))
             mine.append(properties[place])
         links.append(struct.pack(f">HB{len(mine)}H", number, len(mine), *mine))
-        coded = boxes.bytes_of(data, item)
-        places.append((number, at, len(coded)))
-        body.append(coded)
-        at += len(coded)
+        pieces = boxes.pieces_of(data, item)
+        body += pieces
+        places.append((number, end, sum(map(len, pieces))))
+        end += places[-1][2]
     references = [
         _box(name, struct.pack(f">HH{len(to)}H", new[of], len(to), *(new[i] for i in to)))
         for name, of, to in boxes.references
@@ -204,7 +215,8 @@ def plain_heic(data: bytes, boxed: Boxed) -> bytes:
             _full(b"iloc", b"\x44\0", struct.pack(">H", len(rows)), *rows),
         )
 
-    return ftyp + meta(len(ftyp) + len(meta(0)) + 8) + _box(b"mdat", *body)
+    start = len(ftyp) + len(meta(0)) + 8
+    return b"".join([ftyp, meta(start), struct.pack(">I4s", 8 + end, b"mdat"), *body])
 
 
 def _box(kind: bytes, *content: bytes) -> bytes:
@@ -396,8 +408,10 @@ def _check_sizes(data: bytes, boxes: _Boxes, parts: list[int], whole: Size) -> N
     most = [max(side + _BLOCK, _TILE + 1) for side in whole]
     if largest[0] >= most[0] or largest[1] >= most[1]:
         raise Unreadable
+    if sum(length for i in parts for _, length in boxes.items[i].parts) > _most_bytes(whole):
+        raise Unreadable
     heads: dict[int, list[Size]] = {}
-    read = 0
+    turns, read = iter(range(MOST_UNITS)), 0
     for number, item in boxes.items.items():
         if item.kind not in _CONFIGURATION:
             continue
@@ -406,25 +420,39 @@ def _check_sizes(data: bytes, boxes: _Boxes, parts: list[int], whole: Size) -> N
         for name, content, place in boxes.properties_of(number):
             if name == b"hvcC":
                 length_bytes = (content[21] & 3) + 1
-                sizes += heads.setdefault(place, list(_hevc_heads(content)))
-            if name == b"av1C":
-                sizes += heads.setdefault(place, list(av1_sizes(content[4:])))
+            if name in (b"hvcC", b"av1C"):
+                if place not in heads:
+                    heads[place] = list(_configured(name, content, turns))
+                sizes += heads[place]
         coded = boxes.bytes_of(data, item)
         read += len(coded)
         if read > 2 * len(data):  # the same bytes for many
             raise Unreadable
-        sizes += av1_sizes(coded) if item.kind == b"av01" else hevc_sizes(coded, length_bytes)
+        if item.kind == b"av01":
+            sizes += av1_sizes(coded, turns)
+        else:
+            sizes += hevc_sizes(coded, length_bytes, turns)
         if any(size[0] >= width + _BLOCK or size[1] >= height + _BLOCK for size in sizes):
             raise Unreadable
 
 
-def _hevc_heads(content: bytes) -> Iterator[Size]:
-    """Of the parameter sets in a configuration (ISO/IEC 14496-15, 8.3.3.1)."""
+def _most_bytes(size: Size) -> int:
+    """Of a picture's code: more than its samples without a loss, in twelve bits, with alpha."""
+    return 8 * size[0] * size[1] + (1 << 20)
+
+
+def _configured(name: bytes, content: bytes, turns: Iterator[int]) -> Iterator[Size]:
+    """Of the heads in a decoder's configuration (for HEVC: ISO/IEC 14496-15, 8.3.3.1)."""
+    if name == b"av1C":
+        yield from av1_sizes(content[4:], turns)
+        return
     at = 23
     for _ in range(content[22]):
         count = struct.unpack_from(">H", content, at + 1)[0]
         at += 3
         for _ in range(count):
+            if next(turns, None) is None:
+                raise Unreadable
             length = struct.unpack_from(">H", content, at)[0]
             yield from hevc_unit_sizes(content[at + 2 : at + 2 + length])
             at += 2 + length

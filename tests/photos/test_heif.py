@@ -2,6 +2,7 @@
 
 import resource
 import struct
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -91,6 +92,23 @@ def test_a_tile_named_very_often_is_refused() -> None:
         taken(grid([tile], 200, (128, 128), repeat=40_000))
     with pytest.raises(DamagedPhoto):
         taken(grid([tile], 30, (128, 128), repeat=900))
+
+
+@pytest.mark.parametrize("unit", [b"\0\0\0\0", b"\0\0\0\2\x42\1"])
+def test_very_many_units_cost_little(unit: bytes) -> None:
+    """Where the coded picture is named last, so that all that follows it is its own."""
+    data = heic(small())
+    at = data.index(b"mdat") + 4
+    place = data.index(b"iloc")
+    old = struct.pack(">I", len(data) - at)
+    bomb = unit * (8_000_000 // len(unit))
+    assert data.count(old, place) >= 1
+    data = data[: at - 8] + b"\0\0\0\0mdat" + data[at:] + bomb
+    data = data[:place] + data[place:].replace(old, struct.pack(">I", len(data) - at), 1)
+    begun = time.process_time()
+    with pytest.raises(DamagedPhoto):
+        inspect(data, max_pixels=10**6, max_side=10**4)
+    assert time.process_time() - begun < 0.5
 
 
 def test_the_size_of_the_whole_counts() -> None:

@@ -5,11 +5,13 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 
+from training.callbacks import Clock
 from training.config import Config, Decoder, Encoder, Fusion, Train, Views
 from training.data import Entry
 from training.errors import DataError, WeightsError
@@ -105,9 +107,17 @@ def test_fit_moves_the_unfrozen_block_leaves_the_frozen_and_keeps_its_folder(
     photos: tuple[Path, list[Entry]], start: Path, tmp_path: Path
 ) -> None:
     root, index = photos
+    before = dict(np.load(start))
+    scale = "decoder:block1_conv2_scale/scale"
+    np.savez(start, **{name: value for name, value in before.items() if name != scale})
     settings = config(epochs=1, ema_momentum=0.0, start_from=str(start))
     train(settings, tmp_path / "run", index, root)
-    before, after = dict(np.load(start)), dict(np.load(tmp_path / "run" / "last.npz"))
+    after = dict(np.load(tmp_path / "run" / "last.npz"))
+    # The start lacks one tap's scale, which is measured; the others' stay.
+    assert not np.allclose(after.pop(scale), before.pop(scale))
+    scales = [name for name in before if name.endswith("_scale/scale")]
+    assert len(scales) > 2
+    assert all(np.array_equal(after[name], before[name]) for name in scales)
     moved = {n for n, w in before.items() if not np.array_equal(w, after[n])}
     assert not any(f"vgg16:block4_conv{i}/kernel" in n for n in moved for i in (1, 2, 3))
     assert any("block5_conv3/kernel" in n for n in moved)
@@ -233,6 +243,29 @@ def test_unfrozen_blocks_start_where_the_frozen_taps_end() -> None:
 def test_blocks_whose_input_is_pooled_are_refused() -> None:
     with pytest.raises(ValueError, match="block3"):
         encoder_top(ColorizationModel(config()).encoder, "block3")
+
+
+def test_a_fit_by_the_clock_warms_up_by_the_step_and_ends_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("training.callbacks.time.monotonic", lambda: now)
+    settings = Train(minutes=10, learning_rate=1.0, warmup=10, decay=0.5)
+    clock, rates = Clock(settings), []
+    model = SimpleNamespace(optimizer=SimpleNamespace(learning_rate=None), stop_training=False)
+    clock.set_model(model)
+    ends = []
+    for epoch in range(4):
+        for batch in range(20):
+            clock.on_train_batch_begin(batch)
+            rates.append(model.optimizer.learning_rate)
+            now += 9
+        clock.on_epoch_end(epoch)
+        ends.append(model.stop_training)
+    assert rates[:11] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.0])
+    assert rates[33] == 1.0
+    assert rates[50] == pytest.approx(2 * (1 - 450 / 600))
+    assert ends[:3] == [False, False, True]
 
 
 def test_the_rate_rises_stays_and_falls() -> None:
