@@ -46,7 +46,8 @@ class Job:
             ValueError: source and target lie in each other.
             OSError: the source cannot be listed.
         """
-        Options.checked({k: v for k, v in self.options.items() if v is not None})
+        given = {name: value for name, value in self.options.items() if value is not None}
+        Options.checked({**given, "format": self.format})
         if self.source.inside(self.target) or self.target.inside(self.source):
             raise ValueError("SRC and DST must not lie in each other")
         self.source.list("")

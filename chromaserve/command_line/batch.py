@@ -12,9 +12,14 @@ import typer
 
 from chromaserve.command_line.exits import Complaint, Exit, complaints, ended_by_sigterm, say
 from chromaserve.command_line.shared_options import (
+    Colour,
+    Damaged,
     FormatName,
+    Metadata,
     Model,
+    Pages,
     Postprocess,
+    Quality,
     Vividness,
     as_written,
 )
@@ -32,6 +37,11 @@ def batch(
     vividness: Vividness = None,
     postprocess: Postprocess = None,
     format: Annotated[FormatName, typer.Option(help="Of the results.")] = "png",
+    quality: Quality = None,
+    metadata: Metadata = None,
+    pages: Pages = None,
+    damaged: Damaged = None,
+    colour: Colour = None,
     model: Model = None,
     model_root: Annotated[
         Path | None,
@@ -90,6 +100,11 @@ def batch(
                 options={
                     "vividness": vividness,
                     "postprocess": postprocess,
+                    "quality": quality,
+                    "metadata": metadata,
+                    "pages": pages,
+                    "damaged": damaged,
+                    "colour": colour,
                 },
                 model=model,
                 model_root=model_root.absolute() if model_root else None,

@@ -22,6 +22,7 @@ from tests.library.test_files import ended_process
 
 SAMPLES = sorted((Path(__file__).parent.parent.parent / "samples" / "grey").iterdir())[:4]
 COLORIZERS = "MapWorker(MapBatches(Colorize))"
+CHOSEN = {"vividness": "0.2", "metadata": "none", "damaged": "accept", "colour": "keep"}
 BROKEN = {
     "empty.jpg": (b"", "damaged-photo"),
     "text.png": (b"not a photo", "unsupported-format"),
@@ -53,6 +54,7 @@ class Tree:
             [
                 *("batch", str(self.source), str(self.target), "--address", cluster),
                 *("--workers", "2", "--parcel", "3"),
+                *(f"--{name}={value}" for name, value in CHOSEN.items()),
             ],
         )
         parts = set(self.target.rglob("*.jsonl")) - before
@@ -112,7 +114,7 @@ def test_a_worker_killed_while_it_works_loses_nothing_and_does_nothing_twice(
     outputs = tree.outputs()
     assert sorted(outputs) == sorted(map(result_of, tree.photos))
     service = {
-        sample: http.post("/colorize", files={"file": sample.read_bytes()}).content
+        sample: http.post("/colorize", params=CHOSEN, files={"file": sample.read_bytes()}).content
         for sample in SAMPLES
     }
     for name, sample in tree.photos.items():
