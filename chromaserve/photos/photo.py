@@ -18,7 +18,7 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 Depth = type[np.uint8] | type[np.uint16]
 
 
-_STRIP = 1 << 18  # pixels
+_STRIP = 1 << 17  # pixels
 
 
 @dataclass(frozen=True)
