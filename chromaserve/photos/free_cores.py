@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-_PIXELS_A_THREAD = 3 << 20
+_PIXELS_A_THREAD = 1 << 22
 """Of a photo that several threads work on: what a thread holds is small beside its pixels."""
 
 

@@ -56,7 +56,7 @@ print(peak() - before - os.path.getsize(sys.argv[2]), needed)
 
 
 def large() -> NDArray[np.uint8]:
-    photo = np.asarray(Image.fromarray(load("astronaut.png")).resize((2100, 1500)))
+    photo = np.asarray(Image.fromarray(load("astronaut.png")).resize((2100, 2000)))
     noise = np.random.default_rng(0).integers(0, 9, photo.shape)
     return np.clip(photo.astype(int) + noise, 0, 255).astype(np.uint8)
 
