@@ -19,6 +19,7 @@ Depth = type[np.uint8] | type[np.uint16]
 
 
 _STRIP = 1 << 17  # pixels
+_LEAST_ROWS = 8  # of a strip: its first one is the larger in a PNG
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def empty(shape: tuple[int, ...], depth: Depth) -> Pixels:
 
 def strips(rows: int, columns: int, multiple: int = 1) -> Iterator[tuple[int, int]]:
     """First row and row after the last of strips from the top, a small part of a large photo."""
-    step = max(1, _STRIP // (columns * multiple)) * multiple
+    step = max(1, max(_LEAST_ROWS, _STRIP // columns) // multiple) * multiple
     for start in range(0, rows, step):
         yield start, min(start + step, rows)
 

@@ -1,12 +1,13 @@
 """Strips of a photo on several threads: in order, on cores that are free, to the same bytes."""
 
+import io
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from chromaserve.photos.decode import decode
 from chromaserve.photos.encode import encode
@@ -14,10 +15,11 @@ from chromaserve.photos.formats import Format
 from chromaserve.photos.free_cores import ALONE, FreeCores
 from chromaserve.photos.header import inspect
 from chromaserve.photos.png import PngLevel
+from chromaserve.photos.profiles import Tables
 from chromaserve.pipeline.hints import Hint
 from chromaserve.pipeline.recolor import as_it_is, recolor
 from chromaserve.store.contract import GuidedFilter
-from tests.sample_photos import encoded, load, png16
+from tests.sample_photos import encoded, load, png16, raw
 
 LARGE = 10**8
 GUIDED = GuidedFilter(radius=8, eps=1e-4)
@@ -198,3 +200,19 @@ def test_the_same_bytes_on_any_number_of_threads(
         cores = FreeCores(threads)
         assert colours(cores) == alone
         cores.close()
+
+
+def test_threads_share_a_profile_of_tables() -> None:
+    with Image.open(io.BytesIO(raw("rocket.jpg"))) as image:
+        adobe = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+    tables = Tables(adobe, "RGB")
+    cores = FreeCores(3)
+    found: list[bytes] = []
+    cores.each(
+        (RGB[i : i + 4] for i in range(0, len(RGB), 4)),
+        lambda strip: tables.grey(strip).tobytes(),
+        found.append,
+        pixels=LARGE,
+    )
+    cores.close()
+    assert b"".join(found) == tables.grey(RGB).tobytes()
