@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from threading import Lock
+from time import perf_counter
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -27,6 +28,8 @@ class FreeCores:
         Args:
             count: cores in all; of one, none is ever free.
         """
+        self.helped_s = 0.0
+        """Seconds of help so far that each photo in work had on average."""
         self._count = count
         self._taken = self._helping = 0
         self._lock = Lock()
@@ -76,7 +79,7 @@ class FreeCores:
             nonlocal ended
             done: Future[R] = Future()
             with asking:
-                if ended or len(begun) == 2 * threads:
+                if ended or len(begun) >= 2 * threads:
                     return False
                 try:
                     strip = next(left)
@@ -87,12 +90,14 @@ class FreeCores:
                     ended = True
                     done.set_exception(error)
                     begun.append(done)
+                    del done  # the error holds this frame: no cycle is to hold the photo
                     return True
                 begun.append(done)
             try:
                 done.set_result(work(strip))
             except BaseException as error:
                 done.set_exception(error)
+                del done
             return True
 
         try:
@@ -107,6 +112,7 @@ class FreeCores:
         finally:
             ended = True
             wait(helpers)
+            begun.clear()
 
     def close(self) -> None:
         """End the threads."""
@@ -119,12 +125,14 @@ class FreeCores:
             return free
 
     def _help(self, work_on_one: Callable[[], bool]) -> None:
+        since = perf_counter()
         try:
             while self._helping <= self._count - max(1, self._taken) and work_on_one():
                 pass
         finally:
             with self._lock:
                 self._helping -= 1
+                self.helped_s += (perf_counter() - since) / max(1, self._taken)
 
 
 ALONE = FreeCores(1)

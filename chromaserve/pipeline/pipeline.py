@@ -184,7 +184,7 @@ class Pipeline:
         start = time.perf_counter()
         place, share = await self._admit(header, order, ticket)
         with place, share.until_failure():
-            admitted = time.perf_counter()
+            admitted, helped_s = time.perf_counter(), self.cores.helped_s
 
             photo, L = await self.decoding.run(ticket, decoded_by, read, order)
             release()
@@ -210,6 +210,7 @@ class Pipeline:
                 batch=answer.batch,
                 encode_s=done - inferred,
                 total_s=done - start,
+                helped_s=self.cores.helped_s - helped_s,
             )
             all_pages = order.pages == "all"
             told = told_of(photo, header, all_pages=all_pages)

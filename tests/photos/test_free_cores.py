@@ -1,9 +1,11 @@
 """Strips of a photo on several threads: in order, on cores that are free, to the same bytes."""
 
+import gc
 import io
 import threading
+import weakref
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import numpy as np
 import pytest
@@ -216,3 +218,33 @@ def test_threads_share_a_profile_of_tables() -> None:
     )
     cores.close()
     assert b"".join(found) == tables.grey(RGB).tobytes()
+
+
+def test_an_error_holds_no_photo_once_it_is_handled(cores: FreeCores) -> None:
+    class Photo:
+        """Something that can be watched."""
+
+    def failing(where: str, photo: Photo) -> None:
+        def strips() -> Iterator[Photo]:
+            yield from [photo] * 5
+            if where == "asked for":
+                raise ValueError
+
+        def work(strip: Photo) -> Photo:
+            if where == "worked on":
+                raise ValueError
+            return strip
+
+        cores.each(strips(), work, lambda _: None, pixels=LARGE)
+
+    gc.disable()
+    try:
+        for where in ("asked for", "worked on"):
+            photo = Photo()
+            watched = weakref.ref(photo)
+            with suppress(ValueError):
+                failing(where, photo)
+            del photo
+            assert watched() is None
+    finally:
+        gc.enable()
