@@ -8,6 +8,8 @@ from chromaserve.store.contract import Postprocess
 BYTES_PER_PIXEL = {8: 8, 16: 12}
 MORE_BYTES_PER_PIXEL = {"WEBP": 12, "JPEG2000": 12, "HEIC": 12, "AVIF": 12}
 """More, by the photo's format: what its decoder holds."""
+WIDE_ALPHA_BYTES_PER_PIXEL = 4
+"""More, where a PNG has 16 bits and alpha: what OpenCV holds beside the pixels."""
 UNPACKED_BYTES_PER_PIXEL = 12
 """More, where a TIFF's strip or tile is unpacked by libtiff, from one copy into another."""
 TO_WEBP_BYTES_PER_PIXEL = {False: 4, True: 32}
@@ -38,6 +40,8 @@ def memory_needed(
     """Bytes that a photo takes at most, from decoding to the end of encoding."""
     each = BYTES_PER_PIXEL[header.bits]
     each += MORE_BYTES_PER_PIXEL.get(header.format, 0)
+    if header.format == "PNG" and header.bits == 16 and header.alpha:
+        each += WIDE_ALPHA_BYTES_PER_PIXEL
     if header.tiff is not None and header.tiff.is_unpacked_at_once:
         each += UNPACKED_BYTES_PER_PIXEL
     if output == "webp":
