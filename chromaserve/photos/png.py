@@ -78,12 +78,12 @@ def png(
     def piece(start: int, strip: Pixels) -> _Piece:
         compressor = _compressor(level)
         data = [_ZLIB_HEAD[level]] if start == 0 else []
-        sum, length = 1, 0
+        checksum, length = 1, 0
 
         def add(filtered: NDArray[np.uint8]) -> None:
-            nonlocal sum, length
+            nonlocal checksum, length
             data.append(compressor.compress(filtered))
-            sum = isal_zlib.adler32(filtered, sum)
+            checksum = isal_zlib.adler32(filtered, checksum)
             length += filtered.size
 
         def raw(first: int, last: int) -> NDArray[np.uint8]:
@@ -96,7 +96,7 @@ def png(
             add(_average(rows_and_above[1:], rows_and_above[:-1], pixel))
         ends = start + len(strip) == rows
         data.append(compressor.flush(zlib.Z_FINISH if ends else zlib.Z_SYNC_FLUSH))
-        return _Piece(_chunk(b"IDAT", *data), sum, length)
+        return _Piece(_chunk(b"IDAT", *data), checksum, length)
 
     def put(piece: _Piece) -> None:
         nonlocal adler
