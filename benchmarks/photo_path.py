@@ -24,6 +24,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -32,11 +33,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from chromaserve.color.lab import srgb_to_lab
+from chromaserve.photos import png
 from chromaserve.photos.decode import decode
 from chromaserve.photos.encode import encode
 from chromaserve.photos.header import inspect
 from chromaserve.photos.photo import Float, Photo, Striped
-from chromaserve.photos.png import PngWriter
 from chromaserve.pipeline.recolor import recolor
 from chromaserve.store.contract import NETWORK_SIZE, GuidedFilter
 
@@ -117,7 +118,7 @@ def path_steps(data: bytes, ab: Float) -> dict[str, Callable[[], object]]:
     return {
         "OpenCV decode": lambda: cv2.imdecode(file, cv2.IMREAD_UNCHANGED),
         "decode": lambda: decode(data, header),
-        "colour, without encoding": lambda: list(map(len, colours().strips)),
+        "colour, without encoding": lambda: colours().each(lambda start, _: start, lambda _: None),
         "OpenCV encode": lambda: cv2.imencode(".png", result),
         "colour and encode": lambda: encode(colours(), "png"),
     }
@@ -177,11 +178,9 @@ def encoders(bgr: NDArray[np.uint8]) -> dict[str, Callable[[], Any]]:
 
     def ours(compressor: Callable[[], Any]) -> Callable[[], Any]:
         def encode() -> bytes:
-            writer = PngWriter(rgb.shape[1], rgb.shape[0], 3, np.uint8)
-            writer._compressor = compressor()
-            for i in range(0, len(rgb), 64):
-                writer.write(rgb[i : i + 64])
-            return writer.finish()
+            image = Striped(rgb.shape, np.uint8, lambda start, stop: rgb[start:stop])
+            with patch.object(png, "_compressor", lambda _: compressor()):
+                return png.png(image)
 
         return encode
 
@@ -194,20 +193,20 @@ def encoders(bgr: NDArray[np.uint8]) -> dict[str, Callable[[], Any]]:
             level, 1, strategy, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY
         ),
         "Pillow level 1": pillow,
-        "PngWriter, ISA-L level 0": ours(lambda: isal_zlib.compressobj(0)),
-        "PngWriter, ISA-L level 1 (fast)": ours(lambda: isal_zlib.compressobj(1)),
-        "PngWriter, ISA-L level 3": ours(lambda: isal_zlib.compressobj(3)),
-        "PngWriter, zlib level 1": ours(lambda: zlib.compressobj(1)),
-        "PngWriter, zlib level 6": ours(lambda: zlib.compressobj(6)),
-        "PngWriter, zlib level 6, filtered (small)": ours(
-            lambda: zlib.compressobj(6, zlib.DEFLATED, 15, 9, zlib.Z_FILTERED)
+        "ours, ISA-L level 0": ours(lambda: isal_zlib.compressobj(0, 8, -15)),
+        "ours, ISA-L level 1 (fast)": ours(lambda: isal_zlib.compressobj(1, 8, -15)),
+        "ours, ISA-L level 3": ours(lambda: isal_zlib.compressobj(3, 8, -15)),
+        "ours, zlib level 1": ours(lambda: zlib.compressobj(1, 8, -15)),
+        "ours, zlib level 6": ours(lambda: zlib.compressobj(6, 8, -15)),
+        "ours, zlib level 6, filtered (small)": ours(
+            lambda: zlib.compressobj(6, zlib.DEFLATED, -15, 9, zlib.Z_FILTERED)
         ),
     }
     if find_spec("zlib_ng"):
         zlib_ng = import_module("zlib_ng.zlib_ng")
-        ways["PngWriter, zlib-ng level 1"] = ours(lambda: zlib_ng.compressobj(1))
-        ways["PngWriter, zlib-ng level 2"] = ours(lambda: zlib_ng.compressobj(2))
-        ways["PngWriter, zlib-ng level 6"] = ours(lambda: zlib_ng.compressobj(6))
+        ways["ours, zlib-ng level 1"] = ours(lambda: zlib_ng.compressobj(1, 8, -15))
+        ways["ours, zlib-ng level 2"] = ours(lambda: zlib_ng.compressobj(2, 8, -15))
+        ways["ours, zlib-ng level 6"] = ours(lambda: zlib_ng.compressobj(6, 8, -15))
     if find_spec("imagecodecs"):
         imagecodecs = import_module("imagecodecs")
         ways["imagecodecs level 1"] = lambda: imagecodecs.png_encode(rgb, level=1)

@@ -60,7 +60,9 @@ class Recombination:
         """
         channels = 3 if alpha is None else 4
         out: Image = np.empty((*grey.shape, channels), self._depth)
-        outside, starts = [], []
+        flat = out.reshape(-1, channels)
+        outside: list[Outside] = []
+        starts: list[int] = []
         step = max(1, _BLOCK // grey.shape[1])
         for i in range(0, len(grey), step):
             part = slice(i, i + step)
@@ -69,12 +71,13 @@ class Recombination:
             if beyond.index.size:
                 outside.append(beyond)
                 starts.append(i * grey.shape[1])
-        if outside:
-            # Together: the search takes many steps, each of little work.
-            beyond = Outside.joined(outside, starts)
-            flat = out.reshape(-1, channels)
-            for channel, linear in enumerate(beyond.reduced(self._close)):
-                flat[beyond.index, channel] = codes(linear, self._depth)
+            # A block's worth together: the search takes many steps, each of little work.
+            ends = i + step >= len(grey)
+            if outside and (ends or sum(each.index.size for each in outside) >= _BLOCK):
+                beyond = Outside.joined(outside, starts)
+                outside, starts = [], []
+                for channel, linear in enumerate(beyond.reduced(self._close)):
+                    flat[beyond.index, channel] = codes(linear, self._depth)
         return out
 
     def _block(self, start: int, grey: Image) -> tuple[list[Image], Outside]:

@@ -104,7 +104,10 @@ class Flow:
         if isinstance(photo, Image.Image):
             header = self._checked(image_header(photo))
             pixels, share = await pipeline.colorize_pixels(
-                header, lambda: read_image(photo, keep_colours=keeps), order, ticket
+                header,
+                lambda: read_image(photo, keep_colours=keeps, cores=pipeline.cores),
+                order,
+                ticket,
             )
             with share.until_failure():
                 image = await asyncio.to_thread(as_image, pixels)
@@ -112,7 +115,10 @@ class Flow:
         if isinstance(photo, np.ndarray):
             header = self._checked(array_header(photo))
             pixels, share = await pipeline.colorize_pixels(
-                header, lambda: read_array(photo, keep_colours=keeps), order, ticket
+                header,
+                lambda: read_array(photo, keep_colours=keeps, cores=pipeline.cores),
+                order,
+                ticket,
             )
             return self._hold(pixels, None, share)
         kind = type(photo).__name__

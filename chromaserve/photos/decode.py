@@ -1,5 +1,6 @@
 """Decoding of untrusted bytes to a photo's lightness and alpha."""
 
+from dataclasses import dataclass
 from typing import cast
 
 import cv2
@@ -8,16 +9,22 @@ from numpy.typing import NDArray
 
 from chromaserve.color.lab import srgb_to_L
 from chromaserve.color.toned import SAMPLE, judge
+from chromaserve.photos.free_cores import ALONE, FreeCores
 from chromaserve.photos.metadata import NOTHING, Metadata
 from chromaserve.photos.photo import Depth, Header, Photo, Pixels, empty, strips, upright
 from chromaserve.photos.pixels import Source, open_source
-from chromaserve.photos.profiles import SRGB, Profile
-from chromaserve.photos.thumbnail import Thumbnail
+from chromaserve.photos.profiles import Profile
+from chromaserve.photos.thumbnail import Sum, Thumbnail
 from chromaserve.store.contract import NETWORK_SIZE
 
 
 def decode(
-    data: bytes, header: Header, *, accept_damage: bool = False, keep_colours: bool = False
+    data: bytes,
+    header: Header,
+    *,
+    accept_damage: bool = False,
+    keep_colours: bool = False,
+    cores: FreeCores = ALONE,
 ) -> Photo:
     """Decode a photo whose header `inspect` has passed: one page, upright, sRGB lightness.
 
@@ -28,6 +35,7 @@ def decode(
         header: of it.
         accept_damage: whether a photo is taken of which pixels are missing.
         keep_colours: whether a photo that has colours is to keep them.
+        cores: which work on strips.
 
     Raises:
         DamagedPhoto: the file is truncated or corrupt.
@@ -36,7 +44,7 @@ def decode(
     source = open_source(data, header, accept_damage=accept_damage)
     try:
         planes = Planes(source.rows, source.columns, depth_of(header), keep_colours=keep_colours)
-        planes.fill(source)
+        planes.fill(source, cores)
         metadata = source.metadata
     finally:
         source.close()
@@ -48,6 +56,19 @@ def decode(
 def depth_of(header: Header) -> Depth:
     """The depth of the colours to make."""
     return np.uint16 if header.bits == 16 else np.uint8
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What is kept of a strip."""
+
+    rows: slice
+    grey: Pixels
+    alpha: Pixels | None
+    """None where it is opaque."""
+    small: NDArray[np.uint8] | None
+    colours: Pixels | None
+    sums: list[Sum]
 
 
 class Planes:
@@ -79,38 +100,50 @@ class Planes:
         self._thumbnail = Thumbnail(rows, columns, NETWORK_SIZE, NETWORK_SIZE)
         self._small: list[NDArray[np.uint8]] = []
 
-    def fill(self, source: Source) -> None:
-        """Take the whole photo."""
-        for start, stop in strips(*self._shape):
-            self.add(start, *source.strips(start, stop), source.profile)
+    def fill(self, source: Source, cores: FreeCores = ALONE) -> None:
+        """Take the whole photo; the same on any number of cores."""
+        rows, columns = self._shape
+        cores.each(
+            ((start, *source.strips(start, stop)) for start, stop in strips(rows, columns)),
+            lambda strip: self._part(*strip, source.profile),
+            self._put,
+            pixels=rows * columns,
+        )
 
-    def add(
-        self, start: int, colours: Pixels, alpha: Pixels | None, profile: Profile = SRGB
-    ) -> None:
-        """Take rows from `start` on: grey [n, W] or colours [n, W, C], and alpha [n, W]."""
-        part = slice(start, start + len(colours))
+    def _part(self, start: int, colours: Pixels, alpha: Pixels | None, profile: Profile) -> _Part:
+        """Of rows from `start` on: grey [n, W] or colours [n, W, C], and alpha [n, W]."""
         grey = profile.grey(colours)
-        if self._grey is None:
-            self._grey = empty(self._shape, grey.dtype.type)
-        self._grey[part] = grey
-        if alpha is not None:
-            self._add_alpha(part, _as_depth(alpha, self._depth))
-        if colours.ndim == 3:
-            self._small.append(self._sample(colours, profile))
-            if self._keeps:
-                if self._colours is None:
-                    self._colours = empty((*self._shape, 3), self._depth)
-                self._colours[part] = profile.srgb(colours)
-        self._thumbnail.add(start, srgb_to_L(grey))
+        coloured = colours.ndim == 3
+        return _Part(
+            slice(start, start + len(colours)),
+            grey,
+            None if alpha is None else self._unless_opaque(_as_depth(alpha, self._depth)),
+            self._sample(colours, profile) if coloured else None,
+            profile.srgb(colours) if coloured and self._keeps else None,
+            self._thumbnail.sums(start, srgb_to_L(grey)),
+        )
 
-    def _add_alpha(self, part: slice, alpha: Pixels) -> None:
-        most = np.iinfo(self._depth).max
-        if self._alpha is None:
-            if not self._keep_alpha and alpha.min() == most:
-                return
+    def _put(self, part: _Part) -> None:
+        """Take the next rows."""
+        if self._grey is None:
+            self._grey = empty(self._shape, part.grey.dtype.type)
+        self._grey[part.rows] = part.grey
+        if part.alpha is not None and self._alpha is None:
             self._alpha = empty(self._shape, self._depth)
-            self._alpha[: part.start] = most
-        self._alpha[part] = alpha
+            self._alpha[: part.rows.start] = np.iinfo(self._depth).max
+        if self._alpha is not None:
+            self._alpha[part.rows] = np.iinfo(self._depth).max if part.alpha is None else part.alpha
+        if part.small is not None:
+            self._small.append(part.small)
+        if part.colours is not None:
+            if self._colours is None:
+                self._colours = empty((*self._shape, 3), self._depth)
+            self._colours[part.rows] = part.colours
+        self._thumbnail.put(part.sums)
+
+    def _unless_opaque(self, alpha: Pixels) -> Pixels | None:
+        opaque = not self._keep_alpha and alpha.min() == np.iinfo(self._depth).max
+        return None if opaque else alpha
 
     def _sample(self, colours: Pixels, profile: Profile) -> NDArray[np.uint8]:
         """The rows at a small size, in sRGB: to tell whether there are colours."""

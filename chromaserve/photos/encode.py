@@ -6,8 +6,8 @@ import numpy as np
 from chromaserve.errors import InvalidOptions
 from chromaserve.photos.formats import SUFFIXES, Format
 from chromaserve.photos.metadata import NOTHING, Metadata
-from chromaserve.photos.photo import Photo, Striped
-from chromaserve.photos.png import PngLevel, PngWriter
+from chromaserve.photos.photo import Photo, Pixels, Striped
+from chromaserve.photos.png import PngLevel, png
 from chromaserve.photos.tagged import png_head, tagged_jpeg, tagged_webp
 from chromaserve.photos.tiff import TiffWriter
 
@@ -37,7 +37,7 @@ def encode(
     quality: int | None = None,
     metadata: Metadata = NOTHING,
 ) -> bytes:
-    """Encode an image.
+    """Encode an image, in strips on as many of its cores as are free; the bytes are the same.
 
     Args:
         image: whose 16 bits stay in PNG and TIFF.
@@ -46,24 +46,22 @@ def encode(
         quality: for JPEG and WebP, 1 to 100.
         metadata: goes along.
     """
-    rows, columns, channels = image.shape
     if output == "tiff":
         pages = TiffWriter()
         pages.add(image, metadata, level)
         return pages.finish()
     if output == "png":
-        writer = PngWriter(columns, rows, channels, image.dtype, level, png_head(metadata))
-        for strip in image.strips:
-            writer.write(strip)
-        return writer.finish()
+        return png(image, level, png_head(metadata))
+    rows, columns, channels = image.shape
     bgr = np.empty(image.shape, np.uint8)
     order = cv2.COLOR_RGB2BGR if channels == 3 else cv2.COLOR_RGBA2BGRA
-    start = 0
-    for strip in image.strips:
+
+    def work(start: int, strip: Pixels) -> None:
         part = bgr[start : start + len(strip)]
-        start += len(strip)
         narrow = strip if strip.itemsize == 1 else cv2.convertScaleAbs(strip, alpha=1 / 257)
         cv2.cvtColor(narrow.reshape(part.shape), order, dst=part)
+
+    image.each(work, lambda _: None)
     chosen = QUALITY[output] if quality is None else quality
     done, data = cv2.imencode(SUFFIXES[output], bgr, _parameters(output, chosen))
     if not done:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from chromaserve.errors import DamagedPhoto, UnsupportedSamples
 from chromaserve.photos.decode import Planes
+from chromaserve.photos.free_cores import ALONE, FreeCores
 from chromaserve.photos.header import PIL_ERRORS
 from chromaserve.photos.photo import Depth, Header, Photo, Pixels
 from chromaserve.photos.pixels import Source, image_pixels
@@ -37,7 +38,9 @@ def image_header(image: Image.Image) -> Header:
     return Header(image.format or "PIXELS", image.width, image.height, bits, alpha)
 
 
-def read_image(image: Image.Image, *, keep_colours: bool = False) -> Photo:
+def read_image(
+    image: Image.Image, *, keep_colours: bool = False, cores: FreeCores = ALONE
+) -> Photo:
     """A Pillow image as a photo: upright by its EXIF, in sRGB by its ICC profile, as a file's.
 
     Raises:
@@ -55,7 +58,7 @@ def read_image(image: Image.Image, *, keep_colours: bool = False) -> Photo:
         raise DamagedPhoto(f"Pillow cannot load the image: {error}") from error
     depth: Depth = np.uint16 if image.mode.startswith("I;16") else np.uint8
     planes = Planes(image.height, image.width, depth, keep_colours=keep_colours, keep_alpha=True)
-    planes.fill(Source(image.height, image.width, pixels, profile))
+    planes.fill(Source(image.height, image.width, pixels, profile), cores)
     return planes.photo(orientation)
 
 
@@ -101,7 +104,7 @@ def array_header(array: NDArray[np.generic]) -> Header:
     return Header("PIXELS", columns, rows, 8 * array.itemsize, channels == 4)
 
 
-def read_array(array: Pixels, *, keep_colours: bool = False) -> Photo:
+def read_array(array: Pixels, *, keep_colours: bool = False, cores: FreeCores = ALONE) -> Photo:
     """sRGB pixels, as `array_header` accepts them, as a photo."""
     depth: Depth = np.uint8 if array.itemsize == 1 else np.uint16
     native = array.astype(depth, copy=False)  # the byte order may be foreign
@@ -117,5 +120,5 @@ def read_array(array: Pixels, *, keep_colours: bool = False) -> Photo:
 
     rows, columns = native.shape[:2]
     planes = Planes(rows, columns, depth, keep_colours=keep_colours, keep_alpha=True)
-    planes.fill(Source(rows, columns, strips))
+    planes.fill(Source(rows, columns, strips), cores)
     return planes.photo(1)

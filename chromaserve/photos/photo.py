@@ -1,21 +1,25 @@
 """What the service keeps of a photo between decoding and encoding."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chromaserve.color.toned import Colour
+from chromaserve.photos.free_cores import ALONE, FreeCores
 from chromaserve.photos.metadata import NOTHING, Metadata
+
+R = TypeVar("R")
 
 Float = NDArray[np.float32]
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 Depth = type[np.uint8] | type[np.uint16]
 
 
-_STRIP = 1 << 18  # pixels
+_STRIP = 1 << 17  # pixels
+_LEAST_ROWS = 8  # of a strip: its first one is the larger in a PNG
 
 
 @dataclass(frozen=True)
@@ -78,21 +82,44 @@ class Photo:
 
 @dataclass(frozen=True)
 class Striped:
-    """An image that is made while it is read."""
+    """An image whose rows are made when they are asked for."""
 
     shape: tuple[int, int, int]
     """Rows, columns, channels."""
     dtype: Depth
-    strips: Iterator[Pixels]
-    """From the top, [n, columns, channels] of `dtype`: red, green, blue(, alpha)."""
+    rows: Callable[[int, int], Pixels]
+    """From a first row and the row after the last to [n, columns, channels] of `dtype`: red, green,
+    blue(, alpha). A row is the same in whatever strip; several threads may ask at once."""
+    cores: FreeCores = ALONE
+    """Which work on strips."""
+
+    def each(
+        self, work: Callable[[int, Pixels], R], put: Callable[[R], None], *, multiple: int = 1
+    ) -> None:
+        """Work on strips, with the first row of each, and put the results from the top.
+
+        Args:
+            work: done on any thread; its strip has fewer than `multiple` rows, or no multiple of
+                them, at the end of the image only.
+            put: on the calling thread.
+            multiple: of how many rows a strip has.
+        """
+        rows, columns = self.shape[:2]
+        self.cores.each(
+            strips(rows, columns, multiple),
+            lambda strip: work(strip[0], self.rows(*strip)),
+            put,
+            pixels=rows * columns,
+        )
 
     def pixels(self) -> Pixels:
-        """The whole image, which can be made once."""
+        """The whole image."""
         image = empty(self.shape, self.dtype)
-        start = 0
-        for strip in self.strips:
-            image[start : start + len(strip)] = strip.reshape(len(strip), *self.shape[1:])
-            start += len(strip)
+
+        def work(start: int, strip: Pixels) -> None:
+            image[start : start + len(strip)] = strip
+
+        self.each(work, lambda _: None)
         return image
 
 
@@ -101,9 +128,9 @@ def empty(shape: tuple[int, ...], depth: Depth) -> Pixels:
     return np.empty(shape, np.uint8) if depth is np.uint8 else np.empty(shape, np.uint16)
 
 
-def strips(rows: int, columns: int) -> Iterator[tuple[int, int]]:
+def strips(rows: int, columns: int, multiple: int = 1) -> Iterator[tuple[int, int]]:
     """First row and row after the last of strips from the top, a small part of a large photo."""
-    step = max(1, _STRIP // columns)
+    step = max(1, max(_LEAST_ROWS, _STRIP // columns) // multiple) * multiple
     for start in range(0, rows, step):
         yield start, min(start + step, rows)
 

@@ -8,6 +8,9 @@ import numpy as np
 from chromaserve.photos.photo import Float
 from chromaserve.store.contract import squeeze
 
+Sum = tuple[int | slice, float, Float]
+"""Where among the rows of means, the weight, and the sum of rows."""
+
 
 class Thumbnail:
     """What `squeeze` makes of a plane, for one that is never held as a whole."""
@@ -22,10 +25,14 @@ class Thumbnail:
 
     def add(self, start: int, strip: Float) -> None:
         """Take float32 [n, columns], the plane's rows from `start` on."""
+        self.put(self.sums(start, strip))
+
+    def sums(self, start: int, strip: Float) -> list[Sum]:
+        """What rows add, for `put`; on any thread, as nothing is changed."""
         rows, columns = strip.shape
         if rows == self._rows:
-            self._means = squeeze(strip, len(self._means), columns)
-            return
+            return [(slice(None), 1.0, squeeze(strip, len(self._means), columns))]
+        sums: list[Sum] = []
         stop = start + rows
         k = int(np.searchsorted(self._edges, start, "right")) - 1
         while k < len(self._means) and self._edges[k] < stop:
@@ -34,8 +41,14 @@ class Thumbnail:
             # Whole rows are added up, of the first and the last one a part.
             for i, part in _parts(top - start, bottom - start):
                 row = strip[i] if isinstance(i, int) else cv2.reduce(strip[i], 0, cv2.REDUCE_SUM)[0]
-                cv2.scaleAdd(row, part * share, self._means[k], dst=self._means[k])
+                sums.append((k, part * share, row))
             k += 1
+        return sums
+
+    def put(self, sums: list[Sum]) -> None:
+        """Add what `sums` gave for the next rows: from the top, as float32 rounds."""
+        for k, share, row in sums:
+            cv2.scaleAdd(row, share, self._means[k], dst=self._means[k])
 
     def finish(self) -> Float:
         """float32 [height, width]: area means along an axis that shrinks, else linear."""

@@ -2,9 +2,7 @@
 
 import struct
 import zlib
-from collections.abc import Iterable
 from io import BytesIO
-from typing import cast
 
 import numpy as np
 from isal import isal_zlib
@@ -55,11 +53,18 @@ class TiffWriter:
         depth = np.dtype(image.dtype).itemsize
         per_strip = max(1, _STRIP_BYTES // (columns * channels * depth))
         places, sizes = [], []
-        for part in _even(image.strips, per_strip, (columns, channels)):
-            data = _deflated(part, level)
-            places.append(self._file.tell())
-            sizes.append(len(data))
-            self._file.write(data)
+
+        def work(_: int, rows: Pixels) -> list[bytes]:
+            parts = (rows[i : i + per_strip] for i in range(0, len(rows), per_strip))
+            return [_deflated(part, level) for part in parts]
+
+        def put(parts: list[bytes]) -> None:
+            for data in parts:
+                places.append(self._file.tell())
+                sizes.append(len(data))
+                self._file.write(data)
+
+        image.each(work, put, multiple=per_strip)
         tags = {
             256: _longs(columns),
             257: _longs(rows),
@@ -115,30 +120,6 @@ class TiffWriter:
     def finish(self) -> bytes:
         """The whole file."""
         return self._file.getvalue()
-
-
-def _even(strips: Iterable[Pixels], rows: int, shape: tuple[int, int]) -> Iterable[Pixels]:
-    """Strips of so many rows, the last one of fewer, from strips of any."""
-    held: list[Pixels] = []
-    count = 0
-    for strip in strips:
-        strip = strip.reshape(-1, *shape)
-        start = 0
-        while start < len(strip):
-            part = strip[start : start + rows - count]
-            start += len(part)
-            count += len(part)
-            held.append(part)
-            if count == rows:
-                yield _joined(held)
-                held, count = [], 0
-        held = [part.copy() for part in held]  # what made the strip may use its memory again
-    if held:
-        yield _joined(held)
-
-
-def _joined(parts: list[Pixels]) -> Pixels:
-    return parts[0] if len(parts) == 1 else cast(Pixels, np.concatenate(parts))
 
 
 def _deflated(part: Pixels, level: PngLevel) -> bytes:

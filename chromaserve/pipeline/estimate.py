@@ -27,7 +27,7 @@ class Estimate:
             self._model_s = _MEMORY * self._model_s + model_s
         # Sums, not a mean of ratios: a small photo's fixed costs say little about a large one's.
         self._pixels = _MEMORY * self._pixels + pixels
-        rest = (timings.decode_s + timings.encode_s) / self._threads
+        rest = (timings.decode_s + timings.encode_s + timings.helped_s) / self._threads
         self._pixels_s = _MEMORY * self._pixels_s + rest
 
     @property

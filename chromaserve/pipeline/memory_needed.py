@@ -8,6 +8,8 @@ from chromaserve.store.contract import Postprocess
 BYTES_PER_PIXEL = {8: 8, 16: 12}
 MORE_BYTES_PER_PIXEL = {"WEBP": 20, "JPEG2000": 12, "HEIC": 12, "AVIF": 12}
 """More, by the photo's format: what its decoder holds, and of a WebP that was cut a longer copy."""
+WIDE_ALPHA_BYTES_PER_PIXEL = 4
+"""More, where a PNG has 16 bits and alpha: what OpenCV holds beside the pixels."""
 UNPACKED_BYTES_PER_PIXEL = 12
 """More, where a TIFF's strip or tile is unpacked by libtiff, from one copy into another: of samples
 of 8 bytes a pixel together, which floating-point ones may exceed."""
@@ -39,6 +41,8 @@ def memory_needed(
     """Bytes that a photo takes at most, from decoding to the end of encoding."""
     each = BYTES_PER_PIXEL[header.bits]
     each += MORE_BYTES_PER_PIXEL.get(header.format, 0)
+    if header.format == "PNG" and header.bits == 16 and header.alpha:
+        each += WIDE_ALPHA_BYTES_PER_PIXEL
     page = header.tiff
     if page is not None and page.is_held:
         wide = page.samples * page.bits[0] // 8 if page.is_float else 0

@@ -10,6 +10,7 @@ import numpy as np
 
 from chromaserve.errors import DamagedPhoto, InvalidOptions
 from chromaserve.photos.decode import decode
+from chromaserve.photos.free_cores import FreeCores
 from chromaserve.photos.header import inspect
 from chromaserve.photos.photo import Header, Photo, Striped
 from chromaserve.photos.tiff import TiffWriter
@@ -36,7 +37,12 @@ class Way(Protocol):
 
 
 async def all_pages(
-    way: Way, body: Body, upload: Upload, order: Order, settings: PipelineSettings
+    way: Way,
+    body: Body,
+    upload: Upload,
+    order: Order,
+    settings: PipelineSettings,
+    cores: FreeCores,
 ) -> tuple[bytes, Made]:
     """Every page, each with its own size and memory; what is told is of the first.
 
@@ -71,7 +77,7 @@ async def all_pages(
             before = writer.size
             _, page = await way(
                 one,
-                partial(_read, upload, one, order),
+                partial(_read, upload, one, order, cores),
                 # Every page is read from the same bytes.
                 partial(body.release, upload) if i == count - 1 else _keep,
                 partial(_write, writer, order, settings, (i, count)),
@@ -93,8 +99,8 @@ async def all_pages(
         raise
 
 
-def _read(upload: Upload, header: Header, order: Order) -> Photo:
-    return decode(upload.data, header, **reading(order))
+def _read(upload: Upload, header: Header, order: Order, cores: FreeCores) -> Photo:
+    return decode(upload.data, header, **reading(order, cores))
 
 
 def _write(

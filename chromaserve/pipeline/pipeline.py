@@ -13,6 +13,7 @@ import numpy as np
 from chromaserve.errors import PhotoTimeout, slug_of, without_locals
 from chromaserve.photos.decode import decode
 from chromaserve.photos.formats import Format
+from chromaserve.photos.free_cores import FreeCores
 from chromaserve.photos.header import inspect
 from chromaserve.photos.photo import Header, Photo, Pixels, Striped
 from chromaserve.pipeline.backlog import Backlog, Ticket
@@ -80,18 +81,21 @@ class Pipeline:
         # Photos between the start of decoding and the end of encoding. More than keep all stages
         # busy would only be held in memory for longer.
         self.in_work = Budget(1, max_waiting=settings.max_queue, timeout_s=settings.photo_timeout_s)
-        self.decoding = Stage("decode", threads)
+        self.cores = FreeCores(threads)
+        """Where a photo has them to itself, several threads work on it."""
+        self.decoding = Stage("decode", threads, self.cores)
         self.batcher = Batcher(settings.max_queue, self._observer.batch)
         self.cache = Cache(settings.cache_bytes)
         self.infer = Inferring(self.batcher, self.cache, self._observer).infer
         """The network's answer for one photo."""
-        self.encoding = Stage("encode", threads)
+        self.encoding = Stage("encode", threads, self.cores)
 
     def close(self, timeout_s: float | None = None) -> None:
         """Finish what was accepted and end the threads; `timeout_s` bounds a model that hangs."""
         self.decoding.close()
         self.batcher.close(timeout_s)
         self.encoding.close()
+        self.cores.close()
 
     def look_at(self, uploads: Iterable[Upload]) -> None:
         """Read the headers of uploads, which then say how large the photos are; blocks briefly."""
@@ -125,12 +129,14 @@ class Pipeline:
                 format = order.format_for(header)
                 way = partial(self._way, order=order, ticket=ticket)
                 if order.pages == "all" and (len(header.pages) > 1 or header.more_pages):
-                    data, made = await all_pages(way, body, upload, order, self.settings)
+                    data, made = await all_pages(
+                        way, body, upload, order, self.settings, self.cores
+                    )
                 else:
                     data, made = await way(
                         header,
                         # Nothing else holds the bytes.
-                        lambda: decode(upload.data, header, **reading(order)),
+                        lambda: decode(upload.data, header, **reading(order, self.cores)),
                         lambda: body.release(upload),
                         writing(format, order, self.settings.png_level),
                     )
@@ -178,19 +184,22 @@ class Pipeline:
         start = time.perf_counter()
         place, share = await self._admit(header, order, ticket)
         with place, share.until_failure():
-            admitted = time.perf_counter()
+            admitted, helped_s = time.perf_counter(), self.cores.helped_s
 
             photo, L = await self.decoding.run(ticket, decoded_by, read, order)
             release()
             decoded = time.perf_counter()
 
             if photo.colours is None:
-                answer = await self.infer(order.model, L, order.vividness, ticket, ticket.owner)
+                with self.cores.taken():
+                    answer = await self.infer(order.model, L, order.vividness, ticket, ticket.owner)
             else:
                 answer = _NO_ANSWER
             inferred = time.perf_counter()
 
-            result = await self.encoding.run(ticket, encoded_by, photo, answer.ab, order, write)
+            result = await self.encoding.run(
+                ticket, encoded_by, photo, answer.ab, order, write, self.cores
+            )
             done = time.perf_counter()
 
             timings = Timings(
@@ -201,6 +210,7 @@ class Pipeline:
                 batch=answer.batch,
                 encode_s=done - inferred,
                 total_s=done - start,
+                helped_s=self.cores.helped_s - helped_s,
             )
             all_pages = order.pages == "all"
             told = told_of(photo, header, all_pages=all_pages)

@@ -1,6 +1,6 @@
 """From a photo's lightness to its colours: no HTTP, no threads, no model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -10,8 +10,9 @@ from chromaserve.color.lab import srgb_to_L, srgb_to_lab
 from chromaserve.color.look import network_look, substance
 from chromaserve.color.postprocess import chroma_model
 from chromaserve.color.recombine import Recombination
+from chromaserve.photos.free_cores import ALONE, FreeCores
 from chromaserve.photos.photo import Float, Photo, Pixels, Striped, strips
-from chromaserve.photos.thumbnail import Thumbnail
+from chromaserve.photos.thumbnail import Sum, Thumbnail
 from chromaserve.pipeline.hints import Hint
 from chromaserve.store.contract import NETWORK_SIZE, GuidedFilter, Postprocess
 
@@ -27,6 +28,7 @@ def recolor(
     method: Postprocess,
     guided: GuidedFilter,
     hints: Sequence[Hint] = (),
+    cores: FreeCores = ALONE,
 ) -> Striped:
     """Join a photo's lightness with the network's chroma at the photo's own size.
 
@@ -36,6 +38,7 @@ def recolor(
         method: how ab comes to the photo's size; see `enlarge_ab`.
         guided: of the model that made ab.
         hints: colours that somebody knows, spread over the network's; see `hint_model`.
+        cores: which work on strips; the result is the same on any number.
 
     Returns:
         [H, W, 3], or [H, W, 4] with the photo's alpha. L* is the photo's own to rounding.
@@ -43,27 +46,32 @@ def recolor(
     rows, columns = photo.grey.shape
 
     def lightness(height: int, width: int) -> Float:
-        return _lightness(photo, height, width)
+        return _lightness(photo, height, width, cores)
 
     ab = ab * np.float32(substance(photo.thumbnail))
     model = chroma_model(ab, (rows, columns), lightness, method=method, guided=guided)
     known = hint_model(_discs(hints), (rows, columns), lightness) if hints else None
     channels = 3 if photo.alpha is None else 4
-    return Striped((rows, columns, channels), photo.dtype, _colours(photo, model, known))
+    recombination = Recombination(model, rows, columns, photo.dtype, known)
+
+    def colours(start: int, stop: int) -> Pixels:
+        alpha = None if photo.alpha is None else photo.alpha[start:stop]
+        return recombination.strip(start, photo.grey[start:stop], alpha)
+
+    return Striped((rows, columns, channels), photo.dtype, colours, cores)
 
 
-def as_it_is(photo: Photo) -> Striped:
+def as_it_is(photo: Photo, cores: FreeCores = ALONE) -> Striped:
     """A photo's own colours, which it kept, with its alpha."""
     assert photo.colours is not None
     own, alpha = photo.colours, photo.alpha
     rows, columns = photo.grey.shape
 
-    def each() -> Iterator[Pixels]:
-        for start, stop in strips(rows, columns):
-            part = own[start:stop]
-            yield part if alpha is None else cast(Pixels, np.dstack([part, alpha[start:stop]]))
+    def colours(start: int, stop: int) -> Pixels:
+        part = own[start:stop]
+        return part if alpha is None else cast(Pixels, np.dstack([part, alpha[start:stop]]))
 
-    return Striped((rows, columns, 3 if alpha is None else 4), photo.dtype, each())
+    return Striped((rows, columns, 3 if alpha is None else 4), photo.dtype, colours, cores)
 
 
 def _discs(hints: Sequence[Hint]) -> list[Disc]:
@@ -76,20 +84,15 @@ def _discs(hints: Sequence[Hint]) -> list[Disc]:
     ]
 
 
-def _colours(photo: Photo, model: Float, hints: Float | None) -> Iterator[Pixels]:
-    rows, columns = photo.grey.shape
-    recombination = Recombination(model, rows, columns, photo.dtype, hints)
-    for start, stop in strips(rows, columns):
-        alpha = None if photo.alpha is None else photo.alpha[start:stop]
-        yield recombination.strip(start, photo.grey[start:stop], alpha)
-
-
-def _lightness(photo: Photo, height: int, width: int) -> Float:
+def _lightness(photo: Photo, height: int, width: int, cores: FreeCores) -> Float:
     """A photo's L squeezed (see `squeeze`) to float32 [height, width], in [0, 100]."""
     if (height, width) == (NETWORK_SIZE, NETWORK_SIZE):
         return photo.thumbnail
     rows, columns = photo.grey.shape
     thumbnail = Thumbnail(rows, columns, height, width)
-    for start, stop in strips(rows, columns):
-        thumbnail.add(start, srgb_to_L(photo.grey[start:stop]))
+
+    def sums(strip: tuple[int, int]) -> list[Sum]:
+        return thumbnail.sums(strip[0], srgb_to_L(photo.grey[slice(*strip)]))
+
+    cores.each(strips(rows, columns), sums, thumbnail.put, pixels=rows * columns)
     return thumbnail.finish()

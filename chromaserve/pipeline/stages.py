@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
+from chromaserve.photos.free_cores import ALONE, FreeCores
 from chromaserve.pipeline.queue import RoundRobin
 
 P = ParamSpec("P")
@@ -22,9 +23,16 @@ class _Job:
 class Stage:
     """Runs work in threads of its own."""
 
-    def __init__(self, name: str, threads: int) -> None:
-        """Start no thread yet; `close` ends those that were started."""
+    def __init__(self, name: str, threads: int, cores: FreeCores = ALONE) -> None:
+        """Start no thread yet; `close` ends those that were started.
+
+        Args:
+            name: of the threads.
+            threads: at most.
+            cores: of which each thread takes one while it works.
+        """
         self.threads = threads
+        self._cores = cores
         self._waiting: RoundRobin[_Job] = RoundRobin()
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(threads, name)
@@ -65,7 +73,8 @@ class Stage:
             if not job.future.set_running_or_notify_cancel():
                 continue
             try:
-                result = job.work()
+                with self._cores.taken():
+                    result = job.work()
             except BaseException as error:
                 job.future.set_exception(error)
             else:

@@ -8,6 +8,7 @@ import numpy as np
 from chromaserve.errors import InvalidOptions
 from chromaserve.photos.encode import check_format, encode
 from chromaserve.photos.formats import Format
+from chromaserve.photos.free_cores import FreeCores
 from chromaserve.photos.metadata import COLOURS_KEPT, Metadata, software
 from chromaserve.photos.photo import Float, Photo, Striped
 from chromaserve.photos.png import PngLevel
@@ -23,13 +24,15 @@ class Reading(TypedDict):
 
     accept_damage: bool
     keep_colours: bool
+    cores: FreeCores
 
 
-def reading(order: Order) -> Reading:
-    """How photos are decoded for an order."""
+def reading(order: Order, cores: FreeCores) -> Reading:
+    """How photos are decoded for an order, and on which cores."""
     return {
         "accept_damage": order.damaged == "accept",
         "keep_colours": order.colour == "keep",
+        "cores": cores,
     }
 
 
@@ -49,13 +52,15 @@ def decoded_by(read: Callable[[], Photo], order: Order) -> tuple[Photo, Float]:
     return photo, prepare(photo)
 
 
-def encoded_by(photo: Photo, ab: Float, order: Order, write: Callable[[Striped, Photo], T]) -> T:
+def encoded_by(
+    photo: Photo, ab: Float, order: Order, write: Callable[[Striped, Photo], T], cores: FreeCores
+) -> T:
     """What `write` makes of a photo with the network's colours, or with its own."""
     if photo.colours is not None:
-        return write(as_it_is(photo), photo)
+        return write(as_it_is(photo, cores), photo)
     ab = ab.astype(np.float32, copy=False)
     guided = order.model.description.guided_filter
-    return write(recolor(photo, ab, order.postprocess, guided, order.hints), photo)
+    return write(recolor(photo, ab, order.postprocess, guided, order.hints, cores), photo)
 
 
 def for_result(photo: Photo, order: Order) -> Metadata:

@@ -18,6 +18,8 @@ class Timings:
     encode_s: float
     """Upsampling, recombination and encoding."""
     total_s: float
+    helped_s: float = 0.0
+    """What other threads spent on it meanwhile, decoding and encoding."""
 
     def seconds(self) -> dict[str, float]:
         """The stages by name."""

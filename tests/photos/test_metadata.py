@@ -56,7 +56,7 @@ def result(output: Format, keep: Keep = "keep", data: bytes | None = None) -> by
     found = decode(data, inspect(data, max_pixels=10**6, max_side=10**4))
     columns, rows = found.size
     pixels: NDArray[np.uint8] = np.repeat(found.grey[..., np.newaxis], 3, axis=2).astype(np.uint8)
-    image = Striped((rows, columns, 3), np.uint8, iter([pixels]))
+    image = Striped((rows, columns, 3), np.uint8, lambda i, j: pixels[i:j])
     return encode(image, output, metadata=found.metadata.for_result(keep, software(7)))
 
 

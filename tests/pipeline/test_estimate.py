@@ -48,6 +48,11 @@ def test_photos_at_the_pace_of_decoding_and_encoding_where_that_is_slower() -> N
     assert pace(BY_ENCODING, threads=2).seconds(10, 0) == pytest.approx(1)
 
 
+def test_what_others_helped_is_work_too() -> None:
+    alone = replace(BY_ENCODING, decode_s=0.6, encode_s=1, helped_s=1.4)
+    assert pace(alone, threads=2).seconds(10, 10e6) == pytest.approx(15)
+
+
 def test_small_photos_fixed_costs_are_not_taken_for_a_price_by_the_pixel() -> None:
     made = Estimate(1)
     for _ in range(10):

@@ -23,10 +23,12 @@ from chromaserve.pipeline.memory_needed import memory_needed
 from chromaserve.pipeline.hints import Hint
 from chromaserve.photos.decode import decode
 from chromaserve.photos.encode import encode
+from chromaserve.photos.free_cores import FreeCores
 from chromaserve.photos.header import inspect
 from chromaserve.store.contract import GuidedFilter
 
 guided = GuidedFilter(radius=8, eps=1e-4)
+cores = FreeCores(16)
 ab = np.random.default_rng(1).normal(0, 30, (224, 224, 2)).astype(np.float32)
 
 def peak():
@@ -38,12 +40,12 @@ def work(path, output, method, *hinted):
     data = open(path, "rb").read()
     header = inspect(data, max_pixels=10**8, max_side=10**5)
     kept = method == "kept"
-    photo = decode(data, header, keep_colours=kept, accept_damage=True)
+    photo = decode(data, header, keep_colours=kept, accept_damage=True, cores=cores)
     del data
     if kept:
-        encode(as_it_is(photo), output)
+        encode(as_it_is(photo, cores), output)
         return memory_needed(header, output, "none", keeps_colours=True)
-    encoded = encode(recolor(photo, ab, method, guided, hints if hinted else ()), output)
+    encode(recolor(photo, ab, method, guided, hints if hinted else (), cores), output)
     return memory_needed(header, output, method, hinted=bool(hinted))
 
 work(sys.argv[1], *sys.argv[3:])  # a small one: libraries' own memory
@@ -55,7 +57,7 @@ print(peak() - before - os.path.getsize(sys.argv[2]), needed)
 
 
 def large() -> NDArray[np.uint8]:
-    photo = np.asarray(Image.fromarray(load("astronaut.png")).resize((1800, 1500)))
+    photo = np.asarray(Image.fromarray(load("astronaut.png")).resize((2100, 2000)))
     noise = np.random.default_rng(0).integers(0, 9, photo.shape)
     return np.clip(photo.astype(int) + noise, 0, 255).astype(np.uint8)
 

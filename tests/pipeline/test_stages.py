@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from chromaserve.photos.free_cores import FreeCores
 from chromaserve.pipeline.stages import Stage
 
 
@@ -78,5 +79,33 @@ def test_errors_reach_the_caller_and_the_thread_goes_on() -> None:
             await stage.run("flow", int, "x")
         assert await stage.run("flow", int, "7") == 7
         stage.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_photo_has_help_where_it_is_alone() -> None:
+    async def scenario() -> None:
+        cores = FreeCores(2)
+        stage = Stage("test", 2, cores)
+        met = threading.Barrier(2, timeout=60)
+
+        def threads(together: bool) -> int:
+            seen: set[threading.Thread] = set()
+
+            def work(_: int) -> threading.Thread:
+                if together:
+                    met.wait()
+                return threading.current_thread()
+
+            cores.each(range(2), work, seen.add, pixels=10**8)
+            return len(seen)
+
+        assert await stage.run("alone", threads, True) == 2
+        go, other = await busy(stage)
+        assert await stage.run("beside another", threads, False) == 1
+        go.set()
+        await other
+        stage.close()
+        cores.close()
 
     asyncio.run(scenario())
