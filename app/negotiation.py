@@ -10,6 +10,7 @@ from typing import Literal
 from chromaserve.photos.formats import MEDIA_TYPES, Format, Wanted
 
 from .errors import NotAcceptable
+from .problems import PROBLEM_JSON
 
 Container = Literal["image", "zip", "json"]
 _CONTAINERS: dict[Container, str] = {"zip": "application/zip", "json": "application/json"}
@@ -39,6 +40,8 @@ def negotiate(
         NotAcceptable: nothing on offer fits.
     """
     ranges = _parse(accept or "*/*")
+    if [media_range for media_range, _ in ranges] == [PROBLEM_JSON]:
+        ranges = _parse("*/*")  # clients made by openapi-generator name what has "json" in it
     best: tuple[float, Representation] | None = None
     formats: list[Format] = ["png", "jpeg", "webp", "tiff"]
     if asked:

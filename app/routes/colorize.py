@@ -80,7 +80,7 @@ async def colorize(
     """Give photos colours, at their own size and with their luminance untouched.
 
     Send photos as the multipart field `file`, once or many times, or one as a bare `image/*` body,
-    or in JSON as base64 or data: URLs.
+    or as JSON, in base64 or data: URLs: `{"file": "data:image/jpeg;base64,…"}`, or a list of such.
     JPEG, PNG, WebP, TIFF, HEIC, AVIF, BMP, GIF, JPEG 2000 and PNM are taken, 8 to 16 bits a
     channel; a colour photo is recoloured from its luminance, and the answer tells that it had
     colours. The EXIF orientation is applied, embedded colour profiles are converted to sRGB,

@@ -31,8 +31,7 @@ _SCHEMES = {
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
 
-_TEXT = {"type": "string", "contentEncoding": "base64", "examples": ["data:image/jpeg;base64,…"]}
-
+# JSON is not among them: clients made by openapi-generator would send files in it as they are.
 REQUEST_BODY: dict[str, Any] = {
     "required": True,
     "content": {
@@ -50,18 +49,6 @@ REQUEST_BODY: dict[str, Any] = {
                 },
             },
             "encoding": {FIELD: {"contentType": "image/*"}},
-        },
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "required": [FIELD],
-                "properties": {
-                    FIELD: {
-                        "anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}],
-                        "description": "One photo in base64 or as a data: URL, or several.",
-                    },
-                },
-            },
         },
         "image/*": {"schema": _FILE},
         "application/octet-stream": {"schema": _FILE},

@@ -103,6 +103,7 @@ def test_when_every_photo_fails_the_request_does(http: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("accept", "single", "several"),
     [
+        ("application/problem+json", "image/png", "application/zip"),  # openapi-generator
         ("*/*", "image/png", "application/zip"),
         ("image/png, application/json;q=0.5", "image/png", "application/json"),
         ("application/zip", "application/zip", "application/zip"),
