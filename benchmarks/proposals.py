@@ -122,9 +122,10 @@ def draw(out: Path) -> None:
     with Colorizer() as colorizer:
         for name in SHOWN:
             rgb = read_photo(SAMPLES / name)
-            grey = np.repeat(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[..., np.newaxis], 3, 2)
-            shown = [grey, *(colorizer.colorize(grey, proposal=n) for n in range(1, 6))]
-            strip = np.hstack([np.asarray(each, np.uint8) for each in shown])
+            grey = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+            shown = [np.dstack([grey] * 3)]
+            shown += [colorizer.colorize(grey, proposal=n) for n in range(1, 6)]
+            strip = np.hstack(shown)
             size = (_WIDTH, _WIDTH * len(strip) // strip.shape[1])
             rows.append(cv2.resize(strip, size, interpolation=cv2.INTER_AREA))
     Image.fromarray(np.asarray(np.vstack(rows), np.uint8)).save(out, quality=88)

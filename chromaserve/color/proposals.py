@@ -88,7 +88,8 @@ def _probabilities(logits: Float) -> Float:
     p = np.exp(z - z.max(-1, keepdims=True))
     p /= p.sum(-1, keepdims=True)
     height, width, count = p.shape
-    return p.reshape(SIDE, height // SIDE, SIDE, width // SIDE, count).mean((1, 3))
+    pooled = p.reshape(SIDE, height // SIDE, SIDE, width // SIDE, count).mean((1, 3))
+    return np.asarray(pooled, np.float32)
 
 
 def _regions(p: Float) -> Float:

@@ -185,7 +185,7 @@ class SavedModelEngine:
         """See `Engine.has_distribution`."""
         graph = self._vivid.graph.as_graph_def()
         nodes = [graph.node, *(function.node_def for function in graph.library.function)]
-        return sum(node.op == "Softmax" for part in nodes for node in part) == 1
+        return [node.op for part in nodes for node in part].count("Softmax") == 1
 
     def distribution(self, L: NDArray[np.float32]) -> Distribution:
         """See `Engine.distribution`."""

@@ -7,8 +7,8 @@ from chromaserve.color.proposals import MAX_PROPOSALS, SIDE, proposed, with_prop
 
 Float = NDArray[np.float32]
 
-BINS = np.stack(np.meshgrid(np.arange(-60, 61, 10), np.arange(-60, 61, 10)), -1).reshape(-1, 2)
-BINS = BINS.astype(np.float32)
+STEPS = np.arange(-60, 61, 10, dtype=np.float32)
+BINS = np.stack(np.meshgrid(STEPS, STEPS), -1).reshape(-1, 2)
 GREEN, BROWN, BLUE, GREY = (-30, 30), (20, 30), (0, -40), (0, 0)
 Colour = tuple[int, int]
 
