@@ -41,3 +41,7 @@ def check_photos(options: Options, photos: int) -> None:
         raise InvalidOptions(
             f"hints are for one photo, and {photos} came. Send each photo with its own hints."
         )
+    if options.proposals > 1 and photos > 1:
+        raise InvalidOptions(
+            f"proposals are of one photo, and {photos} came. Send each photo by itself."
+        )

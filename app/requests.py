@@ -63,7 +63,7 @@ class PhotoRun:
         self._order = order
         self._ticket = ticket
         self._window = window
-        self._waiting = deque(body.uploads)
+        self._waiting = deque(enumerate(body.uploads))
         self._running: deque[asyncio.Task[Outcome]] = deque()
         self._ready: deque[Outcome] = deque()
         self._given: Share | None = None
@@ -106,7 +106,7 @@ class PhotoRun:
         try:
             while self._waiting and len(self._running) < self._window:
                 self._busy += 1
-                self._running.append(asyncio.create_task(self._outcome(self._waiting.popleft())))
+                self._running.append(asyncio.create_task(self._outcome(*self._waiting.popleft())))
             if not self._running:
                 return None
             await asyncio.wait({self._running[0]})
@@ -115,10 +115,11 @@ class PhotoRun:
             self._asked = False
             self._rest()
 
-    async def _outcome(self, upload: Upload) -> Outcome:
+    async def _outcome(self, index: int, upload: Upload) -> Outcome:
         telling = False
         try:
-            result = await self._pipeline.colorize(self._body, upload, self._order, self._ticket)
+            order = self._order.nth(index)
+            result = await self._pipeline.colorize(self._body, upload, order, self._ticket)
             telling = not result.timings.cached
             return result
         except Exception as error:
@@ -140,7 +141,7 @@ class PhotoRun:
         for outcome in (*self._ready, *stopped):
             if isinstance(outcome, Colored):
                 outcome.share.shrink(0)
-        for upload in self._waiting:
+        for _, upload in self._waiting:
             self._body.release(upload)
         self._running.clear()
         self._ready.clear()

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chromaserve.color.lab import srgb_to_L
-from chromaserve.engines import Engine
+from chromaserve.engines import Distribution, Engine
 from chromaserve.engines.ncnn_engine import FOLDER, NcnnEngine
 from chromaserve.engines.savedmodel import SavedModelEngine
 from chromaserve.settings import usable_cores
@@ -39,6 +39,7 @@ class OpenVino:
         # No dependency of the project: what the imports of its code are checked for.
         openvino = import_module("openvino")
         self.name = f"openvino {precision}"
+        self.has_distribution = False
         self.max_batch = original.max_batch
         self.device = f"CPU ({threads} threads)"
         compiled = openvino.Core().compile_model(
@@ -55,6 +56,9 @@ class OpenVino:
     def infer(self, L: NDArray[np.float32], vividness: NDArray[np.float32]) -> NDArray[np.float32]:
         outputs = self._request.infer({0: L, 1: vividness})
         return np.array(outputs[0], np.float32)
+
+    def distribution(self, L: NDArray[np.float32]) -> Distribution:
+        raise NotImplementedError
 
 
 def photos(folder: Path, count: int) -> NDArray[np.float32]:

@@ -87,6 +87,9 @@ async def colorize(
     transparency is kept, and so is metadata but for places. Of an animation the first frame is
     taken, of a TIFF the first page or all. 16-bit photos come back as 16-bit PNG or TIFF.
 
+    With `proposals` one photo comes back in several colourings, as photo.png, photo-2.png and so on
+    in a ZIP, or in JSON.
+
     Options are query parameters, or else form fields or members of the JSON object.
     """
     pipeline, settings = service.pipeline, service.settings
@@ -98,6 +101,7 @@ async def colorize(
         chosen = merge(request.query_params.multi_items(), body.fields)
         check_photos(chosen, len(body.uploads))
         await run_in_threadpool(pipeline.look_at, body.uploads)
+        body.repeat(chosen.proposals)
         wanted = negotiate(
             request.headers.get("accept"),
             photos=len(body.uploads),
@@ -108,11 +112,13 @@ async def colorize(
         pixels = [upload.pixels for upload in body.uploads]
         ticket = pipeline.backlog.accept(pixels, chosen.deadline_s, caller(request))
         held.callback(ticket.close)
-        run = PhotoRun(pipeline, body, order, ticket, window=order.model.engine.max_batch)
+        # The second proposal finds the model's answer kept, the third what all others are made of.
+        window = order.model.engine.max_batch if order.proposals == 1 else 1
+        run = PhotoRun(pipeline, body, order, ticket, window)
         held.push_async_callback(run.close)
         first = await unless_gone(request, run.first_success())
         if first is None:
-            raise _all_failed(body, run.errors)
+            raise run.errors[0] if order.proposals > 1 else _all_failed(body, run.errors)
         if wanted.container == "image":
             return image_response(body.uploads[0], run, first, order, held.pop_all())
         respond = zip_response if wanted.container == "zip" else json_response

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
 from chromaserve.command_line.exits import Complaint, Exit, status_of, tell_warnings
@@ -56,9 +57,13 @@ class Local:
 
     def files(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         """See `Colorist`."""
+        for proposal, alike in groupby(tasks, _proposal):
+            yield from self._files(alike, {**self._options, **proposal})
+
+    def _files(self, tasks: Iterable[Task], options: dict[str, Any]) -> Iterator[Outcome]:
         taken: list[Task] = []
         places = ((task.photo, task.output, task.replace) for task in _noted(tasks, taken))
-        for done in self.colorizer.outcomes(places, self._format, **self._options):
+        for done in self.colorizer.outcomes(places, self._format, **options):
             task = taken.pop(0)
             if isinstance(done, Exception):
                 yield Outcome(task, error=done)
@@ -98,13 +103,17 @@ class Remote:
 
     def files(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         """See `Colorist`."""
-        if self._options.get("hints"):
+        for proposal, alike in groupby(tasks, _proposal):
+            yield from self._files(alike, {**self._options, **proposal})
+
+    def _files(self, tasks: Iterable[Task], options: dict[str, Any]) -> Iterator[Outcome]:
+        if options.get("hints"):
             for task in tasks:  # a request with hints is for one photo
-                yield self._written(task, self._client.colorize(task.photo, **self._options))
+                yield self._written(task, self._client.colorize(task.photo, **options))
             return
         taken: list[Task] = []
         photos = (task.photo for task in _noted(tasks, taken))
-        for _, _, outcome in self._client.colorize_many(photos, **self._options):
+        for _, _, outcome in self._client.colorize_many(photos, **options):
             yield self._written(taken.pop(0), outcome)
 
     def close(self) -> None:
@@ -159,3 +168,8 @@ def _noted(tasks: Iterable[Task], taken: list[Task]) -> Iterator[Task]:
     for task in tasks:
         taken.append(task)
         yield task
+
+
+def _proposal(task: Task) -> dict[str, int]:
+    """The option that a task's result needs; the first proposal is what everyone gives."""
+    return {"proposal": task.proposal} if task.proposal > 1 else {}

@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +23,7 @@ from chromaserve.command_line.shared_options import (
     Model,
     Pages,
     Postprocess,
+    Proposals,
     Quality,
     Quiet,
     Url,
@@ -70,6 +72,7 @@ def colorize(
     pages: Pages = None,
     damaged: Damaged = None,
     colour: Colour = None,
+    proposals: Proposals = 1,
     model: Model = None,
     max_pixels: MaxPixels = None,
     overwrite: Annotated[
@@ -110,9 +113,11 @@ def colorize(
             raise Complaint("--max-pixels is for photos that are done here; a service has its own")
         format = as_written(format)
         if STREAM in (*photos, output):
+            if proposals > 1:
+                raise Complaint("--proposals makes several files; - is for one result")
             _stream(photos, output, format, url, api_key, chosen, overwrite=overwrite)
             return
-        work = _planned(photos, output, format)
+        work = _planned(photos, output, format, proposals)
         if work.is_one_file and work.output and not overwrite:
             _check_free(work.output)
         if watch and not work.folders:
@@ -134,8 +139,8 @@ def _check_free(output: Path) -> None:
         raise Complaint(f"{output} is there already; --overwrite replaces it")
 
 
-def _planned(photos: list[str], output: str | None, format: Wanted | None) -> Plan:
-    return plan(photos, output, format or "png")
+def _planned(photos: list[str], output: str | None, format: Wanted | None, proposals: int) -> Plan:
+    return replace(plan(photos, output, format or "png"), proposals=proposals)
 
 
 def _format_of(output: Path | None, chosen: Wanted | None) -> str:
@@ -168,8 +173,10 @@ def _run(
     if not tasks and not watch:
         also = f"; {report.all_left_out}" if report.all_left_out else ""
         raise Complaint(f"there is no photo in what was named{also}", Exit.NOTHING_DONE)
-    if chosen["hints"] and len(tasks) > 1:
-        raise Complaint(f"--hints are for one photo, and there are {len(tasks)}")
+    if chosen["hints"]:
+        photos = {task.photo for task in tasks}
+        if len(photos) > 1:
+            raise Complaint(f"--hints are for one photo, and there are {len(photos)}")
     todo = [task.anew() if overwrite else task for task in tasks if overwrite or not task.is_done]
     _sweep(todo)
     done = [] if overwrite else [task for task in tasks if task.is_done]

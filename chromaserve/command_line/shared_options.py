@@ -67,6 +67,16 @@ Colour = Annotated[
         " recolour, the default."
     ),
 ]
+Proposals = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=8,
+        metavar="COUNT",
+        help="Colourings of each photo: the model's own, then others that it thinks likely, as"
+        " NAME-colour-2.png and so on.",
+    ),
+]
 MaxPixels = Annotated[
     int | None,
     typer.Option(

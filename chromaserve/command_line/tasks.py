@@ -1,6 +1,7 @@
 """Which photos a command is for, and where each one's result goes."""
 
 import os
+import re
 import stat
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,8 @@ from chromaserve.photos.names import result_names
 Stamp = tuple[int, int]
 COLOUR = "-colour"
 """How results are called that lie beside what they are of."""
+_RESULT = re.compile(rf"(.*){COLOUR}(-[2-8])?")
+"""A result's name, further proposals too, without its suffix."""
 
 
 class Watcher(Protocol):
@@ -37,6 +40,8 @@ class Task:
     output: Path
     replace: bool = False
     """Whether the result takes the place of a file that is there."""
+    proposal: int = 1
+    """Which colouring of the photo."""
 
     @property
     def is_done(self) -> bool:
@@ -55,6 +60,13 @@ class Task:
             return self.output.stat().st_mtime_ns < written_ns(self.photo.stat())
         except OSError:
             return False
+
+    def of_proposal(self, number: int) -> "Task":
+        """The same for another colouring, whose result has its number: NAME-colour-2.png."""
+        if number == 1:
+            return self
+        output = self.output.with_stem(f"{self.output.stem}-{number}")
+        return replace(self, output=output, proposal=number)
 
     def anew(self) -> "Task":
         """The same, whatever is there."""
@@ -100,6 +112,8 @@ class Plan:
     """Of results."""
     into_folder: bool = False
     """Whether `output` is named as a folder, "colour/", though it may not be there yet."""
+    proposals: int = 1
+    """Colourings of each photo."""
 
     @property
     def folders(self) -> list[Path]:
@@ -112,7 +126,7 @@ class Plan:
         return len(self.inputs) == 1 and not self.folders
 
     def tasks(self, watcher: Watcher) -> list[Task]:
-        """A task for each photo that is there now, folders in the order of their names.
+        """A task for each colouring of each photo there is now, folders in their names' order.
 
         Args:
             watcher: told of what is not among them.
@@ -131,7 +145,8 @@ class Plan:
                 raise Complaint(f"there is no {path}{self._hint(path)}", Exit.NOTHING_DONE)
         for photos in files.values():
             found += self._of_files(_originals(photos, watcher))
-        return _without_clashes(found)
+        numbers = range(1, self.proposals + 1)
+        return _without_clashes([each.of_proposal(n) for n in numbers for each in found])
 
     def _hint(self, missing: Path) -> str:
         meant = self.output is None and len(self.inputs) > 1 and missing == self.inputs[-1]
@@ -208,7 +223,8 @@ def _originals(photos: dict[str, Path], watcher: Watcher) -> list[Path]:
     stems = {path.stem for path in photos.values()} | photos.keys()
     kept = []
     for path in photos.values():
-        if path.stem.endswith(COLOUR) and path.stem.removesuffix(COLOUR) in stems:
+        result = _RESULT.fullmatch(path.stem)
+        if result and result[1] in stems:
             watcher.left_out(path, f"named {COLOUR}")
         else:
             kept.append(path)
@@ -241,7 +257,7 @@ def _photos(
                 continue
             if not is_photo_name(name):
                 watcher.left_out(path, path.suffix.lower() or "without suffix")
-            elif path.stem.endswith(COLOUR):
+            elif _RESULT.fullmatch(path.stem):
                 watcher.left_out(path, f"named {COLOUR}")
             elif _may_be_file(path):
                 photos.append(path)

@@ -1,5 +1,6 @@
 """What runs the network: anything with `Engine`'s members."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +11,16 @@ from chromaserve.store.errors import ModelStoreError
 
 class EngineUnusable(ModelStoreError):  # noqa: N818 - reads as a fact
     """An engine cannot run a model here; the message says why."""
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """How likely each of a model's colours is, place by place, for a batch of photos."""
+
+    logits: NDArray[np.float32]
+    """float32 [N, h, w, Q], divided by the temperature that the model was published with."""
+    bins: NDArray[np.float32]
+    """float32 [Q, 2], ab in Lab units."""
 
 
 class Engine(Protocol):
@@ -36,4 +47,15 @@ class Engine(Protocol):
 
         Returns:
             ab, float32 [N, 224, 224, 2] in Lab units.
+        """
+
+    @property
+    def has_distribution(self) -> bool:
+        """Whether the model tells how likely colours are: `distribution` may be called."""
+
+    def distribution(self, L: NDArray[np.float32]) -> Distribution:
+        """What the model's distribution head gives for a batch; called as `infer` is.
+
+        Args:
+            L: float32 [N, 224, 224, 1] in [0, 100].
         """

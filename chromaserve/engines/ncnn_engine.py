@@ -1,13 +1,14 @@
 """The engine that runs a model on a CPU by ncnn, whose Winograd convolutions are the fast ones."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chromaserve.engines import EngineUnusable
+from chromaserve.engines import Distribution, EngineUnusable
 from chromaserve.engines.photo_numbers import PhotoNumbers
 from chromaserve.settings import usable_cores
 from chromaserve.store.contract import NETWORK_SIZE
@@ -24,6 +25,15 @@ MAX_BATCH = 8
 
 # A second photo fills the gaps that the first one's threads leave where they wait for each other.
 _AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class _Head:
+    """The blobs about a network's distribution over colours."""
+
+    logits: str
+    probabilities: str
+    mean: str
 
 
 class NcnnEngine:
@@ -45,6 +55,8 @@ class NcnnEngine:
         self._max_batch = max_batch or MAX_BATCH
         self._numbers = PhotoNumbers.from_json((folder / NUMBERS).read_text("utf-8"))
         self._network = self._load(folder)
+        self._head = _head_of((folder / PARAM).read_text("utf-8"))
+        self._bins: NDArray[np.float32] | None = None
         self._pool = ThreadPoolExecutor(min(_AT_ONCE, self._threads), thread_name_prefix="ncnn")
 
     @property
@@ -71,14 +83,35 @@ class NcnnEngine:
         """Chroma of a batch; see `Engine.infer`."""
         return np.stack(list(self._pool.map(self._photo, L, map(float, vividness))))
 
+    @property
+    def has_distribution(self) -> bool:
+        """See `Engine.has_distribution`."""
+        return self._head is not None
+
+    def distribution(self, L: NDArray[np.float32]) -> Distribution:
+        """See `Engine.distribution`."""
+        assert self._head
+        name = self._head.logits
+        logits = np.stack(
+            list(self._pool.map(lambda one: self._run({INPUT: _plane(one)}, name), L))
+        )
+        if self._bins is None:
+            # The mean of a distribution that is certain of a bin is that bin.
+            certain = np.eye(logits.shape[-1], dtype=np.float32)[:, np.newaxis]
+            self._bins = self._run({self._head.probabilities: certain}, self._head.mean)[0].copy()
+        return Distribution(logits, self._bins)
+
     def _photo(self, L: NDArray[np.float32], vividness: float) -> NDArray[np.float32]:
         """L [224, 224, 1] -> ab [224, 224, 2], a view."""
-        inputs = self._numbers(vividness) | {INPUT: np.ascontiguousarray(L[None, :, :, 0])}
+        return self._run(self._numbers(vividness) | {INPUT: _plane(L)}, OUTPUT)
+
+    def _run(self, inputs: dict[str, NDArray[np.float32]], output: str) -> NDArray[np.float32]:
+        """A blob [C, h, w] as [h, w, C], a view, from others."""
         extractor = self._network.create_extractor()
         for name, values in inputs.items():
             # A copy that ncnn owns: layers work in place where nobody else reads.
             extractor.input(name, self._ncnn.Mat(values).clone())
-        code, out = extractor.extract(OUTPUT)
+        code, out = extractor.extract(output)
         if code != 0:
             raise RuntimeError(f"ncnn could not run the network: code {code}")
         return np.asarray(out).transpose(1, 2, 0)
@@ -95,3 +128,23 @@ class NcnnEngine:
             if code != 0:
                 raise EngineUnusable(f"ncnn cannot load {folder / name}: code {code}")
         return network
+
+
+def _plane(L: NDArray[np.float32]) -> NDArray[np.float32]:
+    """L [224, 224, 1] as ncnn has it, [1, 224, 224]."""
+    return np.ascontiguousarray(L[None, :, :, 0])
+
+
+def _head_of(param: str) -> _Head | None:
+    """Where a network's text has one softmax, and a layer that takes the mean by it; else None.
+
+    A line is a layer's kind, name, counts of inputs and outputs, their names, and parameters:
+    https://github.com/Tencent/ncnn/wiki/param-and-model-file-structure.
+    """
+    layers = [line.split() for line in param.splitlines()[2:]]
+    softmax = [layer for layer in layers if layer[0] == "Softmax"]
+    if len(softmax) != 1:
+        return None
+    logits, probabilities = softmax[0][4:6]
+    means = [layer[5] for layer in layers if layer[2:5] == ["1", "1", probabilities]]
+    return _Head(logits, probabilities, means[0]) if len(means) == 1 else None

@@ -2,13 +2,13 @@
 
 import logging
 import os
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chromaserve.engines import EngineUnusable
+from chromaserve.engines import Distribution, EngineUnusable
 from chromaserve.settings import PipelineSettings, usable_cores
 from chromaserve.store.contract import NETWORK_SIZE, check_signatures
 from chromaserve.store.errors import ModelCorrupt
@@ -179,3 +179,35 @@ class SavedModelEngine:
         with self._tf.device(self._place):
             ab = self._vivid(L=constant(L), vividness=constant(vividness))["ab"]
         return np.asarray(ab.numpy(), np.float32)
+
+    @cached_property
+    def has_distribution(self) -> bool:
+        """See `Engine.has_distribution`."""
+        graph = self._vivid.graph.as_graph_def()
+        nodes = [graph.node, *(function.node_def for function in graph.library.function)]
+        return [node.op for part in nodes for node in part].count("Softmax") == 1
+
+    def distribution(self, L: NDArray[np.float32]) -> Distribution:
+        """See `Engine.distribution`."""
+        logits, bins = self._head
+        with self._tf.device(self._place):
+            any_vividness = self._tf.zeros(len(L))
+            found = logits(self._tf.constant(L), any_vividness)
+        return Distribution(np.asarray(found, np.float32), bins)
+
+    @cached_property
+    def _head(self) -> tuple[Function, NDArray[np.float32]]:
+        """L and vividness -> logits, which is `vivid` cut off before its softmax; and the bins."""
+        from tensorflow.python.framework.convert_to_constants import (
+            convert_variables_to_constants_v2,
+        )
+
+        with self._tf.device(self._place):
+            frozen = convert_variables_to_constants_v2(self._vivid)
+            (softmax,) = (op for op in frozen.graph.get_operations() if op.type == "Softmax")
+            inputs = sorted(frozen.inputs, key=lambda tensor: -tensor.shape.rank)
+            (mean,) = softmax.outputs[0].consumers()
+            bins = self._tf.get_static_value(mean.inputs[1])
+            return frozen.prune(inputs, softmax.inputs[0]), np.asarray(bins, np.float32).reshape(
+                -1, 2
+            )

@@ -35,6 +35,8 @@ class ColourOptions(TypedDict, total=False):
     """Whether photos are taken of which pixels are missing: "refuse", the default, or "accept"."""
     colour: "Recolour | None"
     """Of photos that have colours already: "recolour", the default, or "keep" them."""
+    proposal: int | None
+    """Which colouring: 1, the default, is the model's own, 2 to 8 are others that are likely."""
 
 
 def order_for(model: "LoadedModel", encoding: "Wanted", options: ColourOptions) -> Order:

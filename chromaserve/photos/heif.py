@@ -1,13 +1,12 @@
-"""HEIC and AVIF: the boxes around their coded pictures, read in bounded steps.
+"""Headers of HEIC and AVIF (ISO/IEC 23008-12, AV1 Image File Format).
 
-ISO/IEC 14496-12 (boxes), 23008-12 (HEIF: items and their properties), AV1 Image File Format.
 Decoders make room for what each coded picture says of its own size, wherever it says so; all of
 them are held against the size that the file says.
 """
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from chromaserve.errors import UnsupportedFormat
 from chromaserve.photos.coded_size import (
@@ -17,11 +16,9 @@ from chromaserve.photos.coded_size import (
     hevc_sizes,
     hevc_unit_sizes,
 )
+from chromaserve.photos.heif_boxes import Boxes, Item, boxes_in, read_meta
 from chromaserve.photos.structure import MAX_METADATA, Structure, Unreadable
 
-_MOST_BOXES = 10_000
-_MOST_ITEMS = 2_000
-_MOST_EXTENTS = 10_000
 _MOST_TILES = 1_000
 _TILE = 512
 """Side of telephones' tiles: a smaller photo may have one."""
@@ -34,8 +31,6 @@ _AVIF_BRANDS = (b"avif", b"avis")
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis")
 _MOST_BRANDS = 256  # bytes
 _FILM = b"avis"
-_KEPT = (b"ispe", b"hvcC", b"pixi", b"irot", b"imir", b"clap", b"auxC")
-_MOST_HEAD = 1_000
 
 
 def brand(data: bytes) -> str | None:
@@ -52,59 +47,6 @@ def brand(data: bytes) -> str | None:
     return None
 
 
-@dataclass
-class _Item:
-    kind: bytes = b""
-    parts: list[tuple[int, int]] = field(default_factory=list)
-    """Where its bytes are, and how many."""
-    inside: bool = False
-    """Whether they are in the box `idat`."""
-    properties: list[int] = field(default_factory=list)
-
-
-@dataclass
-class _Boxes:
-    """What the box `meta` says."""
-
-    primary: int = 0
-    items: dict[int, _Item] = field(default_factory=dict)
-    properties: list[tuple[bytes, bytes]] = field(default_factory=list)
-    references: list[tuple[bytes, int, tuple[int, ...]]] = field(default_factory=list)
-    inside: bytes = b""
-    """The content of `idat`."""
-
-    def properties_of(self, item: int) -> Iterator[tuple[bytes, bytes, int]]:
-        """Name, content and place of each of an item's properties, in their order."""
-        for place in self.items.get(item, _Item()).properties:
-            if 0 < place <= len(self.properties):
-                yield *self.properties[place - 1], place
-
-    def of(self, item: int, kind: bytes) -> bytes | None:
-        """An item's property of a kind."""
-        return next((said for name, said, _ in self.properties_of(item) if name == kind), None)
-
-    def size(self, item: int, other: Size | None = None) -> Size:
-        """What an item says of its size; `other` where it says nothing."""
-        said = self.of(item, b"ispe")
-        if said is None:
-            if other is None:
-                raise Unreadable
-            return other
-        width, height = struct.unpack_from(">II", said, 4)
-        return width, height
-
-    def pieces_of(self, data: bytes, item: _Item) -> list[memoryview]:
-        """An item's own bytes, where they lie."""
-        whole = memoryview(self.inside if item.inside else data)
-        if sum(length for _, length in item.parts) > len(data):
-            raise Unreadable
-        return [whole[at : at + length] for at, length in item.parts]
-
-    def bytes_of(self, data: bytes, item: _Item) -> bytes:
-        """A copy of an item's own bytes."""
-        return b"".join(self.pieces_of(data, item))
-
-
 @dataclass(frozen=True)
 class Boxed:
     """What a file says beside its size."""
@@ -113,7 +55,7 @@ class Boxed:
     """Bits a channel."""
     cicp: tuple[int, int] | None
     """Numbers of the primaries and of the transfer function (ITU-T H.273)."""
-    boxes: _Boxes
+    boxes: Boxes
     shown: tuple[int, ...]
     """The items that the picture and its alpha are made of, tiles after their grid."""
 
@@ -145,91 +87,8 @@ def read_heif(data: bytes, kind: str) -> tuple[Structure, Boxed]:
     )
 
 
-def info(data: bytes, boxes: _Boxes) -> dict[str, bytes]:
-    """A HEIC's ICC profile, EXIF and XMP, by the names that Pillow has for them."""
-    found = {}
-    for name, content, _ in boxes.properties_of(boxes.primary):
-        if name == b"colr" and content[:4] in (b"prof", b"rICC"):
-            found["icc_profile"] = content[4:]
-    about = {of for name, of, to in boxes.references if name == b"cdsc" and boxes.primary in to}
-    for number in sorted(about):
-        item = boxes.items.get(number, _Item())
-        try:
-            content = boxes.bytes_of(data, item)
-        except Unreadable:
-            continue
-        if item.kind == b"Exif":
-            found["exif"] = content[4 + int.from_bytes(content[:4], "big") :]
-        elif item.kind == b"mime" and b"<x:xmpmeta" in content[:_MOST_HEAD]:
-            found["xmp"] = content
-    return found
-
-
-def plain_heic(data: bytes, boxed: Boxed) -> bytes:
-    """The picture alone, in boxes that are written anew.
-
-    So the decoder's library, of which some parts fail on broken boxes, meets none of a file's own.
-    """
-    boxes, new = boxed.boxes, {old: i for i, old in enumerate(boxed.shown, 1)}
-    properties: dict[int, int] = {}
-    kept, items, links, places = [], [], [], []
-    body: list[memoryview] = []
-    end = 0
-    for old, number in new.items():
-        item = boxes.items[old]
-        items.append(_full(b"infe", struct.pack(">HH4sB", number, 0, item.kind, 0), version=2))
-        mine = []
-        for name, content, place in boxes.properties_of(old):
-            nclx = name == b"colr" and content[:4] == b"nclx"
-            if name not in _KEPT and not nclx:
-                continue
-            if place not in properties:
-                properties[place] = len(properties) + 1
-                kept.append(_box(name, content))
-            mine.append(properties[place])
-        links.append(struct.pack(f">HB{len(mine)}H", number, len(mine), *mine))
-        pieces = boxes.pieces_of(data, item)
-        body += pieces
-        places.append((number, end, sum(map(len, pieces))))
-        end += places[-1][2]
-    references = [
-        _box(name, struct.pack(f">HH{len(to)}H", new[of], len(to), *(new[i] for i in to)))
-        for name, of, to in boxes.references
-        if name in (b"dimg", b"auxl") and of in new and all(i in new for i in to)
-    ]
-    ftyp = _box(b"ftyp", b"heic\0\0\0\0mif1heic")
-
-    def meta(start: int) -> bytes:
-        rows = [struct.pack(">HHHII", n, 0, 1, start + at, size) for n, at, size in places]
-        return _full(
-            b"meta",
-            _full(b"hdlr", bytes(4), b"pict", bytes(13)),
-            _full(b"pitm", struct.pack(">H", 1)),
-            _full(b"iinf", struct.pack(">H", len(items)), *items),
-            _full(b"iref", *references),
-            _box(
-                b"iprp",
-                _box(b"ipco", *kept),
-                _full(b"ipma", struct.pack(">I", len(links)), *links, flags=1),
-            ),
-            _full(b"iloc", b"\x44\0", struct.pack(">H", len(rows)), *rows),
-        )
-
-    start = len(ftyp) + len(meta(0)) + 8
-    return b"".join([ftyp, meta(start), struct.pack(">I4s", 8 + end, b"mdat"), *body])
-
-
-def _box(kind: bytes, *content: bytes) -> bytes:
-    body = b"".join(content)
-    return struct.pack(">I4s", 8 + len(body), kind) + body
-
-
-def _full(kind: bytes, *content: bytes, version: int = 0, flags: int = 0) -> bytes:
-    return _box(kind, bytes([version, 0, 0, flags]), *content)
-
-
-def _read(data: bytes, kind: str) -> _Boxes:
-    there = {name: (start, stop) for name, start, stop in _boxes(data, 0, len(data))}
+def _read(data: bytes, kind: str) -> Boxes:
+    there = {name: (start, stop) for name, start, stop in boxes_in(data, 0, len(data))}
     # A decoder of AVIF takes the film of a file that calls itself one.
     if b"moov" in there and (b"meta" not in there or data[8:12] == _FILM):
         raise UnsupportedFormat(
@@ -238,135 +97,12 @@ def _read(data: bytes, kind: str) -> _Boxes:
     start, stop = there.get(b"meta", (0, 0))
     if not 4 < stop - start <= MAX_METADATA:
         raise Unreadable
-    return _meta(data[start:stop])
+    return read_meta(data[start:stop])
 
 
-def _boxes(data: bytes, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
-    """Each one's name, and where its content begins and ends."""
-    for _ in range(_MOST_BOXES):
-        if start + 8 > stop:
-            return
-        size, name = struct.unpack_from(">I4s", data, start)
-        head = 8
-        if size == 1:
-            size, head = struct.unpack_from(">Q", data, start + 8)[0], 16
-        end = stop if size == 0 else min(start + size, stop)
-        if start + head > end:
-            raise Unreadable
-        yield name, start + head, end
-        start = end
-    raise Unreadable
-
-
-def _meta(data: bytes) -> _Boxes:
-    found = _Boxes()
-    for name, start, stop in _boxes(data, 4, len(data)):
-        content = data[start:stop]
-        if name == b"pitm":
-            found.primary = struct.unpack_from(">I" if content[0] else ">H", content, 4)[0]
-        elif name == b"iinf":
-            _read_items(content, found)
-        elif name == b"iloc":
-            _read_places(content, found)
-        elif name == b"iprp":
-            _read_properties(content, found)
-        elif name == b"iref":
-            _read_references(content, found)
-        elif name == b"idat":
-            found.inside = content
-        if len(found.items) > _MOST_ITEMS:
-            raise Unreadable
-    return found
-
-
-def _read_items(content: bytes, found: _Boxes) -> None:
-    for name, start, _ in _boxes(content, 8 if content[0] else 6, len(content)):
-        if name == b"infe" and content[start] >= 2:
-            wide = content[start] > 2
-            number = struct.unpack_from(">I" if wide else ">H", content, start + 4)[0]
-            at = start + (10 if wide else 8)
-            item = found.items.setdefault(number, _Item())
-            if item.kind not in (b"", content[at : at + 4]):
-                raise Unreadable
-            item.kind = content[at : at + 4]
-
-
-def _read_places(content: bytes, found: _Boxes) -> None:
-    version = content[0]
-    offset_bytes, length_bytes = content[4] >> 4, content[4] & 15
-    base_bytes, index_bytes = content[5] >> 4, content[5] & 15 if version else 0
-    at = 6
-
-    def number(size: int) -> int:
-        nonlocal at
-        if at + size > len(content):
-            raise Unreadable
-        at += size
-        return int.from_bytes(content[at - size : at], "big")
-
-    extents = 0
-    for _ in range(number(2 if version < 2 else 4)):
-        item = found.items.setdefault(number(2 if version < 2 else 4), _Item())
-        if item.parts:
-            raise Unreadable
-        method = number(2) & 15 if version else 0
-        if method > 1 or number(2):  # made of other items, or in another file
-            item.kind = b"else"
-        item.inside = method == 1
-        base = number(base_bytes)
-        for _ in range(number(2)):
-            extents += 1
-            number(index_bytes)
-            place = base + number(offset_bytes)
-            item.parts.append((place, number(length_bytes)))
-            if extents > _MOST_EXTENTS:
-                raise Unreadable
-        if len(found.items) > _MOST_ITEMS:
-            raise Unreadable
-
-
-def _read_properties(content: bytes, found: _Boxes) -> None:
-    for name, start, stop in _boxes(content, 0, len(content)):
-        if name == b"ipco":
-            for kind, first, last in _boxes(content, start, stop):
-                found.properties.append((kind, content[first:last]))
-        elif name == b"ipma":
-            _read_associations(content[start:stop], found)
-
-
-def _read_associations(content: bytes, found: _Boxes) -> None:
-    item_bytes, wide = (4 if content[0] else 2), content[3] & 1
-    at, seen = 8, 0
-    for _ in range(struct.unpack_from(">I", content, 4)[0]):
-        item = found.items.setdefault(int.from_bytes(content[at : at + item_bytes], "big"), _Item())
-        at += item_bytes
-        count = content[at]
-        at += 1
-        seen += count + 1
-        if seen > _MOST_EXTENTS:
-            raise Unreadable
-        for _ in range(count):
-            mask = 0x7FFF if wide else 0x7F
-            item.properties.append(int.from_bytes(content[at : at + 1 + wide], "big") & mask)
-            at += 1 + wide
-
-
-def _read_references(content: bytes, found: _Boxes) -> None:
-    number = ">I" if content[0] else ">H"
-    size, seen = struct.calcsize(number), 0
-    for name, start, _ in _boxes(content, 4, len(content)):
-        one = struct.unpack_from(number, content, start)[0]
-        count = struct.unpack_from(">H", content, start + size)[0]
-        seen += count
-        if seen > _MOST_EXTENTS:
-            raise Unreadable
-        to = struct.unpack_from(f">{count}{number[1]}", content, start + size + 2)
-        found.references.append((name, one, to))
-
-
-def _parts(data: bytes, boxes: _Boxes, number: int, kind: str) -> list[int]:
+def _parts(data: bytes, boxes: Boxes, number: int, kind: str) -> list[int]:
     """The items that a picture is made of: itself, and the tiles if it is a grid."""
-    item = boxes.items.get(number, _Item())
+    item = boxes.items.get(number, Item())
     tiles: list[int] = []
     if item.kind == b"grid":
         named = [to for name, of, to in boxes.references if (name, of) == (b"dimg", number)]
@@ -374,7 +110,7 @@ def _parts(data: bytes, boxes: _Boxes, number: int, kind: str) -> list[int]:
             raise Unreadable
         tiles = list(named[0])
         _check_grid(boxes.bytes_of(data, item), len(tiles), boxes.size(number))
-    kinds = {boxes.items.get(i, _Item()).kind for i in tiles or [number]}
+    kinds = {boxes.items.get(i, Item()).kind for i in tiles or [number]}
     if b"" in kinds or len(tiles) > _MOST_TILES:
         raise Unreadable
     if kinds != {_CODED[kind]}:
@@ -395,7 +131,7 @@ def _check_grid(said: bytes, tiles: int, size: Size) -> None:
         raise Unreadable
 
 
-def _check_sizes(data: bytes, boxes: _Boxes, parts: list[int], whole: Size) -> None:
+def _check_sizes(data: bytes, boxes: Boxes, parts: list[int], whole: Size) -> None:
     """No coded picture of the file, shown or not, is larger than its item says.
 
     And a grid's tiles are together about as large as the grid; they may reach over its edges.
@@ -458,7 +194,7 @@ def _configured(name: bytes, content: bytes, turns: Iterator[int]) -> Iterator[S
             at += 2 + length
 
 
-def _depth(boxes: _Boxes, item: int, kind: str) -> int:
+def _depth(boxes: Boxes, item: int, kind: str) -> int:
     said = boxes.of(item, _CONFIGURATION[_CODED[kind]])
     if said is None:
         raise Unreadable
@@ -467,7 +203,7 @@ def _depth(boxes: _Boxes, item: int, kind: str) -> int:
     return (12 if said[2] & 0x20 else 10) if said[2] & 0x40 else 8
 
 
-def _turned(boxes: _Boxes, size: Size) -> Size:
+def _turned(boxes: Boxes, size: Size) -> Size:
     """What is left of a size when it is cut and turned, in the order that is said."""
     for name, content, _ in boxes.properties_of(boxes.primary):
         if name == b"clap":
@@ -480,7 +216,7 @@ def _turned(boxes: _Boxes, size: Size) -> Size:
     return size
 
 
-def _cicp(boxes: _Boxes) -> tuple[int, int] | None:
+def _cicp(boxes: Boxes) -> tuple[int, int] | None:
     for name, content, _ in boxes.properties_of(boxes.primary):
         if name == b"colr" and content[:4] == b"nclx":
             primaries, transfer = struct.unpack_from(">HH", content, 4)

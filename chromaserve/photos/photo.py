@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,6 +133,14 @@ def strips(rows: int, columns: int, multiple: int = 1) -> Iterator[tuple[int, in
     step = max(1, max(_LEAST_ROWS, _STRIP // columns) // multiple) * multiple
     for start in range(0, rows, step):
         yield start, min(start + step, rows)
+
+
+def widened(pixels: Pixels, depth: int) -> Pixels:
+    """Samples of 10 or 12 bits as 16; 8 and 16 stay."""
+    if depth in (8, 16):
+        return pixels
+    wide = pixels.astype(np.uint16)
+    return cast(Pixels, wide << 16 - depth | wide >> 2 * depth - 16)
 
 
 def upright(plane: NDArray[Any], orientation: int) -> NDArray[Any]:

@@ -6,17 +6,15 @@ from typing import Any, cast
 
 import cv2
 import numpy as np
-import pi_heif
 from numpy.typing import NDArray
 from PIL import Image
 
 from chromaserve.errors import DamagedPhoto, UnsupportedSamples
 from chromaserve.photos.damage import Repaired, repaired
 from chromaserve.photos.header import PIL_ERRORS, damaged, in_part, open_image
-from chromaserve.photos.heif import info as heic_info
-from chromaserve.photos.heif import plain_heic
+from chromaserve.photos.heic import heic_info, heic_strips
 from chromaserve.photos.metadata import NOTHING, Metadata, gather, gather_tiff
-from chromaserve.photos.photo import Header, Pixels
+from chromaserve.photos.photo import Header, Pixels, widened
 from chromaserve.photos.png_reading import colour_chunks
 from chromaserve.photos.pnm import Pnm
 from chromaserve.photos.profile_reading import profile_of, profile_of_cicp, profile_of_png
@@ -273,7 +271,7 @@ def _by_opencv(data: bytes, image: Image.Image, header: Header) -> tuple[Strips,
     depth = header.boxed and header.boxed.depth
 
     def strips(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
-        part = pixels[start:stop] if depth is None else _widened(pixels[start:stop], depth)
+        part = pixels[start:stop] if depth is None else widened(pixels[start:stop], depth)
         alpha = None if opaque else part[..., 3]
         if grey:
             return cast(Pixels, np.ascontiguousarray(part[..., 0])), alpha
@@ -283,33 +281,14 @@ def _by_opencv(data: bytes, image: Image.Image, header: Header) -> tuple[Strips,
     return strips, _profile(data, image.info, header, "L" if grey else "RGB")
 
 
-def _widened(pixels: Pixels, depth: int) -> Pixels:
-    """Samples of 10 or 12 bits as 16; 8 and 16 stay."""
-    if depth in (8, 16):
-        return pixels
-    wide = pixels.astype(np.uint16)
-    return cast(Pixels, wide << 16 - depth | wide >> 2 * depth - 16)
-
-
 def _heic(data: bytes, header: Header) -> Source:
     try:
-        image = pi_heif.open_heif(plain_heic(data, header.boxed), convert_hdr_to_8bit=False)[0]
-        image.load()
-        if image.size != (header.width, header.height):
-            raise damaged("HEIC")
+        strips, mode = heic_strips(data, header)
     except PIL_ERRORS as error:
         raise damaged("HEIC") from error
-    channels = pi_heif.heif.MODE_INFO[image.mode][0]
-
-    def strips(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
-        # The array is a view of what `image` holds, and does not keep it alive.
-        part = np.asarray(image).reshape(header.height, header.width, channels)[start:stop].copy()
-        alpha = part[..., -1] if channels in (2, 4) else None
-        return (part[..., 0] if channels < 3 else part[..., :3]), alpha
-
     info = heic_info(data, header.boxed.boxes)
-    profile = _profile(data, info, header, "L" if channels < 3 else "RGB")
-    return Source(header.height, header.width, strips, profile, metadata=gather(data, info, "HEIC"))
+    profile, metadata = _profile(data, info, header, mode), gather(data, info, "HEIC")
+    return Source(header.height, header.width, strips, profile, metadata=metadata)
 
 
 def _tag(image: Image.Image, number: int) -> int | None:

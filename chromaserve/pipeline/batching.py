@@ -24,6 +24,8 @@ from chromaserve.pipeline.queue import RoundRobin
 log = logging.getLogger("chromaserve.batching")
 
 Float = NDArray[np.float32]
+Ask = Callable[[Engine, Float, Float], Float]
+"""Of an engine, L [N, 224, 224, 1] and vividness [N]: an array for each photo, [N, ...]."""
 
 _FAILED = "The model failed on this photo. Try again."
 _RESTARTING = "The model is being started again. Send the photo again shortly."
@@ -34,11 +36,16 @@ class Inference:
     """One photo's result, and how it got it."""
 
     ab: Float
-    """float32 [224, 224, 2] in Lab units."""
+    """float32 [224, 224, 2] in Lab units; or what else was asked for."""
     batch: int
     """Photos in the batch that it went with; 0 for an answer kept from before."""
     queue_s: float
     inference_s: float
+
+
+def colours(engine: Engine, L: Float, vividness: Float) -> Float:
+    """What engines are asked for as a rule: ab."""
+    return engine.infer(L, vividness)
 
 
 @dataclass(eq=False)
@@ -46,6 +53,7 @@ class _Waiting:
     engines: Sequence[Engine]
     L: Float
     vividness: float
+    ask: Ask
     future: "Future[Inference]" = field(default_factory=Future)
     since: float = field(default_factory=time.perf_counter)
 
@@ -106,7 +114,12 @@ class Batcher:
         return len(self._waiting)
 
     async def submit(
-        self, engines: Sequence[Engine], L: Float, vividness: float, flow: Hashable
+        self,
+        engines: Sequence[Engine],
+        L: Float,
+        vividness: float,
+        flow: Hashable,
+        ask: Ask = colours,
     ) -> Inference:
         """Run one photo; cancelling the call takes it out of the queue.
 
@@ -116,13 +129,14 @@ class Batcher:
             L: float32 [224, 224, 1] in [0, 100].
             vividness: 0..1; different ones share a batch.
             flow: whose photo it is; flows are served in turn.
+            ask: what is wanted of the engine; photos of one batch want the same.
 
         Raises:
             Busy: the queue is full.
             NotReady: the batcher is closed, or these engines are given up.
             EngineFailed: the engine raised on this photo.
         """
-        item = _Waiting(engines, L, vividness)
+        item = _Waiting(engines, L, vividness, ask)
         with self._changed:
             if self._closing:
                 raise NotReady("The service is shutting down. Send the photo again shortly.")
@@ -208,7 +222,7 @@ class Batcher:
                 if first is None:
                     return []
                 taken = self._waiting.take(
-                    first.engines[replica].max_batch, partial(_same_model, first.engines)
+                    first.engines[replica].max_batch, partial(_same_work, first)
                 )
                 # False: the client has gone since.
                 batch = [w for w in taken if w.future.set_running_or_notify_cancel()]
@@ -221,7 +235,8 @@ class Batcher:
         """Run a batch; one that fails is run in halves, so that a photo fails alone."""
         start = time.perf_counter()
         try:
-            ab = engine.infer(
+            ab = batch[0].ask(
+                engine,
                 np.stack([w.L for w in batch]),
                 np.array([w.vividness for w in batch], np.float32),
             )
@@ -269,3 +284,7 @@ class Batcher:
 
 def _same_model(engines: Sequence[Engine], item: _Waiting) -> bool:
     return item.engines is engines
+
+
+def _same_work(first: _Waiting, item: _Waiting) -> bool:
+    return item.engines is first.engines and item.ask is first.ask

@@ -1,6 +1,6 @@
 """Encoded photos of one request, and the memory that their bytes are charged to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chromaserve.photos.photo import Header
 from chromaserve.pipeline.memory import Share
@@ -28,10 +28,13 @@ class Body:
         self.uploads = uploads
         self.fields = fields
         self._share = share
-        self._held = sum(len(upload.data) for upload in uploads)
+
+    def repeat(self, times: int) -> None:
+        """Have each photo so many times, for as many results; its bytes are there once."""
+        self.uploads = [replace(upload) for upload in self.uploads for _ in range(times)]
 
     def release(self, upload: Upload) -> None:
         """Forget a photo's bytes: it is decoded, or never will be."""
-        self._held -= len(upload.data)
         upload.data = b""
-        self._share.shrink(self._held)
+        held = {id(each.data): len(each.data) for each in self.uploads}
+        self._share.shrink(sum(held.values()))

@@ -2,7 +2,11 @@
 
 from collections.abc import Hashable
 
-from chromaserve.pipeline.batching import Batcher, Float, Inference
+import numpy as np
+
+from chromaserve.color.proposals import proposed
+from chromaserve.engines import Engine
+from chromaserve.pipeline.batching import Ask, Batcher, Float, Inference, colours
 from chromaserve.pipeline.cache import Cache, cache_key
 from chromaserve.pipeline.models import LoadedModel
 from chromaserve.pipeline.observer import Observer
@@ -17,7 +21,13 @@ class Inferring:
         self._observer = observer
 
     async def infer(
-        self, model: LoadedModel, L: Float, vividness: float, flow: Hashable, owner: Hashable = None
+        self,
+        model: LoadedModel,
+        L: Float,
+        vividness: float,
+        flow: Hashable,
+        owner: Hashable = None,
+        ask: Ask = colours,
     ) -> Inference:
         """The model's answer for one photo.
 
@@ -27,17 +37,34 @@ class Inferring:
             vividness: 0..1.
             flow: the request, which takes turns with others.
             owner: who asks; answers are kept for each apart.
+            ask: what is wanted of the model.
 
         Raises:
             Busy, NotReady, EngineFailed: as `Batcher.submit`.
         """
         if not self._cache.max_bytes:
-            return await self._batcher.submit(model.engines, L, vividness, flow)
-        key = cache_key(model.number, L, vividness, owner)
+            return await self._batcher.submit(model.engines, L, vividness, flow, ask)
+        key = cache_key(model.number, L, vividness, (owner, ask))
         known = self._cache.get(key)
         self._observer.answer(kept=known is not None)
         if known is not None:
             return Inference(ab=known, batch=0, queue_s=0.0, inference_s=0.0)
-        result = await self._batcher.submit(model.engines, L, vividness, flow)
+        result = await self._batcher.submit(model.engines, L, vividness, flow, ask)
         self._cache.keep(key, result.ab)
         return result
+
+    async def proposals(
+        self, model: LoadedModel, L: Float, flow: Hashable, owner: Hashable = None
+    ) -> Inference:
+        """What the proposals after the first add to the model's answer: see `proposed`.
+
+        Raises:
+            Busy, NotReady, EngineFailed: as `Batcher.submit`.
+        """
+        return await self.infer(model, L, 0.0, flow, owner, _proposals)
+
+
+def _proposals(engine: Engine, L: Float, _: Float) -> Float:
+    """[N, 7, 28, 28, 2]; the same for every vividness."""
+    found = engine.distribution(L)
+    return np.stack([proposed(logits, found.bins) for logits in found.logits])

@@ -1,7 +1,7 @@
 """What may be chosen about the colours, and what that makes of a photo: an order."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -14,7 +14,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from chromaserve.errors import invalid_options
+from chromaserve.color.proposals import MAX_PROPOSALS
+from chromaserve.errors import InvalidOptions, invalid_options
 from chromaserve.photos.formats import ALSO_CALLED, Format, Wanted, written_as
 from chromaserve.photos.metadata import Keep
 from chromaserve.photos.photo import Header
@@ -128,6 +129,23 @@ class Options(BaseModel):
         " gets new ones; keep: it is left as it is.",
     )
 
+    proposal: int = Field(
+        default=1,
+        ge=1,
+        le=MAX_PROPOSALS,
+        description="Which colouring: 1 is the model's own; 2 to 8 are others that it thinks"
+        " likely, each unlike those before.",
+        examples=[2],
+    )
+    proposals: int = Field(
+        default=1,
+        ge=1,
+        le=MAX_PROPOSALS,
+        description="How many colourings of the one photo that is sent: 1 to so many, as ZIP or"
+        " JSON.",
+        examples=[5],
+    )
+
     @classmethod
     def checked(cls, given: Mapping[str, Any]) -> Self:
         """Options from their names and values, as text or as what they are.
@@ -146,8 +164,17 @@ class Options(BaseModel):
         Args:
             model: that colorizes.
             format: of the result, where something else than these options decided it.
+
+        Raises:
+            InvalidOptions: the model has no further proposals, or both options are chosen.
         """
         described = model.description
+        if self.proposal > 1 and self.proposals > 1:
+            raise InvalidOptions("proposal is one of them, and proposals many. Send one of these.")
+        if max(self.proposal, self.proposals) > 1 and not model.engine.has_distribution:
+            raise InvalidOptions(
+                f"Model {model.version} gives one colouring a photo. Ask for proposal 1."
+            )
         return Order(
             model,
             described.default_vividness if self.vividness is None else self.vividness,
@@ -159,6 +186,8 @@ class Options(BaseModel):
             self.pages,
             self.damaged,
             self.colour,
+            self.proposal,
+            self.proposals,
         )
 
 
@@ -177,6 +206,13 @@ class Order:
     pages: Pages = "first"
     damaged: Damaged = "refuse"
     colour: Recolour = "recolour"
+    proposal: int = 1
+    proposals: int = 1
+    """How many results its one photo has, where it is not 1."""
+
+    def nth(self, index: int) -> "Order":
+        """What is wanted for the result at that place among a request's, from 0."""
+        return self if self.proposals == 1 else replace(self, proposal=index + 1)
 
     def format_for(self, header: object) -> Format:
         """The encoding of one photo's result; of one that cannot be read, nobody asks."""

@@ -10,12 +10,13 @@ from typing import TypeVar
 
 import numpy as np
 
+from chromaserve.color.proposals import with_proposal
 from chromaserve.errors import PhotoTimeout, slug_of, without_locals
 from chromaserve.photos.decode import decode
 from chromaserve.photos.formats import Format
 from chromaserve.photos.free_cores import FreeCores
 from chromaserve.photos.header import inspect
-from chromaserve.photos.photo import Header, Photo, Pixels, Striped
+from chromaserve.photos.photo import Float, Header, Photo, Pixels, Striped
 from chromaserve.pipeline.backlog import Backlog, Ticket
 from chromaserve.pipeline.batching import Batcher, Inference
 from chromaserve.pipeline.body import Body, Upload
@@ -86,8 +87,11 @@ class Pipeline:
         self.decoding = Stage("decode", threads, self.cores)
         self.batcher = Batcher(settings.max_queue, self._observer.batch)
         self.cache = Cache(settings.cache_bytes)
-        self.infer = Inferring(self.batcher, self.cache, self._observer).infer
+        inferring = Inferring(self.batcher, self.cache, self._observer)
+        self.infer = inferring.infer
         """The network's answer for one photo."""
+        self.proposals = inferring.proposals
+        """What the photo's further proposals add to it."""
         self.encoding = Stage("encode", threads, self.cores)
 
     def close(self, timeout_s: float | None = None) -> None:
@@ -192,7 +196,7 @@ class Pipeline:
 
             if photo.colours is None:
                 with self.cores.taken():
-                    answer = await self.infer(order.model, L, order.vividness, ticket, ticket.owner)
+                    answer = await self._answer(L, order, ticket)
             else:
                 answer = _NO_ANSWER
             inferred = time.perf_counter()
@@ -216,6 +220,19 @@ class Pipeline:
             told = told_of(photo, header, all_pages=all_pages)
             return result, Made(photo.size, told, timings, share)
 
+    async def _answer(self, L: Float, order: Order, ticket: Ticket) -> Inference:
+        """The proposal that is wanted, with the times of all that it took."""
+        answer = await self.infer(order.model, L, order.vividness, ticket, ticket.owner)
+        if order.proposal == 1:
+            return answer
+        further = await self.proposals(order.model, L, ticket, ticket.owner)
+        return Inference(
+            ab=with_proposal(answer.ab, further.ab[order.proposal - 2]),
+            batch=answer.batch or further.batch,
+            queue_s=answer.queue_s + further.queue_s,
+            inference_s=answer.inference_s + further.inference_s,
+        )
+
     async def _admit(self, header: Header, order: Order, ticket: Ticket) -> tuple[Share, Share]:
         """Wait for a place among the photos in work, and for the memory that this one takes."""
         self._make_room_for(order.model)
@@ -228,6 +245,7 @@ class Pipeline:
                     order.postprocess,
                     hinted=bool(order.hints),
                     keeps_colours=order.colour == "keep",
+                    proposed=order.proposal > 1,
                 )
                 return place, await self.memory.take(needed)
 

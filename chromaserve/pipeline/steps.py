@@ -68,8 +68,9 @@ def for_result(photo: Photo, order: Order) -> Metadata:
     how = [f"vividness {order.vividness:g}", order.postprocess]
     if photo.colours is not None:
         how = [COLOURS_KEPT]
-    elif order.hints:
-        how.append(f"{len(order.hints)} hints")
+    else:
+        how += [f"proposal {order.proposal}"] * (order.proposal > 1)
+        how += [f"{len(order.hints)} hints"] * bool(order.hints)
     return photo.metadata.for_result(order.metadata, software(order.model.version, *how))
 
 

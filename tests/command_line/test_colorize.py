@@ -260,3 +260,25 @@ def test_a_model_that_is_not_there_and_options_that_the_model_refuses(tmp_path: 
     done = run("colorize", tmp_path / "cat.jpg", CHROMASERVE_DEVICE="moon")
     assert done.returncode == 2
     assert "device" in said(done)
+
+
+def test_proposals_are_files_beside_each_other_and_replace_nothing(
+    tmp_path: Path, http: httpx.Client, server: Server
+) -> None:
+    photo = tmp_path / "cat.jpg"
+    shutil.copy(CAT, photo)
+    kept = tmp_path / "cat-colour-2.png"
+    kept.write_bytes(b"mine")
+    assert run("colorize", photo, "--proposals", "3").returncode == 0
+    names = {"cat.jpg", "cat-colour.png", "cat-colour-2.png", "cat-colour-3.png"}
+    assert files(tmp_path) == names
+    assert kept.read_bytes() == b"mine"
+    assert (tmp_path / "cat-colour.png").read_bytes() == colorized(http, CAT)
+    assert (tmp_path / "cat-colour-3.png").read_bytes() == colorized(http, CAT, "?proposal=3")
+    done = run("colorize", photo, "--proposals", "2", "--overwrite", "--url", server.url)
+    assert done.returncode == 0, done.stderr
+    assert kept.read_bytes() == colorized(http, CAT, "?proposal=2")
+    again = run("colorize", *tmp_path.glob("cat*"), "--proposals", "3")
+    assert again.returncode == 0
+    assert files(tmp_path) == names, "results are no photos"
+    assert run("colorize", photo, "-o", "-", "--proposals", "2").returncode == 2

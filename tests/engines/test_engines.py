@@ -173,6 +173,36 @@ def test_weights_that_answer_otherwise_are_refused_whatever_the_checksums_say(
         load_engines(copied, SETTINGS.model_copy(update={"engine": "ncnn"}))
 
 
+def test_both_engines_tell_how_likely_each_colour_is(
+    ncnn: Engine, original: SavedModelEngine, L: Floats
+) -> None:
+    assert ncnn.has_distribution
+    assert original.has_distribution
+    one, other = ncnn.distribution(L), original.distribution(L)
+    assert one.logits.shape == (len(L), 56, 56, len(one.bins))
+    np.testing.assert_allclose(one.bins, other.bins, atol=0.01)
+    np.testing.assert_allclose(softmax(one.logits), softmax(other.logits), atol=0.02)
+
+
+def softmax(logits: Floats) -> Floats:
+    p = np.exp(logits - logits.max(-1, keepdims=True))
+    return np.asarray(p / p.sum(-1, keepdims=True))
+
+
+def test_the_mean_of_the_distribution_is_what_the_liveliest_colours_come_from(
+    ncnn: Engine, L: Floats
+) -> None:
+    found = ncnn.distribution(L)
+    mean = (softmax(found.logits) @ found.bins).reshape(-1)
+    lively = ncnn.infer(L, np.ones(len(L), np.float32))
+    lively = lively.reshape(len(L), 56, 4, 56, 4, 2).mean((2, 4)).reshape(-1)
+    assert np.corrcoef(mean, lively)[0, 1] > 0.98
+
+
+def test_a_network_without_a_distribution_says_so(small: ModelVersion) -> None:
+    assert not SavedModelEngine(small, device="cpu", threads=2).has_distribution
+
+
 def test_ncnn_does_not_run_on_a_gpu(model: ModelVersion) -> None:
     with pytest.raises(EngineUnusable, match="CHROMASERVE_DEVICE=gpu"):
         load_engines(model, Settings(engine="ncnn", device="gpu"))

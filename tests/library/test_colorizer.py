@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -24,7 +25,8 @@ from chromaserve import (
     UnsupportedFormat,
     UnsupportedSamples,
 )
-from tests.sample_photos import encoded
+from tests.sample_photos import encoded, lightness
+from tests.saved_models import publish
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 CAT = SAMPLES / "grey" / "cat.jpg"
@@ -297,3 +299,26 @@ def test_pillows_limit_is_the_programs(
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     assert colorizer.colorize(CAT.read_bytes()).startswith(b"\x89PNG")
     assert Image.MAX_IMAGE_PIXELS == 1000
+
+
+def test_proposals_are_distinct_photos_of_one_lightness(colorizer: Colorizer) -> None:
+    data = CAT.read_bytes()
+    made = [colorizer.colorize(data, proposal=n) for n in (1, 2, 3)]
+    assert made[0] == colorizer.colorize(data)
+    assert made[1] == colorizer.colorize(data, proposal=2)
+    for n, one in enumerate(made):
+        np.testing.assert_allclose(lightness(pixels(one)), lightness(pixels(made[0])), atol=1)
+        for other in made[:n]:
+            apart = pixels(one).astype(int) - pixels(other)
+            assert np.abs(apart).max(-1).mean() > 4
+    assert "proposal 3" in Image.open(BytesIO(made[2])).getexif()[0x131]
+    with pytest.raises(InvalidOptions, match="proposal"):
+        colorizer.colorize(data, proposal=9)
+
+
+def test_a_model_without_a_distribution_has_one_proposal(tmp_path: Path) -> None:
+    publish(lambda L, vividness: tf.repeat(L * vividness / 10, 2, -1), tmp_path)
+    with Colorizer(model_root=tmp_path / "store", device="cpu") as made:
+        assert made.colorize(CAT.read_bytes(), proposal=1)
+        with pytest.raises(InvalidOptions, match="one colouring"):
+            made.colorize(CAT.read_bytes(), proposal=2)

@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import httpx
+import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, Request, Route, expect
 
@@ -190,3 +191,28 @@ def test_many_photos_are_coloured_a_few_at_once_and_saved_as_one_zip(
         for name, data in photos.items()
     }
     assert most <= 4  # two, the looks of the one that is shown, and one that has just ended
+
+
+def test_a_row_of_colourings_is_there_to_pick_from(page: Page, http: httpx.Client) -> None:
+    choose(page, house=HOUSE)
+    page.wait_for_selector(DONE)
+    page.locator("#split").press("Home")
+    page.get_by_role("button", name="Other colourings").click()
+    row = page.get_by_role("group", name="Colourings").get_by_role("button")
+    expect(row).to_have_count(5)
+    expect(row.nth(4)).to_be_enabled()
+    expect(row.first).to_have_attribute("aria-pressed", "true")
+    first = seen(page)
+    row.nth(2).click()
+    page.wait_for_selector(DONE)
+    expect(row.nth(2)).to_have_attribute("aria-pressed", "true")
+    third = seen(page)
+    assert np.hypot(*np.moveaxis((third - first)[..., 1:], -1, 0)).mean() > 3
+    page.locator("#format").select_option("png")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download", exact=True).click()
+    saved = Path(download.value.path()).read_bytes()
+    assert saved == answer(http, HOUSE, proposal=3, vividness=0.65, postprocess="guided")
+    row.first.click()
+    page.wait_for_selector(DONE)
+    assert np.abs(seen(page) - first).mean() < 0.5

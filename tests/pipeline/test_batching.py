@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from chromaserve.engines import Distribution
 from chromaserve.errors import Busy, EngineFailed, NotReady
 from chromaserve.pipeline.batching import Batcher, Float, Inference
 
@@ -19,6 +20,7 @@ class Held:
 
     name = "held"
     device = "test"
+    has_distribution = False
 
     def __init__(self, max_batch: int) -> None:
         self.alone = (self,)
@@ -35,6 +37,9 @@ class Held:
         if (L == 0).all(axis=(1, 2, 3)).any():
             raise RuntimeError("out of memory")
         return cast(Float, np.concatenate([L, L * vividness[:, None, None, None]], axis=3))
+
+    def distribution(self, L: Float) -> Distribution:
+        raise NotImplementedError
 
     def release(self, count: int = 1000) -> None:
         self.go.release(count)

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.metrics import Metrics
+from chromaserve.engines import Distribution
 from chromaserve.pipeline.batching import Batcher
 from chromaserve.pipeline.cache import Cache, cache_key
 from chromaserve.pipeline.inference import Inferring
@@ -88,10 +89,14 @@ class Flat:
     name: str = "flat"
     device: str = "none"
     max_batch: int = field(default=4)
+    has_distribution: bool = False
 
     def infer(self, L: Float, vividness: Float) -> Float:
         self.asked += len(vividness)
         return np.full((len(L), 224, 224, 2), self.colour, np.float32)
+
+    def distribution(self, L: Float) -> Distribution:
+        raise NotImplementedError
 
 
 def test_a_model_published_anew_under_its_number_answers_for_itself() -> None:

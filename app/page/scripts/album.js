@@ -10,6 +10,7 @@ const MOST_RESULTS = 24; // kept a photo
  * @typedef {object} Result
  * @property {string} key of its options but vividness
  * @property {number} vividness
+ * @property {number} proposal
  * @property {Blob} blob
  * @property {string} url
  * @property {string} version

@@ -196,7 +196,8 @@ export class Colouring {
       file, photo.name, fields(options, format, scale), { signal, told },
     );
     const url = URL.createObjectURL(blob);
-    return { key: key(options), vividness: options.vividness, blob, url, version, milliseconds };
+    const { vividness, proposal } = options;
+    return { key: key(options), vividness, proposal, blob, url, version, milliseconds };
   }
 }
 

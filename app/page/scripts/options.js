@@ -1,16 +1,16 @@
 /** The options of a photo: what they are, how they are sent, which answers they share. */
 
 /** @typedef {{x: number, y: number, radius: number, color: string}} Hint in pixels of the photo */
-/** @typedef {{vividness: number, postprocess: string, hints: Hint[]}} Options */
+/** @typedef {{vividness: number, postprocess: string, hints: Hint[], proposal: number}} Options */
 
 /** @type {Options} */
-export const defaults = { vividness: 0.65, postprocess: 'guided', hints: [] };
+export const defaults = { vividness: 0.65, postprocess: 'guided', hints: [], proposal: 1 };
 
 export const EXTENSIONS = { png: '.png', jpeg: '.jpg', webp: '.webp' };
 
 /** What all vividness values of a photo have in common. */
-export function key({ postprocess, hints }) {
-  return JSON.stringify([postprocess, hints]);
+export function key({ postprocess, hints, proposal }) {
+  return JSON.stringify([postprocess, hints, proposal]);
 }
 
 /**
@@ -27,6 +27,9 @@ export function fields(options, format, scale = 1) {
     postprocess: options.postprocess,
     format,
   };
+  if (options.proposal > 1) {
+    sent.proposal = String(options.proposal);
+  }
   if (options.hints.length) {
     sent.hints = JSON.stringify(options.hints.map(({ x, y, radius, color }) => ({
       x: rounded(x * scale),

@@ -97,12 +97,12 @@ export class Panel {
     }
   }
 
-  /** All photos, and those to come, get this one's options; hints are a photo's own. */
+  /** All photos, and those to come, get this one's options; hints and the colouring are a photo's own. */
   same() {
     const { selected, photos } = this.album;
     const { vividness, postprocess } = selected.options;
     const common = { vividness, postprocess };
-    this.album.options = { ...common, hints: [] };
+    this.album.options = { ...common, hints: [], proposal: 1 };
     for (const photo of photos) {
       Object.assign(photo.options, common);
       if (photo !== selected && photo.state === 'done' && !photo.result) {

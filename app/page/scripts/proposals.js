@@ -1,0 +1,80 @@
+/** Several colourings of the photo that is looked at: a row to pick from. */
+
+import { say } from './announce.js';
+import { inWords } from './problem.js';
+
+const $ = (id) => document.getElementById(id);
+const COUNT = 5;
+
+export class Proposals {
+  /**
+   * @param {import('./album.js').Album} album
+   * @param {import('./colouring.js').Colouring} colouring
+   * @param {(proposal: number) => void} choose
+   */
+  constructor(album, colouring, choose) {
+    this.album = album;
+    this.colouring = colouring;
+    this.wanted = new WeakSet(); // photos whose row was asked for
+    this.buttons = Array.from({ length: COUNT }, (_, i) => made(i + 1, choose));
+    $('proposed').replaceChildren(...this.buttons.map(({ button }) => button));
+    $('propose').addEventListener('click', () => this.propose(album.selected));
+    album.addEventListener('selected', () => this.refresh());
+    album.addEventListener('photo', ({ detail }) => detail === album.selected && this.refresh());
+  }
+
+  /** Ask for the colourings that were not seen yet, one after the other. */
+  async propose(photo) {
+    this.wanted.add(photo);
+    this.refresh();
+    this.buttons[0].button.focus();
+    const { signal } = photo.leaving;
+    try {
+      for (const { proposal } of this.buttons) {
+        if (!like(photo, proposal)) {
+          const options = { ...structuredClone(photo.options), proposal };
+          photo.keep(await this.colouring.ask(photo, options, signal));
+          this.album.changed(photo);
+        }
+      }
+      say(`${COUNT} colourings to pick from.`);
+    } catch (error) {
+      if (!signal.aborted) {
+        this.wanted.delete(photo);
+        this.album.changed(photo, { problem: inWords(error) });
+      }
+    }
+  }
+
+  refresh() {
+    const photo = this.album.selected;
+    $('proposals').hidden = photo?.state !== 'done';
+    if ($('proposals').hidden) {
+      return;
+    }
+    const wanted = this.wanted.has(photo);
+    $('propose').hidden = wanted;
+    $('proposed').hidden = !wanted;
+    for (const { button, image, proposal } of this.buttons) {
+      const known = like(photo, proposal);
+      image.hidden = !known;
+      button.disabled = !known;
+      if (known && image.src !== known.url) {
+        image.src = known.url;
+      }
+      button.setAttribute('aria-pressed', String(photo.options.proposal === proposal));
+    }
+  }
+}
+
+/** The latest answer that shows a colouring, whatever its other options. */
+const like = (photo, proposal) => photo.results.findLast((r) => r.proposal === proposal);
+
+function made(proposal, choose) {
+  const button = Object.assign(document.createElement('button'), { type: 'button' });
+  const image = Object.assign(document.createElement('img'), { alt: '', hidden: true });
+  button.setAttribute('aria-label', proposal === 1 ? 'Colouring 1, the likeliest' : `Colouring ${proposal}`);
+  button.append(image);
+  button.addEventListener('click', () => choose(proposal));
+  return { button, image, proposal };
+}

@@ -1,0 +1,70 @@
+"""The options `proposal` and `proposals`: several colourings of one photo."""
+
+import base64
+import io
+import json
+import zipfile
+from itertools import combinations
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.sample_photos import decoded, lightness, raw
+
+
+def send(http: httpx.Client, **options: str | int) -> httpx.Response:
+    return http.post("/colorize", files={"file": ("rocket.jpg", raw("rocket.jpg"))}, params=options)
+
+
+def test_several_proposals_come_as_a_zip_the_first_as_ever(http: httpx.Client) -> None:
+    response = send(http, proposals=3)
+    assert response.headers["content-type"] == "application/zip", response.text[:300]
+    with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    told = json.loads(entries.pop("manifest.json"))
+    assert list(entries) == ["rocket.png", "rocket-2.png", "rocket-3.png"]
+    assert [photo["output"] for photo in told["photos"]] == list(entries)
+    assert entries["rocket.png"] == send(http).content
+    assert entries["rocket-3.png"] == send(http, proposal=3).content
+    pictures = [decoded(each) for each in entries.values()]
+    for one, other in combinations(pictures, 2):
+        assert np.abs(one.astype(int) - other).max(-1).mean() > 4
+        np.testing.assert_allclose(lightness(one), lightness(other), atol=1)
+
+
+def test_several_proposals_as_json(http: httpx.Client) -> None:
+    photo = base64.b64encode(raw("rocket.jpg")).decode()
+    told = http.post(
+        "/colorize",
+        json={"file": photo, "proposals": 2, "format": "jpeg"},
+        headers={"Accept": "application/json"},
+    ).json()
+    assert [each["output"] for each in told["photos"]] == ["photo.jpg", "photo-2.jpg"]
+    assert told["photos"][0]["image"] != told["photos"][1]["image"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"proposals": 9}, "proposals"),
+        ({"proposal": 0}, "proposal"),
+        ({"proposals": 2, "proposal": 2}, "Send one of these"),
+    ],
+)
+def test_what_cannot_be_is_refused(http: httpx.Client, options: dict[str, int], says: str) -> None:
+    answer = send(http, **options)
+    assert answer.status_code == 422
+    assert says in answer.json()["detail"]
+
+
+def test_proposals_are_of_one_photo(http: httpx.Client) -> None:
+    photos = [("file", ("a.jpg", raw("rocket.jpg"))), ("file", ("b.jpg", raw("rocket.jpg")))]
+    answer = http.post("/colorize", files=photos, data={"proposals": "2"})
+    assert (answer.status_code, answer.json()["detail"][:9]) == (422, "proposals")
+
+
+def test_a_damaged_photo_has_its_own_problem(http: httpx.Client) -> None:
+    photo = raw("rocket.jpg")[:9000]
+    answer = http.post("/colorize", files={"file": photo}, data={"proposals": "3"})
+    assert answer.json()["type"].endswith("damaged-photo")
