@@ -212,7 +212,7 @@ def _pillow_pixels(image: Image.Image, wanted: str) -> Strips:
 
     def strips(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
         try:
-            strip = _plain(image.crop((0, start, image.width, stop)))
+            strip = _plain(_rows(image, start, stop))
             alpha = strip.getchannel("A") if "A" in strip.getbands() else None
             colours = strip if strip.mode == wanted else strip.convert(wanted)
         except PIL_ERRORS as error:
@@ -223,6 +223,12 @@ def _pillow_pixels(image: Image.Image, wanted: str) -> Strips:
         return np.asarray(colours), None if alpha is None else np.asarray(alpha)
 
     return strips
+
+
+def _rows(image: Image.Image, start: int, stop: int) -> Image.Image:
+    """As `crop`, which would hold each strip against the limit that the program has set Pillow."""
+    box = (0, start, image.width, stop)
+    return image.resize((image.width, stop - start), Image.Resampling.NEAREST, box)
 
 
 def _plain(image: Image.Image) -> Image.Image:
@@ -240,10 +246,11 @@ def _plain(image: Image.Image) -> Image.Image:
 def _wide_greys(image: Image.Image) -> Strips:
     """Grey uint16 and, of a colour key, alpha."""
     key = image.info.get("transparency")
-    negative = _tag(image, _TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO
+    photometric = getattr(image, "tag_v2", {}).get(_TIFF_PHOTOMETRIC)
+    negative = photometric in (_WHITE_IS_ZERO, (_WHITE_IS_ZERO,))
 
     def strips(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
-        grey: NDArray[np.uint16] = np.asarray(image.crop((0, start, image.width, stop)))
+        grey: NDArray[np.uint16] = np.asarray(_rows(image, start, stop))
         grey = grey.astype(np.uint16, copy=False)
         alpha = np.where(grey == key, 0, 65535).astype(np.uint16) if isinstance(key, int) else None
         # Pillow inverts these for 8 bits alone.
@@ -289,9 +296,3 @@ def _heic(data: bytes, header: Header) -> Source:
     info = heic_info(data, header.boxed.boxes)
     profile, metadata = _profile(data, info, header, mode), gather(data, info, "HEIC")
     return Source(header.height, header.width, strips, profile, metadata=metadata)
-
-
-def _tag(image: Image.Image, number: int) -> int | None:
-    value: Any = getattr(image, "tag_v2", {}).get(number)
-    value = value[0] if isinstance(value, tuple) and value else value
-    return value if isinstance(value, int) else None

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -62,27 +63,28 @@ def large() -> NDArray[np.uint8]:
     return np.clip(photo.astype(int) + noise, 0, 255).astype(np.uint8)
 
 
-def kinds(rgb: NDArray[np.uint8]) -> dict[str, bytes]:
+def file_of(kind: str, rgb: NDArray[np.uint8]) -> bytes:
     rgba = np.dstack([rgb, rgb[..., :1]])
-    return {
-        "rgb.jpg": encoded(Image.fromarray(rgb), "JPEG"),
-        "adobe.jpg": encoded(Image.fromarray(rgb), "JPEG", icc_profile=profile_of_rocket()),
-        "rgba.png": encoded(Image.fromarray(rgba), "PNG", compress_level=1),
-        "rgba.webp": encoded(Image.fromarray(rgba), "WEBP", method=0),
-        "wide.png": png16(rgba.astype(np.uint16) * 257),
-        "wide.tif": wide_tiff(rgba),
-        "float.tif": cv2.imencode(
+    kinds: dict[str, Callable[[], bytes]] = {
+        "rgb.jpg": lambda: encoded(Image.fromarray(rgb), "JPEG"),
+        "adobe.jpg": lambda: encoded(Image.fromarray(rgb), "JPEG", icc_profile=profile_of_rocket()),
+        "rgba.png": lambda: encoded(Image.fromarray(rgba), "PNG", compress_level=1),
+        "rgba.webp": lambda: encoded(Image.fromarray(rgba), "WEBP", method=0),
+        "wide.png": lambda: png16(rgba.astype(np.uint16) * 257),
+        "wide.tif": lambda: wide_tiff(rgba),
+        "float.tif": lambda: cv2.imencode(
             ".tif",
             (rgb / 255).astype(np.float32),
             [cv2.IMWRITE_TIFF_COMPRESSION, 5, cv2.IMWRITE_TIFF_ROWSPERSTRIP, len(rgb)],
         )[1].tobytes(),
-        "cut.webp": cut_webp(rgba),
-        "rgb.jp2": encoded(Image.fromarray(rgb), "JPEG2000"),
-        "rgba.heic": heic(Image.fromarray(rgba), quality=60),
-        "wide.heic": wide_heic(rgb.astype(np.uint16) * 257, quality=60),
-        "rgba.avif": avif(Image.fromarray(rgba)),
-        "wide.avif": wide_avif(rgb.astype(np.uint16) * 257),
+        "cut.webp": lambda: cut_webp(rgba),
+        "rgb.jp2": lambda: encoded(Image.fromarray(rgb), "JPEG2000"),
+        "rgba.heic": lambda: heic(Image.fromarray(rgba), quality=60),
+        "wide.heic": lambda: wide_heic(rgb.astype(np.uint16) * 257, quality=60),
+        "rgba.avif": lambda: avif(Image.fromarray(rgba)),
+        "wide.avif": lambda: wide_avif(rgb.astype(np.uint16) * 257),
     }
+    return kinds[kind]()
 
 
 def cut_webp(rgba: NDArray[np.uint8]) -> bytes:
@@ -132,8 +134,8 @@ def test_a_photo_takes_no_more_than_it_is_accounted_for(
     tmp_path: Path, kind: str, output: str, method: str
 ) -> None:
     photo = large()
-    (tmp_path / "large").write_bytes(kinds(photo)[kind])
-    (tmp_path / "small").write_bytes(kinds(photo[:64, :64])[kind])
+    (tmp_path / "large").write_bytes(file_of(kind, photo))
+    (tmp_path / "small").write_bytes(file_of(kind, photo[:64, :64]))
     arguments = [str(tmp_path / "small"), str(tmp_path / "large"), output, *method.split()]
     measured = subprocess.run(
         [sys.executable, "-c", MEASURE, *arguments],
