@@ -204,6 +204,8 @@ def test_the_documentation_describes_uploads_and_problems(http: httpx.Client) ->
         "pages",
         "damaged",
         "colour",
+        "proposal",
+        "proposals",
     }
     assert form.keys() == {"file"}  # options once
     assert {p["name"] for p in operation["parameters"]} == options

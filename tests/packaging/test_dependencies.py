@@ -22,6 +22,8 @@ DISTRIBUTIONS = {
     "anyio": "fastapi",
     "axe_playwright_python": "axe-playwright-python",
     "PIL": "pillow",
+    "pi_heif": "pi-heif",
+    "pillow_heif": "pillow-heif",
     "cv2": "opencv-python-headless",
     "keras": "tensorflow",
     "mkdocs": "mkdocs-material",
