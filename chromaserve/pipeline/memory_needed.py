@@ -15,7 +15,7 @@ UNPACKED_BYTES_PER_PIXEL = 12
 of 8 bytes a pixel together, which floating-point ones may exceed."""
 TO_WEBP_BYTES_PER_PIXEL = {False: 4, True: 32}
 """More, where the result is encoded as WebP without or with alpha."""
-TO_TIFF_BYTES_PER_PIXEL = 2
+TO_TIFF_BYTES_PER_PIXEL = 5
 """More, where the result is encoded as TIFF, whose parts are put together at the end."""
 BYTES_PER_PHOTO = 6 * 2**20
 """For the network's input and output, and the fixed costs of decoders."""
