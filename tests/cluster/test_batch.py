@@ -22,7 +22,7 @@ from tests.library.test_files import ended_process
 
 SAMPLES = sorted((Path(__file__).parent.parent.parent / "samples" / "grey").iterdir())[:4]
 COLORIZERS = "MapWorker(MapBatches(Colorize))"
-CHOSEN = {"vividness": "0.2", "metadata": "none", "damaged": "accept", "colour": "keep"}
+CHOSEN = {"vividness": "0.2", "metadata": "none", "colour": "keep"}
 BROKEN = {
     "empty.jpg": (b"", "damaged-photo"),
     "text.png": (b"not a photo", "unsupported-format"),
