@@ -4,6 +4,7 @@ import re
 import struct
 
 from chromaserve.errors import UnsupportedFormat, UnsupportedSamples
+from chromaserve.photos.heif_boxes import boxes_in
 from chromaserve.photos.structure import Structure, Unreadable
 
 _MOST_BLOCKS = 10_000  # of a GIF, before its first picture
@@ -70,17 +71,9 @@ def read_jpeg2000(data: bytes) -> Structure:
 
 def _stream_of(data: bytes) -> int:
     """Where the codestream is among a file's boxes."""
-    at = 0
-    for _ in range(_MOST_BOXES):
-        length, kind = struct.unpack_from(">I4s", data, at)
-        head = 8
-        if length == 1:
-            length, head = struct.unpack_from(">Q", data, at + 8)[0], 16
-        if kind == b"jp2c":
-            return at + head
-        if length < head:
-            break
-        at += length
+    for name, start, _ in boxes_in(data, 0, len(data), most=_MOST_BOXES):
+        if name == b"jp2c":
+            return start
     raise Unreadable
 
 

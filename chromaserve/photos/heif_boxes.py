@@ -70,9 +70,11 @@ class Boxes:
         return b"".join(self.pieces_of(data, item))
 
 
-def boxes_in(data: bytes, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
-    """Each one's name, and where its content begins and ends."""
-    for _ in range(_MOST_BOXES):
+def boxes_in(
+    data: bytes, start: int, stop: int, most: int = _MOST_BOXES
+) -> Iterator[tuple[bytes, int, int]]:
+    """Each one's name, and where its content begins and ends; Unreadable where there are more."""
+    for _ in range(most):
         if start + 8 > stop:
             return
         size, name = struct.unpack_from(">I4s", data, start)
