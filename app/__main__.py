@@ -39,6 +39,7 @@ def main() -> int:
         print(f"chromaserve: {_unheard(error, settings)}", file=sys.stderr)
         return NO_PORT
     from .auth import KeyFileError
+    from .jobs.jobs import JobsUnusable
     from .logs import configure_logging
     from .main import create_app
     from .server import Config, Server
@@ -53,6 +54,9 @@ def main() -> int:
         return 2
     except KeyFileError as error:
         print(f"chromaserve: CHROMASERVE_API_KEYS_FILE: {error}", file=sys.stderr)
+        return 2
+    except JobsUnusable as error:
+        print(f"chromaserve: CHROMASERVE_JOBS: {error}", file=sys.stderr)
         return 2
     service = app.state.service
     server = Server(Config(app, settings), service)

@@ -30,6 +30,7 @@ _NAME_LENGTH = 8
 _ADMIN = re.compile(r"/models/reload|/v2/repository/models/[^/]+/(un)?load")
 _EXPOSED = (
     "Content-Disposition",
+    "Location",
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",
@@ -251,7 +252,7 @@ def install_outer(app: FastAPI, settings: Settings) -> None:
         app.add_middleware(
             CrossOrigin,
             allow_origins=settings.cors_origins,
-            allow_methods=("GET", "HEAD", "POST"),
+            allow_methods=("GET", "HEAD", "POST", "DELETE"),
             allow_headers=("*",),
             # Of a page of those that are named; any page is not to look into private networks.
             allow_private_network="*" not in settings.cors_origins,

@@ -49,6 +49,42 @@ class AllPhotosFailed(ServiceError):
     """Every photo of the request failed; `errors` has each one's problem."""
 
 
+class JobsOff(ServiceError):
+    """The service keeps no jobs: its settings name no folder for them."""
+
+
+class JobNotFound(ServiceError):
+    """The API key has no such job: it never had, or it has expired."""
+
+
+class NoResult(ServiceError):
+    """The job has no photo of that number, or it was cancelled before that photo was done."""
+
+
+class JobNotEnded(ServiceError):
+    """What was asked for is there once the job, or its photo, is done."""
+
+
+class IdempotencyKeyReused(ServiceError):
+    """The Idempotency-Key came with another request before."""
+
+
+class JobsFull(ServiceError):
+    """There is no room on the disk for the photos and results of another job."""
+
+
+class AddressRefused(ServiceError):
+    """The address is not on the list of those that the service asks."""
+
+
+class AddressFailed(ServiceError):
+    """The address that a photo comes from, or its result goes to, refused or did not answer."""
+
+
+class PhotoAbandoned(ServiceError):
+    """A photo of a job was given up: the service failed whenever it worked on it."""
+
+
 class Forbidden(ServiceError):
     """The API key is known, and is not one for this."""
 

@@ -16,11 +16,13 @@ from . import problems as problem_responses
 from . import tracing
 from .access_log import WATCHED, Observation
 from .auth import Keys, install_inner, install_outer
+from .jobs.jobs import Jobs
 from .limits import Connections
 from .problems import CLIENT_CLOSED
 from .routes import (
     colorize,
     health,
+    jobs,
     metrics,
     models,
     openapi,
@@ -48,10 +50,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     Raises:
         KeyFileError: the file of API keys cannot be used.
+        JobsUnusable: the folder for jobs cannot be.
     """
     settings = settings or Settings()
     keys = _keys(settings) if settings.wants_keys else None
     service = Service(settings)
+    if settings.jobs:
+        service.jobs = Jobs(service, settings.jobs)
     traces = tracing.start(settings, _version())
     if traces:
         service.pipeline.trace = traces.photo
@@ -64,10 +69,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             asyncio.create_task(service.departures.watch()),
             asyncio.create_task(return_at_rest(service.pipeline.memory, service.pipeline.uploads)),
         ]
+        if service.jobs:
+            tasks += map(asyncio.create_task, service.jobs.work())
         yield
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if service.jobs:
+            await service.jobs.close()
         # Requests are answered by now: the server calls this when the last connection is closed.
         await asyncio.to_thread(service.pipeline.close, _CLOSE_S)
         if traces:
@@ -84,11 +93,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         telemetry=traces.for_fastapi(WATCHED) if traces else None,
         openapi_tags=[
-            {"name": name} for name in ("colorize", "models", "Open Inference Protocol", "health")
+            {"name": name}
+            for name in ("colorize", "jobs", "models", "Open Inference Protocol", "health")
         ],
     )
     app.state.service = service
-    for module in (colorize, models, v2, v2_infer, health, metrics, problems, page, swagger):
+    for module in (colorize, jobs, models, v2, v2_infer, health, metrics, problems, page, swagger):
         app.include_router(module.router)
     install_inner(app, settings, keys)
     app.add_middleware(Connections, service=service)

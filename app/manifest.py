@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from chromaserve.color.toned import Colour
 from chromaserve.photos.formats import MEDIA_TYPES
@@ -16,6 +16,8 @@ from .problems import Problem, problem
 
 class PhotoResult(BaseModel):
     """What became of one photo of a request."""
+
+    model_config = ConfigDict(protected_namespaces=())
 
     index: Annotated[int, Field(description="Position in the request, from 0.")]
     input: Annotated[str | None, Field(description="The name that the client gave.")] = None
@@ -39,6 +41,9 @@ class PhotoResult(BaseModel):
     ] = None
     timings_ms: dict[str, float] | None = None
     problem: Problem | None = None
+    model_version: Annotated[
+        int | None, Field(description="Of a photo of a job: the version that made the result.")
+    ] = None
     image: Annotated[str | None, Field(description="In JSON: the result in base64.")] = None
 
 

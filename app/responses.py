@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack, aclosing
-from typing import Any
+from typing import Any, Self
 
 from fastapi.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -151,7 +151,7 @@ def _slices(data: bytes | memoryview) -> Iterator[memoryview]:
 
 async def _zip(uploads: list[Upload], run: PhotoRun, order: Order) -> Chunks:
     names = _names(uploads, order)
-    sink = _Sink()
+    sink = Sink()
     archive = zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED)
     results: list[PhotoResult] = []
     async for outcome in run:
@@ -159,7 +159,7 @@ async def _zip(uploads: list[Upload], run: PhotoRun, order: Order) -> Chunks:
         results.append(describe(index, uploads[index], names[index], outcome))
         if isinstance(outcome, Colored):
             with outcome.share:
-                entry = await asyncio.to_thread(_Entry, names[index], outcome.data)
+                entry = await asyncio.to_thread(Entry.of, names[index], outcome.data)
                 with archive.open(entry, "w") as file:
                     for piece in _slices(outcome.data):
                         file.write(piece)
@@ -168,7 +168,7 @@ async def _zip(uploads: list[Upload], run: PhotoRun, order: Order) -> Chunks:
             del outcome, piece, chunk  # the next one may take a while
     told = manifest(order, results).model_dump(mode="json", exclude_none=True)
     text = json.dumps(told, indent=2, ensure_ascii=False).encode()
-    with archive.open(_Entry("manifest.json", text), "w") as file:
+    with archive.open(Entry.of("manifest.json", text), "w") as file:
         file.write(text)
     archive.close()
     for chunk in sink.drain():
@@ -196,15 +196,20 @@ async def _json(uploads: list[Upload], run: PhotoRun, order: Order) -> Chunks:
     yield b"]}"
 
 
-class _Entry(zipfile.ZipInfo):
+class Entry(zipfile.ZipInfo):
     """An entry whose header says from the first how long it is: tools unpack while they load.
 
     zipstream-ng, which streams too, puts lengths behind the data, where such tools cannot use them.
     """
 
-    def __init__(self, name: str, data: bytes) -> None:
+    def __init__(self, name: str, crc: int, size: int) -> None:
         super().__init__(name, time.localtime()[:6])
-        self._known = zlib.crc32(data), len(data)
+        self._known = crc, size
+
+    @classmethod
+    def of(cls, name: str, data: bytes) -> Self:
+        """The entry of so named data."""
+        return cls(name, zlib.crc32(data), len(data))
 
     def FileHeader(self, zip64: bool | None = None) -> bytes:  # noqa: N802 - zipfile's own name
         """The entry's local header."""
@@ -213,7 +218,7 @@ class _Entry(zipfile.ZipInfo):
         return super().FileHeader(zip64)
 
 
-class _Sink(io.RawIOBase):
+class Sink(io.RawIOBase):
     """A file for `zipfile` that hands on what is written, without copies of it.
 
     `zipfile` writes an entry's header once more at the entry's end; it is the same one.
@@ -225,12 +230,15 @@ class _Sink(io.RawIOBase):
         self._written: list[bytes | memoryview] = []
 
     def writable(self) -> bool:
+        """It is."""
         return True
 
     def seekable(self) -> bool:
+        """To where an entry's header is."""
         return True
 
     def write(self, data: Any) -> int:  # noqa: ANN401 - any buffer
+        """Take the next bytes; what is written a second time is left out."""
         if self._position == self._end:
             self._written.append(data)
         self._position += len(data)
@@ -238,9 +246,11 @@ class _Sink(io.RawIOBase):
         return len(data)
 
     def tell(self) -> int:
+        """Where the next bytes go."""
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place."""
         assert whence == io.SEEK_SET
         self._position = offset
         return offset

@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from chromaserve.errors import Busy, NotReady
 from chromaserve.pipeline.models import LoadedModel
@@ -15,6 +16,9 @@ from .departures import Departures
 from .metrics import Metrics
 from .settings import Settings
 from .watchdog import Watchdog, on_own_thread
+
+if TYPE_CHECKING:
+    from .jobs.jobs import Jobs
 
 log = logging.getLogger("chromaserve")
 
@@ -36,6 +40,8 @@ class Service:
         self.watchdog = Watchdog(self.pipeline, hang_s)
         self._loading: tuple[int, asyncio.Task[LoadedModel]] | None = None
         self._loaded_at = -math.inf
+        self.jobs: Jobs | None = None
+        """Where the settings name a folder for them."""
         self.draining = False
         self.failure: Exception | None = None
 
@@ -92,6 +98,14 @@ class Service:
             labels = {"use": use}
             yield "memory_bytes", "Bytes accounted for, by use.", labels, budget.used
             yield "memory_bound_bytes", "Bytes that there are, by use.", labels, budget.total
+        if self.jobs:
+            yield "job_photos", "Photos of jobs that are not done.", {}, self.jobs.waiting
+            yield (
+                "job_bytes",
+                "Bytes on disk of jobs, with what is reserved for results.",
+                {},
+                self.jobs.held,
+            )
         cache = pipeline.cache
         yield "cache_bytes", "Bytes of the model's answers that are kept.", {}, cache.bytes
         for model in pipeline.models.loaded:

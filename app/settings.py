@@ -1,6 +1,7 @@
 """Every setting of the service, read once from CHROMASERVE_* environment variables."""
 
 import re
+from base64 import b64decode
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
@@ -20,6 +21,7 @@ Item = TypeVar("Item")
 
 _MIN_LENGTH = 16
 _MAX_LENGTH = 256
+_SECRET_BYTES = 24, 64
 # What a header can carry, less the comma, which separates keys in the environment.
 _KEY = re.compile(rf"[!-+\--~]{{{_MIN_LENGTH},{_MAX_LENGTH}}}")
 
@@ -50,8 +52,22 @@ def _usable(key: SecretStr) -> SecretStr:
     return key
 
 
+def _signs(secret: SecretStr) -> SecretStr:
+    try:
+        key = b64decode(secret.get_secret_value().removeprefix("whsec_"), validate=True)
+    except ValueError:
+        key = b""
+    if not _SECRET_BYTES[0] <= len(key) <= _SECRET_BYTES[1]:
+        raise ValueError(
+            "it is to be 24 to 64 bytes in base64; `openssl rand -base64 32` makes some"
+        )
+    return secret
+
+
 Listed = Annotated[tuple[Item, ...], NoDecode, BeforeValidator(_split)]
 ApiKey = Annotated[SecretStr, AfterValidator(_usable)]
+WebhookSecret = Annotated[SecretStr, AfterValidator(_signs)]
+Address = Annotated[str, Field(pattern=r"^https?://[^/*\s\\@?#]+(/[^*\s\\?#]*)?$")]
 # In small letters, as browsers send them.
 Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[^/*\s]+)$", to_lower=True)]
 HostName = Annotated[str, Field(pattern=r"^(\*|(\*\.)?[^*/:\s]+|\[[0-9a-fA-F:.]+\])$")]
@@ -120,6 +136,31 @@ class Settings(PipelineSettings):
     )
     max_photos: Positive = Field(
         default=64, description="Photos in one request; not more than the queue holds."
+    )
+
+    jobs: Path | None = Field(
+        default=None,
+        description="Folder for jobs, on a disk of this machine; processes that have the same one"
+        " share the work. None: there are no jobs.",
+    )
+    jobs_photos: Positive = Field(default=1000, description="Photos in one job.")
+    jobs_mb: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        default=4096,
+        description="MiB on disk of all jobs' photos and results, those to come included; a job"
+        " that does not fit gets 507.",
+    )
+    jobs_keep_s: Seconds = Field(
+        default=86_400, description="How long a job and its results are kept after its end."
+    )
+    jobs_addresses: Listed[Address] | None = Field(
+        default=None,
+        description="Addresses that photos of jobs may come from, results go to and callbacks be"
+        " sent to: origins, or paths on them with all below, comma separated. No other is asked.",
+    )
+    jobs_secret: WebhookSecret | None = Field(
+        default=None,
+        description="What callbacks are signed with (Standard Webhooks): whsec_ and 24 to 64 bytes"
+        " in base64.",
     )
 
     max_connections: Positive = Field(

@@ -49,8 +49,16 @@ def content_coding(request: Request) -> str:
     return "" if given == "identity" else given
 
 
-async def read_body(request: Request, settings: Settings, arrivals: Arrivals, share: Share) -> Body:
+async def read_body(
+    request: Request,
+    settings: Settings,
+    arrivals: Arrivals,
+    share: Share,
+    max_photos: int | None = None,
+) -> Body:
     """Read photos and form fields; `share` grows with the bytes and shrinks to what is kept.
+
+    `max_photos`: by default as many as a request to colorize may hold.
 
     Raises:
         BodyTooLarge, TooManyPhotos: over a limit.
@@ -66,18 +74,19 @@ async def read_body(request: Request, settings: Settings, arrivals: Arrivals, sh
             " Send it without Content-Encoding."
         )
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    most = max_photos or settings.max_photos
     stream = arrivals.receive(request, share)
     if media_type == "multipart/form-data":
         async with aclosing(stream):
-            uploads, fields = await _read_multipart(request, stream, settings)
+            uploads, fields = await _read_multipart(request, stream, settings, most)
     elif media_type.startswith("image/") or media_type in ("", "application/octet-stream"):
         uploads, fields = [Upload(None, await joined(stream))], []
         if not uploads[0].data:
             raise NoPhoto(f"The request body is empty. {_HOW}")
     elif media_type == "application/json":
         uploads, fields = await run_in_threadpool(read_json, await joined(stream), FIELD)
-        if len(uploads) > settings.max_photos:
-            raise too_many_photos(settings.max_photos)
+        if len(uploads) > most:
+            raise too_many_photos(most)
     else:
         raise UnsupportedBody(f"A body of type {media_type[:80]} is not accepted. {_HOW}")
     share.shrink(max(sum(len(upload.data) for upload in uploads), 1))
@@ -91,12 +100,12 @@ async def joined(stream: AsyncGenerator[bytes, None]) -> bytes:
 
 
 async def _read_multipart(
-    request: Request, stream: AsyncGenerator[bytes, None], settings: Settings
+    request: Request, stream: AsyncGenerator[bytes, None], settings: Settings, most: int
 ) -> tuple[list[Upload], list[tuple[str, str]]]:
     parser = _Parser(
         _boundary_alone(request.headers),
         stream,
-        max_files=settings.max_photos + 1,
+        max_files=most + 1,
         max_fields=_MAX_FIELDS,
         max_part_size=_MAX_FIELD_BYTES,
     )
@@ -106,7 +115,7 @@ async def _read_multipart(
         form = await parser.parse()
     except MultiPartException as error:
         if error.message.startswith("Too many files"):
-            raise too_many_photos(settings.max_photos) from error
+            raise too_many_photos(most) from error
         raise MalformedBody(f"{error.message.rstrip('.')}. {_HOW}") from error
     except (UnicodeError, ValueError, KeyError) as error:
         raise MalformedBody(f"The multipart body cannot be taken apart. {_HOW}") from error
@@ -122,8 +131,8 @@ async def _read_multipart(
         uploads.append(await _taken(value))
     if not [upload for upload in uploads if upload.data or upload.name]:
         raise NoPhoto(f"The request holds no photo. {_HOW}")
-    if len(uploads) > settings.max_photos:
-        raise too_many_photos(settings.max_photos)
+    if len(uploads) > most:
+        raise too_many_photos(most)
     return uploads, fields
 
 

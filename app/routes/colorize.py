@@ -98,7 +98,7 @@ async def colorize(
         announced_length(request, settings)
         share = held.enter_context(await pipeline.uploads.take(1))
         body = await read_body(request, settings, service.arrivals, share)
-        chosen = merge(request.query_params.multi_items(), body.fields)
+        chosen = merge(request.query_params.multi_items(), body.fields, Options)
         check_photos(chosen, len(body.uploads))
         await run_in_threadpool(pipeline.look_at, body.uploads)
         body.repeat(chosen.proposals)
@@ -118,14 +118,14 @@ async def colorize(
         held.push_async_callback(run.close)
         first = await unless_gone(request, run.first_success())
         if first is None:
-            raise run.errors[0] if order.proposals > 1 else _all_failed(body, run.errors)
+            raise run.errors[0] if order.proposals > 1 else all_failed(body, run.errors)
         if wanted.container == "image":
             return image_response(body.uploads[0], run, first, order, held.pop_all())
         respond = zip_response if wanted.container == "zip" else json_response
         return respond(body.uploads, run, first, order, held.pop_all())
 
 
-def _all_failed(body: Body, errors: list[Exception]) -> Exception:
+def all_failed(body: Body, errors: list[Exception]) -> Exception:
     """A lone photo's own problem, or one that has each photo's."""
     if len(errors) == 1:
         return errors[0]

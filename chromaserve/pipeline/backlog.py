@@ -22,6 +22,8 @@ class Ticket:
         foreseen_s: float,
         deadline_s: float | None,
         owner: Hashable = None,
+        *,
+        background: bool = False,
     ) -> None:
         self.turn = asyncio.Lock()
         """Held while a photo is admitted."""
@@ -30,6 +32,8 @@ class Ticket:
         self.since = time.perf_counter()
         self.owner = owner
         """Who asked, so that nobody is told what others asked before."""
+        self.background = background
+        """It takes its turn where no other photo waits, and has all the time that this takes."""
         self.resting = False
         """Nothing can be done for it before its client takes results: it is in nobody's way."""
         self.photos = len(pixels)
@@ -135,6 +139,10 @@ class Backlog:
         ticket = Ticket(self, pixels, foreseen_s / self._slowness, deadline_s, owner)
         self._tickets.add(ticket)
         return ticket
+
+    def behind(self, pixels: int, owner: Hashable = None) -> Ticket:
+        """A ticket for one photo in the background, which takes nobody's place."""
+        return Ticket(self, [pixels], 0.0, None, owner, background=True)
 
     def leave(self, ticket: Ticket) -> None:
         """Forget an answered request; harmless if it is forgotten already."""

@@ -128,7 +128,7 @@ class Batcher:
                 hold photos of one model. Replica i runs on thread i.
             L: float32 [224, 224, 1] in [0, 100].
             vividness: 0..1; different ones share a batch.
-            flow: whose photo it is; flows are served in turn.
+            flow: whose photo it is; flows are served in turn, those in the background last.
             ask: what is wanted of the engine; photos of one batch want the same.
 
         Raises:
@@ -175,8 +175,9 @@ class Batcher:
                     for item in worker.batch:
                         item.fail(EngineFailed(_FAILED))
                     self._workers[replica] = self._start(replica)
-            for item in self._waiting.take(len(self._waiting), partial(_same_model, engines)):
-                item.fail(NotReady(_RESTARTING))
+            while given_up := self._waiting.take(len(self._waiting), partial(_same_model, engines)):
+                for item in given_up:
+                    item.fail(NotReady(_RESTARTING))
 
     def close(self, timeout_s: float | None = None) -> None:
         """Take no more photos, finish those that wait, and end the threads.

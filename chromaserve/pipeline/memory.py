@@ -17,7 +17,8 @@ _REST_S = 5.0
 class Budget:
     """Bytes shared first come, first served; a bounded number may wait, a bounded time.
 
-    The first in line holds the line, so that a large photo is not starved by small ones.
+    The first in line holds the line, so that a large photo is not starved by small ones. Who waits
+    in the background stands behind the line, for as long as it takes.
     """
 
     def __init__(self, total: int, *, max_waiting: int, timeout_s: float) -> None:
@@ -29,8 +30,9 @@ class Budget:
         self._max_waiting = max_waiting
         self._timeout_s = timeout_s
         self._line: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._behind: deque[tuple[int, asyncio.Future[None]]] = deque()
 
-    async def take(self, amount: int) -> "Share":
+    async def take(self, amount: int, *, background: bool = False) -> "Share":
         """Wait for `amount` bytes.
 
         Raises:
@@ -38,13 +40,18 @@ class Budget:
             Busy: too many wait, or the wait was too long.
         """
         self.check(amount)
-        await self.acquire(amount)
+        if background and (self._behind or self.full(amount)):
+            await self._wait(amount, self._behind, None)
+        else:
+            await self.acquire(amount)
         return Share(self, amount)
 
     async def acquire(self, amount: int) -> None:
         """Wait for bytes that the caller gives back; `take` and `Share.grow` see to that."""
         if self.full(amount):
-            await self._wait(amount)
+            if len(self._line) >= self._max_waiting:
+                raise Busy("The service is full. Wait a moment and send the request again.")
+            await self._wait(amount, self._line, self._timeout_s)
         else:
             self._grant(amount)
 
@@ -78,23 +85,26 @@ class Budget:
         self._grant(amount)
         return Share(self, amount)
 
-    async def _wait(self, amount: int) -> None:
-        if len(self._line) >= self._max_waiting:
-            raise Busy("The service is full. Wait a moment and send the request again.")
+    async def _wait(
+        self,
+        amount: int,
+        line: deque[tuple[int, asyncio.Future[None]]],
+        timeout_s: float | None,
+    ) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._line.append((amount, turn))
+        line.append((amount, turn))
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(timeout_s):
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():
                 self.give_back(amount)  # granted in the same moment
-            elif (amount, turn) in self._line:
-                self._line.remove((amount, turn))
+            elif (amount, turn) in line:
+                line.remove((amount, turn))
                 self._advance()
             if isinstance(error, TimeoutError):
                 raise Busy(
-                    f"The service had no room for {self._timeout_s:g} s. Try again shortly."
+                    f"The service had no room for {timeout_s:g} s. Try again shortly."
                 ) from error
             raise
 
@@ -109,8 +119,11 @@ class Budget:
         self.peak = max(self.peak, self.used)
 
     def _advance(self) -> None:
-        while self._line and self.used + self._line[0][0] <= self.total:
-            amount, turn = self._line.popleft()
+        while line := self._line or self._behind:
+            amount, turn = line[0]
+            if self.used + amount > self.total:
+                return
+            line.popleft()
             if not turn.done():  # a cancelled one may not have left the line yet
                 self._grant(amount)
                 turn.set_result(None)

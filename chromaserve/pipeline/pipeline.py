@@ -237,7 +237,7 @@ class Pipeline:
         """Wait for a place among the photos in work, and for the memory that this one takes."""
         self._make_room_for(order.model)
         async with ticket.turn:
-            place = await self.in_work.take(1)
+            place = await self.in_work.take(1, background=ticket.background)
             with place.until_failure():
                 needed = memory_needed(
                     header,
@@ -247,7 +247,7 @@ class Pipeline:
                     keeps_colours=order.colour == "keep",
                     proposed=order.proposal > 1,
                 )
-                return place, await self.memory.take(needed)
+                return place, await self.memory.take(needed, background=ticket.background)
 
     @asynccontextmanager
     async def attempt(self, ticket: Ticket) -> AsyncIterator[None]:
@@ -274,9 +274,11 @@ class Pipeline:
 
     @asynccontextmanager
     async def _in_time(self, ticket: Ticket) -> AsyncIterator[None]:
-        limit_s, whose = self.settings.photo_timeout_s, "the service lets a photo take"
-        left_s = ticket.time_left_s
-        if left_s is not None and left_s < limit_s:
+        limit_s: float | None = self.settings.photo_timeout_s
+        whose, left_s = "the service lets a photo take", ticket.time_left_s
+        if ticket.background:
+            limit_s = None
+        elif left_s is not None and left_s < self.settings.photo_timeout_s:
             limit_s, whose = left_s, "the request's deadline_s left for it"
         try:
             async with asyncio.timeout(limit_s):

@@ -58,8 +58,8 @@ def as_text(options: Options) -> list[tuple[str, str]]:
 def test_options_come_as_they_were_sent(options: Options, data: st.DataObject) -> None:
     pairs = as_text(options)
     split = data.draw(st.integers(0, len(pairs)))
-    assert merge(pairs[:split], pairs[split:]) == options
-    assert merge(pairs, pairs) == options  # the same twice is no contradiction
+    assert merge(pairs[:split], pairs[split:], Options) == options
+    assert merge(pairs, pairs, Options) == options  # the same twice is no contradiction
 
 
 @given(PAIRS, PAIRS)
@@ -67,11 +67,11 @@ def test_any_text_is_options_or_is_refused_in_a_sentence(
     query: list[tuple[str, str]], form: list[tuple[str, str]]
 ) -> None:
     try:
-        options = merge(query, form)
+        options = merge(query, form, Options)
     except InvalidOptions as error:
         refusal = str(error)
     else:
-        assert merge(as_text(options), []) == options
+        assert merge(as_text(options), [], Options) == options
         with suppress(InvalidOptions):
             check_photos(options, 2)
         return

@@ -1,0 +1,1 @@
+"""Jobs: photos that are taken now, colorized when there is room, and fetched later."""

@@ -1,0 +1,120 @@
+"""Photos and results of jobs on disk: whole and synced before anybody is told of them.
+
+A job's photos are one file, so that accepting them waits for the disk once; it goes when the job
+has ended. Each result is a file, named by the photo and the attempt at it.
+"""
+
+import os
+import shutil
+import time
+import zlib
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+_ORPHAN_S = 3600.0
+"""What belongs to no job and is younger may be of one that is just being accepted."""
+
+
+class Files:
+    """The files of all jobs, in a folder that several processes may share."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make the folders, which only this user may read.
+
+        Raises:
+            OSError: they cannot be made.
+        """
+        self._photos, self._results = folder / "photos", folder / "results"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for each in (self._photos, self._results):
+            each.mkdir(exist_ok=True, mode=0o700)
+
+    def keep_photos(self, job: str, photos: Sequence[bytes]) -> None:
+        """Write a job's photos, one after the other.
+
+        Raises:
+            OSError: they cannot be written, and nothing of them is there.
+        """
+        path = self._photos / job
+        try:
+            with path.open("xb") as file:
+                file.writelines(photos)
+                file.flush()
+                os.fsync(file.fileno())
+            _sync_folder(self._photos)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+    def photo(self, job: str, start: int, size: int) -> bytes:
+        """One of a job's photos.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        with (self._photos / job).open("rb") as file:
+            file.seek(start)
+            return file.read(size)
+
+    def result(self, job: str, n: int, attempt: int) -> Path:
+        """Where a result is."""
+        return self._results / job / f"{n}.{attempt}"
+
+    def keep_result(self, job: str, n: int, attempt: int, data: bytes) -> int:
+        """Write a result; its CRC-32.
+
+        Raises:
+            OSError: it cannot be written, and is not there.
+        """
+        path = self.result(job, n, attempt)
+        if not path.parent.is_dir():
+            path.parent.mkdir(exist_ok=True, mode=0o700)
+            _sync_folder(self._results)
+        try:
+            # No other attempt's file is called so, and nobody is told of it before it is whole.
+            with path.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+        return zlib.crc32(data)
+
+    def drop_result(self, job: str, n: int, attempt: int) -> None:
+        """Remove a result that nobody is going to be told of."""
+        with suppress(OSError):
+            self.result(job, n, attempt).unlink(missing_ok=True)
+
+    def drop_photos(self, job: str) -> None:
+        """Remove a job's photos, which are all done."""
+        with suppress(OSError):
+            (self._photos / job).unlink(missing_ok=True)
+
+    def drop(self, job: str) -> None:
+        """Remove all that there is of a job."""
+        self.drop_photos(job)
+        shutil.rmtree(self._results / job, ignore_errors=True)
+
+    def sweep(self, jobs: Collection[str], ended: Collection[str]) -> None:
+        """Remove what is of none of these jobs, and photos of those that have ended."""
+        old = time.time() - _ORPHAN_S
+        for folder in (self._photos, self._results):
+            for path in folder.iterdir():
+                with suppress(OSError):
+                    if path.name not in jobs and path.stat().st_mtime < old:
+                        self.drop(path.name)
+        for job in ended:
+            self.drop_photos(job)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have a folder's names on disk; systems that cannot do not need it."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

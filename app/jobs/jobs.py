@@ -1,0 +1,175 @@
+"""The jobs of a service: the queue, the files, and the worker that this process is."""
+
+import asyncio
+import logging
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from chromaserve.errors import InvalidOptions
+
+from ..errors import JobNotFound, JobsFull
+from .addresses import Addresses
+from .callbacks import Callbacks
+from .database import Database
+from .files import Files
+from .options import JobOptions
+from .order import Address
+from .records import Records
+from .store import NewJob, Store
+from .told import Job, told
+from .work import Worker
+
+if TYPE_CHECKING:
+    from ..service import Service
+
+log = logging.getLogger("chromaserve.jobs")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_SWEEP_S = 10.0
+
+
+class JobsUnusable(RuntimeError):  # noqa: N818 - reads as a fact
+    """The folder of jobs cannot be used."""
+
+
+class Jobs:
+    """What routes and the worker ask; the database has a thread of its own."""
+
+    def __init__(self, service: "Service", folder: Path) -> None:
+        """Open the queue, or make it.
+
+        Raises:
+            JobsUnusable: it cannot be.
+        """
+        self.service = service
+        self.settings = service.settings
+        try:
+            self.files = Files(folder)
+            self._database = Database(folder / "jobs.sqlite3")
+        except (OSError, sqlite3.Error) as error:
+            raise JobsUnusable(f"{folder} cannot be used: {error}") from error
+        self.store = Store(self._database, int(self.settings.jobs_mb * 2**20))
+        self.records = Records(self._database)
+        self.addresses = Addresses(self.settings)
+        self._thread = ThreadPoolExecutor(1, "jobs")
+        self.changed = asyncio.Event()
+        """Set when there may be work."""
+        self.ended = asyncio.Event()
+        """Set when a callback may be due."""
+        self.waiting = self.held = 0
+        """Photos that are not done, and bytes on disk, as of late."""
+
+    async def ask(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run something of `store` or `records`; once begun it is done, whoever is cancelled."""
+        done = asyncio.get_running_loop().run_in_executor(
+            self._thread, lambda: work(*args, **kwargs)
+        )
+        return await asyncio.shield(done)
+
+    def check_addresses(self, chosen: JobOptions, photos: Sequence[Address]) -> None:
+        """Raise AddressRefused where a job names an address that the service does not ask.
+
+        Raises:
+            InvalidOptions: there is nothing to sign a callback with.
+        """
+        if chosen.callback:
+            self.addresses.check(chosen.callback)
+            if self.settings.jobs_secret is None:
+                raise InvalidOptions("callback: this service has no secret to sign it with.")
+        for photo in photos:
+            self.addresses.check(photo.url)
+            if photo.out:
+                self.addresses.check(photo.out)
+
+    async def accept(self, new: NewJob, photos: Sequence[bytes]) -> Job:
+        """Have a job for good: it is on disk when this returns.
+
+        Args:
+            new: the job; it gets its id here.
+            photos: what its file is made of.
+
+        Raises:
+            IdempotencyKeyReused: its key came with something else before.
+            JobsFull: there is no room.
+        """
+        # A client that goes must not leave half of it behind.
+        return await asyncio.shield(asyncio.create_task(self._accept(new, photos)))
+
+    async def _accept(self, new: NewJob, photos: Sequence[bytes]) -> Job:
+        known = new.key and await self.ask(self.store.known, new.owner, new.key, new.digest)
+        if known:
+            return await self.find(known, new.owner)
+        size = sum(map(len, photos)) + sum(photo.reserved for photo in new.photos)
+        await self.ask(self.store.check_room, size)
+        new = replace(new, id=secrets.token_urlsafe(18))
+        try:
+            if photos:
+                await asyncio.to_thread(self.files.keep_photos, new.id, photos)
+            accepted = await self.ask(self.store.accept, new, time.time())
+        except (OSError, sqlite3.OperationalError) as error:
+            self.files.drop_photos(new.id)
+            log.error("a job cannot be written: %s", error)
+            raise JobsFull("The disk for jobs takes nothing now. Come again later.") from error
+        except BaseException:
+            self.files.drop_photos(new.id)
+            raise
+        if accepted != new.id:
+            self.files.drop_photos(new.id)
+        self.changed.set()
+        return await self.find(accepted, new.owner)
+
+    async def find(self, job: str, owner: str) -> Job:
+        """That owner's job.
+
+        Raises:
+            JobNotFound: there is none.
+        """
+        standing = await self.ask(self.records.standing, job, owner, time.time())
+        if standing is None:
+            raise JobNotFound("There is no such job of yours; perhaps it has expired.")
+        return told(standing, self.service.pipeline, self.settings.jobs_keep_s)
+
+    async def cancel(self, job: str, owner: str) -> Job:
+        """Have no more of a job done.
+
+        Raises:
+            JobNotFound: there is none.
+        """
+        await self.find(job, owner)
+        await self.ask(self.store.cancel, job, time.time())
+        self.files.drop_photos(job)
+        self.changed.set()
+        self.ended.set()
+        return await self.find(job, owner)
+
+    async def sweep(self) -> None:
+        """Forget what has expired, and keep count, for ever."""
+        while True:
+            try:
+                before = time.time() - self.settings.jobs_keep_s
+                for job in await self.ask(self.records.forget, before):
+                    await asyncio.to_thread(self.files.drop, job)
+                known = await self.ask(self.records.ids)
+                await asyncio.to_thread(self.files.sweep, *known)
+                self.waiting, self.held = await self.ask(self.records.load)
+            except (OSError, sqlite3.Error) as error:
+                log.error("jobs cannot be swept: %s", error)
+            await asyncio.sleep(_SWEEP_S)
+
+    def work(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        """What is to run as long as the service does."""
+        return Worker(self).run(), Callbacks(self).run(), self.sweep()
+
+    async def close(self) -> None:
+        """Close the queue; what runs is finished first."""
+        await self.addresses.http.aclose()
+        await asyncio.to_thread(self._thread.shutdown)
+        self._database.close()

@@ -1,0 +1,123 @@
+"""What is known of jobs: how far they are, what became of each photo, what has expired."""
+
+import sqlite3
+from dataclasses import dataclass
+
+from .database import Database
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a job stands."""
+
+    row: sqlite3.Row
+    """Of the table of jobs."""
+    before: int
+    """Jobs that came before it and have not ended."""
+    ahead: int
+    """Photos of others that are done before its last one, as jobs take turns."""
+    ahead_pixels: float
+    workers: int
+    """That are heard of."""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A callback that is due."""
+
+    job: str
+    owner: str
+    callback: str
+    notices: int
+    """Those that were tried before."""
+
+
+class Records:
+    """What the database says; used by one thread at a time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def standing(self, job: str, owner: str, now: float) -> Standing | None:
+        """Where that owner's job stands; None where there is none."""
+        read = self._database.read
+        found = read("SELECT * FROM job WHERE id = ? AND owner = ?", (job, owner))
+        if not found:
+            return None
+        (row,) = found
+        (workers,) = read("SELECT count(*) AS number FROM worker WHERE until > ?", (now,))
+        before = ahead = 0
+        pixels = 0.0
+        if row["ended"] is None:
+            own = _left(row)
+            for other in read("SELECT * FROM job WHERE ended IS NULL AND id != ?", (job,)):
+                left = _left(other)
+                count = min(left, own)
+                before += other["created"] < row["created"]
+                ahead += count
+                pixels += other["pixels_left"] * count / max(left, 1)
+        return Standing(row, before, ahead, pixels, workers["number"])
+
+    def photo(self, job: str, n: int) -> sqlite3.Row | None:
+        """A photo of a job, None where it has none of that number."""
+        found = self._database.read("SELECT * FROM photo WHERE job = ? AND n = ?", (job, n))
+        return found[0] if found else None
+
+    def photos(self, job: str) -> list[sqlite3.Row]:
+        """A job's photos in their order."""
+        return self._database.read("SELECT * FROM photo WHERE job = ? ORDER BY n", (job,))
+
+    def settled(self, job: str, after: int) -> list[sqlite3.Row]:
+        """The photos of which it is known what became of them, in the order of that, from a number
+        on."""
+        return self._database.read(
+            "SELECT * FROM photo WHERE job = ? AND number > ? ORDER BY number", (job, after)
+        )
+
+    def manifest(self, job: str) -> str:
+        """A job's manifest without its photos, as JSON."""
+        (row,) = self._database.read("SELECT manifest FROM job WHERE id = ?", (job,))
+        return str(row["manifest"])
+
+    def load(self) -> tuple[int, int]:
+        """Photos that are not done, and bytes on disk, with what is reserved."""
+        (row,) = self._database.read(
+            "SELECT coalesce(sum(CASE WHEN ended IS NULL THEN photos - done - failed END), 0)"
+            " AS waiting, coalesce(sum(held), 0) AS held FROM job"
+        )
+        return row["waiting"], row["held"]
+
+    def forget(self, before: float) -> list[str]:
+        """Forget the jobs that ended before then; their ids."""
+        with self._database.transaction() as run:
+            return [
+                row["id"]
+                for row in run("DELETE FROM job WHERE ended < ? RETURNING id", (before,)).fetchall()
+            ]
+
+    def ids(self) -> tuple[set[str], set[str]]:
+        """Of all jobs, and of those that have ended."""
+        rows = self._database.read("SELECT id, ended FROM job")
+        return {row["id"] for row in rows}, {row["id"] for row in rows if row["ended"]}
+
+    def due(self, now: float, until: float) -> Notice | None:
+        """A callback that is due; nobody else gets it until then."""
+        if not self._database.read("SELECT 1 FROM job WHERE notify_at <= ? LIMIT 1", (now,)):
+            return None
+        with self._database.transaction() as run:
+            row = run(
+                "UPDATE job SET notify_at = ?, notices = notices + 1 WHERE id ="
+                " (SELECT id FROM job WHERE notify_at <= ? ORDER BY notify_at LIMIT 1)"
+                " RETURNING id, owner, callback, notices",
+                (until, now),
+            ).fetchone()
+        return row and Notice(row["id"], row["owner"], row["callback"], row["notices"] - 1)
+
+    def noticed(self, job: str, again_at: float | None) -> None:
+        """The callback was heard, or is to be tried again then."""
+        with self._database.transaction() as run:
+            run("UPDATE job SET notify_at = ? WHERE id = ?", (again_at, job))
+
+
+def _left(row: sqlite3.Row) -> int:
+    return int(row["photos"] - row["done"] - row["failed"])

@@ -1,0 +1,53 @@
+"""Results of a job as one ZIP, read from disk piece by piece."""
+
+import asyncio
+import json
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from sqlite3 import Row
+
+from ..manifest import Manifest, PhotoResult
+from ..responses import Chunks, Entry, Sink
+
+_PIECE = 64 * 1024
+
+
+def entry_of(photo: Row) -> PhotoResult | None:
+    """A photo's entry in the manifest; None while nothing is known of it, or where it was
+    cancelled."""
+    return PhotoResult.model_validate_json(photo["told"]) if photo["told"] else None
+
+
+async def zipped(manifest: Manifest, photos: Sequence[tuple[Row, Path]]) -> Chunks:
+    """Stored results, and manifest.json at the end.
+
+    Args:
+        manifest: without its photos.
+        photos: of the job, in their order, each with where its result is.
+    """
+    sink = Sink()
+    archive = zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED)
+    for photo, path in photos:
+        entry = entry_of(photo)
+        if entry is None:
+            continue
+        manifest.photos.append(entry)
+        if photo["state"] != "done" or photo["target"]:
+            continue
+        assert entry.output
+        with (
+            path.open("rb") as stored,
+            archive.open(Entry(entry.output, photo["crc"], photo["bytes"]), "w") as file,
+        ):
+            while piece := await asyncio.to_thread(stored.read, _PIECE):
+                file.write(piece)
+                for chunk in sink.drain():
+                    yield chunk
+    told = manifest.model_dump(mode="json", exclude_none=True)
+    text = json.dumps(told, indent=2, ensure_ascii=False).encode()
+    with archive.open(Entry.of("manifest.json", text), "w") as file:
+        file.write(text)
+    archive.close()
+    for chunk in sink.drain():
+        yield chunk

@@ -1,0 +1,229 @@
+"""The worker that a process is: it takes photos of jobs where nobody who waits has work for it."""
+
+import asyncio
+import logging
+import secrets
+import time
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from chromaserve.errors import (
+    Busy,
+    EngineFailed,
+    NotReady,
+    ServiceError,
+    detail_of,
+    without_locals,
+)
+from chromaserve.photos.formats import MEDIA_TYPES, SUFFIXES
+from chromaserve.pipeline.body import Body, Upload
+from chromaserve.pipeline.models import LoadedModel
+from chromaserve.pipeline.pipeline import Colored
+from chromaserve.store.errors import ModelStoreError
+
+from ..errors import AddressFailed, PhotoAbandoned
+from ..manifest import describe
+from ..root_path import root_path
+from .addresses import Unavailable
+from .options import JobOptions
+from .store import MOST_FAULTS, Claim
+
+if TYPE_CHECKING:
+    from .jobs import Jobs
+
+log = logging.getLogger("chromaserve.jobs")
+
+LEASE_S, _BEAT_S = 15.0, 4.0
+"""How long a worker that is not heard of keeps its photos, and how often one is heard of."""
+_LOOK_S = 1.0
+"""Between looks for what other processes have accepted."""
+_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
+_MOST_ASKED = 10
+"""Times that an address is asked which does not answer."""
+
+Held = tuple[str, int, int]
+Made = tuple[Colored, int]
+
+
+class Worker:
+    """Takes photos from the queue, a few at a time, and puts their results there."""
+
+    def __init__(self, jobs: "Jobs") -> None:
+        self._jobs = jobs
+        self._service = jobs.service
+        self._pipeline = jobs.service.pipeline
+        self._id = secrets.token_hex(8)
+        self._tasks: dict[Held, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Work for ever; what is not done when this is cancelled is given back."""
+        root_path.set(self._jobs.settings.root_path or "")
+        beat = asyncio.create_task(self._beat())
+        try:
+            while True:
+                try:
+                    await self._take()
+                except Exception:
+                    log.exception("the queue of jobs cannot be asked")
+                self._jobs.changed.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_S):
+                        await self._jobs.changed.wait()
+        finally:
+            beat.cancel()
+            tasks = [beat, *self._tasks.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            with suppress(Exception):  # its lease ends by itself
+                await self._jobs.ask(self._jobs.store.leave, self._id)
+
+    async def _take(self) -> None:
+        """Begin as many photos as there is room for."""
+        try:
+            model = self._service.ready()
+        except NotReady:
+            return
+        room = _at_once(model, self._pipeline.decoding.threads) - len(self._tasks)
+        if room <= 0:
+            return
+        now = time.time()
+        claim_some = self._jobs.store.claim
+        for claim in await self._jobs.ask(claim_some, self._id, room, now, now + LEASE_S):
+            held = claim.job, claim.n, claim.attempt
+            task = asyncio.create_task(self._work(claim))
+            self._tasks[held] = task
+            task.add_done_callback(partial(self._over, held))
+
+    def _over(self, held: Held, _: "asyncio.Task[None]") -> None:
+        del self._tasks[held]
+        self._jobs.changed.set()
+
+    async def _beat(self) -> None:
+        """Be heard of, and drop what this worker does not hold any more, for ever."""
+        while True:
+            await asyncio.sleep(_BEAT_S)
+            mine = list(self._tasks.items())
+            if not mine:
+                continue
+            try:
+                until = time.time() + LEASE_S
+                held = await self._jobs.ask(self._jobs.store.beat, self._id, until)
+            except Exception:
+                log.exception("the queue of jobs cannot be told that this worker lives")
+                continue
+            for each, task in mine:
+                if each not in held:
+                    task.cancel()
+
+    async def _work(self, claim: Claim) -> None:
+        """One photo: its result or its problem is put into the queue, or it is given back."""
+        pause_s = min(_PAUSE_S * 2**claim.attempt, _LONGEST_PAUSE_S)
+        try:
+            await self._settle(claim, await self._outcome(claim))
+        except asyncio.CancelledError:
+            await self._release(claim, 0)
+            raise
+        except (Busy, NotReady, Unavailable, OSError) as error:
+            log.info("photo %d of job %s waits: %s", claim.n, claim.job, detail_of(error))
+            await self._release(claim, pause_s)
+        except EngineFailed:
+            await self._release(claim, pause_s, fault=True)
+        except Exception:
+            log.exception("photo %d of job %s", claim.n, claim.job)
+            await self._release(claim, pause_s, fault=True)
+
+    async def _release(self, claim: Claim, pause_s: float, *, fault: bool = False) -> None:
+        due = time.time() + pause_s if pause_s else 0.0
+        store = self._jobs.store
+        with suppress(Exception):  # its lease ends by itself
+            await self._jobs.ask(store.release, claim, self._id, due, fault=fault)
+
+    async def _outcome(self, claim: Claim) -> Made | Exception:
+        """The result and the version that made it, or what is wrong with the photo.
+
+        Raises:
+            Busy, NotReady, EngineFailed, Unavailable, OSError: it is not the photo's fault, or
+                perhaps not.
+        """
+        if claim.faults >= MOST_FAULTS:
+            return PhotoAbandoned(
+                f"The service failed {claim.faults} times while it worked on this photo."
+            )
+        try:
+            return await self._colored(claim)
+        except (Busy, NotReady, EngineFailed):
+            raise
+        except (ServiceError, ModelStoreError) as error:
+            return without_locals(error)
+        except FileNotFoundError:
+            return PhotoAbandoned("The photo is not on the service's disk any more.")
+        except Unavailable as error:
+            if claim.attempt < _MOST_ASKED:
+                raise
+            return AddressFailed(f"{error}, {claim.attempt} times.")
+
+    async def _colored(self, claim: Claim) -> Made:
+        pipeline, options = self._pipeline, JobOptions.model_validate_json(claim.options)
+        expected = self._jobs.settings.max_upload_bytes if claim.source else claim.size
+        with await pipeline.uploads.take(max(expected, 1), background=True) as share:
+            if claim.source:
+                data = await self._jobs.addresses.fetch(claim.source)
+                share.shrink(max(len(data), 1))
+            else:
+                data = await asyncio.to_thread(
+                    self._jobs.files.photo, claim.job, claim.start, claim.size
+                )
+            upload = Upload(claim.name, data)
+            del data  # the body gives it back
+            await asyncio.to_thread(pipeline.look_at, [upload])
+            order = options.order(await self._service.model_for(options.model))
+            if order.proposals > 1:
+                order = order.nth(claim.n)
+            ticket = pipeline.backlog.behind(upload.pixels, claim.owner)
+            colored = await pipeline.colorize(Body([upload], [], share), upload, order, ticket)
+            return colored, order.model.version
+
+    async def _settle(self, claim: Claim, made: Made | Exception) -> None:
+        files, size, crc = self._jobs.files, 0, 0
+        name = claim.stem
+        outcome, version = (made, None) if isinstance(made, Exception) else made
+        if isinstance(outcome, Colored):
+            name += SUFFIXES[outcome.format]
+            with outcome.share:
+                if claim.target:
+                    try:
+                        media_type = MEDIA_TYPES[outcome.format]
+                        await self._jobs.addresses.send(claim.target, outcome.data, media_type)
+                    except ServiceError as error:
+                        outcome = without_locals(error)
+                else:
+                    crc = await asyncio.to_thread(
+                        files.keep_result, claim.job, claim.n, claim.attempt, outcome.data
+                    )
+                    size = len(outcome.data)
+        entry = describe(claim.n, Upload(claim.name, b""), name, outcome)
+        entry.model_version = version
+        became = await self._jobs.ask(
+            self._jobs.store.settle,
+            claim,
+            self._id,
+            time.time(),
+            entry.model_dump_json(exclude_none=True),
+            fine=isinstance(outcome, Colored),
+            size=size,
+            crc=crc,
+        )
+        if became == "lost":  # somebody else has it, or nobody wants it
+            files.drop_result(claim.job, claim.n, claim.attempt)
+        elif became == "ended":
+            files.drop_photos(claim.job)
+            self._jobs.ended.set()
+
+
+def _at_once(model: LoadedModel, threads: int) -> int:
+    """Photos that a worker holds: enough to fill a GPU's batch, or to keep a CPU's cores busy."""
+    if model.engine.device.startswith("GPU"):
+        return sum(engine.max_batch for engine in model.engines) + threads
+    return threads + 2

@@ -1,0 +1,243 @@
+"""POST /jobs and what belongs to it: photos that are taken now, and fetched when they are done."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import FileResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from chromaserve.photos.formats import MEDIA_TYPES
+from chromaserve.photos.names import content_disposition
+
+from ..access_log import KEY_NAME
+from ..errors import JobNotEnded, JobsOff, NoResult
+from ..jobs.jobs import Jobs
+from ..jobs.options import JobOptions
+from ..jobs.order import new_job, read_order
+from ..jobs.results import entry_of, zipped
+from ..jobs.told import Job
+from ..manifest import Manifest, PhotoResult
+from ..options import check_photos, merge
+from ..problems import ProblemResponse
+from ..responses import HeldStream
+from ..root_path import reference
+from ..uploads import announced_length
+from .colorize import all_failed
+from .dependencies import AnyService, ReadyService
+from .openapi import REQUEST_BODY, problems
+
+router = APIRouter(tags=["jobs"])
+
+_LOOK_S = 0.25
+"""Between looks for what other processes have done."""
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+
+
+def _jobs(service: AnyService) -> Jobs:
+    if service.jobs is None:
+        raise JobsOff("This service keeps no jobs. CHROMASERVE_JOBS=FOLDER has it keep them.")
+    return service.jobs
+
+
+def _owner(request: Request) -> str:
+    """Whose jobs a request may ask for; without keys they are known by their ids alone."""
+    return str(request.scope.get(KEY_NAME, ""))
+
+
+KeptJobs = Annotated[Jobs, Depends(_jobs)]
+Owner = Annotated[str, Depends(_owner)]
+Id = Annotated[
+    str, Path(alias="id", max_length=64, description="Of the job, as POST /jobs gave it.")
+]
+
+
+async def _found(jobs: KeptJobs, owner: Owner, id: Id) -> Job:
+    return await jobs.find(id, owner)
+
+
+Found = Annotated[Job, Depends(_found)]
+
+
+@router.post(
+    "/jobs",
+    summary="Have photos colorized later",
+    status_code=202,
+    response_model_exclude_none=True,
+    responses={
+        202: {
+            "headers": {
+                "Location": {"description": "Path of the job.", "schema": {"type": "string"}}
+            }
+        },
+        **problems(400, 404, 408, 413, 415, 422, 500, 503, 507),
+    },
+    openapi_extra={"requestBody": REQUEST_BODY},
+)
+async def submit_job(
+    request: Request,
+    response: Response,
+    jobs: KeptJobs,
+    owner: Owner,
+    service: ReadyService,
+    options: Annotated[JobOptions, Query()],  # noqa: ARG001 - checked early; merged below
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1,
+            max_length=255,
+            description="The same one with the same request is the same job, however often it is"
+            " sent; a UUID for each job.",
+        ),
+    ] = None,
+) -> Job:
+    """Take photos as POST /colorize does, and answer at once: they are on disk then, and done when
+    there is room, behind those that somebody waits for.
+
+    Or as JSON with addresses that they come from and, if you like, that results are put to:
+    `{"photos": [{"url": "https://…/a.jpg", "out": "https://…/a.png?signature"}]}`; both have to be
+    among those that the service's settings allow.
+    """
+    pipeline, settings = service.pipeline, service.settings
+    async with AsyncExitStack() as held:
+        announced_length(request, settings)
+        share = held.enter_context(await pipeline.uploads.take(1))
+        body, addresses = await read_order(request, settings, service.arrivals, share)
+        chosen = merge(request.query_params.multi_items(), body.fields, JobOptions)
+        chosen.check_for_jobs()
+        check_photos(chosen, len(body.uploads))
+        jobs.check_addresses(chosen, addresses)
+        if not addresses:
+            await run_in_threadpool(pipeline.look_at, body.uploads)
+            errors = [u.header for u in body.uploads if isinstance(u.header, Exception)]
+            if len(errors) == len(body.uploads):
+                raise all_failed(body, errors)
+        order = chosen.order(await service.model_for(chosen.model))
+        photos = [] if addresses else [upload.data for upload in body.uploads]
+        new = await run_in_threadpool(
+            new_job, owner, idempotency_key, chosen, order, body.uploads, addresses
+        )
+        job = await jobs.accept(new, photos)
+    response.headers["Location"] = job.self
+    return job
+
+
+@router.get(
+    "/jobs/{id}",
+    summary="How far a job is",
+    response_model_exclude_none=True,
+    responses=problems(404),
+)
+async def show_job(job: Found) -> Job:
+    """Say how far it is, its place in the queue, and how long it will take."""
+    return job
+
+
+@router.delete(
+    "/jobs/{id}",
+    summary="Cancel a job",
+    response_model_exclude_none=True,
+    responses=problems(404),
+)
+async def cancel_job(jobs: KeptJobs, owner: Owner, id: Id) -> Job:
+    """Have no more of its photos done. What is done stays; a job that has ended stays as it is."""
+    return await jobs.cancel(id, owner)
+
+
+@router.get(
+    "/jobs/{id}/events",
+    summary="A job's progress, as it comes",
+    response_class=EventSourceResponse,
+    responses=problems(404),
+)
+async def job_events(
+    jobs: KeptJobs,
+    owner: Owner,
+    job: Found,
+    last_event_id: Annotated[
+        str | None, Header(description="Of the last event that came, to go on from there.")
+    ] = None,
+) -> AsyncIterator[ServerSentEvent]:
+    """Server-sent events: `job` when its state or place changes, `photo` with each photo's entry of
+    the manifest, once and in the order in which they are done, and at last `end`, after which the
+    stream ends."""
+    number = int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0
+    told: tuple[Any, ...] = ()
+    while True:
+        # First how far it is, so that all photos of a job that has ended are told of.
+        job = await jobs.find(job.id, owner)
+        for photo in await jobs.ask(jobs.records.settled, job.id, number):
+            number = photo["number"]
+            yield ServerSentEvent(event="photo", id=str(number), raw_data=photo["told"])
+        now = (job.state, job.place, job.ahead)
+        if job.ended or now != told:
+            told = now
+            data = job.model_dump_json(exclude_none=True)
+            yield ServerSentEvent(event="end" if job.ended else "job", raw_data=data)
+        if job.ended or jobs.service.draining:  # a client comes again, and goes on from there
+            return
+        await asyncio.sleep(_LOOK_S)
+
+
+@router.get(
+    "/jobs/{id}/results",
+    summary="All results of a job",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "A ZIP of the images, with manifest.json, as POST /colorize gives it.",
+            "content": {"application/zip": _BINARY},
+        },
+        **problems(404, 409),
+    },
+)
+async def job_results(jobs: KeptJobs, job: Found) -> Response:
+    """Give all results of a job that has ended."""
+    if job.ended is None:
+        raise JobNotEnded(f"{job.done + job.failed} of {job.photos} photos are done. Come again.")
+    manifest = await jobs.ask(jobs.records.manifest, job.id)
+    photos = await jobs.ask(jobs.records.photos, job.id)
+    placed = [(p, jobs.files.result(job.id, p["n"], p["attempt"])) for p in photos]
+    headers = {"Content-Disposition": content_disposition("colorized.zip")}
+    chunks = zipped(Manifest.model_validate_json(manifest), placed)
+    return HeldStream(chunks, AsyncExitStack(), "application/zip", headers)
+
+
+@router.get(
+    "/jobs/{id}/results/{number}",
+    summary="One result of a job",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The image.",
+            "content": dict.fromkeys(MEDIA_TYPES.values(), _BINARY),
+        },
+        206: {"description": "A part of it, where Range asks for one."},
+        **problems(400, 404, 409, 413, 415, 422, 500, 502),
+    },
+)
+async def job_result(
+    jobs: KeptJobs,
+    job: Found,
+    number: Annotated[int, Path(ge=0, le=2**31, description="Of the photo in the job, from 0.")],
+) -> Response:
+    """Give one photo's result as soon as it is done, or its problem."""
+    photo = await jobs.ask(jobs.records.photo, job.id, number)
+    if photo is None or photo["state"] == "cancelled":
+        raise NoResult(f"The job has no photo {number}, or it was cancelled before.")
+    entry: PhotoResult | None = entry_of(photo)
+    if entry is None:
+        raise JobNotEnded(f"Photo {number} is not done yet. Come again.")
+    if entry.problem:
+        told = entry.problem
+        told.instance = reference(f"/jobs/{job.id}/results/{number}")
+        return ProblemResponse(told)
+    if photo["target"]:
+        raise NoResult(f"The result of photo {number} was sent to the address that was named.")
+    assert entry.output
+    headers = {"Content-Disposition": content_disposition(entry.output)}
+    path = jobs.files.result(job.id, number, photo["attempt"])
+    return FileResponse(path, media_type=entry.media_type, headers=headers)
