@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from chromaserve.client import (
+        Address,
         AsyncClient,
+        AsyncJob,
         BadOptions,
         BadPhoto,
         Client,
         ClientError,
         Colorized,
+        Job,
+        JobStatus,
         ProblemError,
         Result,
         Retries,
@@ -45,7 +49,9 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Address",
     "AsyncClient",
+    "AsyncJob",
     "BadOptions",
     "BadPhoto",
     "BodyTooLarge",
@@ -59,6 +65,8 @@ __all__ = [
     "FrameReport",
     "Hint",
     "InvalidOptions",
+    "Job",
+    "JobStatus",
     "ModelNotFound",
     "ModelStoreError",
     "PhotoTimeout",

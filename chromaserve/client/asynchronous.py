@@ -8,11 +8,13 @@ from contextlib import ExitStack
 from itertools import islice
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
+from urllib.parse import quote
 
 import httpx
 
+from chromaserve.client.jobs import Address, AsyncJob, submitted, told
 from chromaserve.client.many import Batch, Limits, Numbered, UniqueNames, batches
-from chromaserve.client.photos import Options, Photo, PhotoOptions, source
+from chromaserve.client.photos import JobOptions, Options, Photo, PhotoOptions, source
 from chromaserve.client.problems import problem_of
 from chromaserve.client.request import (
     FAILURES,
@@ -156,6 +158,43 @@ class AsyncClient:
         """Start a request of `colorize_many`; it must be read to its end or cancelled."""
         return Batch(self._http, photos, options, limits, self._retries)
 
+    async def submit(
+        self,
+        photos: Iterable[Photo | Address],
+        *,
+        callback: str | None = None,
+        idempotency_key: str | None = None,
+        **options: Unpack[JobOptions],
+    ) -> AsyncJob:
+        """Hand photos in, to be colorized when there is room; the service has them when this
+        returns.
+
+        Args:
+            photos: all of them in one request; see `colorize`. Or addresses of all.
+            callback: address that the service tells when the job has ended.
+            idempotency_key: by default one of this call, so that a request that is sent again
+                makes no second job.
+            options: for all photos; `proposals` and `hints` are for one.
+
+        Raises:
+            ProblemError, Unreachable: as `colorize`.
+            ValueError: there is no photo.
+            OSError: a photo cannot be read.
+        """
+        chosen = {**options, "callback": callback}
+        status = await self._again(await submitted(self._http, photos, chosen, idempotency_key))
+        return AsyncJob(self._http, self._again, status)
+
+    async def job(self, id: str) -> AsyncJob:
+        """A job that was submitted before, by its id.
+
+        Raises:
+            ProblemError, Unreachable: as `AsyncJob.refresh`.
+        """
+        path = f"jobs/{quote(id, safe='')}"
+        status = await self._again(lambda: told(self._http, "GET", path))
+        return AsyncJob(self._http, self._again, status)
+
     async def models(self) -> dict[str, Any]:
         """The versions on disk, the device and the load, as GET /models tells them.
 
@@ -203,6 +242,9 @@ class AsyncClient:
         except TimeoutError as error:
             said = f"{self._http.base_url} did not become ready in {timeout:g} s."
             raise TimeoutError(said) from error
+
+    async def _again(self, once: Callable[[], Awaitable[T]]) -> T:
+        return await self._until_done(once, Attempts(self._retries))
 
     async def _until_done(self, once: Callable[[], Awaitable[T]], attempts: Attempts) -> T:
         while True:

@@ -12,8 +12,9 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from chromaserve.client.asynchronous import AsyncClient
+from chromaserve.client.jobs import Address, AsyncJob, JobStatus
 from chromaserve.client.many import Batch, Limits, Numbered, UniqueNames, batches
-from chromaserve.client.photos import Options, Photo, PhotoOptions
+from chromaserve.client.photos import JobOptions, Options, Photo, PhotoOptions
 from chromaserve.client.request import TIMEOUT
 from chromaserve.client.results import Colorized, Result, ServiceInfo
 from chromaserve.client.retries import Retries
@@ -103,6 +104,28 @@ class Client:
                 for batch in running:
                     self._wait(batch.cancel)
 
+    def submit(
+        self,
+        photos: Iterable[Photo | Address],
+        *,
+        callback: str | None = None,
+        idempotency_key: str | None = None,
+        **options: Unpack[JobOptions],
+    ) -> "Job":
+        """Hand photos in, to be colorized when there is room: `AsyncClient.submit`."""
+        return Job(
+            self._wait,
+            self._wait(
+                lambda: self._client.submit(
+                    photos, callback=callback, idempotency_key=idempotency_key, **options
+                )
+            ),
+        )
+
+    def job(self, id: str) -> "Job":
+        """A job that was submitted before: `AsyncClient.job`."""
+        return Job(self._wait, self._wait(lambda: self._client.job(id)))
+
     def models(self) -> dict[str, Any]:
         """The versions on disk, the device and the load: `AsyncClient.models`."""
         return self._wait(self._client.models)
@@ -138,3 +161,46 @@ class Client:
         except BaseException:  # the caller may be interrupted
             future.cancel()
             raise
+
+
+class Job:
+    """A job of a service; `Client.submit` makes one."""
+
+    def __init__(self, wait: Callable[..., Any], job: AsyncJob) -> None:
+        self._wait = wait
+        self._job = job
+
+    @property
+    def id(self) -> str:
+        """What the service knows it by."""
+        return self._job.id
+
+    @property
+    def status(self) -> JobStatus:
+        """As it was last heard of."""
+        return self._job.status
+
+    def refresh(self) -> JobStatus:
+        """Ask how far it is: `AsyncJob.refresh`, whose errors are these."""
+        status: JobStatus = self._wait(self._job.refresh)
+        return status
+
+    def wait(self, timeout: float | None = None) -> JobStatus:
+        """Wait until it has ended: `AsyncJob.wait`, which raises TimeoutError."""
+        status: JobStatus = self._wait(lambda: self._job.wait(timeout))
+        return status
+
+    def cancel(self) -> JobStatus:
+        """Have no more of it done; what is done stays: `AsyncJob.cancel`."""
+        status: JobStatus = self._wait(self._job.cancel)
+        return status
+
+    def results(self) -> Iterator[Colorized]:
+        """What becomes of each photo, as soon as it is known: `AsyncJob.results`."""
+        coming = self._job.results()
+        try:
+            while (each := self._wait(lambda: anext(coming, None))) is not None:
+                yield each
+        finally:
+            with suppress(RuntimeError):  # closed meanwhile
+                self._wait(coming.aclose)

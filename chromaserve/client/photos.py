@@ -40,6 +40,13 @@ class PhotoOptions(Options, total=False):
     """Colours at places: `Hint`s, mappings with their members, or the JSON of a list of them."""
 
 
+class JobOptions(PhotoOptions, total=False):
+    """Options of a job."""
+
+    proposals: int | None
+    """Results of its one photo."""
+
+
 _MOST_BYTES = 4 * 2**30
 """Of a file; a service's own limit is lower, but is told only after much was sent."""
 

@@ -60,7 +60,7 @@ async def answer(
         "colorize",
         params=parameters(options),
         data=fields(options),
-        files=[("file", (_sendable(name), content)) for name, content in files],
+        files=[("file", (sendable(name), content)) for name, content in files],
         headers={"Accept": accept},
     ) as response:
         media_type = response.headers.get("content-type", "")
@@ -70,7 +70,7 @@ async def answer(
         yield response
 
 
-def _sendable(name: str) -> str:
+def sendable(name: str) -> str:
     """A file name in UTF-8; those of a disk may have any bytes."""
     return name.encode("utf-8", "replace").decode("utf-8")
 

@@ -14,6 +14,7 @@ from chromaserve.command_line.benchmark import benchmark
 from chromaserve.command_line.colorize import colorize
 from chromaserve.command_line.exits import STATUSES
 from chromaserve.command_line.info import info
+from chromaserve.command_line.jobs import jobs
 from chromaserve.command_line.models import models
 from chromaserve.command_line.serve import serve
 from chromaserve.command_line.verify import verify
@@ -50,6 +51,7 @@ def about(
 for part in (colorize, verify, video, batch, serve, info, benchmark):
     command.command(epilog=STATUSES)(part)
 command.add_typer(models, name="models", epilog=STATUSES)
+command.add_typer(jobs, name="jobs", epilog=STATUSES)
 
 
 def main() -> None:

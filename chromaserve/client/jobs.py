@@ -1,0 +1,261 @@
+"""Jobs of a service: photos that are handed in now, and fetched when they are done."""
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+from urllib.parse import quote
+
+import httpx
+
+from chromaserve.client.photos import Photo, parameters, source
+from chromaserve.client.photos import fields as form_fields
+from chromaserve.client.problems import ProblemError, problem_error, problem_of
+from chromaserve.client.request import sendable
+from chromaserve.client.results import Colorized, Result
+
+T = TypeVar("T")
+
+_FIRST_LOOK_S, _LONGEST_LOOK_S = 0.2, 2.0
+_SILENCE = httpx.Timeout(10, read=60, pool=None)
+"""A service that works says so every 15 s."""
+
+Again = Callable[[Callable[[], Awaitable[T]]], Awaitable[T]]
+"""Does something, again where it may pass."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """A photo of a job by where it is; the service has a list of what it asks."""
+
+    url: str
+    """It is fetched from there by GET."""
+    out: str | None = None
+    """Its result is sent there by PUT, such as a presigned address of an object store."""
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """How far a job is."""
+
+    id: str
+    state: Literal["waiting", "working", "done", "cancelled"]
+    photos: int
+    """Results that it is to have."""
+    done: int
+    failed: int
+    created: datetime
+    started: datetime | None = None
+    ended: datetime | None = None
+    expires: datetime | None = None
+    """When the job and its results are forgotten."""
+    place: int | None = None
+    """In the queue, from 1; None once it has ended."""
+    ahead: int | None = None
+    """Photos of other jobs that go before its last one."""
+    time_left_s: float | None = None
+    """By the service's estimate; None while none is known."""
+
+
+def status_of(told: Mapping[str, Any]) -> JobStatus:
+    """A status from its JSON; what else a newer service tells is left out."""
+    known = {each.name: told[each.name] for each in fields(JobStatus) if each.name in told}
+    for name in ("created", "started", "ended", "expires"):
+        if known.get(name):
+            known[name] = datetime.fromisoformat(known[name])
+    return JobStatus(**known)
+
+
+class AsyncJob:
+    """A job of a service, for asyncio; `AsyncClient.submit` makes one."""
+
+    def __init__(self, http: httpx.AsyncClient, again: Again[Any], status: JobStatus) -> None:
+        self._http = http
+        self._again = again
+        self._path = f"jobs/{quote(status.id, safe='')}"
+        self.status = status
+        """As it was last heard of."""
+
+    @property
+    def id(self) -> str:
+        """What the service knows it by."""
+        return self.status.id
+
+    async def refresh(self) -> JobStatus:
+        """Ask how far it is.
+
+        Raises:
+            ProblemError: there is no such job, or it has expired.
+            Unreachable: there was no answer.
+        """
+        self.status = await self._again(lambda: told(self._http, "GET", self._path))
+        return self.status
+
+    async def wait(self, timeout: float | None = None) -> JobStatus:
+        """Wait until it has ended, for so many seconds at most.
+
+        Raises:
+            TimeoutError: it has not by then.
+            ProblemError, Unreachable: as `refresh`.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        pause_s = _FIRST_LOOK_S
+        while (await self.refresh()).ended is None:
+            if end is not None and time.monotonic() + pause_s > end:
+                raise TimeoutError(f"Job {self.id} has not ended in {timeout:g} s.")
+            await asyncio.sleep(pause_s)
+            pause_s = min(1.5 * pause_s, _LONGEST_LOOK_S)
+        return self.status
+
+    async def cancel(self) -> JobStatus:
+        """Have no more of it done; what is done stays.
+
+        Raises:
+            ProblemError, Unreachable: as `refresh`.
+        """
+        self.status = await self._again(lambda: told(self._http, "DELETE", self._path))
+        return self.status
+
+    async def results(self) -> AsyncGenerator[Colorized, None]:
+        """What becomes of each photo, as soon as it is known, until the job has ended.
+
+        A result that was sent to an address of its own has no data here.
+
+        Raises:
+            ProblemError, Unreachable: as `refresh`.
+        """
+        last = "0"
+        while True:
+
+            async def opened(last: str = last) -> httpx.Response:
+                request = self._http.build_request(
+                    "GET",
+                    f"{self._path}/events",
+                    headers={"Last-Event-ID": last},
+                    timeout=_SILENCE,
+                )
+                response = await self._http.send(request, stream=True)
+                if not response.is_success:
+                    await response.aread()
+                    raise problem_of(response)
+                return response
+
+            response = await self._again(opened)
+            try:
+                async for kind, number, data in _events(response):
+                    if kind == "photo":
+                        last = number
+                        yield await self._outcome(json.loads(data))
+                    else:
+                        self.status = status_of(json.loads(data))
+                    if kind == "end":
+                        return
+            except httpx.TransportError:
+                pass  # from there on again
+            finally:
+                await response.aclose()
+            await asyncio.sleep(_FIRST_LOOK_S)
+
+    async def _outcome(self, entry: Mapping[str, Any]) -> Colorized:
+        name, position = entry.get("input") or "photo", entry["index"]
+        if "problem" in entry:
+            return Colorized(position, name, problem_error(entry["problem"]))
+
+        async def fetched() -> bytes:
+            response = await self._http.get(f"{self._path}/results/{position}")
+            if not response.is_success:
+                raise problem_of(response)
+            return response.content
+
+        try:
+            data = await self._again(fetched)
+        except ProblemError as error:
+            if error.slug != "no-result":
+                raise
+            data = b""
+        shown = ("colour", "kept", "page", "warnings")
+        result = Result(
+            data,
+            entry["media_type"],
+            entry["output"],
+            entry.get("model_version", 0),
+            told={key: entry[key] for key in shown if key in entry},
+        )
+        return Colorized(position, name, result)
+
+
+async def submitted(
+    http: httpx.AsyncClient,
+    photos: Iterable[Photo | Address],
+    options: Mapping[str, Any],
+    key: str | None,
+) -> Callable[[], Awaitable[JobStatus]]:
+    """What sends a job, and may be called again: the same key is the same job.
+
+    Raises:
+        ValueError: there is no photo, or some are addresses and some are not.
+        OSError: a photo cannot be read.
+    """
+    given = list(photos)
+    addresses = [each for each in given if isinstance(each, Address)]
+    if not given or len(addresses) not in (0, len(given)):
+        raise ValueError("A job has photos, or addresses of photos, and one at least.")
+    headers = {"Idempotency-Key": key or str(uuid.uuid4())}
+    if addresses:
+        members = [{k: v for k, v in vars(each).items() if v is not None} for each in addresses]
+        body = {**parameters(options), **form_fields(options), "photos": members}
+        return lambda: told(http, "POST", "jobs", json=body, headers=headers)
+    sources = [source(each) for each in given if not isinstance(each, Address)]
+
+    async def once() -> JobStatus:
+        with ExitStack() as stack:
+            files = [("file", (sendable(each.name), each.open(stack))) for each in sources]
+            return await told(
+                http,
+                "POST",
+                "jobs",
+                params=parameters(options),
+                data=form_fields(options),
+                files=files,
+                headers=headers,
+            )
+
+    return once
+
+
+async def told(http: httpx.AsyncClient, method: str, path: str, **more: Any) -> JobStatus:  # noqa: ANN401 - httpx's
+    """The status that a request is answered with.
+
+    Raises:
+        ProblemError: it is answered with something else.
+        httpx.TransportError: it is not answered.
+    """
+    response = await http.request(method, path, **more)
+    try:
+        return status_of(response.raise_for_status().json())
+    except (httpx.HTTPStatusError, ValueError, KeyError, TypeError) as error:
+        raise problem_of(response) from error
+
+
+async def _events(response: httpx.Response) -> AsyncIterator[tuple[str, str, str]]:
+    """Kind, id and data of each server-sent event."""
+    kind, number, data = "message", "", ""
+    async for line in response.aiter_lines():
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if not line:
+            if data:
+                yield kind, number, data
+            kind, data = "message", ""
+        elif name == "event":
+            kind = value
+        elif name == "id":
+            number = value
+        elif name == "data":
+            data += value

@@ -1,0 +1,202 @@
+"""`chromaserve jobs`: photos handed to a service, to be fetched when they are done."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chromaserve.command_line.colorists import answers
+from chromaserve.command_line.exits import Complaint, Exit, complaints, say
+from chromaserve.command_line.shared_options import (
+    ApiKey,
+    Colour,
+    Damaged,
+    Format,
+    Json,
+    Metadata,
+    Model,
+    Pages,
+    Postprocess,
+    Proposals,
+    Quality,
+    Quiet,
+    Vividness,
+    as_written,
+)
+
+if TYPE_CHECKING:
+    from chromaserve.client import Address, Client, JobStatus
+
+jobs = typer.Typer(help="Hand photos to a service, and fetch the results when they are done.")
+
+ServiceUrl = Annotated[str, typer.Option("--url", metavar="URL", help="Where the service is.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="Of the job, as submit tells it.")]
+_HERE = "http://localhost:8000"
+
+
+@contextmanager
+def _service(url: str, api_key: str | None) -> "Iterator[Client]":
+    with complaints():
+        from chromaserve.client import Client
+
+        with answers(url), Client(url, api_key=api_key) as client:
+            yield client
+
+
+@jobs.command()
+def submit(
+    photos: Annotated[
+        list[str],
+        typer.Argument(metavar="PHOTO", help="Photos, folders of photos, or http(s) addresses."),
+    ],
+    callback: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Is told when the job has ended, if it is allowed."),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--idempotency-key", metavar="KEY", help="The same one is the same job."),
+    ] = None,
+    vividness: Vividness = None,
+    postprocess: Postprocess = None,
+    format: Format = None,
+    quality: Quality = None,
+    metadata: Metadata = None,
+    pages: Pages = None,
+    damaged: Damaged = None,
+    colour: Colour = None,
+    proposals: Proposals = 1,
+    model: Model = None,
+    url: ServiceUrl = _HERE,
+    api_key: ApiKey = None,
+    as_json: Json = False,
+) -> None:
+    """Hand photos in as one job, and write its id; the service has them then, come what may."""
+    with _service(url, api_key) as client:
+        job = client.submit(
+            list(_given(photos)),
+            callback=callback,
+            idempotency_key=key,
+            vividness=vividness,
+            postprocess=postprocess,
+            format=as_written(format),
+            quality=quality,
+            metadata=metadata,
+            pages=pages,
+            damaged=damaged,
+            colour=colour,
+            proposals=proposals if proposals > 1 else None,
+            model=model,
+        )
+        if as_json:
+            _write(job.status)
+        else:
+            print(job.id)
+
+
+@jobs.command()
+def show(id: Id, url: ServiceUrl = _HERE, api_key: ApiKey = None, as_json: Json = False) -> None:
+    """Say how far a job is, its place in the queue and how long it will take."""
+    with _service(url, api_key) as client:
+        _tell(client.job(id).status, as_json=as_json)
+
+
+@jobs.command()
+def wait(id: Id, url: ServiceUrl = _HERE, api_key: ApiKey = None, as_json: Json = False) -> None:
+    """Wait until a job has ended."""
+    with _service(url, api_key) as client:
+        status = client.job(id).wait()
+        _tell(status, as_json=as_json)
+        raise typer.Exit(_exit(status))
+
+
+@jobs.command()
+def fetch(
+    id: Id,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where results go.")
+    ] = Path(),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what is there already.")
+    ] = False,
+    url: ServiceUrl = _HERE,
+    api_key: ApiKey = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write a job's results into a folder, each as soon as it is done, until the job has ended.
+
+    A file that is there is left alone.
+    """
+    with _service(url, api_key) as client:
+        job = client.job(id)
+        for _, name, outcome in job.results():
+            if isinstance(outcome, Exception):
+                say(f"{name}: {getattr(outcome, 'detail', outcome)}")
+            elif outcome.data:
+                _keep(output / outcome.name, outcome.data, overwrite=overwrite, quiet=quiet)
+        raise typer.Exit(_exit(job.status))
+
+
+@jobs.command()
+def cancel(id: Id, url: ServiceUrl = _HERE, api_key: ApiKey = None, as_json: Json = False) -> None:
+    """Have no more of a job done; results that there are can still be fetched."""
+    with _service(url, api_key) as client:
+        _tell(client.job(id).cancel(), as_json=as_json)
+
+
+def _given(photos: list[str]) -> "Iterator[Path | Address]":
+    from chromaserve.client import Address
+    from chromaserve.photos.formats import is_photo_name
+
+    for each in photos:
+        path = Path(each)
+        if each.startswith(("http://", "https://")):
+            yield Address(each)
+        elif path.is_dir():
+            found = sorted(p for p in path.rglob("*") if p.is_file() and is_photo_name(p.name))
+            if not found:
+                raise Complaint(f"there is no photo in {each}", Exit.NOTHING_DONE)
+            yield from found
+        else:
+            yield path
+
+
+def _keep(path: Path, data: bytes, *, overwrite: bool, quiet: bool) -> None:
+    from chromaserve.library.files import write_whole
+
+    try:
+        write_whole(path, data, replace=overwrite)
+    except FileExistsError:
+        say(f"{path} is there already; --overwrite replaces it")
+    else:
+        if not quiet:
+            print(path)
+
+
+def _exit(status: "JobStatus") -> Exit:
+    if status.done == status.photos:
+        return Exit.DONE
+    return Exit.SOME_FAILED if status.done else Exit.NOTHING_DONE
+
+
+def _tell(status: "JobStatus", *, as_json: bool) -> None:
+    if as_json:
+        _write(status)
+        return
+    failed = f", {status.failed} failed" if status.failed else ""
+    parts = [f"{status.state}: {status.done} of {status.photos} photos done{failed}"]
+    if status.place:
+        parts.append(f"place {status.place} in the queue")
+    if status.time_left_s is not None:
+        parts.append(f"about {status.time_left_s:.0f} s left")
+    if status.expires:
+        parts.append(f"kept until {status.expires.astimezone():%Y-%m-%d %H:%M}")
+    print("; ".join(parts))
+
+
+def _write(status: "JobStatus") -> None:
+    print(json.dumps(asdict(status), default=str))
