@@ -30,7 +30,7 @@ PAUSES_S = (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800)
 """Between tries; after the last one the callback is given up."""
 _LOOK_S = 2.0
 _TIMEOUT_S = 15.0
-_LEASE_S = 60.0
+_LEASE_S = 30.0
 """A process that ends while it asks leaves the callback to another one, from then on."""
 _GONE = 410
 """The receiver wants no more of it."""
@@ -79,10 +79,10 @@ class Callbacks:
         said = await self._send(notice)
         if said and notice.notices < len(PAUSES_S) and said != str(_GONE):
             again_at = time.time() + PAUSES_S[notice.notices]
+        await self._jobs.ask(self._jobs.records.noticed, notice.job, again_at)
         if said:
             then = "it is tried again" if again_at else "it is given up"
             log.warning("the callback of job %s came to nothing (%s); %s", notice.job, said, then)
-        await self._jobs.ask(self._jobs.records.noticed, notice.job, again_at)
         return True
 
     async def _send(self, notice: Notice) -> str:

@@ -80,13 +80,13 @@ class Jobs:
         Raises:
             InvalidOptions: there is nothing to sign a callback with.
         """
-        if chosen.callback:
+        if chosen.callback is not None:
             self.addresses.check(chosen.callback)
             if self.settings.jobs_secret is None:
                 raise InvalidOptions("callback: this service has no secret to sign it with.")
         for photo in photos:
             self.addresses.check(photo.url)
-            if photo.out:
+            if photo.out is not None:
                 self.addresses.check(photo.out)
 
     async def accept(self, new: NewJob, photos: Sequence[bytes]) -> Job:

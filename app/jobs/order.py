@@ -25,8 +25,8 @@ from ..uploads import FIELD, joined, read_body, too_many_photos
 from .options import JobOptions
 from .store import NewJob, NewPhoto
 
-_UNKNOWN_BYTES = 16 * 2**20
-"""Reserved for the result of a photo that is not here yet."""
+UNKNOWN_BYTES = 4 * 2**20
+"""Reserved for the result of a photo that is not here yet; one that is larger waits for room."""
 _PACKED: dict[Format, float] = {"png": 1.0, "tiff": 1.0, "jpeg": 0.34, "webp": 0.34}
 """A result's bytes by those of its pixels, at most but for noise."""
 _LEAST_BYTES = 64 * 1024
@@ -149,7 +149,7 @@ def new_job(
 def _reserved(upload: Upload, order: Order, address: Address | None) -> int:
     """Bytes of disk that a result may take."""
     if address:
-        return 0 if address.out else _UNKNOWN_BYTES
+        return 0 if address.out else UNKNOWN_BYTES
     header = upload.header
     if not isinstance(header, Header):
         return 0

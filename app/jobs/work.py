@@ -22,11 +22,12 @@ from chromaserve.pipeline.models import LoadedModel
 from chromaserve.pipeline.pipeline import Colored
 from chromaserve.store.errors import ModelStoreError
 
-from ..errors import AddressFailed, PhotoAbandoned
+from ..errors import AddressFailed, JobsFull, PhotoAbandoned
 from ..manifest import describe
 from ..root_path import root_path
 from .addresses import Unavailable
 from .options import JobOptions
+from .order import UNKNOWN_BYTES
 from .store import MOST_FAULTS, Claim
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("chromaserve.jobs")
 
-LEASE_S, _BEAT_S = 15.0, 4.0
+LEASE_S, _BEAT_S = 10.0, 2.5
 """How long a worker that is not heard of keeps its photos, and how often one is heard of."""
 _LOOK_S = 1.0
 """Between looks for what other processes have accepted."""
@@ -183,7 +184,16 @@ class Worker:
                 order = order.nth(claim.n)
             ticket = pipeline.backlog.behind(upload.pixels, claim.owner)
             colored = await pipeline.colorize(Body([upload], [], share), upload, order, ticket)
+            if claim.source and not claim.target:
+                with colored.share.until_failure():
+                    await self._check_room(len(colored.data))
             return colored, order.model.version
+
+    async def _check_room(self, size: int) -> None:
+        try:
+            await self._jobs.ask(self._jobs.store.check_room, size - UNKNOWN_BYTES)
+        except JobsFull as error:
+            raise Unavailable("There is no room for the result") from error
 
     async def _settle(self, claim: Claim, made: Made | Exception) -> None:
         files, size, crc = self._jobs.files, 0, 0

@@ -1,0 +1,82 @@
+"""A server that photos come from, results go to and callbacks are sent to, which notes it all."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass
+class Asked:
+    """A request that came."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Elsewhere:
+    """What is there, what it answers, and what it was asked."""
+
+    url: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)
+    answers: dict[str, list[int]] = field(default_factory=dict)
+    """By path: statuses for its first requests; then 200."""
+    asked: list[Asked] = field(default_factory=list)
+    came: threading.Condition = field(default_factory=threading.Condition)
+
+    def of(self, path: str) -> list[Asked]:
+        return [each for each in self.asked if each.path == path]
+
+    def wait_for(self, path: str, count: int, timeout: float = 60) -> list[Asked]:
+        with self.came:
+            assert self.came.wait_for(lambda: len(self.of(path)) >= count, timeout), self.asked
+            return self.of(path)
+
+
+@contextmanager
+def elsewhere() -> Iterator[Elsewhere]:
+    there = Elsewhere()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            length = int(self.headers.get("content-length", 0))
+            body = self.rfile.read(length)
+            path = self.path.partition("?")[0]
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            planned = there.answers.get(path, [])
+            status = planned.pop(0) if planned else 200
+            found = there.files.get(path, b"")
+            if self.command == "GET" and path not in there.files and status == 200:
+                status = 404
+            if self.command == "PUT" and status == 200:
+                there.files[path] = body
+            self.send_response(status)
+            if 300 <= status < 400:
+                self.send_header("Location", f"{there.url}/closed/secret")
+            self.send_header("Content-Length", str(len(found) if self.command == "GET" else 0))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(found)
+            with there.came:
+                there.asked.append(Asked(self.command, path, headers, body))
+                there.came.notify_all()
+
+        do_PUT = do_POST = do_GET  # noqa: N815
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    there.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield there
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

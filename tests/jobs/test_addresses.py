@@ -1,0 +1,163 @@
+"""Photos from addresses, results to addresses, callbacks: signed, tried again, on a list only."""
+
+import base64
+import hashlib
+import hmac
+import json
+import signal
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.jobs.callbacks import signature
+from tests.conftest import Start
+from tests.jobs.asking import ended, files, opened, photo, slug, submitted, unzipped
+from tests.jobs.conftest import SECRET
+from tests.jobs.elsewhere import Asked, Elsewhere
+
+
+def verified(asked: Asked) -> dict[str, object]:
+    """A callback's body, its signature checked as Standard Webhooks says."""
+    identity, timestamp = asked.headers["webhook-id"], asked.headers["webhook-timestamp"]
+    assert abs(time.time() - int(timestamp)) < 60
+    key = base64.b64decode(SECRET.removeprefix("whsec_"))
+    signed = f"{identity}.{timestamp}.{asked.body.decode()}".encode()
+    expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    assert asked.headers["webhook-signature"] == f"v1,{expected}"
+    told: dict[str, object] = json.loads(asked.body)
+    return told
+
+
+def test_signatures_are_those_of_the_specification() -> None:
+    """The example of the reference implementations' own tests."""
+    body = b'{"test": 2432232314}'
+    signed = signature(SECRET, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body)
+    assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_a_callback_tells_that_a_job_has_ended(mine: httpx.Client, others: Elsewhere) -> None:
+    address = f"{others.url}/open/hook"
+    job = submitted(mine, files(2), data={"callback": address})
+    [asked] = others.wait_for("/open/hook", 1)
+    told = verified(asked)
+    assert told["type"] == "job.done"
+    assert told["data"] == mine.get(f"/jobs/{job}").json()
+
+
+def test_a_callback_is_tried_again_by_whoever_is_there(
+    start_server: Start, tmp_path: Path, others: Elsewhere
+) -> None:
+    path = "/open/later"
+    others.answers[path] = [500]
+    chosen = {"jobs": tmp_path / "queue", "jobs_addresses": others.url, "jobs_secret": SECRET}
+    server = start_server(**chosen)
+    server.wait_ready()
+    with server.client() as client:
+        submitted(client, files(1), params={"callback": others.url + path})
+    others.wait_for(path, 1)
+    # It has heard of the failure when it says so; what is next is in the queue.
+    while "it is tried again" not in server.log.read_text():
+        assert server.process.poll() is None
+    server.process.send_signal(signal.SIGKILL)
+    server.process.wait(60)
+    start_server(**chosen)
+    first, second = others.wait_for(path, 2)
+    assert verified(first)["data"] == verified(second)["data"]
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+
+
+def test_photos_come_from_addresses_and_results_go_to_them(
+    mine: httpx.Client, others: Elsewhere
+) -> None:
+    others.files |= {"/open/a.png": photo(1), "/open/b.png": photo(2), "/open/text": b"Dear all,"}
+    others.answers["/open/b.png"] = [503]
+    others.answers["/open/moved.png"] = [302]
+    at = f"{others.url}/open"
+    body = {
+        "photos": [
+            {"url": f"{at}/a.png?X-Amz-Signature=1"},
+            {"url": f"{at}/b.png", "out": f"{at}/b-colour.png?X-Amz-Signature=2"},
+            {"url": f"{at}/none.png"},
+            {"url": f"{at}/moved.png"},
+            {"url": f"{at}/text", "name": "letter.txt"},
+            {"url": f"{at}/a.png", "out": f"{at}/moved.png"},
+        ],
+        "format": "png",
+        "vividness": 0.4,
+    }
+    others.answers["/open/moved.png"] = [302, 302]
+    job = mine.post("/jobs", json=body).json()["id"]
+    told = ended(mine, job)
+    assert (told["done"], told["failed"]) == (2, 4)
+    results, manifest = unzipped(mine.get(f"/jobs/{job}/results"))
+    entries = manifest["photos"]
+    expected = [
+        mine.post("/colorize", files={"file": photo(n)}, params={"vividness": 0.4}).content
+        for n in (1, 2)
+    ]
+    assert results == {"a.png": expected[0]}
+    assert others.files["/open/b-colour.png"] == expected[1]
+    [put] = others.of("/open/b-colour.png")
+    assert put.headers["content-type"] == "image/png"
+    assert opened(put.body).mode == "RGB"
+    assert [entry["status"] for entry in entries] == [200, 200, 502, 502, 415, 502]
+    assert "404" in entries[2]["problem"]["detail"]
+    assert "302" in entries[3]["problem"]["detail"]
+    assert "X-Amz" not in json.dumps(manifest)  # what signs an address is nobody's to read
+    assert slug(mine.get(f"/jobs/{job}/results/1")) == "no-result"
+    assert not others.of("/closed/secret")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "{url}/closed/a.png",
+        "{url}/opened/a.png",
+        "{url}/open/../closed/a.png",
+        "{url}/open/%2e%2e/closed/a.png",
+        "{url}/open/..%2fclosed/a.png",
+        "{url}/open\\..\\closed",
+        "http://user@127.0.0.1:{port}/open/a.png",
+        "http://127.0.0.1:{port}@elsewhere.test/open/a.png",
+        "http://localhost:{port}/open/a.png",
+        "http://2130706433:{port}/open/a.png",
+        "http://127.0.0.1/open/a.png",
+        "https://127.0.0.1:{port}/open/a.png",
+        "file:///etc/passwd",
+        "//127.0.0.1:{port}/open/a.png",
+        "http://169.254.169.254/latest/meta-data",
+        "",
+    ],
+)
+@pytest.mark.parametrize("place", ["url", "out", "callback"])
+def test_what_is_not_on_the_list_is_never_asked(
+    mine: httpx.Client, others: Elsewhere, address: str, place: str
+) -> None:
+    before = len(others.asked)
+    wrong = address.format(url=others.url, port=others.url.rpartition(":")[2])
+    body: dict[str, object] = {"photos": [{"url": f"{others.url}/open/never.png"}]}
+    if place == "callback":
+        body["callback"] = wrong
+    else:
+        body["photos"] = [{"url": f"{others.url}/open/never.png", place: wrong}]
+    answer = mine.post("/jobs", json=body)
+    assert (answer.status_code, slug(answer)) == (422, "address-refused")
+    assert len(others.asked) == before
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"photos": 7}',
+        '{"photos": []}',
+        '{"photos": [{}]}',
+        '{"photos": [{"url": 7}]}',
+        '"photos"',
+    ],
+)
+def test_addresses_that_are_none_are_told(mine: httpx.Client, body: str) -> None:
+    answer = mine.post("/jobs", content=body, headers={"content-type": "application/json"})
+    assert (answer.status_code, slug(answer)) == (422, "invalid-options")
+    assert "photos" in answer.json()["detail"]

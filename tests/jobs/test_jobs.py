@@ -1,0 +1,169 @@
+"""A job's life: accepted, done, fetched, cancelled, forgotten; whose it is and what bounds it."""
+
+import time
+from pathlib import Path
+
+import httpx
+
+from tests.conftest import Server, Start
+from tests.jobs.asking import ended, events, files, photo, slug, submitted, unzipped
+from tests.jobs.conftest import OTHER
+from tests.sample_photos import encoded, raw, small
+
+
+def plain(client: httpx.Client, data: bytes, **options: str) -> bytes:
+    answer = client.post("/colorize", files={"file": data}, params=options)
+    assert answer.status_code == 200
+    return answer.content
+
+
+def test_results_are_those_of_colorize(mine: httpx.Client) -> None:
+    given = [
+        ("file", ("a.jpg", raw("rocket.jpg"))),
+        ("file", ("../b.png", photo())),
+        ("file", ("letter.txt", b"Dear all,")),
+        ("file", ("a.png", photo(1))),
+    ]
+    job = submitted(mine, given, params={"format": "webp"}, data={"vividness": "0.3"})
+    told = ended(mine, job)
+    assert (told["state"], told["photos"], told["done"], told["failed"]) == ("done", 4, 3, 1)
+    results, manifest = unzipped(mine.get(f"/jobs/{job}/results"))
+    assert list(results) == ["a.webp", "b.webp", "a-2.webp"]
+    for name, place in (("a.webp", 0), ("b.webp", 1), ("a-2.webp", 3)):
+        expected = plain(mine, given[place][1][1], format="webp", vividness="0.3")
+        alone = mine.get(f"/jobs/{job}/results/{place}")
+        assert results[name] == alone.content == expected
+        assert alone.headers["content-type"] == "image/webp"
+        assert f'filename="{name}"' in alone.headers["content-disposition"]
+    assert [entry["status"] for entry in manifest["photos"]] == [200, 200, 415, 200]
+    assert manifest["vividness"] == 0.3
+    bad = mine.get(f"/jobs/{job}/results/2")
+    assert (bad.status_code, slug(bad)) == (415, "unsupported-format")
+    assert slug(mine.get(f"/jobs/{job}/results/4")) == "no-result"
+
+
+def test_further_colourings_and_a_bare_body(mine: httpx.Client) -> None:
+    data = raw("rocket.jpg")
+    answer = mine.post(
+        "/jobs", content=data, headers={"content-type": "image/jpeg"}, params={"proposals": 3}
+    )
+    job = answer.json()["id"]
+    assert ended(mine, job)["done"] == 3
+    results, _ = unzipped(mine.get(f"/jobs/{job}/results"))
+    assert list(results) == ["photo.png", "photo-2.png", "photo-3.png"]
+    assert results["photo-3.png"] == plain(mine, data, proposal="3")
+
+
+def test_events_tell_of_each_photo_once_and_go_on_from_the_last(mine: httpx.Client) -> None:
+    job = submitted(mine, files(5))
+    told = events(mine, job)
+    done = [(number, data["index"]) for kind, number, data in told if kind == "photo"]
+    assert [number for number, _ in done] == ["1", "2", "3", "4", "5"]
+    assert sorted(index for _, index in done) == [0, 1, 2, 3, 4]
+    assert told[-1][0] == "end"
+    assert told[-1][2]["state"] == "done"
+    rest = events(mine, job, last="3")
+    assert [(number, data["index"]) for kind, number, data in rest if kind == "photo"] == done[3:]
+    assert rest[-1][0] == "end"
+
+
+def test_a_job_is_its_keys_own(service: Server, mine: httpx.Client) -> None:
+    job = submitted(mine, files(1))
+    ended(mine, job)
+    with httpx.Client(base_url=service.url, headers={"x-api-key": OTHER}) as stranger:
+        for path in ("", "/events", "/results", "/results/0"):
+            answer = stranger.get(f"/jobs/{job}{path}")
+            assert (answer.status_code, slug(answer)) == (404, "job-not-found"), path
+        assert stranger.delete(f"/jobs/{job}").status_code == 404
+    assert httpx.get(f"{service.url}/jobs/{job}").status_code == 401
+    assert mine.get(f"/jobs/{job}/results/0").status_code == 200
+
+
+def test_an_idempotency_key_stands_for_one_job(service: Server, mine: httpx.Client) -> None:
+    key = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
+    job = submitted(mine, files(2), headers=key, params={"vividness": "0.5"})
+    assert submitted(mine, files(2), headers=key, params={"vividness": "0.50"}) == job
+    for other, options in ((files(3), "0.5"), (files(2), "0.6"), (files(2)[::-1], "0.5")):
+        answer = mine.post("/jobs", files=other, headers=key, params={"vividness": options})
+        assert (answer.status_code, slug(answer)) == (422, "idempotency-key-reused")
+    with httpx.Client(base_url=service.url, headers={"x-api-key": OTHER}) as stranger:
+        assert submitted(stranger, files(2), headers=key) != job
+    assert ended(mine, job)["done"] == 2
+
+
+def test_what_can_be_refused_is_refused_at_once(mine: httpx.Client) -> None:
+    text = [("file", ("letter.txt", b"Dear all,"))]
+    for given, options, status, kind in (
+        (text, {}, 415, "unsupported-format"),
+        (text * 2, {}, 422, "all-photos-failed"),
+        (files(1), {"vividness": "7"}, 422, "invalid-options"),
+        (files(1), {"deadline_s": "7"}, 422, "invalid-options"),
+        (files(1), {"model": "999"}, 404, "model-not-found"),
+        (files(2), {"proposals": "2"}, 422, "invalid-options"),
+        (files(1), {"callback": "https://elsewhere.test/"}, 422, "address-refused"),
+        (files(41), {}, 413, "too-many-photos"),
+    ):
+        answer = mine.post("/jobs", files=given, params=options)
+        assert (answer.status_code, slug(answer)) == (status, kind)
+
+
+def test_a_job_that_is_cancelled_keeps_what_is_done(mine: httpx.Client) -> None:
+    given = [
+        ("file", (f"{n}.png", encoded(small("L", (1200, 900 + n)), "JPEG"))) for n in range(30)
+    ]
+    job = submitted(mine, given)
+    early = mine.get(f"/jobs/{job}/results")
+    assert (early.status_code, slug(early)) == (409, "job-not-ended")
+    assert mine.get(f"/jobs/{job}").json()["place"] == 1
+    while mine.get(f"/jobs/{job}").json()["done"] == 0:
+        assert slug(mine.get(f"/jobs/{job}/results/29")) == "job-not-ended"
+    told = mine.delete(f"/jobs/{job}").json()
+    assert told["state"] == "cancelled"
+    assert 0 < told["done"] < 30
+    results, manifest = unzipped(mine.get(f"/jobs/{job}/results"))
+    assert len(results) == len(manifest["photos"]) == told["done"]
+    assert slug(mine.get(f"/jobs/{job}/results/29")) == "no-result"
+    assert mine.delete(f"/jobs/{job}").json() == told
+    assert events(mine, job)[-1][0] == "end"
+
+
+def test_jobs_take_turns(mine: httpx.Client) -> None:
+    """One that comes later, with a photo, does not wait for all of one that came before."""
+    many = submitted(mine, [("file", (str(n), raw("rocket.jpg"))) for n in range(30)])
+    one = submitted(mine, files(1))
+    ended(mine, one)
+    left = mine.get(f"/jobs/{many}").json()
+    assert left["state"] == "working"
+    assert ended(mine, many)["done"] == 30
+
+
+def test_jobs_have_so_much_of_the_disk_and_no_more(start_server: Start, tmp_path: Path) -> None:
+    server = start_server(jobs=tmp_path / "queue", jobs_mb=2, jobs_keep_s=1)
+    server.wait_ready()
+    large = [("file", ("large.png", encoded(small("L", (700, 500)), "PNG")))]  # 1 MB of colours
+    with server.client() as client:
+        job = submitted(client, large)
+        full = client.post("/jobs", files=large)
+        assert (full.status_code, slug(full)) == (507, "jobs-full")
+        assert int(full.headers["retry-after"]) > 0
+        ended(client, job)
+        deadline = time.monotonic() + 60
+        while client.get(f"/jobs/{job}").status_code == 200:  # a second after its end
+            assert time.monotonic() < deadline
+        kept = [p.name for p in (tmp_path / "queue").rglob("*") if p.is_file()]
+        while [name for name in kept if "sqlite" not in name]:
+            assert time.monotonic() < deadline, kept
+            kept = [p.name for p in (tmp_path / "queue").rglob("*") if p.is_file()]
+        ended(client, submitted(client, large))
+
+
+def test_without_a_folder_there_are_no_jobs(http: httpx.Client) -> None:
+    for answer in (http.post("/jobs", files=files(1)), http.get("/jobs/any")):
+        assert (answer.status_code, slug(answer)) == (404, "jobs-off")
+
+
+def test_a_folder_that_cannot_be_used_ends_the_start(start_server: Start, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    server = start_server(jobs=tmp_path / "file")
+    assert server.process.wait(60) == 2
+    assert "CHROMASERVE_JOBS: " in server.log.read_text()

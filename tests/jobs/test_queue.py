@@ -1,0 +1,164 @@
+"""The queue itself: who holds a photo, for how long, and whose result counts."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.errors import IdempotencyKeyReused, JobsFull
+from app.jobs.database import Database
+from app.jobs.records import Records
+from app.jobs.store import MOST_FAULTS, Claim, NewJob, NewPhoto, Store
+
+LEASE = 10.0
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database(tmp_path / "jobs.sqlite3")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def store(database: Database) -> Store:
+    return Store(database, 10_000)
+
+
+def job(id: str, photos: int, *, size: int = 10, key: str | None = None) -> NewJob:
+    each = [NewPhoto(None, f"{n}", n * size, size, 100, 20) for n in range(photos)]
+    return NewJob(id, "me", key, id, "{}", "{}", "https://hook", each)
+
+
+def claim(store: Store, worker: str, most: int, now: float) -> list[Claim]:
+    return store.claim(worker, most, now, now + LEASE)
+
+
+def settle(store: Store, held: Claim, worker: str, now: float) -> str:
+    return store.settle(held, worker, now, "{}", fine=True, size=5, crc=7)
+
+
+def test_two_workers_never_hold_the_same_photo(tmp_path: Path, store: Store) -> None:
+    other = Database(tmp_path / "jobs.sqlite3")
+    store.accept(job("a", 10), 0)
+    one, two = claim(store, "one", 4, 1), claim(Store(other, 10_000), "two", 9, 1)
+    other.close()
+    assert [c.n for c in one] == [0, 1, 2, 3]
+    assert [c.n for c in two] == [4, 5, 6, 7, 8, 9]
+    assert claim(store, "three", 9, 1 + LEASE / 2) == []
+
+
+def test_jobs_take_turns_a_photo_each(store: Store) -> None:
+    store.accept(job("many", 6), 0)
+    claim(store, "w", 2, 1)
+    store.accept(job("few", 2), 2)
+    assert [(c.job, c.n) for c in claim(store, "w", 9, 3)] == [
+        ("many", 2), ("few", 0), ("many", 3), ("few", 1), ("many", 4), ("many", 5),
+    ]  # fmt: skip
+
+
+def test_what_a_lost_worker_held_is_done_by_another_and_counts_once(
+    store: Store, database: Database
+) -> None:
+    store.accept(job("a", 1), 0)
+    [first] = claim(store, "lost", 1, 0)
+    assert claim(store, "other", 1, LEASE - 1) == []
+    [second] = claim(store, "other", 1, LEASE + 1)
+    assert (second.n, second.attempt, second.faults) == (0, 2, 1)
+    assert store.beat("lost", 99) == set()
+    # The lost one comes back with its result, before the other and after it.
+    assert settle(store, first, "lost", 12) == "lost"
+    store.release(first, "lost", 0)
+    assert settle(store, second, "other", 13) == "ended"
+    assert settle(store, first, "lost", 14) == "lost"
+    standing = Records(database).standing("a", "me", 15)
+    assert standing is not None
+    assert (standing.row["done"], standing.row["ended"]) == (1, 13)
+
+
+def test_a_worker_that_is_heard_of_keeps_its_photos(store: Store) -> None:
+    store.accept(job("a", 2), 0)
+    held = {(c.job, c.n, c.attempt) for c in claim(store, "slow", 2, 0)}
+    for now in (5, 12, 19):
+        assert store.beat("slow", now + LEASE) == held
+        assert claim(store, "other", 2, now) == []
+
+
+def test_a_photo_that_processes_end_with_takes_no_others_with_it(store: Store) -> None:
+    """A worker has one suspect at a time, and is told how often each was there."""
+    store.accept(job("a", 5), 0)
+    now = 0.0
+    assert len(claim(store, "w0", 3, now)) == 3
+    for ends in range(1, MOST_FAULTS):
+        now += LEASE + 1
+        worker = f"w{ends}"
+        held = claim(store, worker, 5, now)
+        assert [c.faults for c in held if c.faults] == [ends]
+        for c in held:
+            if not c.faults:
+                settle(store, c, worker, now)
+    now += LEASE + 1
+    held = claim(store, "last", 5, now)
+    assert [(c.n, c.faults) for c in held] == [(0, MOST_FAULTS)]
+    settle(store, held[0], "last", now)
+    [held_next] = claim(store, "last", 5, now)
+    assert (held_next.n, held_next.faults) == (1, 1)
+
+
+def test_a_cancelled_job_takes_no_more_results(store: Store, database: Database) -> None:
+    store.accept(job("a", 3), 0)
+    held = claim(store, "w", 2, 1)
+    settle(store, held[0], "w", 2)
+    store.cancel("a", 3)
+    assert settle(store, held[1], "w", 4) == "lost"
+    assert store.beat("w", 9) == set()
+    assert claim(store, "w", 2, 5) == []
+    standing = Records(database).standing("a", "me", 6)
+    assert standing is not None
+    assert (standing.row["done"], standing.row["ended"]) == (1, 3)
+    assert Records(database).load() == (0, 5)
+
+
+def test_room_is_held_for_results_and_free_once_they_are_forgotten(
+    store: Store, database: Database
+) -> None:
+    records = Records(database)
+    store.accept(job("a", 100), 0)  # 100 × (10 + 20)
+    store.accept(job("b", 200), 0)
+    assert records.load() == (300, 9000)
+    with pytest.raises(JobsFull):
+        store.accept(job("c", 100), 0)
+    for held in claim(store, "w", 1000, 1):
+        settle(store, held, "w", 2)
+    assert records.load() == (0, 1500)
+    store.accept(job("c", 100), 3)
+    assert sorted(records.forget(before=2.5)) == ["a", "b"]
+    assert records.load() == (100, 3000)
+    assert records.photos("a") == []
+
+
+def test_a_key_of_idempotency_is_one_job_even_at_the_same_time(store: Store) -> None:
+    assert store.accept(job("a", 1, key="k"), 0) == "a"
+    assert store.accept(replace(job("b", 1, key="k"), digest="a"), 0) == "a"
+    with pytest.raises(IdempotencyKeyReused):
+        store.accept(job("c", 1, key="k"), 0)
+
+
+def test_one_process_at_a_time_sends_a_callback(store: Store, database: Database) -> None:
+    records = Records(database)
+    store.accept(job("a", 1), 0)
+    assert records.due(1, 61) is None
+    [held] = claim(store, "w", 1, 1)
+    settle(store, held, "w", 2)
+    notice = records.due(3, 63)
+    assert notice
+    assert (notice.job, notice.notices) == ("a", 0)
+    assert records.due(4, 64) is None
+    records.noticed("a", 100)
+    assert records.due(99, 159) is None
+    again = records.due(101, 161)
+    assert again
+    assert again.notices == 1
+    records.noticed("a", None)
+    assert records.due(1000, 1060) is None
