@@ -105,8 +105,8 @@ class Store:
         if row["held"] + size > self._max_bytes:
             raise JobsFull(
                 f"Jobs hold {row['held'] / 2**20:,.0f} MiB of {self._max_bytes / 2**20:,.0f}, and"
-                f" this one may take {max(1, size / 2**20):,.0f}. Fetch results and forget them, or"
-                " come again when some have expired."
+                f" this one may take {max(1, size / 2**20):,.0f}. Come again when"
+                " results have expired."
             )
 
     def accept(self, new: NewJob, now: float) -> str:

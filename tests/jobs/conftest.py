@@ -25,7 +25,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, others: Elsewhere) -> Iter
         started = start(
             jobs=folder / "queue",
             jobs_photos=40,
-            jobs_mb=64,
+            jobs_mb=256,
             jobs_addresses=f"{others.url}/open",
             jobs_secret=SECRET,
             api_keys=f"{KEY},{OTHER}",

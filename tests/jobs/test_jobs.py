@@ -167,3 +167,15 @@ def test_a_folder_that_cannot_be_used_ends_the_start(start_server: Start, tmp_pa
     server = start_server(jobs=tmp_path / "file")
     assert server.process.wait(60) == 2
     assert "CHROMASERVE_JOBS: " in server.log.read_text()
+
+
+def test_a_photo_that_somebody_waits_for_goes_before_those_of_a_job(mine: httpx.Client) -> None:
+    job = submitted(mine, [("file", (str(n), raw("rocket.jpg"))) for n in range(40)])
+    while not (begun := mine.get(f"/jobs/{job}").json())["done"]:
+        pass
+    plain(mine, raw("chelsea.png"))
+    told = mine.get(f"/jobs/{job}").json()
+    assert told["done"] - begun["done"] < 20  # it waited for those in work, and for no others
+    assert told["time_left_s"] > 0
+    assert mine.get("/models").json()["load"]["accepted"] == 0  # a job takes nobody's place
+    assert ended(mine, job)["done"] == 40

@@ -1,0 +1,130 @@
+"""Jobs by the client and by the command."""
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+
+from chromaserve import Address, AsyncClient, Client, ProblemError, Result
+from tests.command_line.command import run
+from tests.conftest import Server, Start
+from tests.jobs.asking import photo
+from tests.jobs.conftest import KEY
+from tests.jobs.elsewhere import Elsewhere
+from tests.sample_photos import raw
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    (tmp_path / "in" / "a.png").write_bytes(photo(1))
+    (tmp_path / "in" / "deep" / "b.jpg").write_bytes(raw("rocket.jpg"))
+    (tmp_path / "in" / "notes.txt").write_text("Dear all,")
+    return tmp_path
+
+
+def test_a_client_hands_in_waits_and_fetches(service: Server, folder: Path) -> None:
+    photos = [folder / "in" / "a.png", b"Dear all,", folder / "in" / "deep" / "b.jpg"]
+    with Client(service.url, api_key=KEY) as client:
+        job = client.submit(photos, vividness=0.2, format="webp")
+        assert job.wait(120).ended
+        outcomes = {each.position: each for each in client.job(job.id).results()}
+        assert sorted(outcomes) == [0, 1, 2]
+        assert [outcomes[n].name for n in range(3)] == ["a.png", "photo", "b.jpg"]
+        bad = outcomes[1].outcome
+        assert isinstance(bad, ProblemError)
+        assert bad.slug == "unsupported-format"
+        for place in (0, 2):
+            made = outcomes[place].outcome
+            assert isinstance(made, Result)
+            plain = client.colorize(photos[place], vividness=0.2, format="webp")
+            assert (made.data, made.name, made.told) == (plain.data, plain.name, plain.told)
+            assert made.model_version == plain.model_version
+        status = job.status
+        assert (status.state, status.done, status.failed) == ("done", 2, 1)
+        assert status.expires
+        assert status.expires > status.created
+        with pytest.raises(ProblemError, match="No such job"):
+            client.job("none")
+        with pytest.raises(ValueError, match="one at least"):
+            client.submit([])
+
+
+def test_an_asynchronous_client_cancels_and_repeats(service: Server) -> None:
+    async def scenario() -> None:
+        async with AsyncClient(service.url, api_key=KEY) as client:
+            many = [raw("rocket.jpg")] * 20
+            job = await client.submit(many, idempotency_key="of-the-async-test")
+            again = await client.submit(many, idempotency_key="of-the-async-test")
+            assert again.id == job.id
+            assert (await again.cancel()).state == "cancelled"
+            found = [each async for each in job.results()]
+            assert len(found) == job.status.done < 20
+            with pytest.raises(TimeoutError):
+                await (await client.submit(many)).wait(0.01)
+
+    asyncio.run(scenario())
+
+
+def test_a_client_names_addresses(service: Server, others: Elsewhere) -> None:
+    others.files["/open/c.png"] = photo(3)
+    at = f"{others.url}/open"
+    with Client(service.url, api_key=KEY) as client:
+        job = client.submit([Address(f"{at}/c.png"), Address(f"{at}/c.png", f"{at}/out.png")])
+        here, sent = sorted(job.results())
+        assert isinstance(here.outcome, Result)
+        assert isinstance(sent.outcome, Result)
+        assert here.outcome.data == others.files["/open/out.png"]
+        assert sent.outcome.data == b""
+
+
+def test_results_come_through_a_service_that_is_killed(start_server: Start, tmp_path: Path) -> None:
+    """The client goes on from where it was, with another process at the same address."""
+    server = start_server(jobs=tmp_path / "queue")
+    server.wait_ready()
+    with Client(server.url) as client:
+        job = client.submit([photo(n) for n in range(12)])
+        coming = job.results()
+        seen = [next(coming).position]
+        server.process.send_signal(signal.SIGKILL)
+        server.process.wait(60)
+        start_server(jobs=tmp_path / "queue", port=server.url.rpartition(":")[2])
+        seen += [each.position for each in coming]
+    assert sorted(seen) == list(range(12))
+
+
+def test_the_command_hands_in_waits_and_fetches(service: Server, folder: Path) -> None:
+    at = ("--url", service.url, "--api-key", KEY)
+    done = run("jobs", "submit", folder / "in", "--format", "jpg", *at)
+    assert done.returncode == 0, done.stderr
+    [job] = done.stdout.decode().split()
+    out = folder / "out"
+    done = run("jobs", "fetch", job, "-o", out, *at)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in out.iterdir()) == ["a.jpg", "b.jpg"]
+    assert sorted(done.stdout.decode().split()) == [str(out / "a.jpg"), str(out / "b.jpg")]
+    (out / "a.jpg").write_bytes(b"mine")
+    assert b"--overwrite" in run("jobs", "fetch", job, "-o", out, *at).stderr
+    assert (out / "a.jpg").read_bytes() == b"mine"
+    assert b"done: 2 of 2 photos done; kept until" in run("jobs", "show", job, *at).stdout
+    told = json.loads(run("jobs", "wait", job, "--json", *at).stdout)
+    assert (told["state"], told["done"]) == ("done", 2)
+    cancelled = run("jobs", "cancel", job, *at)
+    assert cancelled.stdout.startswith(b"done: ")
+
+
+def test_the_command_says_what_is_wrong(service: Server, folder: Path, http: httpx.Client) -> None:
+    at = ("--url", service.url, "--api-key", KEY)
+    for arguments, status, words in (
+        (("show", "none", *at), 4, b"no such job"),
+        (("submit", folder / "none.jpg", *at), 3, b"No such file"),
+        (("submit", folder / "in" / "notes.txt", *at), 3, b"not a photo"),
+        (("submit", folder, "--url", str(http.base_url)), 4, b"keeps no jobs"),
+        (("show", "any", "--url", "http://127.0.0.1:9"), 4, b"no service at"),
+    ):
+        done = run("jobs", *arguments)
+        assert (done.returncode, done.stdout) == (status, b"")
+        assert words in done.stderr
