@@ -27,7 +27,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_client_hands_in_waits_and_fetches(service: Server, folder: Path) -> None:
-    photos = [folder / "in" / "a.png", b"Dear all,", folder / "in" / "deep" / "b.jpg"]
+    photos: list[bytes | Path] = [
+        folder / "in" / "a.png",
+        b"Dear all,",
+        folder / "in" / "deep" / "b.jpg",
+    ]
     with Client(service.url, api_key=KEY) as client:
         job = client.submit(photos, vividness=0.2, format="webp")
         assert job.wait(120).ended
