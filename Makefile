@@ -49,7 +49,7 @@ ATHERIS := build/atheris
 CLIENTS := build/clients/bin/openapi-python-client
 # Locks beside base.lock; all that a developer needs is in dev.lock.
 LOCKS := tensorflow gpu otel ray
-EXTRAS := tensorflow otel ray train docs dev
+EXTRAS := tensorflow otel ray postgresql train docs dev
 PEERS := fastapi litserve bentoml ray
 # setuptools installs the package itself.
 LOCK  := echo setuptools | $(UV) pip compile pyproject.toml - --universal --python-version 3.$(MIN_PYTHON) \

@@ -143,6 +143,11 @@ class Settings(PipelineSettings):
         description="Folder for jobs, on a disk of this machine; processes that have the same one"
         " share the work. None: there are no jobs.",
     )
+    jobs_database: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL server for the queue of jobs, postgresql://…, where machines share"
+        " it, and the folder too. Needs the extra postgresql. None: SQLite, in the folder.",
+    )
     jobs_photos: Positive = Field(default=1000, description="Photos in one job.")
     jobs_mb: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         default=4096,

@@ -1,10 +1,10 @@
 """Jobs: what they cost beside requests, and what becomes of one when a process is killed.
 
     python -m benchmarks.jobs cost --photos 200
-    python -m benchmarks.jobs kill --photos 200
+    python -m benchmarks.jobs kill --photos 200 [--database postgresql://…]
 
 `cost` sends the same photos as one job and, as the baseline, by /colorize in requests of 64, in
-turn; and asks for single photos alone, beside a job, and beside the same photos sent by somebody
+turn, and tells the time and the CPU time of the service; and asks for single photos alone, beside a job, and beside the same photos sent by somebody
 else as requests. `kill` has two processes share a folder, kills one with SIGKILL when half of the
 photos are done, and counts: each photo's result is asked of /colorize again and compared.
 """
@@ -13,13 +13,13 @@ import argparse
 import contextlib
 import json
 import signal
-import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +29,7 @@ import numpy as np
 
 from benchmarks.overload import percentiles, wait_ready
 from benchmarks.serving.photos import ROOT, SIZES, jpeg
-from benchmarks.serving.processes import running
+from benchmarks.serving.processes import Tree, running
 
 PORTS = 8750, 8751
 REQUEST = 64
@@ -49,18 +49,20 @@ def photos(count: int, size: str) -> list[bytes]:
 
 
 @contextlib.contextmanager
-def service(folder: Path, port: int) -> Iterator[tuple[httpx.Client, "subprocess.Popen[bytes]"]]:
+def service(
+    folder: Path, port: int, database: str
+) -> Iterator[tuple[httpx.Client, "subprocess.Popen[bytes]", Tree]]:
     environment = {"CHROMASERVE_PORT": str(port), "CHROMASERVE_LOG_LEVEL": "warning",
                    "CHROMASERVE_CACHE_MB": "0", "CHROMASERVE_JOBS": str(folder / "queue"),
-                   "CHROMASERVE_MAX_WAIT_S": "600", "CHROMASERVE_PHOTO_TIMEOUT_S": "600",
+                   "CHROMASERVE_JOBS_DATABASE": database, "CHROMASERVE_MAX_WAIT_S": "600", "CHROMASERVE_PHOTO_TIMEOUT_S": "600",
                    "PYTHONPATH": str(ROOT)}  # fmt: skip
     words, log = [sys.executable, "-m", "app"], folder / f"server-{port}.log"
     with (
-        running(words, environment, log) as (process, _),
+        running(words, environment, log) as (process, tree),
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=600) as http,
     ):
         wait_ready(http, lambda: process.poll() is None)
-        yield http, process
+        yield http, process, tree
 
 
 def files(given: list[bytes]) -> list[tuple[str, tuple[str, bytes]]]:
@@ -98,12 +100,14 @@ def singles(http: httpx.Client, photo: bytes) -> list[float]:
     return took
 
 
-def cost(given: list[bytes], folder: Path, rounds: int) -> dict[str, object]:
+def cost(given: list[bytes], folder: Path, database: str, rounds: int) -> dict[str, object]:
     count = len(given)
     accept, whole, fetched, plain = [], [], [], []
-    with service(folder, PORTS[0]) as (http, _):
+    cpu_job, cpu_plain = [], []
+    with service(folder, PORTS[0], database) as (http, _, tree):
         requests(http, given[:REQUEST])  # warm
         for _ in range(rounds):
+            cpu_s = tree.cpu_s()
             start = time.perf_counter()
             identity, took = job(http, given)
             wait(http, identity)
@@ -112,9 +116,12 @@ def cost(given: list[bytes], folder: Path, rounds: int) -> dict[str, object]:
             start = time.perf_counter()
             http.get(f"/jobs/{identity}/results").raise_for_status()
             fetched.append(time.perf_counter() - start)
+            cpu_job.append(tree.cpu_s() - cpu_s)
+            cpu_s = tree.cpu_s()
             start = time.perf_counter()
             requests(http, given)
             plain.append(time.perf_counter() - start)
+            cpu_plain.append(tree.cpu_s() - cpu_s)
         alone = singles(http, given[0])
         identity, _ = job(http, given)
         wait(http, identity, until=1)
@@ -140,6 +147,8 @@ def cost(given: list[bytes], folder: Path, rounds: int) -> dict[str, object]:
             "from the request to the job's end": per_photo(whole),
             "results fetched as a ZIP": per_photo(fetched),
             "the same by /colorize, sent and received": per_photo(plain),
+            "CPU, by a job": per_photo(cpu_job),
+            "CPU, by /colorize": per_photo(cpu_plain),
         },
         "a single photo": {
             "alone": percentiles(alone),
@@ -151,9 +160,12 @@ def cost(given: list[bytes], folder: Path, rounds: int) -> dict[str, object]:
     }
 
 
-def kill(given: list[bytes], folder: Path) -> dict[str, object]:
+def kill(given: list[bytes], folder: Path, database: str) -> dict[str, object]:
     count = len(given)
-    with service(folder, PORTS[0]) as (survivor, _), service(folder, PORTS[1]) as (other, process):
+    with (
+        service(folder, PORTS[0], database) as (survivor, *_),
+        service(folder, PORTS[1], database) as (other, process, _),
+    ):
         identity, _ = job(other, given)
         before = wait(survivor, identity, until=count // 2)
         process.send_signal(signal.SIGKILL)
@@ -170,9 +182,9 @@ def kill(given: list[bytes], folder: Path) -> dict[str, object]:
             result = survivor.get(f"/jobs/{identity}/results/{number}").raise_for_status()
             again = survivor.post("/colorize", files={"file": photo}).raise_for_status()
             alike += result.content == again.content
-        with contextlib.closing(sqlite3.connect(folder / "queue" / "jobs.sqlite3")) as database:
-            rows = database.execute("SELECT attempt, count(*) FROM photo GROUP BY attempt")
-            attempts = dict(rows.fetchall())
+        # Each attempt's result has its number in its name.
+        kept = (folder / "queue" / "results" / identity).iterdir()
+        attempts = Counter(path.suffix.lstrip(".") for path in kept)
     return {
         "photos": count,
         "done when one of two processes was killed": before["done"],
@@ -181,7 +193,7 @@ def kill(given: list[bytes], folder: Path) -> dict[str, object]:
         "failed": told["failed"],
         "photos told of as done, and how many different ones": [len(names), len(set(names))],
         "results that are /colorize's own, byte by byte": alike,
-        "photos by how often they were begun": attempts,
+        "results by the attempt that made them": attempts,
         "seconds from the kill to the end": round(took_s, 1),
     }
 
@@ -191,14 +203,15 @@ def main() -> None:
     parser.add_argument("what", choices=("cost", "kill"))
     parser.add_argument("--photos", type=int, default=200)
     parser.add_argument("--size", default="256²", choices=[size.name for size in SIZES])
+    parser.add_argument("--database", default="", help="by default SQLite")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     given = photos(arguments.photos, arguments.size)
     with tempfile.TemporaryDirectory() as folder:
         if arguments.what == "cost":
-            told = cost(given, Path(folder), arguments.rounds)
+            told = cost(given, Path(folder), arguments.database, arguments.rounds)
         else:
-            told = kill(given, Path(folder))
+            told = kill(given, Path(folder), arguments.database)
     print(json.dumps({"size": arguments.size, **told}, indent=2, ensure_ascii=False))
 
 

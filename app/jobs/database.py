@@ -1,20 +1,68 @@
-"""The queue's database, an embedded SQLite: its tables, and transactions that survive a crash."""
+"""The queue's database: its tables, and transactions that survive a crash.
+
+The statements are those that SQLite and PostgreSQL have in common, with `?` for parameters.
+"""
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-Run = Callable[..., sqlite3.Cursor]
+Row = Mapping[str, Any]
+
+
+class Rows(Protocol):
+    """What a statement gave."""
+
+    @property
+    def rowcount(self) -> int:
+        """Rows that it changed."""
+
+    def fetchone(self) -> Any:  # noqa: ANN401 - a Row, or None
+        """The next row."""
+
+    def fetchall(self) -> Sequence[Any]:
+        """The rows that are left."""
+
+
+Run = Callable[..., Rows]
 """Runs a statement with its parameters."""
+
+
+class DatabaseFault(Exception):  # noqa: N818 - reads as a fact
+    """The database cannot be asked now."""
+
+
+class Database(Protocol):
+    """One process's connection; used by one thread at a time."""
+
+    def transaction(self) -> AbstractContextManager[Run]:
+        """All that is run in the block takes effect, and is on disk, or nothing is.
+
+        No other process writes meanwhile.
+
+        Raises:
+            DatabaseFault: it could not be.
+        """
+
+    def read(self, statement: str, parameters: tuple[Any, ...] = ()) -> Sequence[Any]:
+        """The rows of one statement that changes nothing.
+
+        Raises:
+            DatabaseFault: it could not be asked.
+        """
+
+    def close(self) -> None:
+        """Close the connection."""
+
 
 _WAIT_S = 30.0
 """For another process's transaction, which takes milliseconds."""
 
 # A job's counts are in its row, so that no answer counts photos. Times are seconds since 1970.
-_TABLES = """
-CREATE TABLE IF NOT EXISTS worker (id TEXT PRIMARY KEY, until REAL NOT NULL);
+TABLES = """
+CREATE TABLE IF NOT EXISTS worker (id TEXT PRIMARY KEY, until DOUBLE PRECISION NOT NULL);
 CREATE TABLE IF NOT EXISTS job (
     id TEXT PRIMARY KEY,
     owner TEXT NOT NULL,
@@ -23,85 +71,92 @@ CREATE TABLE IF NOT EXISTS job (
     options TEXT NOT NULL,
     manifest TEXT NOT NULL,
     callback TEXT,
-    created REAL NOT NULL,
-    started REAL,
-    ended REAL,
-    cancelled INTEGER NOT NULL DEFAULT 0,
-    turn INTEGER NOT NULL,
-    photos INTEGER NOT NULL,
-    done INTEGER NOT NULL DEFAULT 0,
-    failed INTEGER NOT NULL DEFAULT 0,
-    pixels_left INTEGER NOT NULL,
-    inputs INTEGER NOT NULL,
-    held INTEGER NOT NULL,
-    notify_at REAL,
-    notices INTEGER NOT NULL DEFAULT 0,
+    created DOUBLE PRECISION NOT NULL,
+    started DOUBLE PRECISION,
+    ended DOUBLE PRECISION,
+    cancelled BIGINT NOT NULL DEFAULT 0,
+    turn BIGINT NOT NULL,
+    photos BIGINT NOT NULL,
+    done BIGINT NOT NULL DEFAULT 0,
+    failed BIGINT NOT NULL DEFAULT 0,
+    pixels_left BIGINT NOT NULL,
+    inputs BIGINT NOT NULL,
+    held BIGINT NOT NULL,
+    notify_at DOUBLE PRECISION,
+    notices BIGINT NOT NULL DEFAULT 0,
     UNIQUE (owner, key)
 );
 CREATE INDEX IF NOT EXISTS job_turns ON job (turn) WHERE ended IS NULL;
 CREATE TABLE IF NOT EXISTS photo (
     job TEXT NOT NULL REFERENCES job ON DELETE CASCADE,
-    n INTEGER NOT NULL,
+    n BIGINT NOT NULL,
     name TEXT,
     stem TEXT NOT NULL,
     source TEXT,
     target TEXT,
-    start INTEGER NOT NULL,
-    size INTEGER NOT NULL,
-    pixels INTEGER NOT NULL,
-    reserved INTEGER NOT NULL,
+    start BIGINT NOT NULL,
+    size BIGINT NOT NULL,
+    pixels BIGINT NOT NULL,
+    reserved BIGINT NOT NULL,
     state TEXT NOT NULL DEFAULT 'waiting',
     worker TEXT,
-    attempt INTEGER NOT NULL DEFAULT 0,
-    faults INTEGER NOT NULL DEFAULT 0,
-    due REAL NOT NULL DEFAULT 0,
-    number INTEGER,
+    attempt BIGINT NOT NULL DEFAULT 0,
+    faults BIGINT NOT NULL DEFAULT 0,
+    due DOUBLE PRECISION NOT NULL DEFAULT 0,
+    number BIGINT,
     told TEXT,
-    bytes INTEGER NOT NULL DEFAULT 0,
-    crc INTEGER,
+    bytes BIGINT NOT NULL DEFAULT 0,
+    crc BIGINT,
     PRIMARY KEY (job, n)
-) WITHOUT ROWID;
+);
 CREATE INDEX IF NOT EXISTS photo_states ON photo (state, job, n);
 CREATE INDEX IF NOT EXISTS photo_numbers ON photo (job, number);
 """
 
 
-class Database:
-    """One process's connection; used by one thread at a time."""
+class Sqlite:
+    """An embedded database, of the processes of one machine."""
 
     def __init__(self, file: Path) -> None:
         """Open the file, which is made where there is none.
 
         Raises:
-            sqlite3.Error: it cannot be, or is no database.
+            DatabaseFault: it cannot be, or is no database.
         """
-        self._connection = sqlite3.connect(
-            file, timeout=_WAIT_S, isolation_level=None, check_same_thread=False
-        )
-        self._connection.row_factory = sqlite3.Row
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")  # a commit outlives a loss of power
-        self._connection.execute("PRAGMA foreign_keys = ON")
-        self._connection.executescript(_TABLES)
+        try:
+            self._connection = sqlite3.connect(
+                file, timeout=_WAIT_S, isolation_level=None, check_same_thread=False
+            )
+            self._connection.row_factory = sqlite3.Row
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            # A commit outlives a loss of power.
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute("PRAGMA foreign_keys = ON")
+            self._connection.executescript(TABLES)
+        except sqlite3.Error as error:
+            raise DatabaseFault(str(error)) from error
 
     @contextmanager
     def transaction(self) -> Iterator[Run]:
-        """All that is run in the block takes effect, and is on disk, or nothing is.
-
-        No other process writes meanwhile.
-        """
-        self._connection.execute("BEGIN IMMEDIATE")
+        """See `Database`."""
         try:
-            yield self._connection.execute
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection.execute
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise DatabaseFault(str(error)) from error
 
-    def read(self, statement: str, parameters: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
-        """The rows of one statement that changes nothing."""
-        return self._connection.execute(statement, parameters).fetchall()
+    def read(self, statement: str, parameters: tuple[Any, ...] = ()) -> Sequence[Any]:
+        """See `Database`."""
+        try:
+            return self._connection.execute(statement, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise DatabaseFault(str(error)) from error
 
     def close(self) -> None:
-        """Close the connection."""
+        """See `Database`."""
         self._connection.close()

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import secrets
-import sqlite3
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from pydantic import SecretStr
+
 from chromaserve.errors import InvalidOptions
 
 from ..errors import JobNotFound, JobsFull
 from .addresses import Addresses
 from .callbacks import Callbacks
-from .database import Database
+from .database import Database, DatabaseFault, Sqlite
 from .files import Files
 from .options import JobOptions
 from .order import Address
@@ -53,8 +54,8 @@ class Jobs:
         self.settings = service.settings
         try:
             self.files = Files(folder)
-            self._database = Database(folder / "jobs.sqlite3")
-        except (OSError, sqlite3.Error) as error:
+            self._database = _database(service.settings.jobs_database, folder)
+        except (OSError, DatabaseFault) as error:
             raise JobsUnusable(f"{folder} cannot be used: {error}") from error
         self.store = Store(self._database, int(self.settings.jobs_mb * 2**20))
         self.records = Records(self._database)
@@ -114,7 +115,7 @@ class Jobs:
             if photos:
                 await asyncio.to_thread(self.files.keep_photos, new.id, photos)
             accepted = await self.ask(self.store.accept, new, time.time())
-        except (OSError, sqlite3.OperationalError) as error:
+        except (OSError, DatabaseFault) as error:
             self.files.drop_photos(new.id)
             log.error("a job cannot be written: %s", error)
             raise JobsFull("The disk for jobs takes nothing now. Come again later.") from error
@@ -160,7 +161,7 @@ class Jobs:
                 known = await self.ask(self.records.ids)
                 await asyncio.to_thread(self.files.sweep, *known)
                 self.waiting, self.held = await self.ask(self.records.load)
-            except (OSError, sqlite3.Error) as error:
+            except (OSError, DatabaseFault) as error:
                 log.error("jobs cannot be swept: %s", error)
             await asyncio.sleep(_SWEEP_S)
 
@@ -173,3 +174,13 @@ class Jobs:
         await self.addresses.http.aclose()
         await asyncio.to_thread(self._thread.shutdown)
         self._database.close()
+
+
+def _database(address: SecretStr | None, folder: Path) -> Database:
+    if address is None:
+        return Sqlite(folder / "jobs.sqlite3")
+    try:
+        from .postgresql import Postgresql
+    except ImportError as error:
+        raise DatabaseFault("psycopg is missing: pip install 'chromaserve[postgresql]'") from error
+    return Postgresql(address.get_secret_value())

@@ -1,16 +1,16 @@
 """What is known of jobs: how far they are, what became of each photo, what has expired."""
 
-import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .database import Database
+from .database import Database, Row
 
 
 @dataclass(frozen=True)
 class Standing:
     """Where a job stands."""
 
-    row: sqlite3.Row
+    row: Row
     """Of the table of jobs."""
     before: int
     """Jobs that came before it and have not ended."""
@@ -58,16 +58,16 @@ class Records:
                 pixels += other["pixels_left"] * count / max(left, 1)
         return Standing(row, before, ahead, pixels, workers["number"])
 
-    def photo(self, job: str, n: int) -> sqlite3.Row | None:
+    def photo(self, job: str, n: int) -> Row | None:
         """A photo of a job, None where it has none of that number."""
         found = self._database.read("SELECT * FROM photo WHERE job = ? AND n = ?", (job, n))
         return found[0] if found else None
 
-    def photos(self, job: str) -> list[sqlite3.Row]:
+    def photos(self, job: str) -> Sequence[Row]:
         """A job's photos in their order."""
         return self._database.read("SELECT * FROM photo WHERE job = ? ORDER BY n", (job,))
 
-    def settled(self, job: str, after: int) -> list[sqlite3.Row]:
+    def settled(self, job: str, after: int) -> Sequence[Row]:
         """The photos of which it is known what became of them, in the order of that, from a number
         on."""
         return self._database.read(
@@ -85,7 +85,7 @@ class Records:
             "SELECT coalesce(sum(CASE WHEN ended IS NULL THEN photos - done - failed END), 0)"
             " AS waiting, coalesce(sum(held), 0) AS held FROM job"
         )
-        return row["waiting"], row["held"]
+        return int(row["waiting"]), int(row["held"])
 
     def forget(self, before: float) -> list[str]:
         """Forget the jobs that ended before then; their ids."""
@@ -119,5 +119,5 @@ class Records:
             run("UPDATE job SET notify_at = ? WHERE id = ?", (again_at, job))
 
 
-def _left(row: sqlite3.Row) -> int:
+def _left(row: Row) -> int:
     return int(row["photos"] - row["done"] - row["failed"])

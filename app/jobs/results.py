@@ -5,10 +5,10 @@ import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from sqlite3 import Row
 
 from ..manifest import Manifest, PhotoResult
 from ..responses import Chunks, Entry, Sink
+from .database import Row
 
 _PIECE = 64 * 1024
 

@@ -4,20 +4,22 @@ A photo is `waiting`, `working`, and then `done`, `failed` or `cancelled` for ev
 holds it as long as its worker is heard of; what it makes counts only while it still holds it.
 """
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import IdempotencyKeyReused, JobsFull
-from .database import Database, Run
+from .database import Database, Row, Run
 
 Became = Literal["lost", "settled", "ended"]
 
 MOST_FAULTS = 3
 """Attempts at a photo that may end with the process, or with an error of the model."""
 
-_HEARD_OF = "INSERT OR REPLACE INTO worker (id, until) VALUES (?, ?)"
+_HEARD_OF = (
+    "INSERT INTO worker (id, until) VALUES (?, ?)"
+    " ON CONFLICT (id) DO UPDATE SET until = excluded.until"
+)
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ class Store:
                 "SELECT job, n, attempt FROM photo WHERE state = 'working' AND worker = ?",
                 (worker,),
             )
-            return {(row["job"], row["n"], row["attempt"]) for row in held}
+            return {(row["job"], row["n"], row["attempt"]) for row in held.fetchall()}
 
     def leave(self, worker: str) -> None:
         """Forget a worker, which has given back what it held."""
@@ -169,10 +171,10 @@ class Store:
         (look,) = self._database.read(
             "SELECT EXISTS (SELECT 1 FROM photo WHERE state = 'waiting' AND due <= ?) OR EXISTS"
             " (SELECT 1 FROM photo WHERE state = 'working' AND worker NOT IN"
-            " (SELECT id FROM worker WHERE until > ?)) AS any",
+            " (SELECT id FROM worker WHERE until > ?)) AS found",
             (now, now),
         )
-        if not look["any"]:
+        if not look["found"]:
             return []  # without a write, which would wait for the disk
         claims: list[Claim] = []
         with self._database.transaction() as run:
@@ -275,14 +277,15 @@ class Store:
             )
 
 
-def _next(run: Run, now: float, faults: int) -> sqlite3.Row | None:
+def _next(run: Run, now: float, faults: int) -> Row | None:
     """The first photo that waits of the job whose turn it is, of those with so few faults."""
-    for job in run("SELECT id, owner, options FROM job WHERE ended IS NULL ORDER BY turn"):
-        row: sqlite3.Row | None = run(
-            "SELECT photo.*, ? AS owner, ? AS options FROM photo WHERE state = 'waiting'"
-            " AND job = ? AND due <= ? AND faults <= ? ORDER BY n LIMIT 1",
-            (job["owner"], job["options"], job["id"], now, faults),
+    jobs = run("SELECT id, owner, options FROM job WHERE ended IS NULL ORDER BY turn").fetchall()
+    for job in jobs:
+        row: Row | None = run(
+            "SELECT * FROM photo WHERE state = 'waiting' AND job = ? AND due <= ? AND faults <= ?"
+            " ORDER BY n LIMIT 1",
+            (job["id"], now, faults),
         ).fetchone()
         if row is not None:
-            return row
+            return {**row, "owner": job["owner"], "options": job["options"]}
     return None

@@ -1,24 +1,47 @@
 """The queue itself: who holds a photo, for how long, and whose result counts."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.errors import IdempotencyKeyReused, JobsFull
-from app.jobs.database import Database
+from app.jobs.database import Database, Sqlite
 from app.jobs.records import Records
 from app.jobs.store import MOST_FAULTS, Claim, NewJob, NewPhoto, Store
+from tests.jobs.postgresql import postgresql
 
 LEASE = 10.0
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with postgresql() as address:
+        yield address
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Database]:
+    """Opens the queue once more, as another process does; empty at first."""
+    if request.param == "sqlite":
+        return lambda: Sqlite(tmp_path / "jobs.sqlite3")
+    address = request.getfixturevalue("server")
+    from app.jobs.postgresql import Postgresql
+
+    emptied = Postgresql(address)
+    with emptied.transaction() as run:
+        run("DELETE FROM job")
+        run("DELETE FROM worker")
+    emptied.close()
+    return lambda: Postgresql(address)
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(tmp_path / "jobs.sqlite3")
-    yield opened
-    opened.close()
+def database(opened: Callable[[], Database]) -> Iterator[Database]:
+    connection = opened()
+    yield connection
+    connection.close()
 
 
 @pytest.fixture
@@ -39,8 +62,10 @@ def settle(store: Store, held: Claim, worker: str, now: float) -> str:
     return store.settle(held, worker, now, "{}", fine=True, size=5, crc=7)
 
 
-def test_two_workers_never_hold_the_same_photo(tmp_path: Path, store: Store) -> None:
-    other = Database(tmp_path / "jobs.sqlite3")
+def test_two_workers_never_hold_the_same_photo(
+    opened: Callable[[], Database], store: Store
+) -> None:
+    other = opened()
     store.accept(job("a", 10), 0)
     one, two = claim(store, "one", 4, 1), claim(Store(other, 10_000), "two", 9, 1)
     other.close()

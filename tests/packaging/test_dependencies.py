@@ -44,7 +44,7 @@ DISTRIBUTIONS = {
 @pytest.mark.parametrize(
     ("package", "extras"),
     [
-        ("app", ["otel", "ray"]),
+        ("app", ["otel", "ray", "postgresql"]),
         ("chromaserve", ["tensorflow", "ray", "video"]),
         ("training", ["train", "evaluate"]),
         ("docs/generator", ["docs"]),
@@ -76,7 +76,7 @@ VARIANTS: dict[str, list[str | None]] = {
     "gpu": [None, "gpu"],
     "otel": [None, "otel"],
     "ray": [None, "ray"],
-    "dev": [None, "tensorflow", "train", "dev", "otel", "ray", "docs"],
+    "dev": [None, "tensorflow", "train", "dev", "otel", "ray", "postgresql", "docs"],
 }
 
 
