@@ -4,14 +4,16 @@
     python -m benchmarks.jobs kill --photos 200 [--database postgresql://…]
 
 `cost` sends the same photos as one job and, as the baseline, by /colorize in requests of 64, in
-turn, and tells the time and the CPU time of the service; and asks for single photos alone, beside a job, and beside the same photos sent by somebody
-else as requests. `kill` has two processes share a folder, kills one with SIGKILL when half of the
-photos are done, and counts: each photo's result is asked of /colorize again and compared.
+turn, and tells the time and the service's CPU time; and it asks for single photos alone, beside a
+job, and beside the same photos sent by somebody else as requests. `kill` has two processes share a
+folder, kills one with SIGKILL when half of the photos are done, and counts: each photo's result is
+asked of /colorize again and compared.
 """
 
 import argparse
 import contextlib
 import json
+import os
 import signal
 import statistics
 import subprocess
@@ -52,10 +54,10 @@ def photos(count: int, size: str) -> list[bytes]:
 def service(
     folder: Path, port: int, database: str
 ) -> Iterator[tuple[httpx.Client, "subprocess.Popen[bytes]", Tree]]:
-    environment = {"CHROMASERVE_PORT": str(port), "CHROMASERVE_LOG_LEVEL": "warning",
-                   "CHROMASERVE_CACHE_MB": "0", "CHROMASERVE_JOBS": str(folder / "queue"),
-                   "CHROMASERVE_JOBS_DATABASE": database, "CHROMASERVE_MAX_WAIT_S": "600", "CHROMASERVE_PHOTO_TIMEOUT_S": "600",
-                   "PYTHONPATH": str(ROOT)}  # fmt: skip
+    chosen = {"PORT": port, "LOG_LEVEL": "warning", "CACHE_MB": 0, "JOBS": folder / "queue",
+              "JOBS_DATABASE": database, "MAX_WAIT_S": 600, "PHOTO_TIMEOUT_S": 600}  # fmt: skip
+    environment = {f"CHROMASERVE_{name}": str(value) for name, value in chosen.items()}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *sys.path])
     words, log = [sys.executable, "-m", "app"], folder / f"server-{port}.log"
     with (
         running(words, environment, log) as (process, tree),

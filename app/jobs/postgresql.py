@@ -75,4 +75,5 @@ def _run(
     connection: "psycopg.Connection[DictRow]", statement: str, parameters: tuple[Any, ...] = ()
 ) -> Rows:
     # No statement has a question mark or a percent sign of its own.
-    return connection.execute(statement.replace("?", "%s").encode(), parameters)
+    rows: Rows = connection.execute(statement.replace("?", "%s").encode(), parameters)
+    return rows
