@@ -235,5 +235,5 @@ class Worker:
 def _at_once(model: LoadedModel, threads: int) -> int:
     """Photos that a worker holds: enough to fill a GPU's batch, or to keep a CPU's cores busy."""
     if model.engine.device.startswith("GPU"):
-        return sum(engine.max_batch for engine in model.engines) + threads
+        return model.photos_at_once + threads
     return threads + 2

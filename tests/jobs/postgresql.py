@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -54,5 +55,5 @@ def _running(initdb: str, server: str, data: Path, user: str | None) -> Iterator
                 break
         yield f"postgresql://tests@127.0.0.1:{port}/postgres"
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)  # it does not wait for its clients then
         process.communicate(timeout=60)
