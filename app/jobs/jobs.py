@@ -15,8 +15,6 @@ from pydantic import SecretStr
 from chromaserve.errors import InvalidOptions
 
 from ..errors import JobNotFound, JobsFull
-from .addresses import Addresses
-from .callbacks import Callbacks
 from .database import Database, DatabaseFault, Sqlite
 from .files import Files
 from .options import JobOptions
@@ -24,7 +22,6 @@ from .order import Address
 from .records import Records
 from .store import NewJob, Store
 from .told import Job, told
-from .work import Worker
 
 if TYPE_CHECKING:
     from ..service import Service
@@ -59,6 +56,9 @@ class Jobs:
             raise JobsUnusable(f"{folder} cannot be used: {error}") from error
         self.store = Store(self._database, int(self.settings.jobs_mb * 2**20))
         self.records = Records(self._database)
+        # Here and in `work`: without jobs the service does not load an HTTP client.
+        from .addresses import Addresses
+
         self.addresses = Addresses(self.settings)
         self._thread = ThreadPoolExecutor(1, "jobs")
         self.changed = asyncio.Event()
@@ -167,6 +167,9 @@ class Jobs:
 
     def work(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """What is to run as long as the service does."""
+        from .callbacks import Callbacks
+        from .work import Worker
+
         return Worker(self).run(), Callbacks(self).run(), self.sweep()
 
     async def close(self) -> None:
