@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         UnsupportedSamples,
     )
     from chromaserve.library.colorizer import Colorizer
+    from chromaserve.library.confidence import Confidence
     from chromaserve.pipeline.hints import Hint
     from chromaserve.store.errors import ModelNotFound, ModelStoreError
     from chromaserve.video import (
@@ -53,6 +54,7 @@ __all__ = [
     "ClientError",
     "Colorized",
     "Colorizer",
+    "Confidence",
     "DamagedPhoto",
     "EngineFailed",
     "FilmReport",
@@ -80,6 +82,7 @@ __all__ = [
 
 _HOMES = {
     "Colorizer": "chromaserve.library.colorizer",
+    "Confidence": "chromaserve.library.confidence",
     "Hint": "chromaserve.pipeline.hints",
     **dict.fromkeys(
         ("FilmReport", "FrameReport", "TruncatedFrame", "colorize_film", "colorize_frames"),

@@ -1,15 +1,45 @@
 """The model's answer for one photo: kept from before, or in a batch with others."""
 
 from collections.abc import Hashable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from chromaserve.color.proposals import proposed
+from chromaserve.color.confidence import moments
+from chromaserve.color.proposals import proposed, with_proposal
 from chromaserve.engines import Engine
+from chromaserve.pipeline.backlog import Ticket
 from chromaserve.pipeline.batching import Ask, Batcher, Float, Inference, colours
 from chromaserve.pipeline.cache import Cache, cache_key
 from chromaserve.pipeline.models import LoadedModel
 from chromaserve.pipeline.observer import Observer
+from chromaserve.pipeline.options import Order
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All that an order needs of the model, with the times of all that it took."""
+
+    ab: Float
+    """float32 [224, 224, 2] in Lab units."""
+    batch: int
+    """As `Inference` has it."""
+    queue_s: float
+    inference_s: float
+    moments: Float | None = None
+    """float32 [h, w, 3] of the distribution behind it, where confidence is wanted."""
+
+    def after(self, further: Inference) -> "Answer":
+        """The same with the times of something else that was asked for too."""
+        return replace(
+            self,
+            batch=self.batch or further.batch,
+            queue_s=self.queue_s + further.queue_s,
+            inference_s=self.inference_s + further.inference_s,
+        )
+
+
+NO_ANSWER = Answer(ab=np.zeros((1, 1, 2), np.float32), batch=0, queue_s=0.0, inference_s=0.0)
 
 
 class Inferring:
@@ -53,18 +83,32 @@ class Inferring:
         self._cache.keep(key, result.ab)
         return result
 
-    async def proposals(
-        self, model: LoadedModel, L: Float, flow: Hashable, owner: Hashable = None
-    ) -> Inference:
-        """What the proposals after the first add to the model's answer: see `proposed`.
+    async def answer(self, L: Float, order: Order, ticket: Ticket) -> Answer:
+        """The proposal that is wanted, and where confidence is, what that is made of.
 
         Raises:
             Busy, NotReady, EngineFailed: as `Batcher.submit`.
         """
-        return await self.infer(model, L, 0.0, flow, owner, _proposals)
+        model, owner = order.model, ticket.owner
+        own = await self.infer(model, L, order.vividness, ticket, owner)
+        answer = Answer(own.ab, own.batch, own.queue_s, own.inference_s)
+        if order.proposal > 1:
+            further = await self.infer(model, L, 0.0, ticket, owner, _proposals)
+            ab = with_proposal(answer.ab, further.ab[order.proposal - 2])
+            answer = replace(answer.after(further), ab=ab)
+        if order.confidence:
+            found = await self.infer(model, L, 0.0, ticket, owner, _moments)
+            answer = replace(answer.after(found), moments=found.ab)
+        return answer
 
 
 def _proposals(engine: Engine, L: Float, _: Float) -> Float:
     """[N, 7, 28, 28, 2]; the same for every vividness."""
     found = engine.distribution(L)
     return np.stack([proposed(logits, found.bins) for logits in found.logits])
+
+
+def _moments(engine: Engine, L: Float, _: Float) -> Float:
+    """[N, h, w, 3]; the same for every vividness."""
+    found = engine.distribution(L)
+    return np.stack([moments(logits, found.bins) for logits in found.logits])
