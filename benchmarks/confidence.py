@@ -1,13 +1,16 @@
 """How much confidence is worth: predicted error against actual, and hints where it says.
 
-Run: python -m benchmarks.confidence FOLDER [--photos N] [--hinted N] [--amend] [--picture OUT.jpg]
+Run: python -m benchmarks.confidence FOLDER [--photos N] [--hinted N] [--store MODELS] [--amend]
+or, for the picture of the documentation, with --picture OUT.jpg alone.
 
 Photos are colorized from their own luminance, as the service does it, up to the grid of the
 distribution, where they are compared with the truth. Every second photo is for calibrating: the
 weights of the squared error's parts by non-negative least squares (Lawson & Hanson 1974), and by
-maximum likelihood the logistic curve that makes a chance of it. All tables are of the other half.
---amend stores the calibration in the bundled version's model.json; without it the one that is there
-is checked, where there is one.
+maximum likelihood the logistic curve that makes a chance of it; a third of these photos each has a
+vividness of 0, of the version's default and of 1. All tables are of the other half, at the default
+where nothing else is said.
+--amend stores the calibration in the version's model.json; without it the one that is there is
+checked, where there is one.
 
 Baselines of the ranking are the answer's chroma, the distribution's own spread, and a constant,
 which ranks nothing. Hints are true colours of discs of the default radius, at suggested places, at
@@ -245,6 +248,7 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=SAMPLES)
     parser.add_argument("--photos", type=int, default=1000, help="at most, evenly spaced")
     parser.add_argument("--hinted", type=int, default=120, help="of those that are checked")
+    parser.add_argument("--store", type=Path, default=BUNDLED_ROOT, help="folder of models")
     parser.add_argument("--amend", action="store_true", help="store the calibration")
     parser.add_argument("--picture", type=Path, help="draw the example of the documentation")
     options = parser.parse_args()
@@ -253,30 +257,31 @@ def main() -> None:
         return
     cv2.setNumThreads(1)
     paths = sorted(options.folder.rglob("*.jpg"))
-    store = ModelStore(BUNDLED_ROOT)
+    store = ModelStore(options.store)
     version = store.resolve("latest")
     vividness = version.description.default_vividness
     (engine, *_) = load_engines(version, PipelineSettings())
     print(f"Model {version.version} by {engine.name}, vividness {vividness:g}", flush=True)
     chosen = [paths[i] for i in evenly_spaced(len(paths), options.photos)]
-    photos = [seen(engine, path, vividness) for path in chosen]
-    fitted = calibrated(photos[::2])
-    print(f"Calibrated on {len(photos[::2])} photos: {fitted.model_dump_json()}")
+    levels = (vividness, 0.0, 1.0)
+    few = [seen(engine, path, levels[n % 3]) for n, path in enumerate(chosen[::2])]
+    fitted = calibrated(few)
+    print(f"Calibrated on {len(few)} photos: {fitted.model_dump_json()}", flush=True)
     if options.amend:
         with tempfile.TemporaryDirectory() as nothing:
             version = store.amend(version, Path(nothing), confidence=fitted)
     calibration = version.description.confidence or fitted
-    checked = photos[1::2]
+    checked = [seen(engine, path, vividness) for path in chosen[1::2]]
     print(f"Checked on {len(checked)} others: {calibration.model_dump_json()}\n")
     print("| tenth | expected error | actual | confidence | within 15 |")
     print("| ---: |" + " ---: |" * 4, *deciles(checked, calibration), sep="\n", flush=True)
     print("\n| ranked by | places | within a photo [95%] | photos |")
     print("| --- |" + " ---: |" * 3, *rankings(checked, calibration), sep="\n", flush=True)
     few = [checked[i] for i in evenly_spaced(len(checked), options.hinted)]
-    print(f"\nOther vividness, {len(few)} of these photos:\n")
+    print(f"\nVividness, {len(few)} of these photos:\n")
     print("| vividness | expected error | actual | confidence | within 15 |")
     print("| ---: |" + " ---: |" * 4)
-    for other in (0.0, vividness, 1.0):
+    for other in sorted(levels):
         again = few if other == vividness else [seen(engine, p.path, other) for p in few]
         error = np.concatenate([expected(each, calibration) for each in again])
         actual = np.sqrt(np.mean([each.squared.mean() for each in again]))
@@ -288,8 +293,9 @@ def main() -> None:
     for line in hinted(few, calibration):
         print(line, flush=True)
     network, of_moments = np.median([each.cpu_ms for each in checked], axis=0)
-    print(f"The network once more, to its distribution: {network:.0f} ms; its moments:", end="")
-    print(f" {of_moments:.0f} ms.")
+    print(
+        f"The network up to its distribution: {network:.0f} ms; its moments: {of_moments:.0f} ms."
+    )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """`Colorizer`: grey photos of any kind in, colour photos of the same kind out."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, Unpack, cast, overload
+from typing import Any, Literal, Self, Unpack, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,15 +124,7 @@ class Colorizer:
         """
         place = None if output is None else Path(output)
         flow = self._flow(format or format_of(place), options)
-        future = self.background.start(flow.colorize(cast(Given, photo), place))
-        try:
-            done = future.result()
-        except BaseException:
-            future.cancel()
-            self.background.start(flow.end())
-            raise
-        self.background.start(flow.release(done))
-        return cast(P, done.value)
+        return cast(P, self._waited(flow, flow.colorize(cast(Given, photo), place)).value)
 
     def confidence(
         self,
@@ -148,11 +140,8 @@ class Colorizer:
         Raises:
             InvalidOptions: the model does not tell; or as `colorize`, whose other errors may come.
         """
-        given = Path(photo).read_bytes() if isinstance(photo, str | Path) else photo
         flow = self._flow("png", {**options, "confidence": "png"})
-        done = self.background.start(flow.colorize(given)).result()
-        self.background.start(flow.release(done))
-        return confidence_of(done)
+        return confidence_of(self._waited(flow, flow.unwritten(photo)))
 
     @overload
     def colorize_many(
@@ -245,6 +234,18 @@ class Colorizer:
     def _flow(self, encoding: Wanted, options: ColourOptions) -> Flow:
         background = self.background
         return Flow(background.pipeline, order_for(background.model, encoding, options))
+
+    def _waited(self, flow: Flow, work: Coroutine[Any, Any, Done]) -> Done:
+        """What comes of the one photo of a flow."""
+        future = self.background.start(work)
+        try:
+            done = future.result()
+        except BaseException:
+            future.cancel()
+            self.background.start(flow.end())
+            raise
+        self.background.start(flow.release(done))
+        return done
 
     def _many(
         self, flow: Flow, places: Iterable[tuple[P, Path | None]], errors: str

@@ -124,6 +124,13 @@ class Flow:
         kind = type(photo).__name__
         raise TypeError(f"a photo is bytes, a Path, a Pillow image or an array, not {kind}")
 
+    async def unwritten(self, photo: Given) -> Done:
+        """Colorize one photo, of a file too, and write none."""
+        if not isinstance(photo, str | Path):
+            return await self.colorize(photo)
+        colored = await self._of_file(Path(photo))
+        return self._hold(colored.data, _seconds(colored), colored.share, colored.told)
+
     async def release(self, done: Done) -> None:
         """The caller has the result: it counts as the caller's memory."""
         self._held.discard(done.share)
