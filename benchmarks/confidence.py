@@ -84,16 +84,10 @@ def seen(engine: Engine, path: Path, vividness: float) -> Seen:
     found = moments(distribution.logits[0], distribution.bins)
     done = time.process_time()
     error = np.square(ab - squeeze(truth, *ab.shape[:2])).sum(-1)
-    size = found.shape[:2]
-    return Seen(
-        path,
-        rgb,
-        ab,
-        found,
-        squeeze(error, *size),
-        squeeze((error <= NEAR**2).astype(np.float32), *size),
-        (1000 * (ran - start), 1000 * (done - ran)),
+    squared, near = (
+        squeeze(each, *found.shape[:2]) for each in (error, np.float32(error <= NEAR**2))
     )
+    return Seen(path, rgb, ab, found, squared, near, (1000 * (ran - start), 1000 * (done - ran)))
 
 
 def calibrated(photos: list[Seen]) -> Calibration:
@@ -260,7 +254,7 @@ def main() -> None:
     store = ModelStore(options.store)
     version = store.resolve("latest")
     vividness = version.description.default_vividness
-    (engine, *_) = load_engines(version, PipelineSettings())
+    engine = load_engines(version, PipelineSettings())[0]
     print(f"Model {version.version} by {engine.name}, vividness {vividness:g}", flush=True)
     chosen = [paths[i] for i in evenly_spaced(len(paths), options.photos)]
     levels = (vividness, 0.0, 1.0)
