@@ -9,37 +9,25 @@ from chromaserve.color.confidence import moments
 from chromaserve.color.proposals import proposed, with_proposal
 from chromaserve.engines import Engine
 from chromaserve.pipeline.backlog import Ticket
-from chromaserve.pipeline.batching import Ask, Batcher, Float, Inference, colours
+from chromaserve.pipeline.batching import Batcher
 from chromaserve.pipeline.cache import Cache, cache_key
 from chromaserve.pipeline.models import LoadedModel
 from chromaserve.pipeline.observer import Observer
 from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.waiting import Ask, Float, Inference, colours
 
 
 @dataclass(frozen=True)
 class Answer:
-    """All that an order needs of the model, with the times of all that it took."""
+    """All that an order needs of the model."""
 
-    ab: Float
-    """float32 [224, 224, 2] in Lab units."""
-    batch: int
-    """As `Inference` has it."""
-    queue_s: float
-    inference_s: float
+    inference: Inference
+    """The proposal that is wanted, with the times of all that it took."""
     moments: Float | None = None
     """float32 [h, w, 3] of the distribution behind it, where confidence is wanted."""
 
-    def after(self, further: Inference) -> "Answer":
-        """The same with the times of something else that was asked for too."""
-        return replace(
-            self,
-            batch=self.batch or further.batch,
-            queue_s=self.queue_s + further.queue_s,
-            inference_s=self.inference_s + further.inference_s,
-        )
 
-
-NO_ANSWER = Answer(ab=np.zeros((1, 1, 2), np.float32), batch=0, queue_s=0.0, inference_s=0.0)
+NO_ANSWER = Answer(Inference.kept(np.zeros((1, 1, 2), np.float32)))
 
 
 class Inferring:
@@ -78,7 +66,7 @@ class Inferring:
         known = self._cache.get(key)
         self._observer.answer(kept=known is not None)
         if known is not None:
-            return Inference(ab=known, batch=0, queue_s=0.0, inference_s=0.0)
+            return Inference.kept(known)
         result = await self._batcher.submit(model.engines, L, vividness, flow, ask)
         self._cache.keep(key, result.ab)
         return result
@@ -90,16 +78,26 @@ class Inferring:
             Busy, NotReady, EngineFailed: as `Batcher.submit`.
         """
         model, owner = order.model, ticket.owner
-        own = await self.infer(model, L, order.vividness, ticket, owner)
-        answer = Answer(own.ab, own.batch, own.queue_s, own.inference_s)
+        answer = await self.infer(model, L, order.vividness, ticket, owner)
         if order.proposal > 1:
             further = await self.infer(model, L, 0.0, ticket, owner, _proposals)
             ab = with_proposal(answer.ab, further.ab[order.proposal - 2])
-            answer = replace(answer.after(further), ab=ab)
-        if order.confidence:
-            found = await self.infer(model, L, 0.0, ticket, owner, _moments)
-            answer = replace(answer.after(found), moments=found.ab)
-        return answer
+            answer = replace(_both(answer, further), ab=ab)
+        if not order.confidence:
+            return Answer(answer)
+        found = await self.infer(model, L, 0.0, ticket, owner, _moments)
+        return Answer(_both(answer, found), found.ab)
+
+
+def _both(one: Inference, further: Inference) -> Inference:
+    """The first one with the times of both."""
+    return replace(
+        one,
+        batch=one.batch or further.batch,
+        calls=one.calls if one.batch else further.calls,
+        queue_s=one.queue_s + further.queue_s,
+        inference_s=one.inference_s + further.inference_s,
+    )
 
 
 def _proposals(engine: Engine, L: Float, _: Float) -> Float:

@@ -97,6 +97,10 @@ class Pipeline:
         self.encoding.close()
         self.cores.close()
 
+    def window(self, model: LoadedModel) -> int:
+        """Photos that keep all stages busy."""
+        return self.decoding.threads + model.photos_at_once + self.encoding.threads
+
     def look_at(self, uploads: Iterable[Upload]) -> None:
         """Read the headers of uploads, which then say how large the photos are; blocks briefly."""
         limits = self.settings
@@ -206,9 +210,10 @@ class Pipeline:
             timings = Timings(
                 admission_s=admitted - start,
                 decode_s=decoded - admitted,
-                queue_s=answer.queue_s,
-                inference_s=answer.inference_s,
-                batch=answer.batch,
+                queue_s=answer.inference.queue_s,
+                inference_s=answer.inference.inference_s,
+                batch=answer.inference.batch,
+                calls=answer.inference.calls,
                 encode_s=done - inferred,
                 total_s=done - start,
                 helped_s=self.cores.helped_s - helped_s,
@@ -253,7 +258,7 @@ class Pipeline:
     def done(self, timings: Timings, model: LoadedModel, pixels: int) -> None:
         """Tell metrics, estimates and traces of a photo that is done, one of so many pixels."""
         self._observer.colorized(timings, model.version, model.engine.name)
-        self.estimate.note(timings, pixels, len(model.engines))
+        self.estimate.note(timings, pixels)
         self.trace(timings, model.version, model.engine.name)
 
     @asynccontextmanager
@@ -272,7 +277,5 @@ class Pipeline:
             ) from error
 
     def _make_room_for(self, model: LoadedModel) -> None:
-        """Let as many photos in as keep this model's engines busy: a batch each, and the next."""
-        enough = 2 * sum(engine.max_batch for engine in model.engines)
-        enough += self.decoding.threads + self.encoding.threads
-        self.in_work.total = max(self.in_work.total, enough)
+        """Let as many photos in as keep this model's engines busy now and next."""
+        self.in_work.total = max(self.in_work.total, self.window(model) + model.photos_at_once)

@@ -68,7 +68,7 @@ def encoded_by(
     if photo.colours is not None:
         kept = certain(photo) if order.confidence == "png" else as_it_is(photo, cores)
         return write(kept, photo), None
-    ab = answer.ab.astype(np.float32, copy=False)
+    ab = answer.inference.ab.astype(np.float32, copy=False)
     described, assessed = order.model.description, None
     if answer.moments is not None and described.confidence is not None:
         assessed = assess(photo, ab, answer.moments, order.hints, described.confidence)
