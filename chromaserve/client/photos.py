@@ -31,6 +31,7 @@ class Options(TypedDict, total=False):
     damaged: Literal["refuse", "accept"] | None
     colour: Literal["recolour", "keep"] | None
     proposal: int | None
+    confidence: Literal["figure", "png"] | None
 
 
 class PhotoOptions(Options, total=False):

@@ -161,6 +161,9 @@ class Report:
 
 
 def _of_colour(told: Mapping[str, Any]) -> str:
+    if "confidence" in told:
+        places = ", ".join(f"({each['x']:g}, {each['y']:g})" for each in told["hint_places"])
+        return f", confidence {told['confidence']:.2f}; hints would help most at {places}"
     if told.get("kept"):
         return ", in colour already and left so"
     return ", which had colours of its own" if told.get("colour") == "colour" else ""

@@ -77,6 +77,14 @@ Proposals = Annotated[
         " NAME-colour-2.png and so on.",
     ),
 ]
+Confidence = Annotated[
+    bool,
+    typer.Option(
+        "--confidence",
+        help="Beside each result, a map of how sure its colours are, NAME-colour-confidence.png;"
+        " the figure, and where a hint would help most, are told.",
+    ),
+]
 MaxPixels = Annotated[
     int | None,
     typer.Option(

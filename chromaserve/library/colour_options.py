@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from chromaserve.photos.metadata import Keep
     from chromaserve.pipeline.hints import Hint
     from chromaserve.pipeline.models import LoadedModel
-    from chromaserve.pipeline.options import Damaged, Pages, Recolour
+    from chromaserve.pipeline.options import Damaged, Pages, Recolour, Sure
     from chromaserve.store.contract import Postprocess
 
 
@@ -37,6 +37,9 @@ class ColourOptions(TypedDict, total=False):
     """Of photos that have colours already: "recolour", the default, or "keep" them."""
     proposal: int | None
     """Which colouring: 1, the default, is the model's own, 2 to 8 are others that are likely."""
+    confidence: "Sure | None"
+    """"png": a map of how sure the colours are in place of the result; see `Colorizer.confidence`,
+    which tells the figure too."""
 
 
 def order_for(model: "LoadedModel", encoding: "Wanted", options: ColourOptions) -> Order:

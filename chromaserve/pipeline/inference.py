@@ -1,16 +1,33 @@
 """The model's answer for one photo: kept from before, or in a batch with others."""
 
 from collections.abc import Hashable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from chromaserve.color.proposals import proposed
+from chromaserve.color.confidence import moments
+from chromaserve.color.proposals import proposed, with_proposal
 from chromaserve.engines import Engine
+from chromaserve.pipeline.backlog import Ticket
 from chromaserve.pipeline.batching import Batcher
 from chromaserve.pipeline.cache import Cache, cache_key
 from chromaserve.pipeline.models import LoadedModel
 from chromaserve.pipeline.observer import Observer
+from chromaserve.pipeline.options import Order
 from chromaserve.pipeline.waiting import Ask, Float, Inference, colours
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All that an order needs of the model."""
+
+    inference: Inference
+    """The proposal that is wanted, with the times of all that it took."""
+    moments: Float | None = None
+    """float32 [h, w, 3] of the distribution behind it, where confidence is wanted."""
+
+
+NO_ANSWER = Answer(Inference.kept(np.zeros((1, 1, 2), np.float32)))
 
 
 class Inferring:
@@ -54,18 +71,42 @@ class Inferring:
         self._cache.keep(key, result.ab)
         return result
 
-    async def proposals(
-        self, model: LoadedModel, L: Float, flow: Hashable, owner: Hashable = None
-    ) -> Inference:
-        """What the proposals after the first add to the model's answer: see `proposed`.
+    async def answer(self, L: Float, order: Order, ticket: Ticket) -> Answer:
+        """The proposal that is wanted, and where confidence is, what that is made of.
 
         Raises:
             Busy, NotReady, EngineFailed: as `Batcher.submit`.
         """
-        return await self.infer(model, L, 0.0, flow, owner, _proposals)
+        model, owner = order.model, ticket.owner
+        answer = await self.infer(model, L, order.vividness, ticket, owner)
+        if order.proposal > 1:
+            further = await self.infer(model, L, 0.0, ticket, owner, _proposals)
+            ab = with_proposal(answer.ab, further.ab[order.proposal - 2])
+            answer = replace(_both(answer, further), ab=ab)
+        if not order.confidence:
+            return Answer(answer)
+        found = await self.infer(model, L, 0.0, ticket, owner, _moments)
+        return Answer(_both(answer, found), found.ab)
+
+
+def _both(one: Inference, further: Inference) -> Inference:
+    """The first one with the times of both."""
+    return replace(
+        one,
+        batch=one.batch or further.batch,
+        calls=one.calls if one.batch else further.calls,
+        queue_s=one.queue_s + further.queue_s,
+        inference_s=one.inference_s + further.inference_s,
+    )
 
 
 def _proposals(engine: Engine, L: Float, _: Float) -> Float:
     """[N, 7, 28, 28, 2]; the same for every vividness."""
     found = engine.distribution(L)
     return np.stack([proposed(logits, found.bins) for logits in found.logits])
+
+
+def _moments(engine: Engine, L: Float, _: Float) -> Float:
+    """[N, h, w, 3]; the same for every vividness."""
+    found = engine.distribution(L)
+    return np.stack([moments(logits, found.bins) for logits in found.logits])

@@ -28,8 +28,9 @@ POSTPROCESS_BYTES: dict[Postprocess, int] = {
 """More for what a method holds at its working size, whatever the photo's."""
 HINTS_BYTES = 24 * 2**20
 """More for colour hints, at theirs."""
-PROPOSAL_BYTES = 16 * 2**20
-"""More for a further proposal: the distribution over colours, and what is made of it."""
+DISTRIBUTION_BYTES = 16 * 2**20
+"""More for a further proposal or for confidence: the distribution over colours, and what is made
+of it."""
 
 
 def memory_needed(
@@ -39,7 +40,7 @@ def memory_needed(
     *,
     hinted: bool = False,
     keeps_colours: bool = False,
-    proposed: bool = False,
+    distribution: bool = False,
 ) -> int:
     """Bytes that a photo takes at most, from decoding to the end of encoding."""
     each = BYTES_PER_PIXEL[header.bits]
@@ -59,5 +60,5 @@ def memory_needed(
     if keeps_colours:
         each += 3 * header.bits // 8
     more = POSTPROCESS_BYTES[method] + (HINTS_BYTES if hinted else 0)
-    more += PROPOSAL_BYTES if proposed else 0
+    more += DISTRIBUTION_BYTES if distribution else 0
     return BYTES_PER_PHOTO + more + header.pixels * each

@@ -45,6 +45,7 @@ def _called(given: Any) -> Any:  # noqa: ANN401 - whatever came
 Pages = Literal["first", "all"]
 Damaged = Literal["refuse", "accept"]
 Recolour = Literal["recolour", "keep"]
+Sure = Literal["figure", "png"]
 
 
 class Options(BaseModel):
@@ -145,6 +146,12 @@ class Options(BaseModel):
         " JSON.",
         examples=[5],
     )
+    confidence: Sure | None = Field(
+        default=None,
+        description="How sure the colours are, 0 to 1, and up to three places where a hint would"
+        " help most. figure: told beside the photo in colour; png: told beside a map, a grey PNG of"
+        " the photo's size in its place. Default: not told.",
+    )
 
     @classmethod
     def checked(cls, given: Mapping[str, Any]) -> Self:
@@ -166,9 +173,17 @@ class Options(BaseModel):
             format: of the result, where something else than these options decided it.
 
         Raises:
-            InvalidOptions: the model has no further proposals, or both options are chosen.
+            InvalidOptions: the model cannot give what is chosen, or two options exclude each other.
         """
         described = model.description
+        format = format or self.format or "png"
+        if self.confidence == "png" and {format, self.format or "png"} != {"png"}:
+            raise InvalidOptions("confidence=png makes a PNG. Leave format out.")
+        calibrated = model.engine.has_distribution and described.confidence is not None
+        if self.confidence and not calibrated:
+            raise InvalidOptions(
+                f"Model {model.version} does not tell how sure it is. Leave confidence out."
+            )
         if self.proposal > 1 and self.proposals > 1:
             raise InvalidOptions("proposal is one of them, and proposals many. Send one of these.")
         if max(self.proposal, self.proposals) > 1 and not model.engine.has_distribution:
@@ -179,7 +194,7 @@ class Options(BaseModel):
             model,
             described.default_vividness if self.vividness is None else self.vividness,
             self.postprocess or described.postprocess,
-            format or self.format or "png",
+            format,
             self.hints,
             self.quality,
             self.metadata,
@@ -188,6 +203,7 @@ class Options(BaseModel):
             self.colour,
             self.proposal,
             self.proposals,
+            self.confidence,
         )
 
 
@@ -209,6 +225,7 @@ class Order:
     proposal: int = 1
     proposals: int = 1
     """How many results its one photo has, where it is not 1."""
+    confidence: Sure | None = None
 
     def nth(self, index: int) -> "Order":
         """What is wanted for the result at that place among a request's, from 0."""

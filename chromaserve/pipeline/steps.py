@@ -9,10 +9,12 @@ from chromaserve.errors import InvalidOptions
 from chromaserve.photos.encode import check_format, encode
 from chromaserve.photos.formats import Format
 from chromaserve.photos.free_cores import FreeCores
-from chromaserve.photos.metadata import COLOURS_KEPT, Metadata, software
+from chromaserve.photos.metadata import COLOURS_KEPT, NOTHING, Metadata, software
 from chromaserve.photos.photo import Float, Photo, Striped
 from chromaserve.photos.png import PngLevel
+from chromaserve.pipeline.assess import Assessed, as_map, assess, certain
 from chromaserve.pipeline.hints import check_inside
+from chromaserve.pipeline.inference import Answer
 from chromaserve.pipeline.options import Order
 from chromaserve.pipeline.recolor import as_it_is, prepare, recolor
 
@@ -53,18 +55,34 @@ def decoded_by(read: Callable[[], Photo], order: Order) -> tuple[Photo, Float]:
 
 
 def encoded_by(
-    photo: Photo, ab: Float, order: Order, write: Callable[[Striped, Photo], T], cores: FreeCores
-) -> T:
-    """What `write` makes of a photo with the network's colours, or with its own."""
+    photo: Photo,
+    answer: Answer,
+    order: Order,
+    write: Callable[[Striped, Photo], T],
+    cores: FreeCores,
+) -> tuple[T, Assessed | None]:
+    """What `write` makes of a photo, and how sure its colours are where that is wanted.
+
+    That is a photo with the network's colours, or with its own; or a map of confidence.
+    """
     if photo.colours is not None:
-        return write(as_it_is(photo, cores), photo)
-    ab = ab.astype(np.float32, copy=False)
-    guided = order.model.description.guided_filter
-    return write(recolor(photo, ab, order.postprocess, guided, order.hints, cores), photo)
+        kept = certain(photo) if order.confidence == "png" else as_it_is(photo, cores)
+        return write(kept, photo), None
+    ab = answer.inference.ab.astype(np.float32, copy=False)
+    described, assessed = order.model.description, None
+    if answer.moments is not None and described.confidence is not None:
+        assessed = assess(photo, ab, answer.moments, order.hints, described.confidence)
+    if assessed and order.confidence == "png":
+        return write(as_map(assessed, photo, cores), photo), assessed
+    guided = described.guided_filter
+    image = recolor(photo, ab, order.postprocess, guided, order.hints, cores)
+    return write(image, photo), assessed
 
 
 def for_result(photo: Photo, order: Order) -> Metadata:
     """A photo's metadata, as far as it goes along, and what was done to it."""
+    if order.confidence == "png":
+        return NOTHING
     how = [f"vividness {order.vividness:g}", order.postprocess]
     if photo.colours is not None:
         how = [COLOURS_KEPT]

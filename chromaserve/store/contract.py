@@ -51,6 +51,19 @@ class CpuEngine(_Record):
     ncnn_ms: tuple[float, float] = Field(strict=False)
 
 
+class Calibration(_Record):
+    """What a version's confidence goes by: see `chromaserve.color.confidence`."""
+
+    weights: tuple[
+        Annotated[float, Field(ge=0)],
+        Annotated[float, Field(ge=0)],
+        Annotated[float, Field(ge=0)],
+        Annotated[float, Field(gt=0)],
+    ] = Field(strict=False)  # of the parts of the squared error; the last one in Lab units²
+    even: float = Field(gt=0)  # the expected error, Lab units, at which confidence is a half
+    steepness: float = Field(gt=0)  # how fast it falls around there
+
+
 class ModelDescription(_Record):
     """model.json: what a stored version is, where it comes from and how good it is."""
 
@@ -67,6 +80,7 @@ class ModelDescription(_Record):
     data: dict[str, Any]  # summary of the photos
     metrics: dict[str, Any]  # with their baselines
     cpu_engine: CpuEngine | None = None  # None: it has no such files
+    confidence: Calibration | None = None  # None: it was not calibrated
     files: dict[str, Sha256] = {}  # path relative to the version's folder → checksum
 
     @field_validator("created")

@@ -216,3 +216,37 @@ def test_a_row_of_colourings_is_there_to_pick_from(page: Page, http: httpx.Clien
     row.first.click()
     page.wait_for_selector(DONE)
     assert np.abs(seen(page) - first).mean() < 0.5
+
+
+def test_what_is_guessed_is_shaded_and_a_place_asked_about_takes_a_colour(page: Page) -> None:
+    choose(page, house=HOUSE)
+    page.wait_for_selector(DONE)
+    page.locator("#split").press("Home")
+    before = seen(page)
+    asks = page.get_by_role("button", name="Tell the colour at place")
+    page.get_by_role("button", name="Show what is guessed").click()
+    expect(asks).to_have_count(3)
+    said = page.locator("#doubt-says")
+    expect(said).to_contain_text("sure; what is dark is guessed")
+    told = said.text_content()
+    assert seen(page)[..., 0].mean() < before[..., 0].mean() - 5
+    asks.first.click()
+    page.get_by_role("radio", name="red", exact=True).locator("..").click()
+    expect(page.locator("#hints li")).to_have_count(1)
+    expect(said).not_to_have_text(told or "")
+    expect(asks).to_have_count(3)
+    page.get_by_role("button", name="Show what is guessed").click()
+    expect(asks).to_have_count(0)
+    page.wait_for_selector(DONE)
+    assert np.abs(seen(page) - before)[..., 1:].mean() > 0.1
+
+
+def test_places_to_ask_about_are_reached_by_keys(page: Page) -> None:
+    choose(page, house=HOUSE)
+    page.wait_for_selector(DONE)
+    page.get_by_role("button", name="Show what is guessed").press("Enter")
+    second = page.get_by_role("button", name="Tell the colour at place 2")
+    second.press("Enter")
+    page.keyboard.press("ArrowRight")  # from sky to sea
+    page.keyboard.press("Enter")
+    expect(page.locator("#hints li")).to_contain_text("sea at ")

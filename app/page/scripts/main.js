@@ -3,6 +3,7 @@
 import { Album } from './album.js';
 import { follow, say } from './announce.js';
 import { Colouring } from './colouring.js';
+import { Doubt } from './doubt.js';
 import { Download } from './download.js';
 import { Gestures } from './gestures.js';
 import { Hints } from './hints.js';
@@ -23,6 +24,7 @@ const album = new Album();
 const colouring = new Colouring(album);
 const viewer = new Viewer(album);
 const hints = new Hints(viewer, (photo) => colouring.recolour(photo));
+new Doubt(viewer, hints);
 const panel = new Panel(album, colouring);
 new Proposals(album, colouring, (proposal) => panel.choose({ proposal }));
 const shelf = new Shelf(album, remove);
