@@ -117,7 +117,17 @@ async def _row(
             total_s = time.perf_counter() - start
     finally:
         ticket.done(0)
-    timings = Timings(0, 0, result.queue_s, result.inference_s, result.batch, 0, total_s)
+    timings = Timings(
+        admission_s=0,
+        decode_s=0,
+        queue_s=result.queue_s,
+        inference_s=result.inference_s,
+        batch=result.batch,
+        encode_s=0,
+        total_s=total_s,
+        looks=result.looks,
+        model_s=result.model_s,
+    )
     pipeline.done(timings, model, pixels=0)
     return result, timings
 
@@ -139,7 +149,9 @@ async def _colorize(
     for index, upload in enumerate(body.uploads):
         if isinstance(upload.header, Exception):
             raise _at(index, upload.header)
-    ticket = pipeline.backlog.accept([each.pixels for each in body.uploads], deadline_s, owner)
+    looks = sum(order.looks_at(each.header) for each in body.uploads)
+    pixels = [each.pixels for each in body.uploads]
+    ticket = pipeline.backlog.accept(pixels, deadline_s, owner, looks)
     held.callback(ticket.close)
     # All results are there before the first byte goes out. They have bytes of their own, taken
     # without waiting: who waits for memory while holding some may wait for ever.

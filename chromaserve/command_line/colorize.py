@@ -18,6 +18,7 @@ from chromaserve.command_line.shared_options import (
     Format,
     Hints,
     Json,
+    Look,
     MaxPixels,
     Metadata,
     Model,
@@ -72,6 +73,7 @@ def colorize(
     pages: Pages = None,
     damaged: Damaged = None,
     colour: Colour = None,
+    look: Look = None,
     proposals: Proposals = 1,
     model: Model = None,
     max_pixels: MaxPixels = None,
@@ -107,6 +109,7 @@ def colorize(
             "pages": pages,
             "damaged": damaged,
             "colour": colour,
+            "look": look,
             "max_pixels": max_pixels,
         }
         if url and max_pixels:

@@ -41,6 +41,10 @@ class Inference:
     """Photos in the batch that it went with; 0 for an answer kept from before."""
     queue_s: float
     inference_s: float
+    looks: int = 1
+    """How often the model ran for it; 0 for an answer kept from before."""
+    model_s: float = 0.0
+    """Its part of those batches' time."""
 
 
 def colours(engine: Engine, L: Float, vividness: Float) -> Float:
@@ -54,6 +58,7 @@ class _Waiting:
     L: Float
     vividness: float
     ask: Ask
+    further: bool
     future: "Future[Inference]" = field(default_factory=Future)
     since: float = field(default_factory=time.perf_counter)
 
@@ -120,6 +125,8 @@ class Batcher:
         vividness: float,
         flow: Hashable,
         ask: Ask = colours,
+        *,
+        further: bool = False,
     ) -> Inference:
         """Run one photo; cancelling the call takes it out of the queue.
 
@@ -130,19 +137,21 @@ class Batcher:
             vividness: 0..1; different ones share a batch.
             flow: whose photo it is; flows are served in turn.
             ask: what is wanted of the engine; photos of one batch want the same.
+            further: it is another look at a photo that has its place in the queue.
 
         Raises:
             Busy: the queue is full.
             NotReady: the batcher is closed, or these engines are given up.
             EngineFailed: the engine raised on this photo.
         """
-        item = _Waiting(engines, L, vividness, ask)
+        item = _Waiting(engines, L, vividness, ask, further)
         with self._changed:
             if self._closing:
                 raise NotReady("The service is shutting down. Send the photo again shortly.")
             if id(engines) in self._retired:
                 raise NotReady(_RESTARTING)
-            if len(self._waiting) >= self._max_waiting:
+            places = self._waiting.count(lambda each: not each.further)
+            if not further and places >= self._max_waiting:
                 raise Busy(f"{self._max_waiting} photos are waiting already. Try again shortly.")
             while len(self._workers) < len(engines):
                 self._workers.append(self._start(len(self._workers)))
@@ -265,7 +274,8 @@ class Batcher:
                 w.fail(EngineFailed(_FAILED))
             else:
                 # A copy: a photo must not keep its whole batch's result alive.
-                w.succeed(Inference(one.copy(), len(batch), start - w.since, took))
+                its = Inference(one.copy(), len(batch), start - w.since, took, 1, took / len(batch))
+                w.succeed(its)
 
     def _failed(self, engine: Engine, batch: list[_Waiting], error: BaseException) -> None:
         with self._changed:

@@ -1,15 +1,21 @@
 """The model's answer for one photo: kept from before, or in a batch with others."""
 
-from collections.abc import Hashable
+import asyncio
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from chromaserve.color.proposals import proposed
+from chromaserve.color.proposals import proposed, with_proposal
+from chromaserve.color.tiles import joined
 from chromaserve.engines import Engine
+from chromaserve.pipeline.backlog import Ticket
 from chromaserve.pipeline.batching import Ask, Batcher, Float, Inference, colours
 from chromaserve.pipeline.cache import Cache, cache_key
 from chromaserve.pipeline.models import LoadedModel
 from chromaserve.pipeline.observer import Observer
+from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.recolor import Looks
 
 
 class Inferring:
@@ -28,6 +34,8 @@ class Inferring:
         flow: Hashable,
         owner: Hashable = None,
         ask: Ask = colours,
+        *,
+        further: bool = False,
     ) -> Inference:
         """The model's answer for one photo.
 
@@ -38,30 +46,85 @@ class Inferring:
             flow: the request, which takes turns with others.
             owner: who asks; answers are kept for each apart.
             ask: what is wanted of the model.
+            further: see `Batcher.submit`.
 
         Raises:
             Busy, NotReady, EngineFailed: as `Batcher.submit`.
         """
         if not self._cache.max_bytes:
-            return await self._batcher.submit(model.engines, L, vividness, flow, ask)
+            return await self._batcher.submit(
+                model.engines, L, vividness, flow, ask, further=further
+            )
         key = cache_key(model.number, L, vividness, (owner, ask))
         known = self._cache.get(key)
         self._observer.answer(kept=known is not None)
         if known is not None:
-            return Inference(ab=known, batch=0, queue_s=0.0, inference_s=0.0)
-        result = await self._batcher.submit(model.engines, L, vividness, flow, ask)
+            return kept(known)
+        result = await self._batcher.submit(model.engines, L, vividness, flow, ask, further=further)
         self._cache.keep(key, result.ab)
         return result
 
-    async def proposals(
-        self, model: LoadedModel, L: Float, flow: Hashable, owner: Hashable = None
-    ) -> Inference:
-        """What the proposals after the first add to the model's answer: see `proposed`.
+    async def answer(self, looks: Looks, order: Order, ticket: Ticket) -> Inference:
+        """The colours that are wanted of a photo, with the times of all that it took.
+
+        All looks at it are in the queue together, a flow's as its photos are.
+
+        Args:
+            looks: at it, at least one.
+            order: what is wanted: model, vividness, proposal.
+            ticket: of the request.
 
         Raises:
             Busy, NotReady, EngineFailed: as `Batcher.submit`.
         """
-        return await self.infer(model, L, 0.0, flow, owner, _proposals)
+        model, owner = order.model, ticket.owner
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(
+                        self.infer(model, L, order.vividness, ticket, owner, further=number > 0)
+                    )
+                    for number, L in enumerate((looks.whole, *looks.tiles))
+                ]
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from None
+        answers = [task.result() for task in tasks]
+        answer = _together(answers)
+        if looks.tiling:
+            tiles = [each.ab for each in answers[1:]]
+            ab = await asyncio.to_thread(joined, answer.ab, looks.tiles, tiles, looks.tiling)
+            answer = replace(answer, ab=ab)
+        if order.proposal == 1:
+            return answer
+        # What further proposals add is the same for every vividness.
+        further = await self.infer(model, looks.whole, 0.0, ticket, owner, _proposals)
+        return Inference(
+            ab=with_proposal(answer.ab, further.ab[order.proposal - 2]),
+            batch=answer.batch or further.batch,
+            queue_s=answer.queue_s + further.queue_s,
+            inference_s=answer.inference_s + further.inference_s,
+            looks=answer.looks + further.looks,
+            model_s=answer.model_s + further.model_s,
+        )
+
+
+def kept(ab: Float) -> Inference:
+    """An answer that the model did not run for."""
+    return Inference(ab=ab, batch=0, queue_s=0.0, inference_s=0.0, looks=0)
+
+
+def _together(answers: Sequence[Inference]) -> Inference:
+    """The first of answers that were asked for at once, with the times of all."""
+    ran = [answer for answer in answers if answer.looks] or answers[:1]
+    begin_s = min(answer.queue_s for answer in ran)
+    return Inference(
+        ab=answers[0].ab,
+        batch=max(answer.batch for answer in ran),
+        queue_s=begin_s,
+        inference_s=max(answer.queue_s + answer.inference_s for answer in ran) - begin_s,
+        looks=sum(answer.looks for answer in ran),
+        model_s=sum(answer.model_s for answer in ran),
+    )
 
 
 def _proposals(engine: Engine, L: Float, _: Float) -> Float:

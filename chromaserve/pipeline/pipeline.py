@@ -10,19 +10,18 @@ from typing import TypeVar
 
 import numpy as np
 
-from chromaserve.color.proposals import with_proposal
 from chromaserve.errors import PhotoTimeout, slug_of, without_locals
 from chromaserve.photos.decode import decode
 from chromaserve.photos.formats import Format
 from chromaserve.photos.free_cores import FreeCores
 from chromaserve.photos.header import inspect
-from chromaserve.photos.photo import Float, Header, Photo, Pixels, Striped
+from chromaserve.photos.photo import Header, Photo, Pixels, Striped
 from chromaserve.pipeline.backlog import Backlog, Ticket
-from chromaserve.pipeline.batching import Batcher, Inference
+from chromaserve.pipeline.batching import Batcher
 from chromaserve.pipeline.body import Body, Upload
 from chromaserve.pipeline.cache import Cache
 from chromaserve.pipeline.estimate import Estimate
-from chromaserve.pipeline.inference import Inferring
+from chromaserve.pipeline.inference import Inferring, kept
 from chromaserve.pipeline.memory import Budget, Share
 from chromaserve.pipeline.memory_needed import memory_needed
 from chromaserve.pipeline.models import LoadedModel, Models
@@ -90,8 +89,8 @@ class Pipeline:
         inferring = Inferring(self.batcher, self.cache, self._observer)
         self.infer = inferring.infer
         """The network's answer for one photo."""
-        self.proposals = inferring.proposals
-        """What the photo's further proposals add to it."""
+        self._answer = inferring.answer
+        """The colours that are wanted of a photo."""
         self.encoding = Stage("encode", threads, self.cores)
 
     def close(self, timeout_s: float | None = None) -> None:
@@ -190,13 +189,13 @@ class Pipeline:
         with place, share.until_failure():
             admitted, helped_s = time.perf_counter(), self.cores.helped_s
 
-            photo, L = await self.decoding.run(ticket, decoded_by, read, order)
+            photo, looks = await self.decoding.run(ticket, decoded_by, read, order, self.cores)
             release()
             decoded = time.perf_counter()
 
             if photo.colours is None:
                 with self.cores.taken():
-                    answer = await self._answer(L, order, ticket)
+                    answer = await self._answer(looks, order, ticket)
             else:
                 answer = _NO_ANSWER
             inferred = time.perf_counter()
@@ -215,23 +214,12 @@ class Pipeline:
                 encode_s=done - inferred,
                 total_s=done - start,
                 helped_s=self.cores.helped_s - helped_s,
+                looks=answer.looks,
+                model_s=answer.model_s,
             )
             all_pages = order.pages == "all"
             told = told_of(photo, header, all_pages=all_pages)
             return result, Made(photo.size, told, timings, share)
-
-    async def _answer(self, L: Float, order: Order, ticket: Ticket) -> Inference:
-        """The proposal that is wanted, with the times of all that it took."""
-        answer = await self.infer(order.model, L, order.vividness, ticket, ticket.owner)
-        if order.proposal == 1:
-            return answer
-        further = await self.proposals(order.model, L, ticket, ticket.owner)
-        return Inference(
-            ab=with_proposal(answer.ab, further.ab[order.proposal - 2]),
-            batch=answer.batch or further.batch,
-            queue_s=answer.queue_s + further.queue_s,
-            inference_s=answer.inference_s + further.inference_s,
-        )
 
     async def _admit(self, header: Header, order: Order, ticket: Ticket) -> tuple[Share, Share]:
         """Wait for a place among the photos in work, and for the memory that this one takes."""
@@ -246,6 +234,7 @@ class Pipeline:
                     hinted=bool(order.hints),
                     keeps_colours=order.colour == "keep",
                     proposed=order.proposal > 1,
+                    looks=order.looks_at(header),
                 )
                 return place, await self.memory.take(needed)
 
@@ -294,4 +283,4 @@ class Pipeline:
         self.in_work.total = max(self.in_work.total, enough)
 
 
-_NO_ANSWER = Inference(ab=np.zeros((1, 1, 2), np.float32), batch=0, queue_s=0.0, inference_s=0.0)
+_NO_ANSWER = kept(np.zeros((1, 1, 2), np.float32))

@@ -94,6 +94,8 @@ def coloured(
     """Frames, uint8 or uint16 [H, W, 1 or 3], in their colours [H, W, 3], steady over time."""
     if order.proposal > 1:
         raise InvalidOptions("Films have one colouring. Leave proposal out.")
+    if order.look == "tiles":
+        raise InvalidOptions("Films are looked at whole. Leave look out.")
     way = _Way(colorizer, order)
     answers = ((photo, photo.thumbnail, ab) for photo, ab in way.answers(frames))
     return way.coloured(steadied(answers, smoothing))
