@@ -8,8 +8,8 @@ import numpy as np
 
 from chromaserve.color.proposals import proposed, with_proposal
 from chromaserve.color.tiles import joined
+from chromaserve.color.vividness import asked, livened
 from chromaserve.engines import Engine
-from chromaserve.pipeline.backlog import Ticket
 from chromaserve.pipeline.batching import Ask, Batcher, Float, Inference, colours
 from chromaserve.pipeline.cache import Cache, cache_key
 from chromaserve.pipeline.models import LoadedModel
@@ -64,7 +64,9 @@ class Inferring:
         self._cache.keep(key, result.ab)
         return result
 
-    async def answer(self, looks: Looks, order: Order, ticket: Ticket) -> Inference:
+    async def answer(
+        self, looks: Looks, order: Order, flow: Hashable, owner: Hashable = None
+    ) -> Inference:
         """The colours that are wanted of a photo, with the times of all that it took.
 
         All looks at it are in the queue together, a flow's as its photos are.
@@ -72,17 +74,18 @@ class Inferring:
         Args:
             looks: at it, at least one.
             order: what is wanted: model, vividness, proposal.
-            ticket: of the request.
+            flow, owner: as for `infer`.
 
         Raises:
             Busy, NotReady, EngineFailed: as `Batcher.submit`.
         """
-        model, owner = order.model, ticket.owner
+        model, blend = order.model, order.model.description.blend
+        vividness = asked(order.vividness, blend)
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(
-                        self.infer(model, L, order.vividness, ticket, owner, further=number > 0)
+                        self.infer(model, L, vividness, flow, owner, further=number > 0)
                     )
                     for number, L in enumerate((looks.whole, *looks.tiles))
                 ]
@@ -90,14 +93,15 @@ class Inferring:
             raise several.exceptions[0] from None
         answers = [task.result() for task in tasks]
         answer = _together(answers)
+        ab = answer.ab
         if looks.tiling:
             tiles = [each.ab for each in answers[1:]]
-            ab = await asyncio.to_thread(joined, answer.ab, looks.tiles, tiles, looks.tiling)
-            answer = replace(answer, ab=ab)
+            ab = await asyncio.to_thread(joined, ab, looks.tiles, tiles, looks.tiling)
+        answer = replace(answer, ab=livened(ab, order.vividness, blend))
         if order.proposal == 1:
             return answer
         # What further proposals add is the same for every vividness.
-        further = await self.infer(model, looks.whole, 0.0, ticket, owner, _proposals)
+        further = await self.infer(model, looks.whole, 0.0, flow, owner, _proposals)
         return Inference(
             ab=with_proposal(answer.ab, further.ab[order.proposal - 2]),
             batch=answer.batch or further.batch,

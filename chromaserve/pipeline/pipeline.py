@@ -89,7 +89,7 @@ class Pipeline:
         inferring = Inferring(self.batcher, self.cache, self._observer)
         self.infer = inferring.infer
         """The network's answer for one photo."""
-        self._answer = inferring.answer
+        self.answer = inferring.answer
         """The colours that are wanted of a photo."""
         self.encoding = Stage("encode", threads, self.cores)
 
@@ -195,7 +195,7 @@ class Pipeline:
 
             if photo.colours is None:
                 with self.cores.taken():
-                    answer = await self._answer(looks, order, ticket)
+                    answer = await self.answer(looks, order, ticket, ticket.owner)
             else:
                 answer = _NO_ANSWER
             inferred = time.perf_counter()
