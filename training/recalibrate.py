@@ -61,7 +61,7 @@ def recalibrate(
 
 def _with_nearest(summary: Summary, before: dict[str, Any]) -> Summary:
     """A summary with the nearest photos' measures of an earlier one of the same photos."""
-    (first, *_) = before.values() or [{}]
+    first: Summary = next(iter(before.values()), {})
     return {
         kind: values
         | {
