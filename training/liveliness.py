@@ -12,8 +12,8 @@ from .vividness import KNOTS, ROUNDING, Answers, Ruler
 
 Float = NDArray[np.float32]
 
-# Chosen on 500 photos that the network was not trained on, and how the contrast rises on 395 others:
-# at 0.84 of the truth's colourfulness these gain 0.2 dB over grey against the distribution alone.
+# Chosen on 500 photos that the network was not trained on, how the contrast rises on 395 others: at
+# 0.84 of the truth's colourfulness these gain 0.2 dB over grey against the distribution alone.
 DISTRIBUTION = 0.25  # share of the distribution head, reached at a third of vividness
 CONTRAST = 0.3  # share of a photo's mean colour that is taken out at vividness 1
 _STEPS = 4  # of the search for a scale
