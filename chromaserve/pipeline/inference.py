@@ -10,12 +10,13 @@ from chromaserve.color.proposals import proposed, with_proposal
 from chromaserve.color.tiles import joined
 from chromaserve.color.vividness import asked, livened
 from chromaserve.engines import Engine
-from chromaserve.pipeline.batching import Ask, Batcher, Float, Inference, colours
+from chromaserve.pipeline.batching import Batcher
 from chromaserve.pipeline.cache import Cache, cache_key
 from chromaserve.pipeline.models import LoadedModel
 from chromaserve.pipeline.observer import Observer
 from chromaserve.pipeline.options import Order
 from chromaserve.pipeline.recolor import Looks
+from chromaserve.pipeline.waiting import Ask, Float, Inference, colours
 
 
 class Inferring:
@@ -59,7 +60,7 @@ class Inferring:
         known = self._cache.get(key)
         self._observer.answer(kept=known is not None)
         if known is not None:
-            return kept(known)
+            return Inference.kept(known)
         result = await self._batcher.submit(model.engines, L, vividness, flow, ask, further=further)
         self._cache.keep(key, result.ab)
         return result
@@ -105,16 +106,12 @@ class Inferring:
         return Inference(
             ab=with_proposal(answer.ab, further.ab[order.proposal - 2]),
             batch=answer.batch or further.batch,
+            calls=answer.calls or further.calls,
             queue_s=answer.queue_s + further.queue_s,
             inference_s=answer.inference_s + further.inference_s,
             looks=answer.looks + further.looks,
             model_s=answer.model_s + further.model_s,
         )
-
-
-def kept(ab: Float) -> Inference:
-    """An answer that the model did not run for."""
-    return Inference(ab=ab, batch=0, queue_s=0.0, inference_s=0.0, looks=0)
 
 
 def _together(answers: Sequence[Inference]) -> Inference:
@@ -124,6 +121,7 @@ def _together(answers: Sequence[Inference]) -> Inference:
     return Inference(
         ab=answers[0].ab,
         batch=max(answer.batch for answer in ran),
+        calls=max(answer.calls for answer in ran),
         queue_s=begin_s,
         inference_s=max(answer.queue_s + answer.inference_s for answer in ran) - begin_s,
         looks=sum(answer.looks for answer in ran),

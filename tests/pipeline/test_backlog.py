@@ -19,6 +19,7 @@ def backlog(max_photos: int = 1000, max_wait_s: float = 10) -> Backlog:
         queue_s=0,
         inference_s=0.4,
         batch=4,
+        calls=1,
         encode_s=0.03,
         total_s=1,
         model_s=0.1,

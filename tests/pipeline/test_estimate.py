@@ -14,6 +14,7 @@ BY_THE_MODEL = Timings(
     queue_s=5,
     inference_s=0.8,
     batch=8,
+    calls=1,
     encode_s=0.02,
     total_s=6,
     model_s=0.1,
@@ -33,14 +34,13 @@ def test_photos_at_the_models_pace() -> None:
     assert pace(BY_THE_MODEL).seconds(30, 30e6) == pytest.approx(3)
 
 
-def test_two_devices_halve_the_models_share() -> None:
-    made = Estimate(2)
-    made.note(BY_THE_MODEL, 1_000_000, replicas=2)
+def test_two_calls_at_once_halve_the_models_share() -> None:
+    made = pace(replace(BY_THE_MODEL, calls=2, model_s=0.05))
     assert made.seconds(30, 30e6) == pytest.approx(1.5)
 
 
 def test_an_answer_that_was_kept_says_nothing_of_the_models_pace() -> None:
-    kept = replace(BY_THE_MODEL, queue_s=0, inference_s=0, batch=0, looks=0, model_s=0)
+    kept = replace(BY_THE_MODEL, queue_s=0, inference_s=0, batch=0, calls=0, looks=0, model_s=0)
     assert pace(BY_THE_MODEL, *[kept] * 50).seconds(30, 0) == pytest.approx(3)
     assert pace(BY_ENCODING, *[replace(kept, decode_s=1, encode_s=2)] * 50).seconds(
         10, 10e6
