@@ -36,11 +36,12 @@ from benchmarks.hints import Colorized, Place, colorized, gained, random_places,
 from chromaserve.color.confidence import NEAR, confidence_in, expected_error, moments, parts
 from chromaserve.color.hint_places import ground, suggested
 from chromaserve.color.lab import srgb_to_lab
+from chromaserve.color.vividness import asked, livened
 from chromaserve.engines import Engine
 from chromaserve.engines.choose import load_engines
 from chromaserve.library.colorizer import Colorizer
 from chromaserve.settings import PipelineSettings
-from chromaserve.store.contract import Calibration, network_input, squeeze
+from chromaserve.store.contract import Blend, Calibration, network_input, squeeze
 from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
 from training.data import evenly_spaced, read_photo
 from training.summary import interval
@@ -72,12 +73,13 @@ class Seen:
     """Of the network up to its distribution, and of the moments."""
 
 
-def seen(engine: Engine, path: Path, vividness: float) -> Seen:
+def seen(engine: Engine, path: Path, vividness: float, blend: Blend | None) -> Seen:
     """Colorize a photo and compare it with itself."""
     rgb = read_photo(path)
     L, truth = srgb_to_lab(rgb)
     look = network_input(L)[np.newaxis]
-    ab = engine.infer(look, np.array([vividness], np.float32))[0]
+    ab = engine.infer(look, np.array([asked(vividness, blend)], np.float32))[0]
+    ab = livened(ab, vividness, blend)
     start = time.process_time()
     distribution = engine.distribution(look)
     ran = time.process_time()
@@ -85,7 +87,7 @@ def seen(engine: Engine, path: Path, vividness: float) -> Seen:
     done = time.process_time()
     error = np.square(ab - squeeze(truth, *ab.shape[:2])).sum(-1)
     squared, near = (
-        squeeze(each, *found.shape[:2]) for each in (error, np.float32(error <= NEAR**2))
+        squeeze(each, *found.shape[:2]) for each in (error, (error <= NEAR**2).astype(np.float32))
     )
     return Seen(path, rgb, ab, found, squared, near, (1000 * (ran - start), 1000 * (done - ran)))
 
@@ -253,19 +255,19 @@ def main() -> None:
     paths = sorted(options.folder.rglob("*.jpg"))
     store = ModelStore(options.store)
     version = store.resolve("latest")
-    vividness = version.description.default_vividness
+    vividness, blend = version.description.default_vividness, version.description.blend
     engine = load_engines(version, PipelineSettings())[0]
     print(f"Model {version.version} by {engine.name}, vividness {vividness:g}", flush=True)
     chosen = [paths[i] for i in evenly_spaced(len(paths), options.photos)]
     levels = (vividness, 0.0, 1.0)
-    few = [seen(engine, path, levels[n % 3]) for n, path in enumerate(chosen[::2])]
+    few = [seen(engine, path, levels[n % 3], blend) for n, path in enumerate(chosen[::2])]
     fitted = calibrated(few)
     print(f"Calibrated on {len(few)} photos: {fitted.model_dump_json()}", flush=True)
     if options.amend:
         with tempfile.TemporaryDirectory() as nothing:
             version = store.amend(version, Path(nothing), confidence=fitted)
     calibration = version.description.confidence or fitted
-    checked = [seen(engine, path, vividness) for path in chosen[1::2]]
+    checked = [seen(engine, path, vividness, blend) for path in chosen[1::2]]
     print(f"Checked on {len(checked)} others: {calibration.model_dump_json()}\n")
     print("| tenth | expected error | actual | confidence | within 15 |")
     print("| ---: |" + " ---: |" * 4, *deciles(checked, calibration), sep="\n", flush=True)
@@ -276,7 +278,7 @@ def main() -> None:
     print("| vividness | expected error | actual | confidence | within 15 |")
     print("| ---: |" + " ---: |" * 4)
     for other in sorted(levels):
-        again = few if other == vividness else [seen(engine, p.path, other) for p in few]
+        again = few if other == vividness else [seen(engine, p.path, other, blend) for p in few]
         error = np.concatenate([expected(each, calibration) for each in again])
         actual = np.sqrt(np.mean([each.squared.mean() for each in again]))
         near = np.mean([each.near.mean() for each in again])

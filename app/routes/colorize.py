@@ -122,7 +122,8 @@ async def colorize(
         )
         order = chosen.order(await service.model_for(chosen.model), wanted.format)
         pixels = [upload.pixels for upload in body.uploads]
-        ticket = pipeline.backlog.accept(pixels, chosen.deadline_s, caller(request))
+        looks = sum(order.looks_at(upload.header) for upload in body.uploads)
+        ticket = pipeline.backlog.accept(pixels, chosen.deadline_s, caller(request), looks)
         held.callback(ticket.close)
         # The second proposal finds the model's answer kept, the third what all others are made of.
         window = pipeline.window(order.model) if order.proposals == 1 else 1

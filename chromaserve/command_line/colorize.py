@@ -19,6 +19,7 @@ from chromaserve.command_line.shared_options import (
     Format,
     Hints,
     Json,
+    Look,
     MaxPixels,
     Metadata,
     Model,
@@ -73,6 +74,7 @@ def colorize(
     pages: Pages = None,
     damaged: Damaged = None,
     colour: Colour = None,
+    look: Look = None,
     proposals: Proposals = 1,
     confidence: Confidence = False,
     model: Model = None,
@@ -109,6 +111,7 @@ def colorize(
             "pages": pages,
             "damaged": damaged,
             "colour": colour,
+            "look": look,
             "max_pixels": max_pixels,
         }
         if url and max_pixels:

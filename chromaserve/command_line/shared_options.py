@@ -67,6 +67,13 @@ Colour = Annotated[
         " recolour, the default."
     ),
 ]
+Look = Annotated[
+    Literal["auto", "whole", "tiles"] | None,
+    typer.Option(
+        help="How the network looks at photos: whole; in tiles too, up to 25, for groups of small"
+        " faces; auto, the default: in tiles where a side is twice the other or more."
+    ),
+]
 Proposals = Annotated[
     int,
     typer.Option(

@@ -7,6 +7,7 @@ from chromaserve.errors import InvalidOptions
 from chromaserve.pipeline.options import Options, Order
 
 if TYPE_CHECKING:
+    from chromaserve.color.tiles import Look
     from chromaserve.photos.formats import Wanted
     from chromaserve.photos.metadata import Keep
     from chromaserve.pipeline.hints import Hint
@@ -35,6 +36,8 @@ class ColourOptions(TypedDict, total=False):
     """Whether photos are taken of which pixels are missing: "refuse", the default, or "accept"."""
     colour: "Recolour | None"
     """Of photos that have colours already: "recolour", the default, or "keep" them."""
+    look: "Look | None"
+    """How the network looks at a photo: "auto", the default, "whole" or "tiles"."""
     proposal: int | None
     """Which colouring: 1, the default, is the model's own, 2 to 8 are others that are likely."""
     confidence: "Sure | None"

@@ -60,7 +60,7 @@ class Flow:
     def __init__(self, pipeline: Pipeline, order: Order) -> None:
         self._pipeline = pipeline
         self._order = order
-        self._ticket = Ticket(pipeline.backlog, [], 0.0, None)
+        self._ticket = Ticket(pipeline.backlog, [], 0, 0.0, None)
         self._photos: set[Identity | None] = set()
         self._held: set[Share] = set()
         self._ended = False

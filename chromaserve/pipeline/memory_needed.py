@@ -28,6 +28,8 @@ POSTPROCESS_BYTES: dict[Postprocess, int] = {
 """More for what a method holds at its working size, whatever the photo's."""
 HINTS_BYTES = 24 * 2**20
 """More for colour hints, at theirs."""
+LOOK_BYTES = 3 * 2**20
+"""More for each tile: what the network has of it and answers, and its part of what is joined."""
 DISTRIBUTION_BYTES = 16 * 2**20
 """More for a further proposal or for confidence: the distribution over colours, and what is made
 of it."""
@@ -41,6 +43,7 @@ def memory_needed(
     hinted: bool = False,
     keeps_colours: bool = False,
     distribution: bool = False,
+    looks: int = 1,
 ) -> int:
     """Bytes that a photo takes at most, from decoding to the end of encoding."""
     each = BYTES_PER_PIXEL[header.bits]
@@ -61,4 +64,5 @@ def memory_needed(
         each += 3 * header.bits // 8
     more = POSTPROCESS_BYTES[method] + (HINTS_BYTES if hinted else 0)
     more += DISTRIBUTION_BYTES if distribution else 0
+    more += LOOK_BYTES * (looks - 1)
     return BYTES_PER_PHOTO + more + header.pixels * each

@@ -15,6 +15,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from chromaserve.color.proposals import MAX_PROPOSALS
+from chromaserve.color.tiles import Look, tiling
 from chromaserve.errors import InvalidOptions, invalid_options
 from chromaserve.photos.formats import ALSO_CALLED, Format, Wanted, written_as
 from chromaserve.photos.metadata import Keep
@@ -67,6 +68,14 @@ class Options(BaseModel):
         " drawn to edges by a guided filter; tv: flattened by total variation first; crf: spread"
         " among neighbours of like lightness first. Default: the model's own.",
         examples=["tv"],
+    )
+    look: Look = Field(
+        default="auto",
+        description="How the network looks at a photo. whole: once, squeezed to its square; auto:"
+        " where a side is twice the other or more, in tiles too, as high as the photo; tiles: any"
+        " photo in up to 25, smaller ones where it has the pixels, for groups of small faces. Each"
+        " costs the network as much as a photo.",
+        examples=["tiles"],
     )
     hints: Annotated[
         tuple[Hint, ...], BeforeValidator(_from_json), WithJsonSchema(SCHEMA, mode="validation")
@@ -204,6 +213,7 @@ class Options(BaseModel):
             self.proposal,
             self.proposals,
             self.confidence,
+            self.look,
         )
 
 
@@ -226,6 +236,14 @@ class Order:
     proposals: int = 1
     """How many results its one photo has, where it is not 1."""
     confidence: Sure | None = None
+    look: Look = "auto"
+
+    def looks_at(self, header: object) -> int:
+        """How often the network looks at a photo with this header; once where it has none."""
+        if not isinstance(header, Header):
+            return 1
+        tiles = tiling(header.width, header.height, self.look)
+        return 1 + (tiles.count if tiles else 0)
 
     def nth(self, index: int) -> "Order":
         """What is wanted for the result at that place among a request's, from 0."""

@@ -87,7 +87,8 @@ class Pipeline:
         inferring = Inferring(self.batcher, self.cache, self._observer)
         self.infer = inferring.infer
         """The network's answer for one photo."""
-        self._answer = inferring.answer
+        self.answer = inferring.answer
+        """The colours that are wanted of a photo."""
         self.encoding = Stage("encode", threads, self.cores)
 
     def close(self, timeout_s: float | None = None) -> None:
@@ -191,13 +192,13 @@ class Pipeline:
         with place, share.until_failure():
             admitted, helped_s = time.perf_counter(), self.cores.helped_s
 
-            photo, L = await self.decoding.run(ticket, decoded_by, read, order)
+            photo, looks = await self.decoding.run(ticket, decoded_by, read, order, self.cores)
             release()
             decoded = time.perf_counter()
 
             if photo.colours is None:
                 with self.cores.taken():
-                    answer = await self._answer(L, order, ticket)
+                    answer = await self.answer(looks, order, ticket, ticket.owner)
             else:
                 answer = NO_ANSWER
             inferred = time.perf_counter()
@@ -207,16 +208,19 @@ class Pipeline:
             )
             done = time.perf_counter()
 
+            made = answer.inference
             timings = Timings(
                 admission_s=admitted - start,
                 decode_s=decoded - admitted,
-                queue_s=answer.inference.queue_s,
-                inference_s=answer.inference.inference_s,
-                batch=answer.inference.batch,
-                calls=answer.inference.calls,
+                queue_s=made.queue_s,
+                inference_s=made.inference_s,
+                batch=made.batch,
+                calls=made.calls,
                 encode_s=done - inferred,
                 total_s=done - start,
                 helped_s=self.cores.helped_s - helped_s,
+                looks=made.looks,
+                model_s=made.model_s,
             )
             told = told_of(photo, header, assessed, all_pages=order.pages == "all")
             return result, Made(photo.size, told, timings, share)
@@ -234,6 +238,7 @@ class Pipeline:
                     hinted=bool(order.hints),
                     keeps_colours=order.colour == "keep",
                     distribution=order.proposal > 1 or order.confidence is not None,
+                    looks=order.looks_at(header),
                 )
                 return place, await self.memory.take(needed, background=ticket.background)
 
