@@ -1,46 +1,73 @@
-"""The browser that the page is tested and pictured in: Chromium, wherever it is."""
+"""The browsers that the page is tested in: Chromium, wherever it is, and Debian's Firefox."""
 
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
-VARIABLE = "CHROMASERVE_CHROMIUM"
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+VARIABLES = {"chromium": "CHROMASERVE_CHROMIUM", "firefox": "CHROMASERVE_FIREFOX"}
+_NAMES = {
+    "chromium": ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
+    "firefox": ("firefox-esr", "firefox"),
+}
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def installed() -> str | None:
-    """The path of a Chromium outside Playwright's own folder, None where there is none."""
-    return os.environ.get(VARIABLE) or next(filter(None, map(shutil.which, _NAMES)), None)
+def installed(kind: str = "chromium") -> str | None:
+    """The path of a browser outside Playwright's own folder, None where there is none."""
+    named = os.environ.get(VARIABLES[kind])
+    return named or next(filter(None, map(shutil.which, _NAMES[kind])), None)
 
 
 @contextmanager
-def browser() -> Iterator[tuple[Playwright, Browser]]:
-    """A Chromium without a window: the one that is installed, or else Playwright's own."""
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=installed(),
-            # As root, as in a container, Chromium has no sandbox.
-            chromium_sandbox=os.geteuid() != 0,
-            args=["--disable-gpu", "--force-color-profile=srgb"],
-        )
+def browser(kind: str = "chromium") -> Iterator[tuple[Playwright, Browser]]:
+    """A browser without a window: the one that is installed, or else Playwright's own Chromium."""
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
+        launched = _firefox(playwright, Path(folder)) if kind == "firefox" else _chromium(playwright)
         try:
             yield playwright, launched
         finally:
             launched.close()
 
 
+def _chromium(playwright: Playwright) -> Browser:
+    return playwright.chromium.launch(
+        executable_path=installed(),
+        # As root, as in a container, Chromium has no sandbox.
+        chromium_sandbox=os.geteuid() != 0,
+        args=["--disable-gpu", "--force-color-profile=srgb"],
+    )
+
+
+def _firefox(playwright: Playwright, folder: Path) -> Browser:
+    """Firefox as it is installed; Playwright's own has patches, this one it drives by BiDi."""
+    script = folder / "firefox"
+    script.write_text(
+        f'#!/bin/sh\ncd {ROOT} && exec {sys.executable} -m tests.page.firefox {installed("firefox")} "$@"\n'
+    )
+    script.chmod(0o755)
+    return playwright.firefox.launch(
+        channel="moz-firefox",
+        executable_path=script,
+        # What Playwright asks of other browsers for each page.
+        firefox_user_prefs={"ui.prefersReducedMotion": 1, "gfx.color_management.mode": 0},
+    )
+
+
 def is_there() -> bool:
-    """Whether a browser is there, installed or Playwright's."""
+    """Whether the browsers are there; Chromium may be Playwright's."""
+    if not installed("firefox"):
+        return False
     if installed():
         return True
     with sync_playwright() as playwright:
         return Path(playwright.chromium.executable_path).exists()
 
 
-if __name__ == "__main__":  # for the Makefile: status 0 where a browser is there
+if __name__ == "__main__":  # for the Makefile: status 0 where they are there
     sys.exit(not is_there())

@@ -12,11 +12,12 @@ from PIL import Image
 from playwright.sync_api import Browser, Dialog, Page, Playwright, Route, expect
 
 from tests.conftest import Start
-from tests.page.conftest import Open
+from tests.page.conftest import Open, in_both
 from tests.page.stage import DONE, GREY, advanced, bring, choose, chroma, photo, seen
 from tests.sample_photos import encoded, small
 
 
+@in_both
 def test_by_keyboard_alone(page: Page) -> None:
     keyboard = page.keyboard
     page.on("filechooser", lambda _: None)  # from now on choosers are the test's
@@ -232,8 +233,8 @@ def test_a_pasted_photo_that_only_the_service_reads_is_seen_too(page: Page, kind
     expect(before).to_have_js_property("naturalWidth", 895)
 
 
-def test_on_a_phone_in_dark_mode(open_page: Open, chromium: tuple[Playwright, Browser]) -> None:
-    page = open_page(**chromium[0].devices["Pixel 7"], color_scheme="dark")
+def test_on_a_phone_in_dark_mode(open_page: Open, engine: tuple[Playwright, Browser]) -> None:
+    page = open_page(**engine[0].devices["Pixel 7"], color_scheme="dark")
     width = page.viewport_size["width"] if page.viewport_size else 0
     for _ in ("welcome", "photo"):
         assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -25,6 +25,7 @@ export class Panel {
   constructor(album, colouring) {
     this.album = album;
     this.colouring = colouring;
+    this.version = ''; // of the model, while it is known
     const vividness = $('vividness');
     $('panel').addEventListener('submit', (event) => event.preventDefault());
     vividness.addEventListener('input', () => this.choose({ vividness: Number(vividness.value) }));
@@ -54,6 +55,7 @@ export class Panel {
     this.colouring.limits = told?.limits ?? this.colouring.limits;
     const model = told?.models.find((each) => each.default) ?? told?.models.at(-1);
     if (model) {
+      this.version = String(model.version);
       defaults.vividness = Math.round((model.default_vividness ?? 0.65) / STEP) * STEP;
       defaults.vividness = Number(defaults.vividness.toFixed(2));
       defaults.postprocess = model.default_postprocess ?? defaults.postprocess;
