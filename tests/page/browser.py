@@ -28,7 +28,9 @@ def installed(kind: str = "chromium") -> str | None:
 def browser(kind: str = "chromium") -> Iterator[tuple[Playwright, Browser]]:
     """A browser without a window: the one that is installed, or else Playwright's own Chromium."""
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
-        launched = _firefox(playwright, Path(folder)) if kind == "firefox" else _chromium(playwright)
+        launched = (
+            _firefox(playwright, Path(folder)) if kind == "firefox" else _chromium(playwright)
+        )
         try:
             yield playwright, launched
         finally:
@@ -54,20 +56,23 @@ def _firefox(playwright: Playwright, folder: Path) -> Browser:
     return playwright.firefox.launch(
         channel="moz-firefox",
         executable_path=script,
-        # What Playwright asks of other browsers for each page.
-        firefox_user_prefs={"ui.prefersReducedMotion": 1, "gfx.color_management.mode": 0},
+        firefox_user_prefs={
+            # What Playwright asks of Chromium for each page.
+            "ui.prefersReducedMotion": 1,
+            "gfx.color_management.mode": 0,
+            # A panel that opens at a download takes the focus.
+            "browser.download.alwaysOpenPanel": False,
+        },
     )
 
 
-def is_there() -> bool:
-    """Whether the browsers are there; Chromium may be Playwright's."""
-    if not installed("firefox"):
-        return False
-    if installed():
-        return True
+def is_there(kind: str) -> bool:
+    """Whether a browser is there, installed or, of Chromium, Playwright's."""
+    if installed(kind) or kind == "firefox":
+        return bool(installed(kind))
     with sync_playwright() as playwright:
         return Path(playwright.chromium.executable_path).exists()
 
 
-if __name__ == "__main__":  # for the Makefile: status 0 where they are there
-    sys.exit(not is_there())
+if __name__ == "__main__":  # for the Makefile: status 0 where the browser that is named is there
+    sys.exit(not is_there(sys.argv[1]))

@@ -57,7 +57,7 @@ def advanced(page: Page) -> None:
 
 def seen(page: Page) -> NDArray[np.float64]:
     """The photo as it is on the screen, in CIE Lab [H, W, 3]."""
-    shot = page.locator("#photo").screenshot(caret="initial")  # no style that the policy forbids
+    shot = page.locator("#photo").screenshot()
     with Image.open(io.BytesIO(shot)) as image:
         return np.asarray(rgb2lab(np.asarray(image.convert("RGB"))))
 

@@ -221,3 +221,8 @@ def test_a_row_of_colourings_is_there_to_pick_from(page: Page, http: httpx.Clien
     row.first.click()
     page.wait_for_selector(DONE)
     assert np.abs(seen(page) - first).mean() < 0.5
+    page.get_by_role("button", name="Place hints").click()
+    page.locator("#stage").press("Enter")  # in the middle
+    page.get_by_role("button", name="Renew colourings").click()
+    page.get_by_role("button", name="Hide colourings").click()
+    expect(row).to_have_count(0)

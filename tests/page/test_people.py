@@ -1,6 +1,7 @@
 """The page for everyone: keyboard, screen reader, phone, dark mode; errors in words."""
 
 import io
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ from playwright.sync_api import Browser, Dialog, Page, Playwright, Route, expect
 
 from tests.conftest import Start
 from tests.page.conftest import Open, in_both
-from tests.page.stage import DONE, GREY, advanced, bring, choose, chroma, photo, seen
+from tests.page.stage import DONE, GREY, advanced, answer, bring, choose, chroma, photo, seen
 from tests.sample_photos import encoded, small
 
 
@@ -212,6 +213,20 @@ def test_what_is_wrong_is_said_in_words(page: Page, data: bytes, title: str) -> 
     assert len(alert.locator("#notice-text").inner_text()) > 30
     alert.get_by_role("button", name="Remove this photo").click()
     expect(page.get_by_role("heading", name="Give grey photos colour")).to_be_visible()
+
+
+def test_what_is_left_of_a_damaged_photo_is_had_by_a_click(page: Page, http: httpx.Client) -> None:
+    data = photo("cat.jpg")[:9000]
+    choose(page, half=data)
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("about 12% of its pixels are missing.")
+    expect(alert).not_to_contain_text("damaged=")
+    alert.get_by_role("button", name="Colour what is left").click()
+    page.wait_for_selector(DONE)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download", exact=True).click()
+    wanted = answer(http, data, damaged="accept", vividness=0.65, postprocess="guided")
+    assert Path(download.value.path()).read_bytes() == wanted
 
 
 @pytest.mark.parametrize("kind", ["TIFF", "WEBP"])

@@ -89,6 +89,11 @@ const actions = {
   'zoom-fit': () => viewer.zoomFit(),
   'zoom-real': () => viewer.zoomReal(),
   remove: () => remove([album.selected]),
+  accept: () => {
+    viewer.stage.focus({ preventScroll: true });
+    album.selected.options.damaged = 'accept';
+    colouring.start(album.selected);
+  },
   retry: () => {
     const photo = album.selected;
     viewer.stage.focus({ preventScroll: true });
