@@ -1,6 +1,7 @@
 """The browsers that the page is tested in: Chromium, wherever it is, and Debian's Firefox."""
 
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -49,9 +50,8 @@ def _chromium(playwright: Playwright) -> Browser:
 def _firefox(playwright: Playwright, folder: Path) -> Browser:
     """Firefox as it is installed; Playwright's own has patches, this one it drives by BiDi."""
     script = folder / "firefox"
-    script.write_text(
-        f'#!/bin/sh\ncd {ROOT} && exec {sys.executable} -m tests.page.firefox {installed("firefox")} "$@"\n'
-    )
+    command = shlex.join([sys.executable, "-m", "tests.page.firefox", installed("firefox") or ""])
+    script.write_text(f'#!/bin/sh\ncd {shlex.quote(str(ROOT))} && exec {command} "$@"\n')
     script.chmod(0o755)
     return playwright.firefox.launch(
         channel="moz-firefox",

@@ -11,7 +11,7 @@ from tests.conftest import Server
 from tests.page.browser import browser, installed
 
 Open = Callable[..., Page]
-TIMEOUT_MS = 30_000
+TIMEOUT_MS = 60_000
 
 expect.set_options(timeout=TIMEOUT_MS)
 

@@ -1,4 +1,4 @@
-"""What the page keeps in the browser: photos, options, hints and colours, until they are removed."""
+"""What the page keeps in the browser: photos, hints and colours, until they are removed."""
 
 from playwright.sync_api import Page, Request, expect
 

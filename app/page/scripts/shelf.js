@@ -19,6 +19,10 @@ export class Shelf {
       album.select(failed[(failed.indexOf(selected) + 1) % failed.length]);
     });
     $('clear-all').addEventListener('click', () => remove([...album.photos]));
+    $('dismiss').addEventListener('click', () => {
+      album.forget();
+      this.list();
+    });
     $('restore').addEventListener('click', () => {
       album.restore();
       this.focus(album.selected);
