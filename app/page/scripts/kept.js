@@ -12,7 +12,7 @@ const $ = (id) => document.getElementById(id);
 const STORE = 'photos'; // [id, 'file' | 'chosen' | 'result'] → value
 const MOST = 50; // photos, the latest
 const MOST_BYTES = 500e6;
-const SETTLED_MS = 100;
+const EVERY_MS = 200; // at most; uploads tell of their progress without a pause
 const LOOKED_AT = 'chromaserve-photo'; // of this tab, in its session storage
 
 export class Kept {
@@ -36,6 +36,7 @@ export class Kept {
     const { album } = this;
     try {
       this.database = await opened();
+      this.database.onclose = () => this.end(''); // somebody has cleared what sites keep
       const photos = (await read(this.database)).map((each) => this.revived(each));
       for (const event of ['photos', 'photo']) {
         album.addEventListener(event, () => this.soon());
@@ -72,8 +73,7 @@ export class Kept {
 
   soon() {
     this.album.photos.forEach((photo) => this.id(photo));
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.write(), SETTLED_MS);
+    this.timer ||= setTimeout(() => this.write(), EVERY_MS);
   }
 
   id(photo) {
@@ -86,10 +86,11 @@ export class Kept {
 
   /** Bring what is kept to what is on the page. */
   write() {
+    clearTimeout(this.timer);
+    this.timer = 0;
     if (!this.database) {
       return;
     }
-    clearTimeout(this.timer);
     const wanted = this.bounded();
     const transaction = this.database.transaction(STORE, 'readwrite');
     const store = transaction.objectStore(STORE);
@@ -98,7 +99,7 @@ export class Kept {
     for (const photo of this.written.keys()) {
       if (!wanted.has(photo)) {
         this.written.delete(photo);
-        store.delete(all(this.ids.get(photo)));
+        store.delete(partsOf(this.ids.get(photo)));
       }
     }
     for (const photo of wanted) {
@@ -118,8 +119,13 @@ export class Kept {
       }
       this.written.set(photo, { chosen, result: result ?? before?.result });
     }
-    const kept = wanted.size === this.album.photos.length ? 'Kept' : `The last ${wanted.size} are kept`;
-    this.tell(`${kept} in this browser until you remove them.`);
+    if (wanted.size === this.album.photos.length) {
+      this.tell('Kept in this browser until you remove them.');
+    } else {
+      this.tell(wanted.size
+        ? `The last ${wanted.size} are kept in this browser until you remove them.`
+        : 'Too large to be kept over a reload.');
+    }
   }
 
   /** The latest photos, as many as may be kept. */
@@ -164,12 +170,12 @@ async function read(database) {
   const whole = [...photos.values()].filter(({ file }) => file);
   [...photos.values()]
     .filter(({ file }) => !file) // removed by another tab, and then changed by one
-    .forEach(({ id }) => store.delete(all(id)));
+    .forEach(({ id }) => store.delete(partsOf(id)));
   return whole;
 }
 
 /** All that is kept of a photo. */
-const all = (id) => IDBKeyRange.bound([id], [id, []]);
+const partsOf = (id) => IDBKeyRange.bound([id], [id, []]);
 
 function ended(request) {
   return new Promise((resolve, reject) => {
