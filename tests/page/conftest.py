@@ -13,6 +13,14 @@ from tests.page.browser import browser, installed
 Open = Callable[..., Page]
 TIMEOUT_MS = 60_000
 
+ALLOWED = (
+    # That an answer is an error, or a photo damaged, is what some tests are about.
+    "the server responded with",
+    "Image corrupt or truncated",
+    # The style `body {}`, which Playwright puts in for its screenshots of Firefox.
+    "sha256-YjaKGiklmzC6wjXA513HAMmzus8VE61XCOT+SmwNZWA=",
+)
+
 expect.set_options(timeout=TIMEOUT_MS)
 
 
@@ -51,13 +59,13 @@ def open_page(engine: tuple[Playwright, Browser], server: Server) -> Iterator[Op
     ) -> Page:
         host = urlsplit(url).netloc
 
+        def on_error(said: str) -> None:
+            if not any(each in said for each in ALLOWED):
+                faults.append(said)
+
         def on_console(message: ConsoleMessage) -> None:
-            # That an answer was an error, or a photo damaged, is what some tests are about.
-            # The style is one that Playwright puts in for its screenshots of Firefox.
-            style = "sha256-YjaKGiklmzC6wjXA513HAMmzus8VE61XCOT+SmwNZWA="
-            told = ("the server responded with", "Image corrupt or truncated", style)
-            if message.type == "error" and not any(each in message.text for each in told):
-                faults.append(message.text)
+            if message.type == "error":
+                on_error(message.text)
 
         def on_request(request: Request) -> None:
             parts = urlsplit(request.url)
@@ -68,7 +76,7 @@ def open_page(engine: tuple[Playwright, Browser], server: Server) -> Iterator[Op
         contexts[-1].set_default_timeout(TIMEOUT_MS)
         page = contexts[-1].new_page()
         page.on("console", on_console)
-        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("pageerror", lambda error: on_error(str(error)))
         page.on("request", on_request)
         if script:
             page.add_init_script(script)
