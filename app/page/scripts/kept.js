@@ -38,9 +38,11 @@ export class Kept {
       this.database = await opened();
       this.database.onclose = () => this.end(''); // somebody has cleared what sites keep
       const photos = (await read(this.database)).map((each) => this.revived(each));
-      for (const event of ['photos', 'photo']) {
-        album.addEventListener(event, () => this.soon());
-      }
+      album.addEventListener('photos', () => {
+        album.photos.forEach((photo) => this.id(photo));
+        this.write(); // at once: what is removed is gone, however soon the page is
+      });
+      album.addEventListener('photo', () => this.soon());
       album.addEventListener('selected', () => {
         sessionStorage.setItem(LOOKED_AT, this.ids.get(album.selected) ?? '');
       });
@@ -72,7 +74,6 @@ export class Kept {
   }
 
   soon() {
-    this.album.photos.forEach((photo) => this.id(photo));
     this.timer ||= setTimeout(() => this.write(), EVERY_MS);
   }
 
@@ -119,6 +120,7 @@ export class Kept {
       }
       this.written.set(photo, { chosen, result: result ?? before?.result });
     }
+    transaction.commit();
     if (wanted.size === this.album.photos.length) {
       this.tell('Kept in this browser until you remove them.');
     } else {
