@@ -87,7 +87,7 @@ def image_response(
     upload: Upload, run: PhotoRun, colored: Colored, order: Order, held: AsyncExitStack
 ) -> ResultStream:
     """One result, bare."""
-    name = unique_names([upload.name], [SUFFIXES[colored.format]])[0]
+    name = unique_names([upload.name], [upload.ending + SUFFIXES[colored.format]])[0]
     headers = {
         "Content-Length": str(len(colored.data)),
         "Content-Disposition": content_disposition(name),
@@ -126,7 +126,7 @@ def _told(colored: Colored) -> dict[str, str]:
     """What one photo was, in headers."""
     told = colored.told
     headers = {"X-Photo-Colour": f"{told.colour}; kept" if told.kept else told.colour}
-    if told.pages > 1:
+    if told.page:
         headers["X-Photo-Page"] = told.page
     if told.warnings:
         headers["X-Photo-Warning"] = " ".join(told.warnings)
@@ -134,8 +134,8 @@ def _told(colored: Colored) -> dict[str, str]:
 
 
 def _names(uploads: list[Upload], order: Order) -> list[str]:
-    suffixes = [SUFFIXES[order.format_for(upload.header)] for upload in uploads]
-    return unique_names([upload.name for upload in uploads], suffixes)
+    endings = [each.ending + SUFFIXES[order.format_for(each.header)] for each in uploads]
+    return unique_names([upload.name for upload in uploads], endings)
 
 
 async def pieces(data: bytes | memoryview) -> Chunks:

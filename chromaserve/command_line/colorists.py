@@ -57,8 +57,8 @@ class Local:
 
     def files(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         """See `Colorist`."""
-        for proposal, alike in groupby(tasks, _proposal):
-            yield from self._files(alike, {**self._options, **proposal})
+        for own, alike in groupby(tasks, _own):
+            yield from self._files(alike, {**self._options, **own})
 
     def _files(self, tasks: Iterable[Task], options: dict[str, Any]) -> Iterator[Outcome]:
         taken: list[Task] = []
@@ -103,8 +103,8 @@ class Remote:
 
     def files(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         """See `Colorist`."""
-        for proposal, alike in groupby(tasks, _proposal):
-            yield from self._files(alike, {**self._options, **proposal})
+        for own, alike in groupby(tasks, _own):
+            yield from self._files(alike, {**self._options, **own})
 
     def _files(self, tasks: Iterable[Task], options: dict[str, Any]) -> Iterator[Outcome]:
         if options.get("hints"):
@@ -170,6 +170,7 @@ def _noted(tasks: Iterable[Task], taken: list[Task]) -> Iterator[Task]:
         yield task
 
 
-def _proposal(task: Task) -> dict[str, int]:
-    """The option that a task's result needs; the first proposal is what everyone gives."""
-    return {"proposal": task.proposal} if task.proposal > 1 else {}
+def _own(task: Task) -> dict[str, Any]:
+    """The options that a task's result needs; the first proposal is what everyone gives."""
+    own: dict[str, Any] = {"proposal": task.proposal} if task.proposal > 1 else {}
+    return own if task.is_tiff else {**own, "page": task.page, "pages": None}

@@ -117,7 +117,12 @@ def colorize(
                 raise Complaint("--proposals makes several files; - is for one result")
             _stream(photos, output, format, url, api_key, chosen, overwrite=overwrite)
             return
-        work = _planned(photos, output, format, proposals)
+        work = replace(
+            plan(photos, output, format or "png"),
+            proposals=proposals,
+            pages=pages,
+            damaged=damaged,
+        )
         if work.is_one_file and work.output and not overwrite:
             _check_free(work.output)
         if watch and not work.folders:
@@ -137,10 +142,6 @@ def colorize(
 def _check_free(output: Path) -> None:
     if output.is_file():
         raise Complaint(f"{output} is there already; --overwrite replaces it")
-
-
-def _planned(photos: list[str], output: str | None, format: Wanted | None, proposals: int) -> Plan:
-    return replace(plan(photos, output, format or "png"), proposals=proposals)
 
 
 def _format_of(output: Path | None, chosen: Wanted | None) -> str:

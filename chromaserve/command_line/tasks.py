@@ -3,7 +3,6 @@
 import os
 import re
 import stat
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -11,15 +10,15 @@ from pathlib import Path
 from typing import Protocol
 
 from chromaserve.command_line.exits import Complaint, Exit
-from chromaserve.library.files import Identity, identity
-from chromaserve.photos.formats import Wanted, is_photo_name, suffix_of
-from chromaserve.photos.names import result_names
+from chromaserve.library.files import Identity, identity, of_page, pages_apart
+from chromaserve.photos.formats import WRITTEN, Wanted, is_photo_name, suffix_of
+from chromaserve.photos.names import folded, result_names
 
 Stamp = tuple[int, int]
 COLOUR = "-colour"
 """How results are called that lie beside what they are of."""
-_RESULT = re.compile(rf"(.*){COLOUR}(-[2-8])?")
-"""A result's name, further proposals too, without its suffix."""
+_RESULT = re.compile(rf"(.*){COLOUR}(-page-\d+)?(-[2-8])?")
+"""A result's name, pages and further proposals too, without its suffix."""
 
 
 class Watcher(Protocol):
@@ -42,6 +41,8 @@ class Task:
     """Whether the result takes the place of a file that is there."""
     proposal: int = 1
     """Which colouring of the photo."""
+    page: int | None = None
+    """Which page of its file has a result of its own."""
 
     @property
     def is_done(self) -> bool:
@@ -52,6 +53,11 @@ class Task:
         except OSError:
             return False
         return stat.S_ISREG(there.st_mode) and there.st_size > 0
+
+    @property
+    def is_tiff(self) -> bool:
+        """Whether the result is a TIFF, which takes all pages."""
+        return WRITTEN.get(self.output.suffix.lower()) == "tiff"
 
     @property
     def is_outdated(self) -> bool:
@@ -67,6 +73,11 @@ class Task:
             return self
         output = self.output.with_stem(f"{self.output.stem}-{number}")
         return replace(self, output=output, proposal=number)
+
+    def of_pages(self, damaged: str | None) -> "list[Task]":
+        """One for each page of its file that is to have a result of its own; see `pages_apart`."""
+        pages = [None] if self.is_tiff else pages_apart(self.photo, damaged)
+        return [replace(self, output=of_page(self.output, each), page=each) for each in pages]
 
     def anew(self) -> "Task":
         """The same, whatever is there."""
@@ -114,6 +125,9 @@ class Plan:
     """Whether `output` is named as a folder, "colour/", though it may not be there yet."""
     proposals: int = 1
     """Colourings of each photo."""
+    pages: str | None = None
+    damaged: str | None = None
+    """As the options."""
 
     @property
     def folders(self) -> list[Path]:
@@ -145,6 +159,9 @@ class Plan:
                 raise Complaint(f"there is no {path}{self._hint(path)}", Exit.NOTHING_DONE)
         for photos in files.values():
             found += self._of_files(_originals(photos, watcher))
+        if self.pages == "all":  # first pages first, so that alike ones are done together
+            pages = [one for each in found for one in each.of_pages(self.damaged)]
+            found = sorted(pages, key=lambda task: task.page or 1)
         numbers = range(1, self.proposals + 1)
         return _without_clashes([each.of_proposal(n) for n in numbers for each in found])
 
@@ -187,11 +204,6 @@ class Plan:
         return self.output if len(self.inputs) == 1 else self.output / folder.resolve().name
 
 
-def _folded(name: str) -> str:
-    """What names have in common that some disk takes for one."""
-    return unicodedata.normalize("NFC", name).casefold()
-
-
 def _without_clashes(tasks: list[Task]) -> list[Task]:
     """Each photo once, its result with a place of its own, which is no photo's.
 
@@ -206,7 +218,7 @@ def _without_clashes(tasks: list[Task]) -> list[Task]:
         there = identity(task.output)
         if there and there in photos:
             raise Complaint(f"the result of {task.photo} would take the place of {task.output}")
-        place = there or (resolved(task.output.parent), _folded(task.output.name))
+        place = there or (resolved(task.output.parent), folded(task.output.name))
         other = taken.setdefault(place, task.photo)
         if other is task.photo:
             kept.append(task)

@@ -1,7 +1,7 @@
 """`Colorizer`: grey photos of any kind in, colour photos of the same kind out."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from itertools import islice
@@ -15,13 +15,13 @@ from PIL import Image
 
 from chromaserve.library.background import Background, local_settings
 from chromaserve.library.colour_options import ColourOptions, order_for
-from chromaserve.library.files import beside, format_of, identity
+from chromaserve.library.files import beside, format_of, of_page, pages_apart
 from chromaserve.library.flow import Done, Flow, Given
-from chromaserve.photos.formats import Wanted, suffix_of
-from chromaserve.photos.names import unique_name
+from chromaserve.library.places import Output, places
+from chromaserve.photos.formats import Wanted
 
+F = TypeVar("F", bytes, str, Path)
 P = TypeVar("P", bytes, str, Path, Image.Image, NDArray[np.uint8], NDArray[np.uint16])
-Output = str | Path | Callable[[Path], Path]
 
 
 class Colorizer:
@@ -136,6 +136,33 @@ class Colorizer:
         self.background.start(flow.release(done))
         return cast(P, done.value)
 
+    def pages(
+        self,
+        photo: F,
+        *,
+        output: str | Path | None = None,
+        format: Wanted | None = None,
+        **options: Unpack[ColourOptions],
+    ) -> Iterator[F]:
+        """Give each page of a TIFF colours, as it is asked for; of other files their photo.
+
+        Args:
+            photo: a file's bytes or path.
+            output: for a path, what the results are named after: NAME-page-1.png and so on for
+                NAME.png, which is NAME-colour.png by default; a file with one photo gives that.
+            format: as for `colorize`.
+            options: see `ColourOptions`.
+
+        Errors are those of `colorize`, each when its page is asked for.
+        """
+        place = None if output is None else Path(output)
+        if place is None and not isinstance(photo, bytes):
+            place = beside(Path(photo), format or "png")
+        for page in pages_apart(photo, options.get("damaged")):
+            one: ColourOptions = {**options, "page": page, "pages": None}
+            at = place and of_page(place, page)
+            yield self.colorize(photo, output=at, format=format, **one)
+
     @overload
     def colorize_many(
         self,
@@ -191,7 +218,7 @@ class Colorizer:
         flow = self._flow(encoding, options)
         if isinstance(photos, Sequence):
             flow.keep(photos)
-        return self._many(flow, _places(photos, output, encoding), errors)
+        return self._many(flow, places(photos, output, encoding), errors)
 
     def outcomes(
         self,
@@ -271,25 +298,3 @@ class Colorizer:
     def _window(self) -> int:
         """Photos under way for one caller: as keep all stages busy, and some that are done."""
         return 4 * sum(engine.max_batch for engine in self.background.model.engines)
-
-
-def _places(
-    photos: Iterable[P], output: Output | None, encoding: Wanted
-) -> Iterator[tuple[P, Path | None]]:
-    """Photos with the paths of their results, of which no two are the same."""
-    folder = None if output is None or callable(output) else Path(output)
-    taken: dict[Path, dict[str, int]] = {}
-    for photo in photos:
-        if not isinstance(photo, str | Path):
-            yield photo, None if output is None else Path()  # which `Flow` refuses
-            continue
-        path = Path(photo)
-        if callable(output):
-            yield photo, Path(output(path))
-            continue
-        place, suffix = beside(path, encoding), suffix_of(path.name, encoding)
-        if folder and identity(folder) != identity(path.parent):
-            place = folder / f"{path.stem}{suffix}"
-        stem = place.name.removesuffix(suffix)
-        names = taken.setdefault(place.parent.resolve(), {})
-        yield photo, place.with_name(unique_name(stem, suffix, names))

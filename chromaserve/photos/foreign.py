@@ -7,7 +7,8 @@ from chromaserve.errors import UnsupportedFormat, UnsupportedSamples
 from chromaserve.photos.heif_boxes import boxes_in
 from chromaserve.photos.structure import Structure, Unreadable
 
-_MOST_BLOCKS = 10_000  # of a GIF, before its first picture
+_MOST_BLOCKS = 10_000  # of a GIF
+_MOST_PIECES = 300_000  # of a GIF's blocks, of 255 bytes each
 _MOST_BOXES = 1_000
 _MOST_TILES = 10_000
 _COMPONENTS = (1, 3, 4)  # grey, RGB, RGB with alpha
@@ -17,7 +18,10 @@ JP2_BOXES, JP2_STREAM = b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"
 
 
 def read_gif(data: bytes) -> Structure:
-    """Blocks up to the first picture (GIF89a, sections 18 to 26)."""
+    """Blocks up to the first picture, and how many pictures there are (GIF89a, sections 18 to 26).
+
+    Of a file of many millions of bytes only those at its beginning are counted.
+    """
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
     alpha = False
@@ -26,7 +30,8 @@ def read_gif(data: bytes) -> Structure:
         if kind == 0x2C:
             left, top, columns, rows = struct.unpack_from("<4H", data, at + 1)
             # Pillow's picture has room for both.
-            return Structure(max(width, left + columns), max(height, top + rows), 8, alpha, False)
+            size = max(width, left + columns), max(height, top + rows)
+            return Structure(*size, 8, alpha, False, _pictures(data, at))
         if kind != 0x21:
             break
         alpha = alpha or (data[at + 1] == 0xF9 and bool(data[at + 3] & 1))
@@ -35,6 +40,29 @@ def read_gif(data: bytes) -> Structure:
             at += 1 + data[at]
         at += 1
     raise Unreadable
+
+
+def _pictures(data: bytes, at: int) -> int:
+    """How many there are, the first of them at a place."""
+    count, pieces = 0, iter(range(_MOST_PIECES))
+    try:
+        for _ in range(_MOST_BLOCKS):
+            if data[at] == 0x2C:
+                count += 1
+                flags = data[at + 9]
+                at += 11 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+            elif data[at] == 0x21:
+                at += 2
+            else:
+                break
+            while data[at]:
+                at += 1 + data[at]
+                if next(pieces, None) is None:
+                    return max(1, count)
+            at += 1
+    except IndexError:
+        pass  # it ends within one, which the decoder may miss or not
+    return max(1, count)
 
 
 def read_jpeg2000(data: bytes) -> Structure:
