@@ -120,7 +120,13 @@ def run(*arguments: list[str], stdin: bytes | None = None) -> bytes:
 def probe(film: Path) -> dict[str, Any]:
     """Streams, format, and the time of every frame of the pictures, by ffprobe."""
     command = ["ffprobe", "-v", "error", "-of", "json", "-show_streams", "-show_format"]
-    command += ["-show_frames", "-select_streams", "v:0", "-show_entries", "frame=pts_time"]
+    command += [
+        "-show_frames",
+        "-select_streams",
+        "v:0",
+        "-show_entries",
+        "frame=best_effort_timestamp_time",
+    ]
     told: dict[str, Any] = json.loads(subprocess.check_output([*command, str(film)]))
     everything = ["ffprobe", "-v", "error", "-of", "json", "-show_streams", "-show_format"]
     told |= json.loads(subprocess.check_output([*everything, str(film)]))
@@ -163,7 +169,10 @@ def compared(film: Path, result: Path, speed: str) -> Row:
     """A film held against what was made of it."""
     before, after = probe(film), probe(result)
     one, other = (_pictures(told) for told in (before, after))
-    times = [np.array([float(f["pts_time"]) for f in told["frames"]]) for told in (before, after)]
+    times = [
+        np.array([float(f["best_effort_timestamp_time"]) for f in told["frames"]])
+        for told in (before, after)
+    ]
     apart = max(abs(times[0] - times[1])) if len(times[0]) == len(times[1]) else np.nan
     turned = abs(_rotation(one)) == 90
     size = (other["width"], other["height"])
@@ -207,8 +216,8 @@ def colorized(film: Path, result: Path) -> str:
     return done.stderr.splitlines()[-1].rpartition(", ")[2].removesuffix(" a second")
 
 
-def table(films: list[Path]) -> None:
-    """Print what became of films."""
+def table(films: list[Path], word: str) -> None:
+    """Print what became of films, or of those made whose kind's name has this in it."""
     print("| film | pictures | frames, greatest difference of a time | seconds | sound | words |"
           " L* | a second |")  # fmt: skip
     print("| --- |" + " --- |" * 7)
@@ -217,7 +226,7 @@ def table(films: list[Path]) -> None:
         for film in films:
             result = folder / f"{film.stem}-colour.mkv"
             print(f"| {film.name} | {compared(film, result, colorized(film, result))} |")
-        for kind in () if films else KINDS:
+        for kind in () if films else [kind for kind in KINDS if word in kind.name]:
             film = make(kind, folder)
             result = folder / f"result{kind.into or kind.suffix}"
             row = compared(film, result, colorized(film, result))
@@ -231,10 +240,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--film", type=Path, nargs="+", default=[], help="in place of those made")
+    parser.add_argument("--kind", default="", metavar="WORD", help="of those made, some alone")
     arguments = parser.parse_args()
     if shutil.which("ffprobe") is None:
         raise SystemExit("ffprobe is not installed: it comes with ffmpeg")
-    table(arguments.film)
+    table(arguments.film, arguments.kind)
 
 
 if __name__ == "__main__":

@@ -76,7 +76,8 @@ def colorize(
     model: Model = None,
     max_pixels: MaxPixels = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Make results anew; no photo is ever replaced.")
+        bool,
+        typer.Option("--overwrite", help="Make results anew; no photo that is colorized is lost."),
     ] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on with photos that come or change, until Ctrl-C.")

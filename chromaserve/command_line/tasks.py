@@ -177,7 +177,8 @@ class Plan:
         elif self.is_one_file and not (self.into_folder or self.output.is_dir()):
             yield Task(photos[0], self.output)
         else:
-            for photo, name in self._named(photos):
+            own = identity(self.output) == identity(photos[0].parent)
+            for photo, name in self._named(photos, COLOUR if own else ""):
                 yield Task(photo, self.output / name)
 
     def _named(self, photos: Sequence[Path], ending: str = "") -> Iterator[tuple[Path, str]]:

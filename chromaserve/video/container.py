@@ -10,12 +10,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from chromaserve.errors import DamagedPhoto, InvalidOptions, UnsupportedFormat
+from chromaserve.errors import DamagedPhoto, InvalidOptions, UnsupportedFormat, UnsupportedSamples
 from chromaserve.video.frames import Frame
 
 Codec = Literal["h264", "h265", "prores", "ffv1"]
 
 BT709, BT601, UNSPECIFIED = 1, 5, 2  # ISO/IEC 23091-4, matrix coefficients
+_HIGH_RANGE = (16, 18)  # transfer characteristics there
 HD_ROWS = 720  # a film of so many rows that says nothing has the matrix of BT.709, by custom
 _ENCODERS: dict[Codec, tuple[str, dict[str, str]]] = {
     "h264": ("libx264", {"crf": "18", "preset": "medium"}),
@@ -71,6 +72,7 @@ class FilmReader:
 
         Raises:
             UnsupportedFormat: no film, or one without pictures; or PyAV is not installed.
+            UnsupportedSamples: its range is high.
             OSError: it cannot be read.
         """
         av = load_av()
@@ -92,6 +94,11 @@ class FilmReader:
         first = next(decoded, None)
         if first is None:
             raise DamagedPhoto(f"{path}: no frame can be decoded.")
+        if int(first.color_trc) in _HIGH_RANGE:
+            self.file.close()
+            raise UnsupportedSamples(
+                f"{path} has a high dynamic range (PQ or HLG). Map it to BT.709 first."
+            )
         self._frames: Iterator[Any] = chain((first,), decoded)
         self.turns = round(first.rotation / 90) % 4
         self.look = self._look(first)

@@ -67,6 +67,7 @@ def colorize_film(
 
     Raises:
         UnsupportedFormat: the source is no film, or PyAV is not installed.
+        UnsupportedSamples: its range is high (PQ, HLG).
         InvalidOptions: the target can't be that, or is the source.
         DamagedPhoto: no frame can be decoded.
         OSError: a file cannot be read or written.

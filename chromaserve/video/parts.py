@@ -47,6 +47,9 @@ def join(
         ) as new,
     ):
         new.metadata.update(old.metadata)
+        # A recorded programme may begin after hours, a disc's film after half a second.
+        broadcast = "mpeg" in old.format.name and old.start_time is not None
+        start_s = Fraction(old.start_time, 1_000_000) if broadcast else Fraction(0)
         pictures = new.add_stream_from_template(first.streams.video[0])
         pictures.time_base = first.streams.video[0].time_base
         copied = {}
@@ -68,6 +71,8 @@ def join(
         for packet in heapq.merge(
             _lasting(_pictures(parts, pictures), last_s), _others(old, copied), key=_seconds
         ):
+            shift = round(start_s / packet.time_base)
+            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
             new.mux(packet)
 
 
@@ -104,5 +109,6 @@ def _others(file: Any, copied: dict[int, Any]) -> Iterator[Any]:  # noqa: ANN401
         return
     for packet in file.demux([file.streams[i] for i in copied]):
         if packet.dts is not None:
+            packet.pts = packet.dts if packet.pts is None else packet.pts
             packet.stream = copied[packet.stream.index]
             yield packet
