@@ -3,14 +3,13 @@
     python -m benchmarks.engines
     python -m benchmarks.engines photos/val --photos 48 --rounds 12
 
-The engines take turns in every round, each with one photo, with batches of other sizes and with
-full ones. Where OpenVINO is installed (`pip install openvino`) it takes part, in float32 and in
-bfloat16: it is not an engine of the service.
+The engines take turns in every round, each with one photo after the other, and at its busiest.
+Where OpenVINO is installed (`pip install openvino`) it takes part, in float32 and in bfloat16: it
+is not an engine of the service.
 """
 
 import argparse
 import statistics
-import time
 from collections import defaultdict
 from importlib import import_module
 from importlib.util import find_spec
@@ -24,6 +23,7 @@ from chromaserve.color.lab import srgb_to_L
 from chromaserve.engines import Distribution, Engine
 from chromaserve.engines.ncnn_engine import FOLDER, NcnnEngine
 from chromaserve.engines.savedmodel import SavedModelEngine
+from chromaserve.engines.throughput import throughput
 from chromaserve.settings import usable_cores
 from chromaserve.store.contract import network_input
 from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
@@ -41,6 +41,7 @@ class OpenVino:
         self.name = f"openvino {precision}"
         self.has_distribution = False
         self.max_batch = original.max_batch
+        self.streams = 1
         self.device = f"CPU ({threads} threads)"
         compiled = openvino.Core().compile_model(
             openvino.convert_model(original.signature),
@@ -81,13 +82,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--threads", type=int, default=usable_cores())
     parser.add_argument("--model-root", type=Path, default=BUNDLED_ROOT)
-    parser.add_argument("--max-batch", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=3, help="of each measurement")
     options = parser.parse_args()
-    threads, limit = options.threads, options.max_batch
+    threads = options.threads
 
     model = ModelStore(options.model_root).resolve("latest")
-    ncnn = NcnnEngine(model.path / FOLDER, threads=threads, max_batch=limit)
-    original = SavedModelEngine(model, device="cpu", threads=threads, max_batch=limit)
+    ncnn = NcnnEngine(model.path / FOLDER, threads=threads)
+    original = SavedModelEngine(model, device="cpu", threads=threads)
     engines: list[Engine] = [original, ncnn]
     if find_spec("openvino"):
         engines += [OpenVino(original, threads, precision) for precision in ("f32", "bf16")]
@@ -95,36 +96,33 @@ def main() -> None:
     L = photos(options.folder, options.photos)
     apart: dict[str, list[float]] = defaultdict(list)
     for vividness in VIVIDNESS:
-        for n in range(0, len(L), limit):
-            part = L[n : n + limit]
+        for n in range(0, len(L), original.max_batch):
+            part = L[n : n + original.max_batch]
             given = np.full(len(part), vividness, np.float32)
             expected = original.infer(part, given)
             for engine in engines:
                 apart[engine.name].append(float(np.abs(engine.infer(part, given) - expected).max()))
 
-    sizes = sorted({1, threads + 1, limit})
-    took: dict[tuple[str, int], list[float]] = defaultdict(list)
-    for size in sizes:
-        batch = np.resize(L, (size, *L.shape[1:])), np.full(size, 0.65, np.float32)
-        for number in range(options.rounds + 1):
-            for engine in engines:
-                started = time.perf_counter()
-                engine.infer(*batch)
-                if number:  # the first round warms up
-                    took[engine.name, size].append(1e3 * (time.perf_counter() - started) / size)
+    took: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for _ in range(options.rounds):
+        for engine in engines:
+            for load, streams in (("one alone", 1), ("one of many", engine.streams)):
+                batch = 1 if load == "one alone" else engine.max_batch
+                rate = throughput(engine, options.seconds, batch=batch, streams=streams)
+                took[engine.name, load].append(1e3 / rate)
 
     print(f"Model {model.version}, {original.device}, {options.rounds} rounds in turns.")
     print(f"ms a photo: median (fastest to slowest). ab: {len(L)} photos, vividness {VIVIDNESS}.\n")
-    heads = [f"batch of {size}" for size in sizes]
-    print(f"| engine | {' | '.join(heads)} | against TensorFlow | largest difference, ab |")
-    print("| --- |" + " ---: |" * (len(sizes) + 2))
+    loads = ("one alone", "one of many")
+    print(f"| engine | {' | '.join(loads)} | against TensorFlow | largest difference, ab |")
+    print("| --- |" + " ---: |" * (len(loads) + 2))
     for engine in engines:
         cells, ratios = [], []
-        for size in sizes:
-            times = took[engine.name, size]
+        for load in loads:
+            times = took[engine.name, load]
             middle = statistics.median(times)
             cells.append(f"{middle:.1f} ({min(times):.1f} to {max(times):.1f})")
-            ratios.append(f"{statistics.median(took[original.name, size]) / middle:.2f}")
+            ratios.append(f"{statistics.median(took[original.name, load]) / middle:.2f}")
         print(
             f"| {engine.name} | {' | '.join(cells)} | {' / '.join(ratios)} "
             f"| {max(apart[engine.name]):.1g} |"

@@ -21,14 +21,13 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 from watchfiles import watch
 
+from chromaserve.engines.throughput import throughput
 from chromaserve.library.background import local_settings
 from chromaserve.pipeline.models import Models
 from chromaserve.settings import usable_cores
-from chromaserve.store.contract import NETWORK_SIZE
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "grey"
 SIZES = {
@@ -54,7 +53,7 @@ def make_photos(folder: Path, count: int, sizes: list[tuple[int, int]]) -> None:
 
 
 def engine_alone(seconds: float) -> float:
-    """Photos a second of the engine in full batches."""
+    """Photos a second of the engine at its busiest."""
     code = f"from benchmarks.folder import print_engine; print_engine({seconds})"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     return float(done.stdout)
@@ -62,16 +61,7 @@ def engine_alone(seconds: float) -> float:
 
 def print_engine(seconds: float) -> None:
     """For `engine_alone`, in a process of its own."""
-    engine = Models(local_settings()).load_default().engine
-    random = np.random.default_rng(1)
-    L = random.uniform(0, 100, (engine.max_batch, NETWORK_SIZE, NETWORK_SIZE, 1))
-    vividness = np.full(engine.max_batch, 0.65, np.float32)
-    engine.infer(L.astype(np.float32), vividness)
-    start, count = time.perf_counter(), 0
-    while time.perf_counter() - start < seconds:
-        engine.infer(L.astype(np.float32), vividness)
-        count += engine.max_batch
-    print(count / (time.perf_counter() - start))
+    print(throughput(Models(local_settings()).load_default().engine, seconds))
 
 
 def run(photos: Path, out: Path) -> float:

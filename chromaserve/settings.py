@@ -62,7 +62,9 @@ class PipelineSettings(BaseSettings):
         " they share the threads.",
     )
     max_batch: Positive | None = Field(
-        default=None, description="Photos in one batch; by default 32 on a GPU, 8 on a CPU."
+        default=None,
+        description="Photos in one batch; by default 32 on a GPU, on a CPU 8 by TensorFlow and 1 by"
+        " ncnn, which runs as many photos beside each other as fill the cores.",
     )
     cache_mb: float = Field(
         default=64,

@@ -10,7 +10,6 @@ import numpy as np
 from chromaserve.errors import ServiceError
 from chromaserve.photos.photo import Header
 from chromaserve.pipeline.backlog import Ticket
-from chromaserve.pipeline.batching import Inference
 from chromaserve.pipeline.body import Body, Upload
 from chromaserve.pipeline.memory import Share
 from chromaserve.pipeline.memory_needed import BYTES_PER_PHOTO
@@ -18,6 +17,7 @@ from chromaserve.pipeline.models import LoadedModel
 from chromaserve.pipeline.options import Options, Order
 from chromaserve.pipeline.pipeline import Colored, Pipeline
 from chromaserve.pipeline.timings import Timings
+from chromaserve.pipeline.waiting import Inference
 
 from ..requests import PhotoRun
 from . import respond
@@ -90,7 +90,7 @@ async def _infer(
     held.callback(ticket.close)
     held.enter_context(await pipeline.memory.take(len(L) * BYTES_PER_PHOTO))
     # As for photos, time runs for a row from when it is its turn among the request's.
-    turns = asyncio.Semaphore(model.engine.max_batch)
+    turns = asyncio.Semaphore(pipeline.window(model))
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [
@@ -117,7 +117,9 @@ async def _row(
             total_s = time.perf_counter() - start
     finally:
         ticket.done(0)
-    timings = Timings(0, 0, result.queue_s, result.inference_s, result.batch, 0, total_s)
+    timings = Timings(
+        0, 0, result.queue_s, result.inference_s, result.batch, result.calls, 0, total_s
+    )
     pipeline.done(timings, model, pixels=0)
     return result, timings
 
@@ -145,8 +147,7 @@ async def _colorize(
     # without waiting: who waits for memory while holding some may wait for ever.
     needed = copies * sum(map(_result_bytes, body.uploads))
     results_share = held.enter_context(pipeline.uploads.take_at_once(needed))
-    window = order.model.engine.max_batch
-    run = PhotoRun(pipeline, body, order, ticket, window)
+    run = PhotoRun(pipeline, body, order, ticket, pipeline.window(order.model))
     held.push_async_callback(run.close)
     results: list[Colored] = []
     async for outcome in run:

@@ -116,7 +116,7 @@ async def colorize(
         ticket = pipeline.backlog.accept(pixels, chosen.deadline_s, caller(request))
         held.callback(ticket.close)
         # The second proposal finds the model's answer kept, the third what all others are made of.
-        window = order.model.engine.max_batch if order.proposals == 1 else 1
+        window = pipeline.window(order.model) if order.proposals == 1 else 1
         run = PhotoRun(pipeline, body, order, ticket, window)
         held.push_async_callback(run.close)
         first = await unless_gone(request, run.first_success())

@@ -101,8 +101,8 @@ def _raw(engine: str, round_: int, results: Results, seconds: float) -> None:
         raise SystemExit(f"{shlex.join(words)} failed:\n{done.stderr[-2000:]}")
     rates = json.loads(done.stdout.splitlines()[-1])
     results.append({"kind": "raw", "round": round_, "engine": engine, **rates})
-    print(f"round {round_}, {ENGINES[engine]} alone: {rates['batched']:.2f} photos/s in batches of"
-          f" 8, {rates['single']:.2f} one by one", flush=True)  # fmt: skip
+    print(f"round {round_}, {ENGINES[engine]} alone: {rates['busy']:.2f} photos/s at its busiest,"
+          f" {rates['single']:.2f} one by one", flush=True)  # fmt: skip
 
 
 def _contender(

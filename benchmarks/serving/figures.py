@@ -49,7 +49,7 @@ class Figures:
         return [float(cell["saturation"][key]) for cell in self.cells(contender, size)]
 
     def raw(self, engine: str, key: str) -> list[float]:
-        """An engine's photos a second without a server, one a round; key: batched or single."""
+        """An engine's photos a second without a server, one a round; key: busy or single."""
         return [float(r[key]) for r in self._raw if r["engine"] == engine]
 
     def percentile(self, contender: str, size: str, step: str, q: float) -> float | None:

@@ -2,34 +2,17 @@
 
     python -m benchmarks.serving.raw ncnn --seconds 6
 
-Prints as JSON the photos a second in batches of 8 and one by one.
+Prints as JSON the photos a second at its busiest, and one by one.
 """
 
 import argparse
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
-
-from chromaserve.engines import Engine
 from chromaserve.engines.choose import load_engines
+from chromaserve.engines.throughput import throughput
 from chromaserve.settings import PipelineSettings
 from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
-
-BATCH = 8
-
-
-def rate(engine: Engine, batch: int, seconds: float) -> float:
-    """Photos a second of one engine in batches of one size."""
-    L = np.random.default_rng(0).uniform(0, 100, (batch, 224, 224, 1)).astype(np.float32)
-    vividness = np.full(batch, 0.65, np.float32)
-    engine.infer(L, vividness)
-    photos, began = 0, time.perf_counter()
-    while time.perf_counter() - began < seconds:
-        engine.infer(L, vividness)
-        photos += batch
-    return photos / (time.perf_counter() - began)
 
 
 def main() -> None:
@@ -39,12 +22,10 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = PipelineSettings(engine=arguments.engine)
     engines = load_engines(ModelStore(BUNDLED_ROOT).resolve("latest"), settings)
-    result: dict[str, float] = {}
-    with ThreadPoolExecutor(len(engines)) as pool:  # one thread a replica, as the service has
-        for name, batch in (("batched", BATCH), ("single", 1)):
-            rates = pool.map(lambda e, b=batch: rate(e, b, arguments.seconds), engines)
-            result[name] = sum(rates)
-    print(json.dumps(result))
+    with ThreadPoolExecutor(len(engines)) as pool:  # replicas together, as in the service
+        busy = sum(pool.map(lambda engine: throughput(engine, arguments.seconds), engines))
+    single = throughput(engines[0], arguments.seconds, batch=1, streams=1)
+    print(json.dumps({"busy": busy, "single": single}))
 
 
 if __name__ == "__main__":

@@ -77,11 +77,11 @@ def _spread(values: list[float], digits: int) -> str:
 
 def _raw(figures: Figures) -> str:
     rows = [
-        [title, *(_spread(figures.raw(engine, key), 2) for key in ("batched", "single"))]
+        [title, *(_spread(figures.raw(engine, key), 2) for key in ("busy", "single"))]
         for engine, title in ENGINES.items()
-        if figures.raw(engine, "batched")
+        if figures.raw(engine, "busy")
     ]
-    head = ["one process, no server: photos a second", "in batches of 8", "one by one"]
+    head = ["one process, no server: photos a second", "at its busiest", "one by one"]
     return _table(head, rows)
 
 
@@ -89,7 +89,7 @@ def _throughput(figures: Figures, size: str) -> str:
     rows = []
     for c in figures.measured(size):
         rate = figures.saturation(c.name, size, "throughput")
-        raw = figures.raw(c.engine, "batched")
+        raw = figures.raw(c.engine, "busy")
         lost = figures.lost(c.name, size, "saturation")
         rows.append([
             c.title,

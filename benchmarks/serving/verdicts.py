@@ -34,12 +34,12 @@ def _aim(value: float, aim: float) -> str:
 
 
 def _against_raw(figures: Figures, ours: Contender) -> str:
-    rate, raw = _rate(figures, ours, SMALL), figures.raw(ours.engine, "batched")
+    rate, raw = _rate(figures, ours, SMALL), figures.raw(ours.engine, "busy")
     if not rate or not raw:
         return ""
     ratio = mean(rate) / mean(raw)
     return (
-        f"{ours.title}: {ratio:.2f} of the engine's own throughput in batches of 8 with photos of"
+        f"{ours.title}: {ratio:.2f} of the engine's own throughput at its busiest with photos of"
         f" {SMALL}, decoding and encoding included; {_aim(round(ratio, 2), OF_RAW)}."
     )
 
@@ -58,10 +58,10 @@ def _against_litserve(figures: Figures, ours: Contender) -> str:
 
 
 def _engines_apart(figures: Figures, engine: str) -> str:
-    ours, plain = figures.raw(engine, "batched"), figures.raw("savedmodel", "batched")
+    ours, plain = figures.raw(engine, "busy"), figures.raw("savedmodel", "busy")
     if not ours or not plain:
         return "what was not measured here"
-    return f"{mean(ours) / mean(plain):.2f} × the {ENGINES['savedmodel']}'s in batches of 8"
+    return f"{mean(ours) / mean(plain):.2f} × the {ENGINES['savedmodel']}'s at its busiest"
 
 
 def _ahead(figures: Figures, ours: Contender, peers: list[Contender], size: str) -> str:

@@ -101,7 +101,7 @@ class Worker:
         )
         background = self._colorizer.background
         self._most_bytes = background.pipeline.settings.max_upload_bytes
-        at_once = _BATCHES_AT_ONCE * background.model.engine.max_batch
+        at_once = _BATCHES_AT_ONCE * background.model.photos_at_once
         self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="photo")
 
     def do(self, parcel: Parcel) -> Iterator[Outcome]:

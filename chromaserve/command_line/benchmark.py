@@ -28,7 +28,7 @@ def benchmark(
     seconds: Annotated[float, typer.Option(min=0.1, help="Of each measurement.")] = 10,
     as_json: Json = False,
 ) -> None:
-    """Measure this machine: grey JPEGs in memory to colour PNGs, and the model alone in batches."""
+    """Measure this machine: grey JPEGs in memory to colour PNGs, and the model alone."""
     with complaints():
         tell_warnings()
         from chromaserve.library.colorizer import Colorizer
@@ -61,16 +61,10 @@ def benchmark(
 
 
 def _alone(colorizer: "Colorizer", seconds: float) -> float:
-    """Photos a second of the engine in full batches, nothing else at work."""
-    import numpy as np
+    """Photos a second of the engine at its busiest, nothing else at work."""
+    from chromaserve.engines.throughput import throughput
 
-    from chromaserve.store.contract import NETWORK_SIZE
-
-    engine = colorizer.background.model.engine
-    count = engine.max_batch
-    L = np.full((count, NETWORK_SIZE, NETWORK_SIZE, 1), 50, np.float32)
-    vividness = np.full(count, 0.5, np.float32)
-    return count * _repeat(lambda: engine.infer(L, vividness), seconds)
+    return throughput(colorizer.background.model.engine, seconds)
 
 
 def _path(colorizer: "Colorizer", jpeg: bytes, seconds: float) -> dict[str, float]:

@@ -201,7 +201,8 @@ class Plan:
     def _target(self, folder: Path) -> Path:
         if self.output is None:
             whole = folder.resolve()
-            return whole.with_name(f"{whole.name}{COLOUR}")
+            beside = whole.with_name(f"{whole.name}{COLOUR}")
+            return beside if folder.is_absolute() else Path(os.path.relpath(beside))
         return self.output if len(self.inputs) == 1 else self.output / folder.resolve().name
 
 
@@ -293,7 +294,7 @@ def plan(arguments: list[str], output: str | None, format: Wanted) -> Plan:
         Complaint: the results need a folder, and a file is there.
     """
     place = Path(output) if output else None
-    into_folder = bool(output) and str(output).endswith(("/", os.sep))
+    into_folder = (output or "").endswith(("/", os.sep))
     made = Plan(tuple(map(Path, arguments)), place, format, into_folder)
     if place and place.is_file() and not made.is_one_file:
         raise Complaint(f"{place} is a file, and the results need a folder")

@@ -24,7 +24,7 @@ class Distribution:
 
 
 class Engine(Protocol):
-    """A loaded network; `infer` is called from one thread at a time."""
+    """A loaded network."""
 
     @property
     def name(self) -> str:
@@ -37,6 +37,13 @@ class Engine(Protocol):
     @property
     def max_batch(self) -> int:
         """The most photos that one call of `infer` may have."""
+
+    @property
+    def streams(self) -> int:
+        """How many calls keep the device busy, each from a thread of its own, on the same weights.
+
+        No more are made.
+        """
 
     def infer(self, L: NDArray[np.float32], vividness: NDArray[np.float32]) -> NDArray[np.float32]:
         """Chroma of a batch.

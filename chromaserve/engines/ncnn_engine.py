@@ -1,6 +1,6 @@
 """The engine that runs a model on a CPU by ncnn, whose Winograd convolutions are the fast ones."""
 
-from concurrent.futures import ThreadPoolExecutor
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,24 @@ FOLDER = "cpu"
 PARAM, WEIGHTS, NUMBERS = "network.param", "network.bin", "numbers.json"
 PROBE = "probe.npz"
 """A made-up photo and the SavedModel's answer: arrays L, vividness, ab."""
-MAX_BATCH = 8
+MAX_BATCH = 1
+"""ncnn runs one photo after the other, so that in a batch a photo would only wait for others."""
 
-# A second photo fills the gaps that the first one's threads leave where they wait for each other.
-_AT_ONCE = 2
+# Beyond these a photo gains little, and many photos lose: docs/explanation/scaling.md.
+_THREADS_A_PHOTO = 4
+# More than one photo, as threads wait for each other after every layer.
+_PHOTOS_A_THREAD = 1.5
+
+
+def threads_of(threads: int) -> int:
+    """How many of all threads one photo has."""
+    return min(threads, _THREADS_A_PHOTO)
+
+
+def streams_of(threads: int) -> int:
+    """How many photos keep so many threads busy."""
+    busy = math.ceil(_PHOTOS_A_THREAD * threads / threads_of(threads))
+    return 1 if threads == 1 else busy + 1
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,11 @@ class NcnnEngine:
     def __init__(self, folder: Path, *, threads: int = 0, max_batch: int | None = None) -> None:
         """Load a version's CPU files; the folder isn't read again.
 
+        Args:
+            folder: of the files.
+            threads: for all photos at once; 0: one a core.
+            max_batch: photos of one call, run one after the other.
+
         Raises:
             EngineUnusable: ncnn isn't installed, or cannot load the files.
             OSError, ValueError: the files cannot be read.
@@ -57,7 +76,6 @@ class NcnnEngine:
         self._network = self._load(folder)
         self._head = _head_of((folder / PARAM).read_text("utf-8"))
         self._bins: NDArray[np.float32] | None = None
-        self._pool = ThreadPoolExecutor(min(_AT_ONCE, self._threads), thread_name_prefix="ncnn")
 
     @property
     def name(self) -> str:
@@ -74,6 +92,11 @@ class NcnnEngine:
         """The most photos that one call of `infer` may have."""
         return self._max_batch
 
+    @property
+    def streams(self) -> int:
+        """See `Engine.streams`."""
+        return streams_of(self._threads)
+
     def warm_up(self) -> None:
         """Run the network once, so that its memory is there."""
         L = np.full((1, NETWORK_SIZE, NETWORK_SIZE, 1), 50, np.float32)
@@ -81,7 +104,7 @@ class NcnnEngine:
 
     def infer(self, L: NDArray[np.float32], vividness: NDArray[np.float32]) -> NDArray[np.float32]:
         """Chroma of a batch; see `Engine.infer`."""
-        return np.stack(list(self._pool.map(self._photo, L, map(float, vividness))))
+        return np.stack([self._photo(*one) for one in zip(L, map(float, vividness), strict=True)])
 
     @property
     def has_distribution(self) -> bool:
@@ -92,9 +115,7 @@ class NcnnEngine:
         """See `Engine.distribution`."""
         assert self._head
         name = self._head.logits
-        logits = np.stack(
-            list(self._pool.map(lambda one: self._run({INPUT: _plane(one)}, name), L))
-        )
+        logits = np.stack([self._run({INPUT: _plane(one)}, name) for one in L])
         if self._bins is None:
             # The mean of a distribution that is certain of a bin is that bin.
             certain = np.eye(logits.shape[-1], dtype=np.float32)[:, np.newaxis]
@@ -118,7 +139,8 @@ class NcnnEngine:
 
     def _load(self, folder: Path) -> _Network:
         network = self._ncnn.Net()
-        network.opt.num_threads = self._threads
+        # Weights are laid out for so many, and ncnn keeps to them in every call.
+        network.opt.num_threads = threads_of(self._threads)
         network.opt.use_vulkan_compute = False
         # Half the bits are no faster here, and differ by up to 3 ab (docs/explanation/engines.md).
         for half in ("fp16_storage", "fp16_arithmetic", "fp16_packed", "bf16_storage"):

@@ -22,6 +22,8 @@ Tensor = Any
 
 Device = Literal["auto", "cpu", "gpu"]
 _MAX_BATCH = {"CPU": 8, "GPU": 32}
+# On a CPU a second call works where the threads of the first wait for each other.
+_STREAMS = {"CPU": 2, "GPU": 1}
 
 
 class NoGpu(RuntimeError):  # noqa: N818 - reads as a fact
@@ -130,6 +132,7 @@ class SavedModelEngine:
         self._device = names[index]
         self._place = f"/{kind}:{index}"
         self._max_batch = max_batch or _MAX_BATCH[kind]
+        self._streams = _STREAMS[kind]
         limit = self._max_batch
         self._sizes = sorted({limit} | {2**n for n in range(limit.bit_length())})
         try:
@@ -165,6 +168,11 @@ class SavedModelEngine:
     def max_batch(self) -> int:
         """The most photos that one call of `infer` may have."""
         return self._max_batch
+
+    @property
+    def streams(self) -> int:
+        """See `Engine.streams`."""
+        return self._streams
 
     def warm_up(self) -> None:
         """Run batches of 1, 2, 4… up to the limit, so that no request waits for tracing."""

@@ -297,4 +297,4 @@ class Colorizer:
     @property
     def _window(self) -> int:
         """Photos under way for one caller: as keep all stages busy, and some that are done."""
-        return 4 * sum(engine.max_batch for engine in self.background.model.engines)
+        return 2 * self.background.pipeline.window(self.background.model)

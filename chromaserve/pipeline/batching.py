@@ -1,69 +1,30 @@
 """The micro-batcher: photos that wait together go through the model together.
 
-Greedy, without a timer: the moment a device is free it takes what waits, up to its batch limit,
-one photo of each request in turn.
+Greedy, without a timer: the moment an engine can take a call it gets its share of what waits, up to
+its batch limit, one photo of each request in turn. A share, as other calls may be free, too: two
+photos that wait for two calls go at once, not as a batch of two beside an idle core.
 """
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from chromaserve.engines import Engine
 from chromaserve.errors import Busy, EngineFailed, NotReady
 from chromaserve.pipeline.queue import RoundRobin
+from chromaserve.pipeline.waiting import Ask, Float, Inference, Waiting, colours
 
 log = logging.getLogger("chromaserve.batching")
 
-Float = NDArray[np.float32]
-Ask = Callable[[Engine, Float, Float], Float]
-"""Of an engine, L [N, 224, 224, 1] and vividness [N]: an array for each photo, [N, ...]."""
-
 _FAILED = "The model failed on this photo. Try again."
 _RESTARTING = "The model is being started again. Send the photo again shortly."
-
-
-@dataclass(frozen=True)
-class Inference:
-    """One photo's result, and how it got it."""
-
-    ab: Float
-    """float32 [224, 224, 2] in Lab units; or what else was asked for."""
-    batch: int
-    """Photos in the batch that it went with; 0 for an answer kept from before."""
-    queue_s: float
-    inference_s: float
-
-
-def colours(engine: Engine, L: Float, vividness: Float) -> Float:
-    """What engines are asked for as a rule: ab."""
-    return engine.infer(L, vividness)
-
-
-@dataclass(eq=False)
-class _Waiting:
-    engines: Sequence[Engine]
-    L: Float
-    vividness: float
-    ask: Ask
-    future: "Future[Inference]" = field(default_factory=Future)
-    since: float = field(default_factory=time.perf_counter)
-
-    def fail(self, error: Exception) -> None:
-        with suppress(InvalidStateError):  # given up meanwhile
-            self.future.set_exception(error)
-
-    def succeed(self, result: Inference) -> None:
-        with suppress(InvalidStateError):
-            self.future.set_result(result)
 
 
 @dataclass
@@ -78,18 +39,20 @@ class BatchStatistics:
 
 @dataclass(eq=False)
 class _Worker:
-    """A replica's thread, and what it is doing."""
+    """A thread for one call of an engine at a time, and what it is doing."""
 
     thread: threading.Thread | None = None
-    batch: list[_Waiting] = field(default_factory=list)
+    batch: list[Waiting] = field(default_factory=list)
     since: float = 0.0
     """When its batch began, while it has one."""
+    calls: int = 0
+    """Batches under way when its own began."""
     lost: bool = False
     """It hangs: another has taken its place."""
 
 
 class Batcher:
-    """One bounded queue, and a thread a replica that runs its engines."""
+    """One bounded queue, and a thread for each call that engines take at once."""
 
     def __init__(self, max_waiting: int, on_batch: Callable[[int], None] = lambda _: None) -> None:
         """Threads start when there is work for them; `close` ends them.
@@ -101,12 +64,12 @@ class Batcher:
         """Photos that the model failed on, one after the other, since it last answered."""
         self._max_waiting = max_waiting
         self._on_batch = on_batch
-        self._waiting: RoundRobin[_Waiting] = RoundRobin()
+        self._waiting: RoundRobin[Waiting] = RoundRobin()
         self._changed = threading.Condition()
         self._closing = False
         self._workers: list[_Worker] = []
-        self._retired: set[int] = set()
-        """Ids of engines that take no more photos, for as long as a thread hangs in them."""
+        self._lost: list[_Worker] = []
+        """Threads that hang; what they hang in takes no more photos."""
 
     @property
     def waiting(self) -> int:
@@ -125,7 +88,7 @@ class Batcher:
 
         Args:
             engines: a model's replicas, the same object for every photo of that model: batches
-                hold photos of one model. Replica i runs on thread i.
+                hold photos of one model.
             L: float32 [224, 224, 1] in [0, 100].
             vividness: 0..1; different ones share a batch.
             flow: whose photo it is; flows are served in turn.
@@ -136,18 +99,18 @@ class Batcher:
             NotReady: the batcher is closed, or these engines are given up.
             EngineFailed: the engine raised on this photo.
         """
-        item = _Waiting(engines, L, vividness, ask)
+        item = Waiting(engines, _streams(engines), L, vividness, ask)
         with self._changed:
             if self._closing:
                 raise NotReady("The service is shutting down. Send the photo again shortly.")
-            if id(engines) in self._retired:
+            if any(lost.batch[0].engines is engines for lost in self._lost):
                 raise NotReady(_RESTARTING)
             if len(self._waiting) >= self._max_waiting:
                 raise Busy(f"{self._max_waiting} photos are waiting already. Try again shortly.")
-            while len(self._workers) < len(engines):
-                self._workers.append(self._start(len(self._workers)))
             self._waiting.push(flow, item)
-            self._changed.notify_all()  # not every thread has a replica of every model
+            if len(self._workers) < len(item.streams) and not self._idle(item.streams):
+                self._workers.append(self._start(len(self._workers)))
+            self._changed.notify_all()  # not every thread has an engine of every model
         try:
             return await asyncio.wrap_future(item.future)
         except asyncio.CancelledError:
@@ -168,13 +131,13 @@ class Batcher:
     def give_up(self, engines: Sequence[Engine]) -> None:
         """Fail what hangs in these engines or waits for them, and let new threads take over."""
         with self._changed:
-            self._retired.add(id(engines))
-            for replica, worker in enumerate(self._workers):
+            for stream, worker in enumerate(self._workers):
                 if worker.batch and worker.batch[0].engines is engines:
                     worker.lost = True
+                    self._lost.append(worker)
                     for item in worker.batch:
                         item.fail(EngineFailed(_FAILED))
-                    self._workers[replica] = self._start(replica)
+                    self._workers[stream] = self._start(stream)
             for item in self._waiting.take(len(self._waiting), partial(_same_model, engines)):
                 item.fail(NotReady(_RESTARTING))
 
@@ -191,29 +154,33 @@ class Batcher:
             if worker.thread:
                 worker.thread.join(None if end is None else max(0.0, end - time.monotonic()))
 
-    def _start(self, replica: int) -> _Worker:
+    def _start(self, stream: int) -> _Worker:
         worker = _Worker()
-        name = f"inference-{replica}"
+        name = f"inference-{stream}"
         worker.thread = threading.Thread(
-            target=self._run, args=(replica, worker), name=name, daemon=True
+            target=self._run, args=(stream, worker), name=name, daemon=True
         )
         worker.thread.start()
         return worker
 
-    def _run(self, replica: int, worker: _Worker) -> None:
-        while batch := self._next(replica, worker):
-            self._infer(batch[0].engines[replica], batch)
+    def _idle(self, streams: Sequence[Engine]) -> int:
+        """Threads that could take a batch for these engines at once."""
+        return sum(not worker.batch for worker in self._workers[: len(streams)])
+
+    def _run(self, stream: int, worker: _Worker) -> None:
+        while batch := self._next(stream, worker):
+            self._infer(batch[0].streams[stream], batch, worker)
             with self._changed:
                 if worker.lost:
-                    self._retired.discard(id(batch[0].engines))
+                    self._lost.remove(worker)
                 worker.batch = []
             del batch  # results belong to their requests while this thread waits
 
-    def _next(self, replica: int, worker: _Worker) -> list[_Waiting]:
+    def _next(self, stream: int, worker: _Worker) -> list[Waiting]:
         """The next batch, one model's; empty when closed and done, or given up."""
 
-        def mine(item: _Waiting) -> bool:
-            return replica < len(item.engines)
+        def mine(item: Waiting) -> bool:
+            return stream < len(item.streams)
 
         with self._changed:
             while not worker.lost:
@@ -221,17 +188,22 @@ class Batcher:
                 first = self._waiting.first(mine)
                 if first is None:
                     return []
-                taken = self._waiting.take(
-                    first.engines[replica].max_batch, partial(_same_work, first)
-                )
+                share = math.ceil(len(self._waiting) / self._idle(first.streams))
+                most = min(first.streams[stream].max_batch, share)
+                taken = self._waiting.take(most, partial(_same_work, first))
                 # False: the client has gone since.
                 batch = [w for w in taken if w.future.set_running_or_notify_cancel()]
                 if batch:
                     worker.batch, worker.since = batch, time.perf_counter()
+                    worker.calls = self._under_way
                     return batch
             return []
 
-    def _infer(self, engine: Engine, batch: list[_Waiting]) -> None:
+    @property
+    def _under_way(self) -> int:
+        return sum(bool(worker.batch) for worker in self._workers)
+
+    def _infer(self, engine: Engine, batch: list[Waiting], worker: _Worker) -> None:
         """Run a batch; one that fails is run in halves, so that a photo fails alone."""
         start = time.perf_counter()
         try:
@@ -244,10 +216,11 @@ class Batcher:
                 raise ValueError(f"ab {ab.shape} for {len(batch)} photos")
             fine = [bool(np.isfinite(one).all()) for one in ab]
         except BaseException as error:  # SystemExit, too: the thread is to live
-            self._failed(engine, batch, error)
+            self._failed(engine, batch, worker, error)
             return
         took = time.perf_counter() - start
         with self._changed:
+            calls = max(1, (worker.calls + self._under_way) / 2)
             done = sum(fine)
             self.statistics.photos += done
             self.statistics.batches += 1
@@ -265,9 +238,11 @@ class Batcher:
                 w.fail(EngineFailed(_FAILED))
             else:
                 # A copy: a photo must not keep its whole batch's result alive.
-                w.succeed(Inference(one.copy(), len(batch), start - w.since, took))
+                w.succeed(Inference(one.copy(), len(batch), calls, start - w.since, took))
 
-    def _failed(self, engine: Engine, batch: list[_Waiting], error: BaseException) -> None:
+    def _failed(
+        self, engine: Engine, batch: list[Waiting], worker: _Worker, error: BaseException
+    ) -> None:
         with self._changed:
             self.statistics.failed_batches += 1
             self.failures += len(batch) == 1
@@ -279,12 +254,18 @@ class Batcher:
             return
         middle = len(batch) // 2
         for half in (batch[:middle], batch[middle:]):
-            self._infer(engine, half)
+            self._infer(engine, half, worker)
 
 
-def _same_model(engines: Sequence[Engine], item: _Waiting) -> bool:
+def _streams(engines: Sequence[Engine]) -> list[Engine]:
+    """An engine for each thread: a first call of each, then a second of each that takes one…"""
+    most = max(engine.streams for engine in engines)
+    return [engine for call in range(most) for engine in engines if call < engine.streams]
+
+
+def _same_model(engines: Sequence[Engine], item: Waiting) -> bool:
     return item.engines is engines
 
 
-def _same_work(first: _Waiting, item: _Waiting) -> bool:
+def _same_work(first: Waiting, item: Waiting) -> bool:
     return item.engines is first.engines and item.ask is first.ask

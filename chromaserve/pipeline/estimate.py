@@ -19,11 +19,11 @@ class Estimate:
         self._photos = self._model_s = 0.0
         self._pixels = self._pixels_s = 0.0
 
-    def note(self, timings: Timings, pixels: int, replicas: int = 1) -> None:
-        """Learn from a colorized photo of so many pixels, its model on so many devices."""
+    def note(self, timings: Timings, pixels: int) -> None:
+        """Learn from a colorized photo of so many pixels."""
         if not timings.cached:  # else nothing was seen of the model
             self._photos = _MEMORY * self._photos + 1
-            model_s = timings.inference_s / timings.batch / replicas
+            model_s = timings.inference_s / timings.batch / timings.calls
             self._model_s = _MEMORY * self._model_s + model_s
         # Sums, not a mean of ratios: a small photo's fixed costs say little about a large one's.
         self._pixels = _MEMORY * self._pixels + pixels

@@ -6,10 +6,11 @@ import numpy as np
 
 from chromaserve.color.proposals import proposed
 from chromaserve.engines import Engine
-from chromaserve.pipeline.batching import Ask, Batcher, Float, Inference, colours
+from chromaserve.pipeline.batching import Batcher
 from chromaserve.pipeline.cache import Cache, cache_key
 from chromaserve.pipeline.models import LoadedModel
 from chromaserve.pipeline.observer import Observer
+from chromaserve.pipeline.waiting import Ask, Float, Inference, colours
 
 
 class Inferring:
@@ -48,7 +49,7 @@ class Inferring:
         known = self._cache.get(key)
         self._observer.answer(kept=known is not None)
         if known is not None:
-            return Inference(ab=known, batch=0, queue_s=0.0, inference_s=0.0)
+            return Inference.kept(known)
         result = await self._batcher.submit(model.engines, L, vividness, flow, ask)
         self._cache.keep(key, result.ab)
         return result

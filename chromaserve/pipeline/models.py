@@ -40,6 +40,11 @@ class LoadedModel:
         """The first of the replicas, which are all alike."""
         return self.engines[0]
 
+    @property
+    def photos_at_once(self) -> int:
+        """How many its engines take at most."""
+        return sum(engine.max_batch * engine.streams for engine in self.engines)
+
 
 class Models:
     """Loads versions, checked and warmed up, and keeps the ones used last."""

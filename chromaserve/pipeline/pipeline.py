@@ -17,7 +17,7 @@ from chromaserve.photos.formats import Format
 from chromaserve.photos.free_cores import FreeCores
 from chromaserve.photos.photo import Float, Header, Photo, Pixels, Striped
 from chromaserve.pipeline.backlog import Backlog, Ticket
-from chromaserve.pipeline.batching import Batcher, Inference
+from chromaserve.pipeline.batching import Batcher
 from chromaserve.pipeline.body import Body, Upload
 from chromaserve.pipeline.cache import Cache
 from chromaserve.pipeline.estimate import Estimate
@@ -32,6 +32,7 @@ from chromaserve.pipeline.stages import Stage
 from chromaserve.pipeline.steps import decoded_by, encoded_by, reading, writing
 from chromaserve.pipeline.timings import Timings
 from chromaserve.pipeline.told import Made, Told, told_of
+from chromaserve.pipeline.waiting import Inference
 from chromaserve.settings import PipelineSettings, usable_cores
 
 T = TypeVar("T")
@@ -99,6 +100,10 @@ class Pipeline:
         self.batcher.close(timeout_s)
         self.encoding.close()
         self.cores.close()
+
+    def window(self, model: LoadedModel) -> int:
+        """Photos that keep all stages busy."""
+        return self.decoding.threads + model.photos_at_once + self.encoding.threads
 
     def look_at(self, uploads: Iterable[Upload], page: int | None = None) -> None:
         """Read the headers of uploads, which then say how large the photos are; blocks briefly.
@@ -210,6 +215,7 @@ class Pipeline:
                 queue_s=answer.queue_s,
                 inference_s=answer.inference_s,
                 batch=answer.batch,
+                calls=answer.calls,
                 encode_s=done - inferred,
                 total_s=done - start,
                 helped_s=self.cores.helped_s - helped_s,
@@ -225,6 +231,7 @@ class Pipeline:
         return Inference(
             ab=with_proposal(answer.ab, further.ab[order.proposal - 2]),
             batch=answer.batch or further.batch,
+            calls=further.calls if answer.batch == 0 else answer.calls,
             queue_s=answer.queue_s + further.queue_s,
             inference_s=answer.inference_s + further.inference_s,
         )
@@ -265,7 +272,7 @@ class Pipeline:
     def done(self, timings: Timings, model: LoadedModel, pixels: int) -> None:
         """Tell metrics, estimates and traces of a photo that is done, one of so many pixels."""
         self._observer.colorized(timings, model.version, model.engine.name)
-        self.estimate.note(timings, pixels, len(model.engines))
+        self.estimate.note(timings, pixels)
         self.trace(timings, model.version, model.engine.name)
 
     @asynccontextmanager
@@ -284,10 +291,8 @@ class Pipeline:
             ) from error
 
     def _make_room_for(self, model: LoadedModel) -> None:
-        """Let as many photos in as keep this model's engines busy: a batch each, and the next."""
-        enough = 2 * sum(engine.max_batch for engine in model.engines)
-        enough += self.decoding.threads + self.encoding.threads
-        self.in_work.total = max(self.in_work.total, enough)
+        """Let as many photos in as keep this model's engines busy now and next."""
+        self.in_work.total = max(self.in_work.total, self.window(model) + model.photos_at_once)
 
 
-_NO_ANSWER = Inference(ab=np.zeros((1, 1, 2), np.float32), batch=0, queue_s=0.0, inference_s=0.0)
+_NO_ANSWER = Inference.kept(np.zeros((1, 1, 2), np.float32))

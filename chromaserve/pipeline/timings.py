@@ -15,6 +15,8 @@ class Timings:
     inference_s: float
     batch: int
     """Photos that shared the batch; 0 where the model's answer was kept from before."""
+    calls: float
+    """Batches that the model worked on at once, this one included, on average."""
     encode_s: float
     """Upsampling, recombination and encoding."""
     total_s: float

@@ -109,7 +109,7 @@ class _Way:
     def answers(self, frames: Iterable[Frame]) -> Iterator[tuple[Photo, Float]]:
         """Each frame with the network's chroma for it."""
         photos = _ahead(self._read, frames, self._pipeline.decoding.threads)
-        enough = 2 * sum(engine.max_batch for engine in self._order.model.engines)
+        enough = 2 * self._order.model.photos_at_once
         return _ahead(self._infer, photos, enough)
 
     def coloured(self, frames: Iterable[tuple[Photo, Float]]) -> Generator[Pixels, None, None]:

@@ -14,7 +14,14 @@ def backlog(max_photos: int = 1000, max_wait_s: float = 10) -> Backlog:
     """A photo takes 0.1 s of the model, a megapixel 0.05 s of decoding and encoding."""
     pace = Estimate(threads=1)
     timings = Timings(
-        admission_s=0, decode_s=0.02, queue_s=0, inference_s=0.4, batch=4, encode_s=0.03, total_s=1
+        admission_s=0,
+        decode_s=0.02,
+        queue_s=0,
+        inference_s=0.4,
+        batch=4,
+        calls=1,
+        encode_s=0.03,
+        total_s=1,
     )
     pace.note(timings, MEGAPIXEL)
     return Backlog(pace, max_photos=max_photos, max_wait_s=max_wait_s)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from chromaserve.engines import Distribution
 from chromaserve.errors import Busy, EngineFailed, NotReady
-from chromaserve.pipeline.batching import Batcher, Float, Inference
+from chromaserve.pipeline.batching import Batcher
+from chromaserve.pipeline.waiting import Float, Inference
 
 
 class Held:
@@ -22,9 +23,10 @@ class Held:
     device = "test"
     has_distribution = False
 
-    def __init__(self, max_batch: int) -> None:
+    def __init__(self, max_batch: int, streams: int = 1) -> None:
         self.alone = (self,)
         self.max_batch = max_batch
+        self.streams = streams
         self.go = threading.Semaphore(0)
         self.begun: asyncio.Queue[int] = asyncio.Queue()
         self.loop = asyncio.get_running_loop()
@@ -218,6 +220,64 @@ def test_replicas_are_fed_from_one_queue() -> None:
         assert all(each.batches[0] == [0.0] for each in replicas)
         batches = [batch for each in replicas for batch in each.batches[1:]]
         assert sorted(batches) == [pytest.approx([0.1, 0.2]), pytest.approx([0.3, 0.4])]
+
+    asyncio.run(scenario())
+
+
+def test_photos_are_shared_out_among_the_calls_that_an_engine_takes_at_once() -> None:
+    async def scenario() -> None:
+        batcher, engine = Batcher(100), Held(8, streams=3)
+        tasks: list[asyncio.Task[Inference]] = []
+        for value in (1, 2, 3):
+            # Each begins at once, alone, though the ones before it are not done.
+            tasks.append(asyncio.create_task(batcher.submit(engine.alone, photo(value), 0, "")))
+            assert await engine.begun.get() == 1
+        tasks += [
+            asyncio.create_task(batcher.submit(engine.alone, photo(value), value / 100, ""))
+            for value in range(10, 22)
+        ]
+        while batcher.waiting < 12:
+            await asyncio.sleep(0)
+        engine.release(1)  # of three calls two are busy: the free one takes all that it may
+        assert await engine.begun.get() == 8
+        engine.release()
+        results = await asyncio.gather(*tasks)
+        await asyncio.to_thread(batcher.close)
+        assert [float(result.ab[0, 0, 0]) for result in results] == [1, 2, 3, *range(10, 22)]
+        assert [result.batch for result in results[:11]] == [1, 1, 1, *[8] * 8]
+        assert max(result.calls for result in results) <= 3
+        assert results[2].calls > 1
+
+    asyncio.run(scenario())
+
+
+def test_a_model_that_hangs_in_several_calls_takes_photos_again_when_all_are_back() -> None:
+    async def scenario() -> None:
+        batcher, engine = Batcher(100), Held(1, streams=2)
+        stuck = []
+        for value in (1, 2):
+            stuck.append(asyncio.create_task(batcher.submit(engine.alone, photo(value), 0, "")))
+            assert await engine.begun.get() == 1
+        assert batcher.hanging(0) == [engine.alone, engine.alone]
+        batcher.give_up(engine.alone)
+        for task in stuck:
+            with pytest.raises(EngineFailed):
+                await task
+        for still_hanging in (2, 1):
+            with pytest.raises(NotReady):
+                await batcher.submit(engine.alone, photo(3), 0, "")
+            engine.release(1)
+            while len(engine.batches) < 3 - still_hanging:
+                await asyncio.sleep(0)
+        engine.release()
+        while True:
+            try:
+                after = await batcher.submit(engine.alone, photo(3), 0, "")
+                break
+            except NotReady:  # the second thread is on its way back
+                await asyncio.sleep(0)
+        assert after.ab[0, 0, 0] == 3
+        await asyncio.to_thread(batcher.close)
 
     asyncio.run(scenario())
 

@@ -90,6 +90,7 @@ class Flat:
     device: str = "none"
     max_batch: int = field(default=4)
     has_distribution: bool = False
+    streams: int = 1
 
     def infer(self, L: Float, vividness: Float) -> Float:
         self.asked += len(vividness)

@@ -9,7 +9,14 @@ from chromaserve.pipeline.timings import Timings
 
 # Eight photos in 0.8 s of the model: 0.1 s each; decoding and encoding take 0.03 s of one thread.
 BY_THE_MODEL = Timings(
-    admission_s=0, decode_s=0.01, queue_s=5, inference_s=0.8, batch=8, encode_s=0.02, total_s=6
+    admission_s=0,
+    decode_s=0.01,
+    queue_s=5,
+    inference_s=0.8,
+    batch=8,
+    calls=1,
+    encode_s=0.02,
+    total_s=6,
 )
 # A large photo: 3 s of one thread.
 BY_ENCODING = replace(BY_THE_MODEL, decode_s=1, encode_s=2)
@@ -26,14 +33,13 @@ def test_photos_at_the_models_pace() -> None:
     assert pace(BY_THE_MODEL).seconds(30, 30e6) == pytest.approx(3)
 
 
-def test_two_devices_halve_the_models_share() -> None:
-    made = Estimate(2)
-    made.note(BY_THE_MODEL, 1_000_000, replicas=2)
+def test_two_calls_at_once_halve_the_models_share() -> None:
+    made = pace(replace(BY_THE_MODEL, calls=2))
     assert made.seconds(30, 30e6) == pytest.approx(1.5)
 
 
 def test_an_answer_that_was_kept_says_nothing_of_the_models_pace() -> None:
-    kept = replace(BY_THE_MODEL, queue_s=0, inference_s=0, batch=0)
+    kept = replace(BY_THE_MODEL, queue_s=0, inference_s=0, batch=0, calls=0)
     assert pace(BY_THE_MODEL, *[kept] * 50).seconds(30, 0) == pytest.approx(3)
     assert pace(BY_ENCODING, *[replace(kept, decode_s=1, encode_s=2)] * 50).seconds(
         10, 10e6

@@ -63,6 +63,7 @@ def lasts(path: Path) -> float:
     """Seconds of the pictures, the last one's too."""
     with av.open(str(path)) as file:
         stream = file.streams.video[0]
+        assert stream.duration is not None and stream.time_base is not None
         return float(stream.duration * stream.time_base)
 
 

@@ -19,8 +19,6 @@ from .speed import milliseconds
 
 log = logging.getLogger(__name__)
 
-_BATCH = 8
-
 
 def convert(model: ModelVersion, folder: Path, *, threads: int = 0) -> CpuEngine:
     """Write the CPU engine's files of a version: the network of its `vivid` signature for ncnn.
@@ -39,7 +37,7 @@ def convert(model: ModelVersion, folder: Path, *, threads: int = 0) -> CpuEngine
         EngineUnusable: the network has an operation that is not known, or the answers differ.
         ModelStoreError: the SavedModel cannot be used.
     """
-    original = SavedModelEngine(model, device="cpu", threads=threads, max_batch=_BATCH)
+    original = SavedModelEngine(model, device="cpu", threads=threads)
     try:
         lowered = lower(original.signature, half=True)
     except UnsupportedOperation as error:
@@ -54,12 +52,10 @@ def convert(model: ModelVersion, folder: Path, *, threads: int = 0) -> CpuEngine
         [original.infer(L[n : n + 1], vividness[n : n + 1]) for n in range(len(L))]
     )
     np.savez_compressed(place / PROBE, L=L[:1], vividness=vividness[:1], ab=expected[:1])
-    converted = NcnnEngine(place, threads=threads, max_batch=_BATCH)
+    converted = NcnnEngine(place, threads=threads)
     apart = difference(converted, L, vividness, expected)
     if apart > LIMIT_AB:
         raise EngineUnusable(f"its ab differ by {apart:.2g} from the SavedModel's")
-    # Full batches once before the clock runs: TensorFlow traces then.
-    original.infer(np.resize(L, (_BATCH, *L.shape[1:])), np.resize(vividness, _BATCH))
     theirs, ours = milliseconds([original, converted])
     return CpuEngine(difference_ab=round(apart, 5), savedmodel_ms=theirs, ncnn_ms=ours)
 
