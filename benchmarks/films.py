@@ -170,10 +170,12 @@ def compared(film: Path, result: Path, speed: str) -> Row:
     before, after = probe(film), probe(result)
     one, other = (_pictures(told) for told in (before, after))
     times = [
-        np.array([float(f["best_effort_timestamp_time"]) for f in told["frames"]])
+        np.array([float(f.get("best_effort_timestamp_time", "nan")) for f in told["frames"]])
         for told in (before, after)
     ]
-    apart = max(abs(times[0] - times[1])) if len(times[0]) == len(times[1]) else np.nan
+    if "mpeg" in before["format"]["format_name"]:  # such a film begins anywhere, its result at 0
+        times[0] -= float(before["format"]["start_time"])
+    apart = np.nanmax(abs(times[0] - times[1])) if len(times[0]) == len(times[1]) else np.nan
     turned = abs(_rotation(one)) == 90
     size = (other["width"], other["height"])
     shown = size[::-1] if turned else size

@@ -15,7 +15,7 @@ it can write. Each is colorized twice: to PNG, and to its own format.
   scikit-image. Where none of them reads a photo it is read by chromaserve, and that is said.
 
 Left out of what is compared: tags that say how pixels are stored, which are the result's own, the
-orientation, which is applied, the software, places (GPS), which do not go along, and thumbnails; and
+orientation, which is applied, the software, places (GPS), which do not go along, thumbnails, and
 what tifffile notes of an array's shape.
 """
 

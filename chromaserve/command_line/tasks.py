@@ -286,9 +286,7 @@ def _may_be_file(path: Path) -> bool:
 
 
 def plan(arguments: list[str], output: str | None, format: Wanted) -> Plan:
-    """What to colorize and where to: arguments are inputs, all of them.
-
-    The last one of a pattern such as *.jpg would be a photo.
+    """What to colorize and where to: arguments are inputs, the last one too: so *.jpg is safe.
 
     Raises:
         Complaint: the results need a folder, and a file is there.

@@ -63,7 +63,8 @@ def lasts(path: Path) -> float:
     """Seconds of the pictures, the last one's too."""
     with av.open(str(path)) as file:
         stream = file.streams.video[0]
-        assert stream.duration is not None and stream.time_base is not None
+        assert stream.duration is not None
+        assert stream.time_base is not None
         return float(stream.duration * stream.time_base)
 
 
