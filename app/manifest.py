@@ -26,7 +26,13 @@ class PhotoResult(BaseModel):
 
     model_config = ConfigDict(protected_namespaces=())
 
-    index: Annotated[int, Field(description="Position in the request, from 0.")]
+    index: Annotated[
+        int,
+        Field(
+            description="Position among the results, from 0: in the request, where each photo has"
+            " one."
+        ),
+    ]
     input: Annotated[str | None, Field(description="The name that the client gave.")] = None
     output: Annotated[str | None, Field(description="Name of the result, if there is one.")] = None
     status: Annotated[int, Field(description="200, or the status of the problem.")]

@@ -128,7 +128,7 @@ def _told(colored: Colored) -> dict[str, str]:
     """What one photo was, in headers."""
     told = colored.told
     headers = {"X-Photo-Colour": f"{told.colour}; kept" if told.kept else told.colour}
-    if told.pages > 1:
+    if told.page:
         headers["X-Photo-Page"] = told.page
     if told.warnings:
         headers["X-Photo-Warning"] = " ".join(told.warnings)
@@ -139,10 +139,10 @@ def _told(colored: Colored) -> dict[str, str]:
 
 
 def _names(uploads: list[Upload], order: Order) -> list[str]:
-    suffixes = [SUFFIXES[order.format_for(upload.header)] for upload in uploads]
+    endings = [each.ending + SUFFIXES[order.format_for(each.header)] for each in uploads]
     if order.confidence == "png":
-        suffixes = [MAP_SUFFIX] * len(uploads)
-    return unique_names([upload.name for upload in uploads], suffixes)
+        endings = [each.ending + MAP_SUFFIX for each in uploads]
+    return unique_names([upload.name for upload in uploads], endings)
 
 
 async def pieces(data: bytes | memoryview) -> Chunks:

@@ -17,7 +17,10 @@ Without --video, clips are made of sample photos: with a sensor's noise, and thr
 2.3 is about what an eye tells apart in Lab (Mahy, Van Eycken & Oosterlinck 1994). Motion is found
 at full size, in the frames before noise where there are any, by another method (Farnebäck 2003)
 than the smoothing's own. With --sheet, frames are written side by side: grey, alone, smoothed.
-The last row of each table takes everything for still: what following the motion brings.
+
+Smoothing is what `chromaserve video` does, from both sides. The last rows of each table are of the
+default from one side, as a live picture would need it, and with everything taken for still: what
+following the motion brings.
 """
 
 import argparse
@@ -25,9 +28,10 @@ import io
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 from unittest.mock import patch
 
 import cv2
@@ -38,8 +42,9 @@ from benchmarks.clips import Clip, Grey, made_clips, read_clip
 from chromaserve.color.lab import srgb_to_L, srgb_to_lab
 from chromaserve.library.colorizer import Colorizer
 from chromaserve.store.contract import NETWORK_SIZE
-from chromaserve.video import DEFAULT_SMOOTHING, colorize_frames, steady
+from chromaserve.video import DEFAULT_SMOOTHING, colorize, colorize_frames, steady
 
+T = TypeVar("T")
 Float = NDArray[np.float32]
 RGB = NDArray[np.uint8]
 
@@ -90,6 +95,15 @@ def colours(colorizer: Colorizer, frames: list[Grey], smoothing: float) -> list[
     made = np.frombuffer(sink.getbuffer(), np.uint8).reshape(-1, height, width, 3)
     assert len(made) == len(frames)
     return list(made)
+
+
+def one_way(
+    frames: Iterable[tuple[T, steady.Float, steady.Float]], smoothing: float
+) -> Iterator[tuple[T, steady.Float]]:
+    """As `steadied`, from the past alone."""
+    forward = steady.SteadyColours(smoothing)
+    for item, L, ab in frames:
+        yield item, forward(L, ab)
 
 
 def scenes(clip: Clip) -> Iterator[Scene]:
@@ -224,6 +238,8 @@ def _report(colorizer: Colorizer, clip: Clip, smoothing: list[float], folder: Pa
         row(f"{value:g}", made)
         if folder and value == DEFAULT_SMOOTHING:
             sheet(folder / f"{clip.name.replace(' ', '-')}.png", clip, alone, made)
+    with patch.object(colorize, "steadied", one_way):
+        row(f"{DEFAULT_SMOOTHING:g}, one way", colours(colorizer, clip.frames, DEFAULT_SMOOTHING))
     with patch.object(steady, "STILL", math.inf):
         row(f"{DEFAULT_SMOOTHING:g}, no motion", colours(colorizer, clip.frames, DEFAULT_SMOOTHING))
 

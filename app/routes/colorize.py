@@ -10,8 +10,9 @@ from chromaserve.pipeline.body import Body
 from chromaserve.pipeline.options import Options, format_for
 
 from ..errors import AllPhotosFailed
-from ..negotiation import negotiate
+from ..negotiation import Representation, negotiate
 from ..options import check_photos, merge
+from ..pages import take_apart
 from ..problems import problem
 from ..requests import PhotoRun, unless_gone
 from ..responses import image_response, json_response, zip_response
@@ -96,11 +97,13 @@ async def colorize(
     JPEG, PNG, WebP, TIFF, HEIC, AVIF, BMP, GIF, JPEG 2000 and PNM are taken, 8 to 16 bits a
     channel; a colour photo is recoloured from its luminance, and the answer tells that it had
     colours. The EXIF orientation is applied, embedded colour profiles are converted to sRGB,
-    transparency is kept, and so is metadata but for places. Of an animation the first frame is
-    taken, of a TIFF the first page or all. 16-bit photos come back as 16-bit PNG or TIFF.
+    transparency is kept, and so is metadata but for places. Of an animation the first picture is
+    taken, of a TIFF the first page, another one or all. 16-bit photos come back as 16-bit PNG or
+    TIFF.
 
     With `proposals` one photo comes back in several colourings, as photo.png, photo-2.png and so on
-    in a ZIP, or in JSON. With `confidence` the answer tells how sure the colours are.
+    in a ZIP, or in JSON. With `pages=all` each page of a TIFF comes so, as photo-page-1.png and so
+    on, or all in one TIFF. With `confidence` the answer tells how sure the colours are.
 
     Options are query parameters, or else form fields or members of the JSON object.
     """
@@ -112,14 +115,14 @@ async def colorize(
         body = await read_body(request, settings, service.arrivals, share)
         chosen = merge(request.query_params.multi_items(), body.fields, Options)
         check_photos(chosen, len(body.uploads))
-        await run_in_threadpool(pipeline.look_at, body.uploads)
+        await run_in_threadpool(pipeline.look_at, body.uploads, chosen.page)
         body.repeat(chosen.proposals)
-        wanted = negotiate(
-            request.headers.get("accept"),
-            photos=len(body.uploads),
-            asked=chosen.format or ("png" if chosen.confidence == "png" else None),
-            own=format_for("same", body.uploads[0].header),
-        )
+        wanted = _negotiated(request, chosen, body)
+        if chosen.pages == "all":
+            most = settings.max_photos
+            await run_in_threadpool(take_apart, body, wanted.format, chosen, settings, most)
+            check_photos(chosen, len(body.uploads))
+            wanted = _negotiated(request, chosen, body)
         order = chosen.order(await service.model_for(chosen.model), wanted.format)
         pixels = [upload.pixels for upload in body.uploads]
         looks = sum(order.looks_at(upload.header) for upload in body.uploads)
@@ -136,6 +139,15 @@ async def colorize(
             return image_response(body.uploads[0], run, first, order, held.pop_all())
         respond = zip_response if wanted.container == "zip" else json_response
         return respond(body.uploads, run, first, order, held.pop_all())
+
+
+def _negotiated(request: Request, chosen: Options, body: Body) -> Representation:
+    return negotiate(
+        request.headers.get("accept"),
+        photos=len(body.uploads),
+        asked=chosen.format or ("png" if chosen.confidence == "png" else None),
+        own=format_for("same", body.uploads[0].header),
+    )
 
 
 def all_failed(body: Body, errors: list[Exception]) -> Exception:

@@ -136,7 +136,8 @@ class AsyncClient:
             ProblemError: a request as a whole is refused, for its options or its key, or because
                 the service stays too busy. One photo's problem is its outcome.
             Unreachable: there was no answer.
-            ValueError: per_request or requests below 1.
+            ValueError: per_request or requests below 1; pages="all", of which photos would have
+                several results.
         """
         limits, names = Limits(per_request, requests), UniqueNames()
         waiting = batches(photos, limits)
@@ -156,6 +157,8 @@ class AsyncClient:
 
     def begin(self, photos: list[Numbered], options: Options, limits: Limits) -> Batch:
         """Start a request of `colorize_many`; it must be read to its end or cancelled."""
+        if options.get("pages") == "all" and options.get("format") not in ("tiff", "same"):
+            raise ValueError("pages='all' is one result a photo for format='tiff' or 'same' alone")
         return Batch(self._http, photos, options, limits, self._retries)
 
     async def submit(

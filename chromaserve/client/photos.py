@@ -28,6 +28,7 @@ class Options(TypedDict, total=False):
     quality: int | None
     metadata: Literal["keep", "all", "none"] | None
     pages: Literal["first", "all"] | None
+    page: int | None
     damaged: Literal["refuse", "accept"] | None
     colour: Literal["recolour", "keep"] | None
     look: Literal["auto", "whole", "tiles"] | None

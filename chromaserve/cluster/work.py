@@ -43,13 +43,17 @@ class Job:
         Raises:
             InvalidOptions: an option is out of range.
             ModelStoreError: there is no such model version here, or it is damaged.
-            ValueError: source and target lie in each other.
+            ValueError: source and target lie in each other, or a photo would have several results.
             OSError: the source cannot be listed.
         """
         given = {name: value for name, value in self.options.items() if value is not None}
         Options.checked({**given, "format": self.format})
         if self.source.inside(self.target) or self.target.inside(self.source):
             raise ValueError("SRC and DST must not lie in each other")
+        if self.options.get("pages") == "all" and self.format not in ("tiff", "same"):
+            raise ValueError(
+                "--pages all makes one file of a photo with --format tiff or same alone"
+            )
         self.source.list("")
         store = ModelStore(self.model_root or BUNDLED_ROOT)
         store.verify(store.resolve(self.model or "latest"))

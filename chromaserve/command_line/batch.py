@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,7 +18,6 @@ from chromaserve.command_line.shared_options import (
     Look,
     Metadata,
     Model,
-    Pages,
     Postprocess,
     Quality,
     Vividness,
@@ -40,7 +39,13 @@ def batch(
     format: Annotated[FormatName, typer.Option(help="Of the results.")] = "png",
     quality: Quality = None,
     metadata: Metadata = None,
-    pages: Pages = None,
+    pages: Annotated[
+        Literal["first", "all"] | None,
+        typer.Option(
+            help="Of a TIFF with several: the first, which is the default, or all into one TIFF,"
+            " for --format tiff or same."
+        ),
+    ] = None,
     damaged: Damaged = None,
     colour: Colour = None,
     look: Look = None,

@@ -58,8 +58,8 @@ class Local:
 
     def files(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         """See `Colorist`."""
-        for wanted, alike in groupby(tasks, _wanted):
-            yield from self._files(alike, {**self._options, **wanted})
+        for own, alike in groupby(tasks, _own):
+            yield from self._files(alike, {**self._options, **own})
 
     def _files(self, tasks: Iterable[Task], options: dict[str, Any]) -> Iterator[Outcome]:
         taken: list[Task] = []
@@ -105,8 +105,8 @@ class Remote:
 
     def files(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         """See `Colorist`."""
-        for wanted, alike in groupby(tasks, _wanted):
-            yield from self._files(alike, {**self._options, **wanted})
+        for own, alike in groupby(tasks, _own):
+            yield from self._files(alike, {**self._options, **own})
 
     def _files(self, tasks: Iterable[Task], options: dict[str, Any]) -> Iterator[Outcome]:
         if options.get("hints"):
@@ -184,8 +184,9 @@ def _noted(tasks: Iterable[Task], taken: list[Task]) -> Iterator[Task]:
         yield task
 
 
-def _wanted(task: Task) -> dict[str, Any]:
+def _own(task: Task) -> dict[str, Any]:
     """The options that a task's result needs; the first proposal is what everyone gives."""
+    own: dict[str, Any] = {"proposal": task.proposal} if task.proposal > 1 else {}
     if task.confidence:
-        return {"confidence": "png", "format": "png"}
-    return {"proposal": task.proposal} if task.proposal > 1 else {}
+        own = {"confidence": "png", "format": "png"}
+    return own if task.is_tiff else {**own, "page": task.page, "pages": None}

@@ -80,7 +80,8 @@ def colorize(
     model: Model = None,
     max_pixels: MaxPixels = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Make results anew; no photo is ever replaced.")
+        bool,
+        typer.Option("--overwrite", help="Make results anew; no photo that is colorized is lost."),
     ] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on with photos that come or change, until Ctrl-C.")
@@ -125,7 +126,11 @@ def colorize(
             _stream(photos, output, format, url, api_key, chosen, overwrite=overwrite)
             return
         work = replace(
-            plan(photos, output, format or "png"), proposals=proposals, confidence=confidence
+            plan(photos, output, format or "png"),
+            proposals=proposals,
+            confidence=confidence,
+            pages=pages,
+            damaged=damaged,
         )
         if work.is_one_file and work.output and not overwrite:
             _check_free(work.output)

@@ -39,7 +39,7 @@ class Report:
 
     @property
     def failed(self) -> int:
-        """Photos that failed, and were not colorized since: one may have come in parts."""
+        """Results that failed, and were not made since: a photo may have come in parts."""
         return len(self._failed)
 
     def skip(self, tasks: Iterable[Task]) -> None:
@@ -103,7 +103,7 @@ class Report:
         task, seconds = outcome.task, outcome.seconds
         if outcome.error is None:
             self.colorized += 1
-            self._failed.discard(task.photo)
+            self._failed.discard(task.output)
             took = "" if seconds is None else f" ({seconds:.2f} s)"
             if line:
                 self._say(f"{task.photo} → {task.output}{took}{_of_colour(outcome.told)}")
@@ -112,7 +112,8 @@ class Report:
             seconds = seconds and round(seconds, 3)
             self._write(task, status="colorized", seconds=seconds, **outcome.told)
             return
-        self._fail(task.photo, sentence(outcome.error))
+        page = f"page {task.page}: " if task.page else ""
+        self._fail(task.output, task.photo, page + sentence(outcome.error))
 
     @property
     def all_left_out(self) -> str:
@@ -131,13 +132,13 @@ class Report:
         """A folder cannot be read; told once."""
         folder = Path(error.filename)
         if folder not in self._failed:
-            self._fail(folder, error.strerror or str(error))
+            self._fail(folder, folder, error.strerror or str(error))
 
-    def _fail(self, path: Path, problem: str) -> None:
-        self._failed.add(path)
-        self._say(f"{path}: {problem}")
+    def _fail(self, result: Path, photo: Path, problem: str) -> None:
+        self._failed.add(result)
+        self._say(f"{photo}: {problem}")
         if self._json:
-            told = {"input": str(path), "output": None, "status": "failed", "problem": problem}
+            told = {"input": str(photo), "output": None, "status": "failed", "problem": problem}
             self._line(told)
 
     def _say(self, words: str) -> None:

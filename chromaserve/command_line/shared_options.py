@@ -50,7 +50,8 @@ Metadata = Annotated[
 Pages = Annotated[
     Literal["first", "all"] | None,
     typer.Option(
-        help="Of a TIFF with several: the first, which is the default, or all into one TIFF."
+        help="Of a TIFF with several: the first, which is the default, or all: into one TIFF, or in"
+        " other formats each as NAME-page-2.png and so on."
     ),
 ]
 Damaged = Annotated[

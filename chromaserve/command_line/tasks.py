@@ -3,7 +3,6 @@
 import os
 import re
 import stat
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -11,15 +10,15 @@ from pathlib import Path
 from typing import Protocol
 
 from chromaserve.command_line.exits import Complaint, Exit
-from chromaserve.library.files import Identity, identity
-from chromaserve.photos.formats import Wanted, is_photo_name, suffix_of
-from chromaserve.photos.names import result_names
+from chromaserve.library.files import Identity, identity, of_page, pages_apart
+from chromaserve.photos.formats import WRITTEN, Wanted, is_photo_name, suffix_of
+from chromaserve.photos.names import folded, result_names
 
 Stamp = tuple[int, int]
 COLOUR = "-colour"
 """How results are called that lie beside what they are of."""
-_RESULT = re.compile(rf"(.*){COLOUR}(-[2-8]|-confidence)?")
-"""A result's name, further proposals and maps too, without its suffix."""
+_RESULT = re.compile(rf"(.*){COLOUR}(-page-\d+)?(-[2-8]|-confidence)?")
+"""A result's name, pages, further proposals and maps too, without its suffix."""
 
 
 class Watcher(Protocol):
@@ -44,6 +43,8 @@ class Task:
     """Which colouring of the photo."""
     confidence: bool = False
     """Whether it is a map of confidence, of the first colouring."""
+    page: int | None = None
+    """Which page of its file has a result of its own."""
 
     @property
     def is_done(self) -> bool:
@@ -54,6 +55,11 @@ class Task:
         except OSError:
             return False
         return stat.S_ISREG(there.st_mode) and there.st_size > 0
+
+    @property
+    def is_tiff(self) -> bool:
+        """Whether the result is a TIFF, which takes all pages."""
+        return WRITTEN.get(self.output.suffix.lower()) == "tiff"
 
     @property
     def is_outdated(self) -> bool:
@@ -74,6 +80,11 @@ class Task:
         """The map of how sure the colours are: NAME-colour-confidence.png."""
         output = self.output.with_name(f"{self.output.stem}-confidence.png")
         return replace(self, output=output, confidence=True)
+
+    def of_pages(self, damaged: str | None) -> "list[Task]":
+        """One for each page of its file that is to have a result of its own; see `pages_apart`."""
+        pages = [None] if self.is_tiff else pages_apart(self.photo, damaged)
+        return [replace(self, output=of_page(self.output, each), page=each) for each in pages]
 
     def anew(self) -> "Task":
         """The same, whatever is there."""
@@ -123,6 +134,9 @@ class Plan:
     """Colourings of each photo."""
     confidence: bool = False
     """Whether each photo has a map of confidence too."""
+    pages: str | None = None
+    damaged: str | None = None
+    """As the options."""
 
     @property
     def folders(self) -> list[Path]:
@@ -154,6 +168,9 @@ class Plan:
                 raise Complaint(f"there is no {path}{self._hint(path)}", Exit.NOTHING_DONE)
         for photos in files.values():
             found += self._of_files(_originals(photos, watcher))
+        if self.pages == "all":  # first pages first, so that alike ones are done together
+            pages = [one for each in found for one in each.of_pages(self.damaged)]
+            found = sorted(pages, key=lambda task: task.page or 1)
         numbers = range(1, self.proposals + 1)
         tasks = [each.of_proposal(n) for n in numbers for each in found]
         tasks += [each.of_confidence() for each in found if self.confidence]
@@ -171,7 +188,8 @@ class Plan:
         elif self.is_one_file and not (self.into_folder or self.output.is_dir()):
             yield Task(photos[0], self.output)
         else:
-            for photo, name in self._named(photos):
+            own = identity(self.output) == identity(photos[0].parent)
+            for photo, name in self._named(photos, COLOUR if own else ""):
                 yield Task(photo, self.output / name)
 
     def _named(self, photos: Sequence[Path], ending: str = "") -> Iterator[tuple[Path, str]]:
@@ -194,13 +212,9 @@ class Plan:
     def _target(self, folder: Path) -> Path:
         if self.output is None:
             whole = folder.resolve()
-            return whole.with_name(f"{whole.name}{COLOUR}")
+            beside = whole.with_name(f"{whole.name}{COLOUR}")
+            return beside if folder.is_absolute() else Path(os.path.relpath(beside))
         return self.output if len(self.inputs) == 1 else self.output / folder.resolve().name
-
-
-def _folded(name: str) -> str:
-    """What names have in common that some disk takes for one."""
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _without_clashes(tasks: list[Task]) -> list[Task]:
@@ -217,7 +231,7 @@ def _without_clashes(tasks: list[Task]) -> list[Task]:
         there = identity(task.output)
         if there and there in photos:
             raise Complaint(f"the result of {task.photo} would take the place of {task.output}")
-        place = there or (resolved(task.output.parent), _folded(task.output.name))
+        place = there or (resolved(task.output.parent), folded(task.output.name))
         other = taken.setdefault(place, task.photo)
         if other is task.photo:
             kept.append(task)
@@ -283,15 +297,13 @@ def _may_be_file(path: Path) -> bool:
 
 
 def plan(arguments: list[str], output: str | None, format: Wanted) -> Plan:
-    """What to colorize and where to: arguments are inputs, all of them.
-
-    The last one of a pattern such as *.jpg would be a photo.
+    """What to colorize and where to: arguments are inputs, the last one too: so *.jpg is safe.
 
     Raises:
         Complaint: the results need a folder, and a file is there.
     """
     place = Path(output) if output else None
-    into_folder = bool(output) and str(output).endswith(("/", os.sep))
+    into_folder = (output or "").endswith(("/", os.sep))
     made = Plan(tuple(map(Path, arguments)), place, format, into_folder)
     if place and place.is_file() and not made.is_one_file:
         raise Complaint(f"{place} is a file, and the results need a folder")

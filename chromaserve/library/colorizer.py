@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, Unpack, cast, overload
+from typing import Any, Literal, Self, TypeVar, Unpack, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,12 @@ from PIL import Image
 from chromaserve.library.background import Background, local_settings
 from chromaserve.library.colour_options import ColourOptions, order_for
 from chromaserve.library.confidence import Confidence, confidence_of
-from chromaserve.library.files import format_of
+from chromaserve.library.files import beside, format_of, of_page, pages_apart
 from chromaserve.library.flow import Done, Flow, Given
 from chromaserve.library.places import Output, P, places_of
 from chromaserve.photos.formats import Wanted
+
+F = TypeVar("F", bytes, str, Path)
 
 
 class Colorizer:
@@ -142,6 +144,33 @@ class Colorizer:
         """
         flow = self._flow("png", {**options, "confidence": "png"})
         return confidence_of(self._waited(flow, flow.unwritten(photo)))
+
+    def pages(
+        self,
+        photo: F,
+        *,
+        output: str | Path | None = None,
+        format: Wanted | None = None,
+        **options: Unpack[ColourOptions],
+    ) -> Iterator[F]:
+        """Give each page of a TIFF colours, as it is asked for; of other files their photo.
+
+        Args:
+            photo: a file's bytes or path.
+            output: for a path, what the results are named after: NAME-page-1.png and so on for
+                NAME.png, which is NAME-colour.png by default; a file with one photo gives that.
+            format: as for `colorize`.
+            options: see `ColourOptions`.
+
+        Errors are those of `colorize`, each when its page is asked for.
+        """
+        place = None if output is None else Path(output)
+        if place is None and not isinstance(photo, bytes):
+            place = beside(Path(photo), format or "png")
+        for page in pages_apart(photo, options.get("damaged")):
+            one: ColourOptions = {**options, "page": page, "pages": None}
+            at = place and of_page(place, page)
+            yield self.colorize(photo, output=at, format=format, **one)
 
     @overload
     def colorize_many(

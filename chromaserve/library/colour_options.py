@@ -31,7 +31,9 @@ class ColourOptions(TypedDict, total=False):
     metadata: "Keep | None"
     """What goes along: "keep", all but places, the default; "all"; "none"."""
     pages: "Pages | None"
-    """Of a TIFF: "first", the default, or "all", for TIFF results."""
+    """Of a TIFF: "first", the default, or "all", for TIFF results; see `Colorizer.pages`."""
+    page: int | None
+    """Of a TIFF: which page, from 1."""
     damaged: "Damaged | None"
     """Whether photos are taken of which pixels are missing: "refuse", the default, or "accept"."""
     colour: "Recolour | None"

@@ -7,8 +7,10 @@ import re
 import secrets
 import socket
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +22,7 @@ from chromaserve.photos.formats import (
     Wanted,
     suffix_of,
 )
+from chromaserve.photos.names import page_ending
 
 _NOT_MADE = frozenset((*PHOTO_SUFFIXES, *OTHER_SUFFIXES)) - WRITTEN.keys()
 _PART = re.compile(r"\.chromaserve-([0-9a-f]{12})-([0-9]+)-[0-9a-f]{16}\.part")
@@ -48,6 +51,39 @@ def format_of(output: Path | None) -> Format:
 def format_named(output: Path) -> "Format | None":
     """The encoding that a file's suffix is for, None where it is for none that is made."""
     return WRITTEN.get(output.suffix.lower())
+
+
+def pages_apart(photo: bytes | str | Path, damaged: str | None) -> Sequence[int | None]:
+    """The pages of a photo's file that are to have a result each; None: it has one photo.
+
+    Where others cannot be read, and that isn't accepted, the next one is among them, to fail.
+
+    Args:
+        photo: a file's bytes or path; of a file its directories alone are read.
+        damaged: as the option.
+    """
+    from chromaserve.photos.tiff_reading import count_pages
+
+    if isinstance(photo, bytes):
+        count, more = count_pages(photo)
+    elif not Path(photo).is_file():
+        return [None]  # a pipe is read once
+    else:
+        try:
+            with Path(photo).open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as view:
+                count, more = count_pages(view)
+        except (OSError, ValueError):  # which is told when it is read; it may be empty
+            return [None]
+    if count == 1 and not more:
+        return [None]
+    return range(1, count + (more and damaged != "accept") + 1)
+
+
+def of_page(output: Path, number: int | None) -> Path:
+    """Where a page's result goes: NAME-page-2.png for NAME.png; the same place for None."""
+    if number is None:
+        return output
+    return output.with_stem(f"{output.stem}{page_ending(number)}")
 
 
 def beside(photo: Path, encoding: Wanted) -> Path:

@@ -167,7 +167,7 @@ class Flow:
         upload = Upload(None, data)
         body = Body([upload], [], held)
         del data  # so that it is gone once it is decoded
-        await asyncio.to_thread(self._pipeline.look_at, [upload])
+        await asyncio.to_thread(self._pipeline.look_at, [upload], self._order.page)
         return await self._pipeline.colorize(body, upload, self._order, self._ticket)
 
     def _write(self, place: Path, data: bytes, replace: bool) -> None:

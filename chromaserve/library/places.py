@@ -1,4 +1,4 @@
-"""Where the results of photos go that are given by their paths."""
+"""Where the results of many photos go, no two of them to one place."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path

@@ -1,23 +1,43 @@
-"""Headers of formats that are read and not written, in bounded steps: GIF, JPEG 2000, PNM."""
+"""Formats that are read and not written, in bounded steps: GIF, JPEG 2000, PNM.
+
+Their headers, and what they say beside their pixels that Pillow does not look for.
+"""
 
 import re
 import struct
+from contextlib import suppress
+from typing import Any
 
 from chromaserve.errors import UnsupportedFormat, UnsupportedSamples
 from chromaserve.photos.heif_boxes import boxes_in
 from chromaserve.photos.structure import Structure, Unreadable
 
-_MOST_BLOCKS = 10_000  # of a GIF, before its first picture
+_MOST_BLOCKS = 10_000  # of a GIF
+_MOST_PIECES = 300_000  # of a GIF's blocks, of 255 bytes each
 _MOST_BOXES = 1_000
 _MOST_TILES = 10_000
 _COMPONENTS = (1, 3, 4)  # grey, RGB, RGB with alpha
 _HEAD_BYTES = 4096
 _NUMBER = re.compile(rb"(?:\s|#[^\n]*\n)+(\d{1,6})")
+_XMP_OF_GIF, _END_OF_XMP = b"!\xff\x0bXMP DataXMP", b"\1\xff\xfe"
+_EXIF, _XMP, _IPTC = map(
+    bytes.fromhex,
+    (
+        "4a706754696666457869662d3e4a5032",
+        "be7acfcb97a942e89c71999491e3afac",
+        "33c7a4d2b81d4723a0baf1a3e097ad38",
+    ),
+)
+"""Of boxes in a JPEG 2000 (ExifTool's and Adobe's)."""
+_OF_ICC = 2
 JP2_BOXES, JP2_STREAM = b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"
 
 
 def read_gif(data: bytes) -> Structure:
-    """Blocks up to the first picture (GIF89a, sections 18 to 26)."""
+    """Blocks up to the first picture, and how many pictures there are (GIF89a, sections 18 to 26).
+
+    Of a file of many millions of bytes only those at its beginning are counted.
+    """
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
     alpha = False
@@ -26,7 +46,8 @@ def read_gif(data: bytes) -> Structure:
         if kind == 0x2C:
             left, top, columns, rows = struct.unpack_from("<4H", data, at + 1)
             # Pillow's picture has room for both.
-            return Structure(max(width, left + columns), max(height, top + rows), 8, alpha, False)
+            size = max(width, left + columns), max(height, top + rows)
+            return Structure(*size, 8, alpha, False, _pictures(data, at))
         if kind != 0x21:
             break
         alpha = alpha or (data[at + 1] == 0xF9 and bool(data[at + 3] & 1))
@@ -35,6 +56,29 @@ def read_gif(data: bytes) -> Structure:
             at += 1 + data[at]
         at += 1
     raise Unreadable
+
+
+def _pictures(data: bytes, at: int) -> int:
+    """How many there are, the first of them at a place."""
+    count, pieces = 0, iter(range(_MOST_PIECES))
+    try:
+        for _ in range(_MOST_BLOCKS):
+            if data[at] == 0x2C:
+                count += 1
+                flags = data[at + 9]
+                at += 11 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+            elif data[at] == 0x21:
+                at += 2
+            else:
+                break
+            while data[at]:
+                at += 1 + data[at]
+                if next(pieces, None) is None:
+                    return max(1, count)
+            at += 1
+    except IndexError:
+        pass  # it ends within one, which the decoder may miss or not
+    return max(1, count)
 
 
 def read_jpeg2000(data: bytes) -> Structure:
@@ -75,6 +119,33 @@ def _stream_of(data: bytes) -> int:
         if name == b"jp2c":
             return start
     raise Unreadable
+
+
+def info_of(data: bytes, kind: str) -> dict[str, Any]:
+    """EXIF, XMP, IPTC and the profile of a GIF or JPEG 2000, named as Pillow names others'."""
+    if kind == "GIF":
+        start = data.find(_XMP_OF_GIF) + len(_XMP_OF_GIF)
+        stop = data.find(_END_OF_XMP, start)
+        return {"xmp": data[start:stop]} if len(_XMP_OF_GIF) <= start < stop else {}
+    found: dict[str, Any] = {}
+    if kind == "JPEG2000" and data.startswith(JP2_BOXES):
+        with suppress(Unreadable, struct.error, IndexError):  # broken behind the pixels
+            _read_jp2(data, 0, len(data), found)
+    return found
+
+
+def _read_jp2(data: bytes, start: int, stop: int, found: dict[str, Any]) -> None:
+    for name, at, end in boxes_in(data, start, stop, most=_MOST_BOXES):
+        if name == b"jp2h":
+            _read_jp2(data, at, end, found)
+        elif name == b"colr" and data[at] == _OF_ICC:
+            found.setdefault("icc_profile", data[at + 3 : end])
+        elif name == b"uuid":
+            kind, content = data[at : at + 16], data[at + 16 : end]
+            if kind == _IPTC:
+                found.setdefault("photoshop", {0x0404: content})
+            elif kind in (_EXIF, _XMP):
+                found.setdefault("exif" if kind == _EXIF else "xmp", content)
 
 
 def read_pnm(data: bytes) -> Structure:

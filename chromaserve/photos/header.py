@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from chromaserve.errors import DamagedPhoto, TooManyPixels, UnsupportedFormat
+from chromaserve.errors import DamagedPhoto, InvalidOptions, TooManyPixels, UnsupportedFormat
 from chromaserve.photos.foreign import (
     JP2_BOXES,
     JP2_STREAM,
@@ -22,7 +22,7 @@ from chromaserve.photos.foreign import (
     read_jpeg2000,
     read_pnm,
 )
-from chromaserve.photos.heif import brand, read_heif
+from chromaserve.photos.heif import Boxed, brand, read_heif
 from chromaserve.photos.photo import Header
 from chromaserve.photos.png_reading import SIGNATURE
 from chromaserve.photos.structure import (
@@ -32,7 +32,7 @@ from chromaserve.photos.structure import (
     read_png,
     read_webp,
 )
-from chromaserve.photos.tiff_reading import read_tiff, refuse_raw
+from chromaserve.photos.tiff_reading import TIFF, read_tiff, refuse_raw
 
 # Not by Image.open: its limit is a constant of the process, which may be another's; ours is a
 # setting, checked below.
@@ -91,7 +91,7 @@ def sniff(data: bytes) -> str:
         return "PNM"
     if data.startswith(_RAW) or data[4:12] == b"ftypcrx " or data[8:10] == b"CR":
         refuse_raw()
-    if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+    if data[:4] in TIFF:
         return "TIFF"
     # A bitmap's header size follows its magic; text may well begin with "BM".
     if data[:2] == b"BM" and data[14:15] in (b"\x0c", b"\x28", b"\x34", b"\x38", b"\x40", b"\x6c",
@@ -116,13 +116,16 @@ def inspect(data: bytes, *, max_pixels: int, max_side: int, page: int = 0) -> He
         UnsupportedSamples: pixels that cannot be used, such as signed numbers.
         DamagedPhoto: no bytes, or a header that cannot be read.
         TooManyPixels: more than `max_pixels`, or a side longer than `max_side`.
+        InvalidOptions: there is no such page.
     """
     kind = sniff(data)
+    if page and kind != "TIFF":
+        raise InvalidOptions(f"page is for TIFF, and this is a {_SAY.get(kind, kind)} file.")
     try:
         if kind in _STRUCTURES:
             found = _STRUCTURES[kind](data)
             check_size(found.width, found.height, max_pixels, max_side)
-            return Header(kind, found.width, found.height, found.bits, found.alpha, found.may_turn)
+            return _header(kind, found)
         if kind == "TIFF":
             return _tiff_header(data, page, max_pixels, max_side)
         if kind in ("HEIC", "AVIF"):
@@ -158,8 +161,14 @@ def _tiff_header(data: bytes, wanted: int, max_pixels: int, max_side: int) -> He
 def _boxed_header(data: bytes, kind: str, max_pixels: int, max_side: int) -> Header:
     found, boxed = read_heif(data, kind)
     check_size(found.width, found.height, max_pixels, max_side)
+    return _header(kind, found, boxed)
+
+
+def _header(kind: str, found: Structure, boxed: Boxed | None = None) -> Header:
     return Header(
-        kind, found.width, found.height, found.bits, found.alpha, found.may_turn, boxed=boxed
+        *(kind, found.width, found.height, found.bits, found.alpha, found.may_turn),
+        pictures=found.pictures,
+        boxed=boxed,
     )
 
 

@@ -82,9 +82,24 @@ def read_heif(data: bytes, kind: str) -> tuple[Structure, Boxed]:
         width, height = _turned(boxes, (width, height))
     shown = tuple(part for each in parts for part in each)
     return (
-        Structure(width, height, 16 if depth > 8 else 8, bool(alpha), kind == "AVIF"),
+        Structure(
+            *(width, height, 16 if depth > 8 else 8, bool(alpha), kind == "AVIF"),
+            pictures=_pictures(boxes, kind),
+        ),
         Boxed(depth, _cicp(boxes), boxes, shown),
     )
+
+
+def _pictures(boxes: Boxes, kind: str) -> int:
+    """How many are there to be shown: no parts of others, thumbnails, depths, gains."""
+    parts = {one for name, _, to in boxes.references if name == b"dimg" for one in to}
+    parts |= {of for name, of, _ in boxes.references if name in (b"thmb", b"auxl")}
+    shown = {
+        number
+        for number, item in boxes.items.items()
+        if item.kind in (_CODED[kind], b"grid") and not item.hidden and number not in parts
+    }
+    return len(shown | {boxes.primary})
 
 
 def _read(data: bytes, kind: str) -> Boxes:

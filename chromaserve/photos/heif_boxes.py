@@ -25,6 +25,8 @@ class Item:
     inside: bool = False
     """Whether they are in the box `idat`."""
     properties: list[int] = field(default_factory=list)
+    hidden: bool = False
+    """Whether it is not to be shown by itself."""
 
 
 @dataclass
@@ -125,6 +127,7 @@ def _read_items(content: bytes, found: Boxes) -> None:
             if item.kind not in (b"", content[at : at + 4]):
                 raise Unreadable
             item.kind = content[at : at + 4]
+            item.hidden = bool(content[start + 3] & 1)
 
 
 def _read_places(content: bytes, found: Boxes) -> None:

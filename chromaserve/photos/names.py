@@ -34,17 +34,22 @@ def result_names(photos: Sequence[str], endings: Sequence[str]) -> list[str]:
     a.jpg becomes a.png; a.jpg and a.tif beside each other keep their whole names, a.jpg.png.
     """
     stems = [PurePath(photo).stem for photo in photos]
-    seen = Counter(map(_folded, stems))
+    seen = Counter(map(folded, stems))
     taken: dict[str, int] = {}
     return [
-        unique_name(stem if seen[_folded(stem)] == 1 else photo, ending, taken)
+        unique_name(stem if seen[folded(stem)] == 1 else photo, ending, taken)
         for photo, stem, ending in zip(photos, stems, endings, strict=True)
     ]
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
     """What names have in common that some disk takes for one."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def page_ending(number: int) -> str:
+    """What the name of a page's result ends with before the suffix; pages count from 1."""
+    return f"-page-{number}"
 
 
 def unique_names(names: list[str | None], extensions: Sequence[str]) -> list[str]:
@@ -62,8 +67,8 @@ def unique_name(stem: str, extension: str, taken: dict[str, int]) -> str:
     What is given is noted in `taken`: names as disks tell them apart, the last number after each.
     """
     candidate = f"{stem}{extension}"
-    first = _folded(candidate)
-    while (name := _folded(candidate)) in taken:
+    first = folded(candidate)
+    while (name := folded(candidate)) in taken:
         taken[first] += 1
         candidate = f"{stem}-{taken[first]}{extension}"
     taken[name] = 1

@@ -42,6 +42,8 @@ class Header:
     """The places of all photos in the file."""
     more_pages: bool = False
     """Whether there are others, which cannot be read."""
+    pictures: int = 1
+    """Of an animation, or of a HEIC or AVIF: the first is the photo, the others are not taken."""
     tiff: Any = None
     """How a TIFF's page is stored: a `tiff_reading.Page`."""
     boxed: Any = None

@@ -11,6 +11,7 @@ from PIL import Image
 
 from chromaserve.errors import DamagedPhoto, UnsupportedSamples
 from chromaserve.photos.damage import Repaired, repaired
+from chromaserve.photos.foreign import info_of
 from chromaserve.photos.header import PIL_ERRORS, damaged, in_part, open_image
 from chromaserve.photos.heic import heic_info, heic_strips
 from chromaserve.photos.metadata import NOTHING, Metadata, gather, gather_tiff
@@ -93,6 +94,7 @@ def _opened(data: bytes, header: Header, repair: Repaired | None = None) -> Sour
         return Source(pnm.rows, pnm.columns, pnm.strips)
     image = open_image(data, header.format, header.page)
     try:
+        image.info.update(info_of(data, header.format))
         # A JPEG 2000 file says its size twice, and Pillow makes room for what it says first.
         if sorted(image.size) != sorted((header.width, header.height)):
             raise damaged(header.format)

@@ -8,6 +8,7 @@ import struct
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
+from mmap import mmap
 
 from chromaserve.errors import DamagedPhoto
 from chromaserve.photos.ifd import TYPE_BYTES
@@ -26,6 +27,7 @@ MAX_METADATA = 4 << 20
 """Bytes of EXIF, of a colour profile, of Photoshop's blocks, of text: each at most."""
 
 _ONCE = (b"IHDR", b"PLTE", b"tRNS", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"eXIf", b"pHYs", b"IEND")
+_ANIMATED = (b"fcTL", b"fdAT")
 _TURNING = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
 _TEXT_TYPES = (1, 2, 6, 7)
 # Of at most a number a channel: subfile type, bits, compression and so on up to extra samples.
@@ -50,6 +52,8 @@ class Structure:
     alpha: bool = False
     may_turn: bool = True
     """Whether there may be an EXIF orientation."""
+    pictures: int = 1
+    """The first one is meant."""
 
 
 def read_jpeg(data: bytes) -> Structure:
@@ -87,15 +91,16 @@ def read_jpeg(data: bytes) -> Structure:
 
 def read_png(data: bytes) -> Structure:
     """Every chunk's name and length (PNG specification, section 5)."""
-    at, pixels = 8, 0
+    at, pixels, apart = 8, 0, 0
     kinds: Counter[bytes] = Counter()
     text = 0
     while at + 8 <= len(data):
         length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         kinds[kind] += 1
-        pixels += kind == b"IDAT"
+        pixels += kind in (b"IDAT", *_ANIMATED)
+        apart += kind == b"fcTL" and not kinds[b"IDAT"]
         others = kinds.total() - pixels
-        text += 0 if kind in (b"IDAT", b"fdAT") else length
+        text += 0 if kind in (b"IDAT", *_ANIMATED) else length
         if kinds.total() > MAX_CHUNKS or others > MAX_OTHER_CHUNKS or text > 4 * MAX_METADATA:
             raise Unreadable
         if kind in (b"iCCP", b"eXIf") and length > MAX_METADATA:
@@ -110,15 +115,18 @@ def read_png(data: bytes) -> Structure:
         raise Unreadable
     alpha = colour in (4, 6) or kinds[b"tRNS"] > 0
     may_turn = any(kinds[kind] for kind in _TURNING)
-    return Structure(width, height, 16 if bits == 16 else 8, alpha, may_turn)
+    # The picture that all programs show is the animation's first, or none of it.
+    pictures = kinds[b"fcTL"] + (not apart) if kinds[b"acTL"] else 1
+    return Structure(width, height, 16 if bits == 16 else 8, alpha, may_turn, max(1, pictures))
 
 
 def read_webp(data: bytes) -> Structure:
     """The first chunk, and how many there are (RFC 9649, sections 2.5 to 2.7)."""
     if len(data) < 30:
         raise Unreadable
-    at, count = 12, 0
+    at, count, pictures = 12, 0, 0
     while at + 8 <= len(data):
+        pictures += data[at : at + 4] == b"ANMF"
         at += 8 + (int.from_bytes(data[at + 4 : at + 8], "little") + 1 & ~1)
         count += 1
         if count > MAX_RIFF_CHUNKS:
@@ -126,7 +134,7 @@ def read_webp(data: bytes) -> Structure:
     kind = data[12:16]
     if kind == b"VP8X":
         width, height = (int.from_bytes(data[i : i + 3], "little") + 1 for i in (24, 27))
-        return Structure(width, height, alpha=bool(data[20] & 0x10))
+        return Structure(width, height, alpha=bool(data[20] & 0x10), pictures=max(1, pictures))
     if kind == b"VP8L":
         packed = int.from_bytes(data[21:25], "little")
         return Structure(
@@ -147,7 +155,7 @@ class TiffPage:
     """Whether it says that it is a smaller copy of another one, or a mask."""
 
 
-def tiff_pages(data: bytes) -> tuple[list[TiffPage], bool]:
+def tiff_pages(data: bytes | mmap) -> tuple[list[TiffPage], bool]:
     """The directories, none of whose values is read, and whether there are more than can be read.
 
     A later one that is broken ends the list (TIFF 6.0, section 2; BigTIFF).
@@ -185,7 +193,7 @@ def tiff_pages(data: bytes) -> tuple[list[TiffPage], bool]:
     return pages, more or (at != 0 and at not in seen)
 
 
-def _check_directory(data: bytes, at: int, order: str, big: bool) -> tuple[int, int, int]:
+def _check_directory(data: bytes | mmap, at: int, order: str, big: bool) -> tuple[int, int, int]:
     """How many tags it has, its NewSubfileType, and the next one's place."""
     count = struct.unpack_from(f"{order}{'Q' if big else 'H'}", data, at)[0]
     if count > MAX_TAGS:

@@ -1,15 +1,25 @@
 """A TIFF's pages by their tags: which one is the photo, and whether its samples can be used."""
 
+import struct
 from dataclasses import dataclass, field
+from mmap import mmap
 from typing import Final, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chromaserve.errors import DamagedPhoto, UnsupportedFormat, UnsupportedSamples
+from chromaserve.errors import (
+    DamagedPhoto,
+    InvalidOptions,
+    ServiceError,
+    UnsupportedFormat,
+    UnsupportedSamples,
+)
 from chromaserve.photos.ifd import EXIF, GPS, ORIENTATION, BadDirectory, Directory, read
 from chromaserve.photos.structure import TiffPage, Unreadable, tiff_pages
 
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""First bytes; those with + are BigTIFF's."""
 _ADVICE = "Save it as 8 or 16 bits a channel, grey or RGB."
 _MOST = 1 << 24
 """Bytes of a page's values, its strips' places included."""
@@ -129,17 +139,39 @@ def read_tiff(data: bytes, wanted: int = 0) -> Found:
         Unreadable: it is broken, or larger than any photo's.
         UnsupportedFormat: it is a camera's raw file.
         UnsupportedSamples: see `check`.
+        InvalidOptions: there are not as many pages.
+        DamagedPhoto: there may be, but they cannot be read.
     """
     listed, more = tiff_pages(data)
     try:
         _refuse_raw(data, listed[0])
         whole = tuple(i for i, page in enumerate(listed) if not page.reduced) or (0,)
+        if wanted >= len(whole):
+            if more:
+                raise DamagedPhoto(
+                    f"The TIFF file is damaged: pages after number {len(whole)} cannot be read."
+                )
+            raise InvalidOptions(f"There is no page {wanted + 1}: the TIFF has {len(whole)}.")
         index = whole[wanted]
         page = _page(data, listed[index].place)
     except (BadDirectory, IndexError) as error:
         raise Unreadable from error
     check(page)
     return Found(page, index, whole, more)
+
+
+def count_pages(data: bytes | mmap) -> tuple[int, bool]:
+    """How many photos a TIFF's directories are, and whether there are others, which can't be read.
+
+    Of a file that is none, or broken: one.
+    """
+    if data[:4] not in TIFF:
+        return 1, False
+    try:
+        listed, more = tiff_pages(data)
+    except (ServiceError, Unreadable, struct.error, IndexError, OverflowError):
+        return 1, False  # what is wrong is told when it is read
+    return max(1, sum(not page.reduced for page in listed)), more
 
 
 def _directory(data: bytes, place: int) -> Directory:

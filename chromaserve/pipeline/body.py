@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from chromaserve.photos.names import page_ending
 from chromaserve.photos.photo import Header
 from chromaserve.pipeline.memory import Share
 
@@ -14,11 +15,18 @@ class Upload:
     data: bytes
     header: Header | Exception | None = None
     """What its first bytes say, or what is wrong with them; None until it is looked at."""
+    page: int | None = None
+    """Which page of its file it is, from 1, where each has a result; None: the file as a whole."""
 
     @property
     def pixels(self) -> int:
         """Pixels that will be decoded, 0 while unknown and where nothing will be."""
         return self.header.pixels if isinstance(self.header, Header) else 0
+
+    @property
+    def ending(self) -> str:
+        """What its result's name ends with before the suffix, such as "-page-2"."""
+        return "" if self.page is None else page_ending(self.page)
 
 
 class Body:

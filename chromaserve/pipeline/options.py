@@ -20,6 +20,7 @@ from chromaserve.errors import InvalidOptions, invalid_options
 from chromaserve.photos.formats import ALSO_CALLED, Format, Wanted, written_as
 from chromaserve.photos.metadata import Keep
 from chromaserve.photos.photo import Header
+from chromaserve.photos.structure import MAX_PAGES
 from chromaserve.pipeline.hints import EXAMPLE, MAX_HINTS, SCHEMA, Hint, parse_hints
 from chromaserve.store.contract import Postprocess
 
@@ -125,8 +126,16 @@ class Options(BaseModel):
     )
     pages: Pages = Field(
         default="first",
-        description="first: one photo, and the answer tells of how many; all: every page of a TIFF,"
-        " as a TIFF of as many pages, for format=tiff or same.",
+        description="Of a TIFF with several. first: one photo, and the answer tells of how many;"
+        " all: every page, as a TIFF of as many for format=tiff or same, else as an image each, as"
+        " ZIP or JSON.",
+    )
+    page: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_PAGES,
+        description="Of a TIFF with several: which one, from 1. Default: the first.",
+        examples=[2],
     )
     damaged: Damaged = Field(
         default="refuse",
@@ -193,6 +202,8 @@ class Options(BaseModel):
             raise InvalidOptions(
                 f"Model {model.version} does not tell how sure it is. Leave confidence out."
             )
+        if self.page and self.pages == "all":
+            raise InvalidOptions("page is one of them, and pages=all many. Send one of these.")
         if self.proposal > 1 and self.proposals > 1:
             raise InvalidOptions("proposal is one of them, and proposals many. Send one of these.")
         if max(self.proposal, self.proposals) > 1 and not model.engine.has_distribution:
@@ -208,6 +219,7 @@ class Options(BaseModel):
             self.quality,
             self.metadata,
             self.pages,
+            self.page,
             self.damaged,
             self.colour,
             self.proposal,
@@ -230,6 +242,7 @@ class Order:
     quality: int | None = None
     metadata: Keep = "keep"
     pages: Pages = "first"
+    page: int | None = None
     damaged: Damaged = "refuse"
     colour: Recolour = "recolour"
     proposal: int = 1

@@ -1,4 +1,4 @@
-"""All pages of a TIFF, colorized one after the other into one TIFF."""
+"""Photos looked at, and pages of a TIFF: one of them, each by itself, or all into one TIFF."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,14 +8,14 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from chromaserve.errors import DamagedPhoto, InvalidOptions
+from chromaserve.errors import DamagedPhoto, InvalidOptions, without_locals
 from chromaserve.photos.decode import decode
 from chromaserve.photos.free_cores import FreeCores
 from chromaserve.photos.header import inspect
 from chromaserve.photos.photo import Header, Photo, Striped
 from chromaserve.photos.tiff import TiffWriter
 from chromaserve.pipeline.body import Body, Upload
-from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.options import Damaged, Order
 from chromaserve.pipeline.steps import for_result, reading
 from chromaserve.pipeline.told import Made
 from chromaserve.settings import PipelineSettings
@@ -34,6 +34,45 @@ class Way(Protocol):
         write: Callable[[Striped, Photo], T],
     ) -> Awaitable[tuple[T, Made]]:
         """What `write` makes of a photo, and what is known of how."""
+
+
+def look_at(upload: Upload, settings: PipelineSettings, page: int = 1) -> None:
+    """Read an upload's header, or what is wrong with it."""
+    try:
+        upload.header = _inspected(upload.data, settings, page)
+    except Exception as error:
+        upload.header = without_locals(error)  # told when it is this photo's turn
+
+
+def _inspected(data: bytes, settings: PipelineSettings, page: int) -> Header:
+    limits = settings
+    return inspect(data, max_pixels=limits.max_pixels, max_side=limits.max_side, page=page - 1)
+
+
+def has_several(header: object) -> bool:
+    """Whether a file has pages after the photo's, as far as its header is known."""
+    return isinstance(header, Header) and (len(header.pages) > 1 or header.more_pages)
+
+
+def apart(upload: Upload, damaged: Damaged, settings: PipelineSettings, most: int) -> list[Upload]:
+    """An upload for each page of the file that one holds, looked at; the bytes are there once.
+
+    Where others cannot be read, and that is not accepted, there is one more, to tell of it.
+
+    Args:
+        upload: looked at.
+        damaged: whether a file is taken of which pages cannot be read.
+        settings: limits.
+        most: pages that are wanted; of a file with more as many and one are given.
+    """
+    header = upload.header
+    if not isinstance(header, Header) or not has_several(header):
+        return [upload]
+    count = len(header.pages) + (header.more_pages and damaged != "accept")
+    pages = [replace(upload, page=i + 1) for i in range(min(count, most + 1))]
+    for each in pages:
+        look_at(each, settings, each.page or 1)
+    return pages
 
 
 async def all_pages(
@@ -55,9 +94,12 @@ async def all_pages(
     """
     header = upload.header
     assert isinstance(header, Header)
-    if order.format_for(header) != "tiff":
-        raise InvalidOptions("pages=all makes a TIFF of as many pages. Ask for format=tiff too.")
     writer, count = TiffWriter(), len(header.pages)
+    if order.format_for(header) != "tiff":
+        raise InvalidOptions(
+            f"All {count} pages are one result as a TIFF alone: ask for format=tiff, or for each by"
+            " its page."
+        )
     if header.more_pages and order.damaged != "accept":
         raise DamagedPhoto(
             f"The TIFF file is damaged: pages after number {count} cannot be read. Those before are"
@@ -67,13 +109,7 @@ async def all_pages(
     pixels: list[int] = []
     try:
         for i in range(count):
-            one = await asyncio.to_thread(
-                inspect,
-                upload.data,
-                max_pixels=settings.max_pixels,
-                max_side=settings.max_side,
-                page=i,
-            )
+            one = await asyncio.to_thread(_inspected, upload.data, settings, i + 1)
             before = writer.size
             _, page = await way(
                 one,

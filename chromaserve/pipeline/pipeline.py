@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from chromaserve.errors import PhotoTimeout, slug_of, without_locals
+from chromaserve.errors import PhotoTimeout, slug_of
 from chromaserve.photos.decode import decode
 from chromaserve.photos.formats import Format
 from chromaserve.photos.free_cores import FreeCores
-from chromaserve.photos.header import inspect
 from chromaserve.photos.photo import Header, Photo, Pixels, Striped
 from chromaserve.pipeline.backlog import Backlog, Ticket
 from chromaserve.pipeline.batching import Batcher
@@ -25,7 +24,7 @@ from chromaserve.pipeline.memory_needed import memory_needed
 from chromaserve.pipeline.models import LoadedModel, Models
 from chromaserve.pipeline.observer import Observer
 from chromaserve.pipeline.options import Order
-from chromaserve.pipeline.pages import all_pages
+from chromaserve.pipeline.pages import all_pages, has_several, look_at
 from chromaserve.pipeline.stages import Stage
 from chromaserve.pipeline.steps import decoded_by, encoded_by, reading, writing
 from chromaserve.pipeline.timings import Timings
@@ -102,16 +101,15 @@ class Pipeline:
         """Photos that keep all stages busy."""
         return self.decoding.threads + model.photos_at_once + self.encoding.threads
 
-    def look_at(self, uploads: Iterable[Upload]) -> None:
-        """Read the headers of uploads, which then say how large the photos are; blocks briefly."""
-        limits = self.settings
+    def look_at(self, uploads: Iterable[Upload], page: int | None = None) -> None:
+        """Read the headers of uploads, which then say how large the photos are; blocks briefly.
+
+        Args:
+            uploads: encoded photos.
+            page: of each that is meant, from 1; the first by default.
+        """
         for upload in uploads:
-            try:
-                upload.header = inspect(
-                    upload.data, max_pixels=limits.max_pixels, max_side=limits.max_side
-                )
-            except Exception as error:
-                upload.header = without_locals(error)  # told when it is this photo's turn
+            look_at(upload, self.settings, page or 1)
 
     async def colorize(self, body: Body, upload: Upload, order: Order, ticket: Ticket) -> Colored:
         """Colorize one photo of a request.
@@ -133,7 +131,7 @@ class Pipeline:
                     raise header or ValueError("not looked at")
                 format = order.format_for(header)
                 way = partial(self._way, order=order, ticket=ticket)
-                if order.pages == "all" and (len(header.pages) > 1 or header.more_pages):
+                if order.pages == "all" and upload.page is None and has_several(header):
                     data, made = await all_pages(
                         way, body, upload, order, self.settings, self.cores
                     )
@@ -222,7 +220,7 @@ class Pipeline:
                 looks=made.looks,
                 model_s=made.model_s,
             )
-            told = told_of(photo, header, assessed, all_pages=order.pages == "all")
+            told = told_of(photo, header, order, assessed)
             return result, Made(photo.size, told, timings, share)
 
     async def _admit(self, header: Header, order: Order, ticket: Ticket) -> tuple[Share, Share]:

@@ -7,6 +7,7 @@ from chromaserve.color.toned import Colour
 from chromaserve.photos.photo import Header, Photo
 from chromaserve.pipeline.assess import Assessed
 from chromaserve.pipeline.memory import Share
+from chromaserve.pipeline.options import Order
 from chromaserve.pipeline.timings import Timings
 
 
@@ -20,8 +21,12 @@ class Told:
     """Whether its own colours were kept."""
     pages: int = 1
     """Photos in its file."""
-    all_pages: bool = False
-    """Whether all of them are in the result; else the first."""
+    number: int | None = 1
+    """Which of them it is; None: all are in the result."""
+    chosen: bool = False
+    """Whether that was asked for."""
+    others: int = 0
+    """Further pictures of its file, which are never taken."""
     missing: float = 0.0
     """Part of its pixels."""
     lost: tuple[str, ...] = ()
@@ -36,7 +41,7 @@ class Told:
         found: dict[str, Any] = {"colour": self.colour}
         if self.kept:
             found["kept"] = True
-        if self.pages > 1:
+        if self.page:
             found["page"] = self.page
         if self.warnings:
             found["warnings"] = self.warnings
@@ -47,8 +52,11 @@ class Told:
 
     @property
     def page(self) -> str:
-        """Such as "1 of 3"."""
-        return f"1-{self.pages} of {self.pages}" if self.all_pages else f"1 of {self.pages}"
+        """Such as "1 of 3"; empty where there is one."""
+        there = self.pages + self.others
+        if there == 1:
+            return ""
+        return f"{self.number or f'1-{there}'} of {there}"
 
     @property
     def warnings(self) -> list[str]:
@@ -61,8 +69,10 @@ class Told:
             found.append(f"Too large or broken to go along: {', '.join(self.lost)}.")
         if self.more_pages:
             found.append(f"The file is damaged: pages after number {self.pages} cannot be read.")
-        if self.pages > 1 and not self.all_pages:
+        if self.pages > 1 and not self.chosen:
             found.append(f"This is page 1 of {self.pages}; pages=all gives all of them.")
+        if self.others:
+            found.append(f"This is the first of {1 + self.others} pictures; no others are taken.")
         return found
 
 
@@ -78,15 +88,17 @@ class Made:
     """Of memory, still held."""
 
 
-def told_of(
-    photo: Photo, header: Header, assessed: Assessed | None = None, *, all_pages: bool = False
-) -> Told:
+def told_of(photo: Photo, header: Header, order: Order, assessed: Assessed | None = None) -> Told:
     """What is told of a decoded photo."""
+    several = len(header.pages) > 1
+    whole = several and order.pages == "all" and order.format_for(header) == "tiff"
     return Told(
         photo.colour,
         photo.colours is not None,
         len(header.pages),
-        all_pages,
+        None if whole else header.pages.index(header.page) + 1,
+        order.pages == "all" or order.page is not None,
+        header.pictures - 1,
         photo.missing,
         photo.metadata.lost,
         header.more_pages,

@@ -1,7 +1,6 @@
 """Films as files, by PyAV (FFmpeg's libraries): frames with their times, and all other streams."""
 
-import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -11,12 +10,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from chromaserve.errors import DamagedPhoto, InvalidOptions, UnsupportedFormat
+from chromaserve.errors import DamagedPhoto, InvalidOptions, UnsupportedFormat, UnsupportedSamples
 from chromaserve.video.frames import Frame
 
 Codec = Literal["h264", "h265", "prores", "ffv1"]
 
 BT709, BT601, UNSPECIFIED = 1, 5, 2  # ISO/IEC 23091-4, matrix coefficients
+_HIGH_RANGE = (16, 18)  # transfer characteristics there
 HD_ROWS = 720  # a film of so many rows that says nothing has the matrix of BT.709, by custom
 _ENCODERS: dict[Codec, tuple[str, dict[str, str]]] = {
     "h264": ("libx264", {"crf": "18", "preset": "medium"}),
@@ -26,7 +26,12 @@ _ENCODERS: dict[Codec, tuple[str, dict[str, str]]] = {
 }  # fmt: skip
 
 
-def _av() -> Any:  # noqa: ANN401 - its types are its own
+def load_av() -> Any:  # noqa: ANN401 - its types are its own
+    """PyAV, which is an extra.
+
+    Raises:
+        UnsupportedFormat: it is not installed.
+    """
     try:
         import av
     except ImportError as error:
@@ -53,6 +58,12 @@ class Look:
     """As the file says, or by its duration; 0 where it says neither."""
 
 
+def coloured_of(film: Any) -> Any:  # noqa: ANN401
+    """The first stream of moving pictures of an opened film; None without one."""
+    videos = [s for s in film.streams.video if not s.disposition & s.disposition.attached_pic]
+    return videos[0] if videos else None
+
+
 class FilmReader:
     """A film's first video stream, frame by frame."""
 
@@ -61,28 +72,33 @@ class FilmReader:
 
         Raises:
             UnsupportedFormat: no film, or one without pictures; or PyAV is not installed.
+            UnsupportedSamples: its range is high.
             OSError: it cannot be read.
         """
-        av = _av()
+        av = load_av()
         try:
             self.file = av.open(str(path))
         except av.error.InvalidDataError as error:
             raise UnsupportedFormat(f"{path} is not a film that FFmpeg can read.") from error
-        videos = [
-            s for s in self.file.streams.video if not s.disposition & s.disposition.attached_pic
-        ]
-        if not videos or not videos[0].width:
+        self.stream = coloured_of(self.file)
+        if self.stream is None or not self.stream.width:
             self.file.close()
             raise UnsupportedFormat(f"{path} has no moving pictures.")
-        self.stream = videos[0]
         self.stream.thread_type = "AUTO"
         self.damaged = 0
         """Packets so far that could not be decoded; the frame before stands for longer."""
+        self.last_s = Fraction(0)
+        """How long the frame that came last stands."""
         self._invalid = av.error.InvalidDataError
         decoded = self._decoded()
         first = next(decoded, None)
         if first is None:
             raise DamagedPhoto(f"{path}: no frame can be decoded.")
+        if int(first.color_trc) in _HIGH_RANGE:
+            self.file.close()
+            raise UnsupportedSamples(
+                f"{path} has a high dynamic range (PQ or HLG). Map it to BT.709 first."
+            )
         self._frames: Iterator[Any] = chain((first,), decoded)
         self.turns = round(first.rotation / 90) % 4
         self.look = self._look(first)
@@ -97,11 +113,12 @@ class FilmReader:
             self._frames = self._decoded()
         last: int | None = None
         for frame in self._frames:
-            step = frame.duration or 1
+            step = frame.duration or round(1 / (self.look.rate * self.stream.time_base))
             pts = frame.pts if frame.pts is not None else (0 if last is None else last + step)
             if last is not None and pts <= last:
                 pts = last + 1
             last = pts
+            self.last_s = step * self.stream.time_base
             if start is None or pts * self.stream.time_base >= start:
                 yield pts, self._rgb(frame)
 
@@ -143,7 +160,7 @@ class PartWriter:
 
     def __init__(self, path: Path, reader: FilmReader, codec: Codec) -> None:
         """Open the file for frames like the reader's."""
-        av = _av()
+        av = load_av()
         look = reader.look
         name, options = _ENCODERS[codec]
         unmoved = {"avoid_negative_ts": "disabled"}
@@ -193,26 +210,9 @@ def _pixel_format(codec: Codec, look: Look) -> str:
     return sampling + "10le" * (look.bits > 8)
 
 
-def whole_frames(part: Path) -> tuple[Fraction, int] | None:
-    """Seconds at which what can be kept of a part ends, and frames before that.
-
-    The last frame is not among them: it may have been cut off. None: nothing can be used.
-    """
-    av = _av()
-    times: list[Fraction] = []
-    try:
-        with av.open(str(part)) as file:
-            for packet in file.demux(video=0):
-                if packet.pts is not None:
-                    times.append(packet.pts * packet.time_base)
-    except (av.error.FFmpegError, OSError, IndexError):
-        pass  # it is read to where it was cut off
-    return (times[-1], len(times) - 1) if len(times) > 1 else None
-
-
 def check_codec(path: Path, codec: Codec) -> None:
     """Raise InvalidOptions where a file of that name can't hold the codec, or no film."""
-    av = _av()
+    av = load_av()
     name = {"h265": "hevc"}.get(codec, codec)
     holds = {
         ".mp4": {"h264", "hevc"}, ".m4v": {"h264", "hevc"},
@@ -225,69 +225,3 @@ def check_codec(path: Path, codec: Codec) -> None:
         raise InvalidOptions(f"{codec} doesn't go into {suffix}; .mkv takes it.")
     if av.codec.Codec(_ENCODERS[codec][0], "w") is None:
         raise InvalidOptions(f"This build of FFmpeg has no {codec} encoder.")
-
-
-def join(
-    parts: Sequence[tuple[Path, Fraction | None]],
-    source: Path,
-    target: Path,
-    tell: Callable[[str], None],
-) -> None:
-    """Write a film of the parts' pictures and of all else that the source has.
-
-    parts: files, and the second at which each one's frames end; None: all of them.
-    """
-    av = _av()
-    with (
-        av.open(str(source)) as old,
-        av.open(str(parts[0][0])) as first,
-        av.open(
-            str(target), "w", options={"movflags": "+faststart"} if target.suffix != ".mkv" else {}
-        ) as new,
-    ):
-        new.metadata.update(old.metadata)
-        pictures = new.add_stream_from_template(first.streams.video[0])
-        pictures.time_base = first.streams.video[0].time_base
-        copied = {}
-        for stream in old.streams:
-            if stream.type in ("audio", "subtitle"):
-                name = stream.codec_context.name if stream.codec_context else "unknown"
-                if name not in new.supported_codecs:
-                    tell(f"left out: {stream.type} as {name}, which {target.suffix} can't hold; "
-                         "try .mkv")  # fmt: skip
-                    continue
-                copied[stream.index] = new.add_stream_from_template(stream)
-                copied[stream.index].metadata.update(stream.metadata)
-        if old.chapters():
-            new.set_chapters(old.chapters())
-        for packet in heapq.merge(_pictures(parts, pictures), _others(old, copied), key=_seconds):
-            new.mux(packet)
-
-
-def _seconds(packet: Any) -> float:  # noqa: ANN401
-    time = packet.dts if packet.dts is not None else packet.pts
-    return float(time * packet.time_base)
-
-
-def _pictures(
-    parts: Sequence[tuple[Path, Fraction | None]],
-    stream: Any,  # noqa: ANN401
-) -> Iterator[Any]:
-    av = _av()
-    for path, end in parts:
-        with av.open(str(path)) as file:
-            for packet in file.demux(video=0):
-                if packet.pts is None or (end is not None and packet.pts * packet.time_base >= end):
-                    continue
-                packet.dts = packet.pts
-                packet.stream = stream
-                yield packet
-
-
-def _others(file: Any, copied: dict[int, Any]) -> Iterator[Any]:  # noqa: ANN401
-    if not copied:
-        return
-    for packet in file.demux([file.streams[i] for i in copied]):
-        if packet.dts is not None:
-            packet.stream = copied[packet.stream.index]
-            yield packet

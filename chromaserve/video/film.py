@@ -19,10 +19,9 @@ from chromaserve.video.container import (
     FilmReader,
     PartWriter,
     check_codec,
-    join,
-    whole_frames,
 )
 from chromaserve.video.frames import Frame
+from chromaserve.video.parts import join, whole_frames
 from chromaserve.video.steady import AHEAD, DEFAULT_SMOOTHING
 
 
@@ -68,6 +67,7 @@ def colorize_film(
 
     Raises:
         UnsupportedFormat: the source is no film, or PyAV is not installed.
+        UnsupportedSamples: its range is high (PQ, HLG).
         InvalidOptions: the target can't be that, or is the source.
         DamagedPhoto: no frame can be decoded.
         OSError: a file cannot be read or written.
@@ -99,7 +99,7 @@ def colorize_film(
                     written += 1
                     progress(work.kept + written, reader.look.frames)
         whole = work.folder / f"whole{target.suffix}"
-        join(work.parts, source, whole, tell)
+        join(work.parts, source, whole, reader.last_s, tell)
         whole.replace(target)
         work.remove()
         return FilmReport(written, work.kept, reader.damaged, time.perf_counter() - start)

@@ -11,11 +11,16 @@ import pytest
 import tifffile
 from PIL import Image
 
-from tests.sample_photos import encoded, raw, small
+from tests.photos.heif_files import heic
+from tests.sample_photos import decoded, encoded, raw, small
 
 
 def ask(http: httpx.Client, data: bytes, **options: Any) -> httpx.Response:  # noqa: ANN401
     return http.post("/colorize", files={"file": ("oma.x", data)}, params=options)
+
+
+def png() -> bytes:
+    return encoded(small("L"), "PNG")
 
 
 def pages(count: int) -> bytes:
@@ -94,10 +99,69 @@ def test_pages_are_told_of_and_come_all_where_that_is_asked_for(http: httpx.Clie
     one = ask(http, encoded(small("L"), "TIFF"), format="tiff")
     with tifffile.TiffFile(io.BytesIO(answer.content)) as file:
         assert np.array_equal(file.pages[0].asarray(), tifffile.imread(io.BytesIO(one.content)))
-    refused = ask(http, data, pages="all")
-    assert refused.status_code == 422
-    assert "format=tiff" in refused.json()["detail"]
-    assert ask(http, pages(1), pages="all").status_code == 200
+    assert ask(http, pages(1), pages="all").headers["content-type"] == "image/png"
+
+
+def test_pages_come_each_by_itself_where_the_format_has_none(http: httpx.Client) -> None:
+    files = [("file", (name, data)) for name, data in (("a.tif", pages(2)), ("b.png", png()))]
+    answer = http.post("/colorize", files=files, params={"pages": "all"})
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        told = json.loads(archive.read("manifest.json"))["photos"]
+        results = [archive.read(photo["output"]) for photo in told]
+    assert [photo["output"] for photo in told] == ["a-page-1.png", "a-page-2.png", "b.png"]
+    assert [photo["input"] for photo in told] == ["a.tif", "a.tif", "b.png"]
+    assert [photo.get("page") for photo in told] == ["1 of 2", "2 of 2", None]
+    assert not any("warnings" in photo for photo in told)
+    second = ask(http, pages(2), page=2)
+    assert second.headers["x-photo-page"] == "2 of 2"
+    assert "x-photo-warning" not in second.headers
+    assert second.content == results[1]
+    with Image.open(io.BytesIO(results[1])) as image:
+        assert image.size == (60, 40)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"page": 3}, "the TIFF has 2"),
+        ({"page": 0}, "page"),
+        ({"page": 2, "pages": "all"}, "Send one of these"),
+        ({"pages": "all", "proposals": 2}, "proposals are of one photo"),
+        ({"pages": "all", "hints": '[{"x": 1, "y": 1, "color": "#335577"}]'}, "for one photo"),
+    ],
+)
+def test_pages_that_there_cannot_be(
+    http: httpx.Client, options: dict[str, object], says: str
+) -> None:
+    answer = ask(http, pages(2), **options)
+    assert answer.status_code == 422
+    assert says in answer.json()["detail"]
+
+
+def test_more_pages_than_a_request_may_have_results(http: httpx.Client) -> None:
+    answer = ask(http, pages(9), pages="all")
+    assert answer.status_code == 413
+    assert "format=tiff" in answer.json()["detail"]
+    assert ask(http, pages(9), pages="all", format="tiff").status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "HEIC"])
+def test_of_an_animation_or_a_series_the_first_picture_is_taken(
+    http: httpx.Client, kind: str
+) -> None:
+    first, *others = (small().rotate(30 * i) for i in range(3))
+
+    def saved(*more: Image.Image) -> bytes:
+        if kind == "HEIC":
+            return heic(first, *more)
+        plain = {"lossless": True} if kind == "WEBP" else {}
+        return encoded(first, kind, save_all=True, append_images=more, **plain)
+
+    answer, alone = ask(http, saved(*others)), ask(http, saved())
+    assert answer.headers["x-photo-page"] == "1 of 3"
+    assert "first of 3 pictures" in answer.headers["x-photo-warning"]
+    assert "x-photo-page" not in alone.headers
+    assert np.array_equal(decoded(answer.content), decoded(alone.content))
 
 
 def test_pages_that_cannot_be_read_are_told_of(http: httpx.Client) -> None:

@@ -111,6 +111,8 @@ def test_an_error_of_the_whole_ends_it_and_one_of_all_photos_does_not(
     assert list(client.colorize_many([])) == []
     with pytest.raises(ValueError, match="per_request"):
         next(client.colorize_many([b"1"], per_request=0))
+    with pytest.raises(ValueError, match="one result a photo"):
+        next(client.colorize_many([b"1"], pages="all"))
 
 
 def test_bodies_beyond_the_byte_limit_are_split(client: Client, proxy: Proxy) -> None:

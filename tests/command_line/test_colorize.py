@@ -219,7 +219,7 @@ def test_a_watched_folder(tmp_path: Path) -> None:
         (["cat.jpg", "other.jpg"], 3, "there is no other.jpg; where results go is named by -o"),
         (["folder", "-o", "folder"], 2, "itself"),
         (["cat.jpg", "folder", "-o", "cat.jpg"], 2, "is a file"),
-        (["there.png", "-o", "."], 2, "take the place of"),
+        (["there.png", "-o", "there.png", "--overwrite"], 2, "take the place of"),
         (["cat.jpg", "folder/cat.png", "-o", "empty"], 2, "would both become"),
         (["cat.jpg", "--watch"], 2, "folders"),
         (["folder", "--poll"], 2, "--watch"),

@@ -81,6 +81,13 @@ def test_several_photos_go_beside_each_or_into_a_folder(album: Path, server: Ser
     assert files(out) == {"a.png", "b.png", "d.jpg.png", "D.tif.png"}
 
 
+def test_results_in_the_photos_own_folder_are_told_from_photos(album: Path, server: Server) -> None:
+    before = files(album)
+    done = run("colorize", *album.glob("*.jpg"), "-o", album / "self", "--url", server.url)
+    assert done.returncode == 0, done.stderr
+    assert files(album) - before == {"a-colour.png", "b-colour.png"}
+
+
 def test_results_are_no_photos_and_what_is_left_out_is_counted(album: Path, server: Server) -> None:
     folder = album / "sub"
     for name in ("e.JXL", "f.jxl", "notes.txt", "README", ".hidden.txt"):

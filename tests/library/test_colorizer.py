@@ -25,7 +25,7 @@ from chromaserve import (
     UnsupportedFormat,
     UnsupportedSamples,
 )
-from tests.sample_photos import encoded, lightness
+from tests.sample_photos import encoded, lightness, small
 from tests.saved_models import publish
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -363,3 +363,21 @@ def test_a_model_without_a_calibration_tells_no_confidence(tmp_path: Path) -> No
         pytest.raises(InvalidOptions, match="how sure"),
     ):
         made.confidence(CAT.read_bytes())
+
+
+def test_pages_each_by_itself(colorizer: Colorizer, tmp_path: Path) -> None:
+    book = encoded(small("L"), "TIFF", save_all=True, append_images=[small("L", (60, 40))])
+    first, second = colorizer.pages(book)
+    assert second == colorizer.colorize(book, page=2)
+    assert Image.open(BytesIO(second)).size == (60, 40)
+    assert first != second
+    path = tmp_path / "book.tif"
+    path.write_bytes(book)
+    places = list(colorizer.pages(path, format="jpeg"))
+    assert places == [tmp_path / f"book-colour-page-{n}.jpg" for n in (1, 2)]
+    assert Image.open(places[1]).size == (60, 40)
+    leaf = tmp_path / "leaf.png"
+    leaf.write_bytes(encoded(small("L"), "PNG"))
+    assert list(colorizer.pages(str(leaf))) == [str(tmp_path / "leaf-colour.png")]
+    with pytest.raises(InvalidOptions, match="by its page"):
+        colorizer.colorize(book, pages="all")

@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 
-def heic(image: Image.Image, **options: object) -> bytes:
+def heic(image: Image.Image, *others: Image.Image, **options: object) -> bytes:
     """Without a loss, unless the options say otherwise."""
     file = io.BytesIO()
     plain = {"quality": -1, "chroma": 444, "matrix_coefficients": 0}
-    pillow_heif.from_pillow(image).save(file, **{**plain, **options})
+    made = pillow_heif.from_pillow(image)
+    for other in others:
+        made.add_from_pillow(other)
+    made.save(file, **{**plain, **options})
     return file.getvalue()
 
 

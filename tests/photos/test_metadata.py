@@ -5,6 +5,7 @@ import json
 import shutil
 import struct
 import subprocess
+import uuid
 import zlib
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,35 @@ def test_a_result_of_a_result_is_the_same_but_for_its_software() -> None:
     assert before.pop(0x0131) in after.pop(0x0131)
     before.pop(0x8769), after.pop(0x8769)
     assert before == after
+
+
+def boxed(data: bytes) -> bytes:
+    """A JPEG 2000 with EXIF, XMP and IPTC, as ExifTool writes them, and one that is cut."""
+    exif = Image.Exif()
+    exif[0x013B] = "Anna"
+    parts = (
+        (b"JpgTiffExif->JP2", exif.tobytes().removeprefix(b"Exif\0\0")),
+        (uuid.UUID("be7acfcb-97a9-42e8-9c71-999491e3afac").bytes, XMP),
+        (uuid.UUID("33c7a4d2-b81d-4723-a0ba-f1a3e097ad38").bytes, CAPTION),
+    )
+    boxes = [struct.pack(">I4s", 24 + len(said), b"uuid") + kind + said for kind, said in parts]
+    return data + b"".join(boxes) + b"\0\0\0\1uuid\0"
+
+
+def test_what_a_jpeg_2000_says_goes_along() -> None:
+    data = result("png", data=boxed(encoded(small("L"), "JPEG2000")))
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.getexif()[0x013B] == "Anna"
+        assert "Oma" in image.info["XML:com.adobe.xmp"]
+    assert read_texts(data).iptc == CAPTION
+
+
+def test_what_a_gif_says_goes_along() -> None:
+    plain = encoded(small("L"), "GIF")
+    trailer = b"\1" + bytes(range(255, -1, -1)) + b"\0"
+    data = plain[:-1] + b"!\xff\x0bXMP DataXMP" + XMP + trailer + b"\0;"
+    with Image.open(io.BytesIO(result("png", data=data))) as image:
+        assert "Oma" in image.info["XML:com.adobe.xmp"]
 
 
 def test_texts_of_a_png_go_along() -> None:

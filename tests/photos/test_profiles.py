@@ -55,6 +55,18 @@ def test_a_grey_profile_counts_in_8_and_in_16_bits(depth: type, gamma: float) ->
     assert np.abs(found - L_of((samples / np.iinfo(depth).max) ** gamma)).max() <= 0.02
 
 
+def test_a_profile_of_a_jpeg_2000_counts() -> None:
+    image = Image.fromarray(np.repeat(np.arange(256, dtype=np.uint8)[np.newaxis], 64, axis=0))
+    plain = encoded(image, "JPEG2000", irreversible=False)
+    profile = with_gamma(grey_profile(), 1.0)
+    colr = struct.pack(">I4s3B", 11 + len(profile), b"colr", 2, 0, 0) + profile
+    head, at = plain.index(b"jp2h") - 4, plain.index(b"colr") - 4
+    end = at + int.from_bytes(plain[at : at + 4], "big")
+    length = int.from_bytes(plain[head : head + 4], "big") + len(colr) - (end - at)
+    data = plain[:head] + struct.pack(">I", length) + plain[head + 4 : at] + colr + plain[end:]
+    assert np.abs(decoded_L(data) - L_of(np.asarray(image) / 255)).max() <= 0.1
+
+
 def test_levels_of_16_bits_survive_a_profile() -> None:
     colours = np.dstack([RAMP, RAMP, RAMP])
     data = tiff(colours, with_gamma(srgb_profile(), 1.8))

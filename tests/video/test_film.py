@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from chromaserve import Colorizer
-from chromaserve.errors import DamagedPhoto, InvalidOptions, UnsupportedFormat
+from chromaserve.errors import DamagedPhoto, InvalidOptions, UnsupportedFormat, UnsupportedSamples
 from chromaserve.video import colorize_film
-from tests.sample_photos import lightness, load
+from tests.sample_photos import encoded, lightness, load, small
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 FRAMES = 10
@@ -59,6 +59,15 @@ def luma(path: Path) -> NDArray[np.uint16]:
         return np.stack(rows)
 
 
+def lasts(path: Path) -> float:
+    """Seconds of the pictures, the last one's too."""
+    with av.open(str(path)) as file:
+        stream = file.streams.video[0]
+        assert stream.duration is not None
+        assert stream.time_base is not None
+        return float(stream.duration * stream.time_base)
+
+
 def sound(path: Path) -> list[bytes]:
     with av.open(str(path)) as file:
         return [bytes(packet) for packet in file.demux(audio=0) if packet.size]
@@ -87,6 +96,20 @@ def test_times_that_vary_stay(colorizer: Colorizer, tmp_path: Path) -> None:
     before, after = pictures(film)[0], pictures(tmp_path / "out.mov")[0]
     assert max(np.diff(before)) > 0.5
     assert after == pytest.approx(before, abs=1e-4)
+    assert lasts(tmp_path / "out.mov") == pytest.approx(lasts(film), abs=1e-3)
+
+
+def test_a_recorded_programme_begins_at_its_beginning(colorizer: Colorizer, tmp_path: Path) -> None:
+    film = make(
+        tmp_path / "in.ts", "-c:v", "mpeg2video", "-pix_fmt", "yuv420p", "-c:a", "ac3",
+        "-output_ts_offset", "7200",
+    )  # fmt: skip
+    colorize_film(film, tmp_path / "out.mkv", colorizer=colorizer)
+    before, after = pictures(film)[0], pictures(tmp_path / "out.mkv")[0]
+    assert before[0] > 7200
+    assert 0 <= after[0] < 1
+    assert np.diff(after) == pytest.approx(np.diff(before), abs=0.002)
+    assert sound(tmp_path / "out.mkv") == sound(film)
 
 
 def test_ten_bits_stay_ten_bits(colorizer: Colorizer, tmp_path: Path) -> None:
@@ -170,6 +193,34 @@ def test_subtitles_go_along_where_they_can(colorizer: Colorizer, tmp_path: Path)
     colorize_film(film, tmp_path / "out.mp4", colorizer=colorizer, tell=told.append)
     assert len(told) == 1
     assert "subtitle" in told[0]
+
+
+def test_a_track_stays_the_default_and_what_is_left_out_is_told_of(
+    colorizer: Colorizer, tmp_path: Path
+) -> None:
+    cover = tmp_path / "cover.png"
+    cover.write_bytes(encoded(small(), "PNG"))
+    film = make(
+        tmp_path / "in.mkv", "-map", "0:v", "-map", "1:a", "-map", "1:a", "-c:v", "ffv1",
+        "-disposition:a:0", "0", "-disposition:a:1", "default",
+        "-attach", str(cover), "-metadata:s:t", "mimetype=image/png",
+    )  # fmt: skip
+    told: list[str] = []
+    colorize_film(film, tmp_path / "out.mkv", colorizer=colorizer, tell=told.append)
+    with av.open(str(tmp_path / "out.mkv")) as file:
+        defaults = [bool(s.disposition & s.disposition.default) for s in file.streams.audio]
+    assert defaults == [False, True]
+    assert told == ["left out: video as png"]
+
+
+def test_a_film_of_high_range_is_refused(colorizer: Colorizer, tmp_path: Path) -> None:
+    film = make(
+        tmp_path / "in.mkv", "-c:v", "libx265", "-pix_fmt", "yuv420p10le",
+        "-x265-params", "log-level=error:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc",
+    )  # fmt: skip
+    with pytest.raises(UnsupportedSamples, match="high dynamic range"):
+        colorize_film(film, tmp_path / "out.mkv", colorizer=colorizer)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
 
 
 def test_what_is_no_film_or_no_place_for_one(colorizer: Colorizer, tmp_path: Path) -> None:
