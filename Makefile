@@ -37,7 +37,7 @@ INSTALL  := $(PIP) install --require-hashes --no-deps --no-compile
 EDITABLE := $(PIP) install --quiet --no-deps --no-build-isolation --editable .
 RUN   := $(VENV)/.serve-installed
 DEV   := $(VENV)/.test-installed
-CHROME := $(VENV)/.browser-installed
+BROWSERS := $(VENV)/.browsers-installed
 TRAIN := $(BIN)/python -m training
 # A stage of the recipe: its configuration's name, which its folder below RUNS has too.
 STAGE  = --config training/configs/$(1).toml --photos $(PHOTOS) --run $(RUNS)/$(1)
@@ -67,10 +67,10 @@ serve: $(RUN) ## install what is missing and serve the bundled model on PORT (80
 		"http://localhost:$(PORT)/colorize -o colour.png"
 	@CHROMASERVE_PORT=$(PORT) exec $(BIN)/python -m app
 
-test: $(DEV) $(CHROME) $(CLIENTS) ## install what is missing and run the tests (ARGS="-k name")
+test: $(DEV) $(BROWSERS) $(CLIENTS) ## install what is missing and run the tests (ARGS="-k name")
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
-coverage: $(DEV) $(CHROME) $(CLIENTS) ## the tests, and what of the library and the service they run (ARGS as for test)
+coverage: $(DEV) $(BROWSERS) $(CLIENTS) ## the tests, and what of the library and the service they run (ARGS as for test)
 	@$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term:skip-covered $(ARGS)
 
 soak: $(DEV) ## half an hour of mixed load on a real server: memory, descriptors, latency (ARGS="--minutes 5")
@@ -125,7 +125,7 @@ picture: $(DEV) ## draw the results picture of the README from the sample photos
 	$(TRAIN) evaluate samples/colour --out runs/picture --sheet-photos 8
 	mkdir -p docs/images && cp runs/picture/contact_sheet.png docs/images/results.png
 
-screenshots: $(DEV) $(CHROME) ## picture the page for the documentation, docs/images/page*.jpg
+screenshots: $(DEV) $(BROWSERS) ## picture the page for the documentation, docs/images/page*.jpg
 	$(BIN)/python -m tests.page.screenshots $(ARGS)
 
 bench: $(DEV) $(if $(filter serving,$(BENCH)),$(PEERS:%=build/peers/%/.installed)) ## compare with other servers, write docs/measurements/benchmarks.md (ARGS=--quick; BENCH=overload and others)
@@ -165,13 +165,14 @@ $(DEV): requirements/dev.lock pyproject.toml setup.py | $(BIN)/pip
 	$(EDITABLE)
 	@touch $@
 
-# A browser for the tests of the page: one that is installed, Debian's where apt may bring it, or
-# Playwright's own.
-$(CHROME): $(DEV)
-	@$(BIN)/python -m tests.page.browser || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-		&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
-		|| $(BIN)/python -m playwright install chromium
+# Browsers for the tests of the page: what is installed, Debian's where apt may bring them, or
+# Playwright's own Chromium. Without a Firefox its tests are skipped.
+$(BROWSERS): $(DEV) tests/page/browser.py
+	@for kind in chromium firefox; do \
+		$(BIN)/python -m tests.page.browser $$kind || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+			&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+			--no-install-recommends $$(echo $$kind | sed s/firefox/firefox-esr/) >/dev/null; } \
+			|| [ $$kind = firefox ] || $(BIN)/python -m playwright install chromium || exit 1; done
 	@touch $@
 
 # The last file that venv writes: a half-made environment is made anew.

@@ -38,6 +38,8 @@ _EXPOSED = (
     "X-Model-Version",
     "X-Photo-Colour",
     "X-Photo-Page",
+    "X-Photo-Confidence",
+    "X-Hint-Places",
     "X-Photo-Warning",
     "X-Request-ID",
 )

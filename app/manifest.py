@@ -14,6 +14,13 @@ from chromaserve.store.contract import Postprocess
 from .problems import Problem, problem
 
 
+class HintPlace(BaseModel):
+    """A place in the upright photo, in pixels from its top left corner."""
+
+    x: float
+    y: float
+
+
 class PhotoResult(BaseModel):
     """What became of one photo of a request."""
 
@@ -38,6 +45,14 @@ class PhotoResult(BaseModel):
     ] = None
     warnings: Annotated[
         list[str] | None, Field(description="What is missing, or did not go along.")
+    ] = None
+    confidence: Annotated[
+        float | None,
+        Field(description="How sure the colours are, 0 to 1, where that is asked for."),
+    ] = None
+    hint_places: Annotated[
+        list[HintPlace] | None,
+        Field(description="Where a colour hint would help most, the best place first."),
     ] = None
     timings_ms: dict[str, float] | None = None
     problem: Problem | None = None

@@ -125,7 +125,8 @@ class PhotoRun:
         except Exception as error:
             return without_locals(error)
         finally:
-            self._ticket.done(upload.pixels, telling=telling)
+            looks = self._order.looks_at(upload.header)
+            self._ticket.done(upload.pixels, looks, telling=telling)
             self._busy -= 1
             self._rest()
 

@@ -29,6 +29,8 @@ _CHUNK = 64 * 1023
 """Bytes sent at a time: who takes so many within `send_timeout_s` has not stalled. Base64 of
 whole triplets can be joined."""
 
+MAP_SUFFIX = "-confidence.png"
+
 Chunks = AsyncGenerator[bytes | memoryview, None]
 
 
@@ -87,7 +89,7 @@ def image_response(
     upload: Upload, run: PhotoRun, colored: Colored, order: Order, held: AsyncExitStack
 ) -> ResultStream:
     """One result, bare."""
-    name = unique_names([upload.name], [SUFFIXES[colored.format]])[0]
+    name = _names([upload], order)[0]
     headers = {
         "Content-Length": str(len(colored.data)),
         "Content-Disposition": content_disposition(name),
@@ -130,11 +132,16 @@ def _told(colored: Colored) -> dict[str, str]:
         headers["X-Photo-Page"] = told.page
     if told.warnings:
         headers["X-Photo-Warning"] = " ".join(told.warnings)
+    if told.assessed:
+        headers["X-Photo-Confidence"] = f"{told.assessed.figure:g}"
+        headers["X-Hint-Places"] = " ".join(f"{x:g},{y:g}" for x, y in told.assessed.places)
     return headers
 
 
 def _names(uploads: list[Upload], order: Order) -> list[str]:
     suffixes = [SUFFIXES[order.format_for(upload.header)] for upload in uploads]
+    if order.confidence == "png":
+        suffixes = [MAP_SUFFIX] * len(uploads)
     return unique_names([upload.name for upload in uploads], suffixes)
 
 

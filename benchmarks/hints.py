@@ -23,6 +23,7 @@ from chromaserve.color.hint_spreading import DEFAULT_RADIUS, Disc, hint_model, h
 from chromaserve.color.lab import lab_to_srgb, srgb_to_lab
 from chromaserve.color.postprocess import chroma_model
 from chromaserve.color.upsampling import apply_model
+from chromaserve.color.vividness import asked, livened
 from chromaserve.engines.choose import load_engines
 from chromaserve.settings import PipelineSettings
 from chromaserve.store.contract import network_input, squeeze
@@ -164,13 +165,14 @@ def _photos(folders: list[Path], limit: int, vividness: float | None) -> Iterato
     version = ModelStore(BUNDLED_ROOT).resolve("latest")
     if vividness is None:
         vividness = version.description.default_vividness
+    blend = version.description.blend
     (engine, *_) = load_engines(version, PipelineSettings())
     print(f"Model {version.version} by {engine.name}, vividness {vividness:g}", flush=True)
     for i in evenly_spaced(len(paths), limit):
         rgb = read_photo(paths[i])
         L = network_input(srgb_to_lab(rgb)[0])
-        ab = engine.infer(L[np.newaxis], np.array([vividness], np.float32))[0]
-        yield colorized(paths[i].name, rgb, ab)
+        ab = engine.infer(L[np.newaxis], np.array([asked(vividness, blend)], np.float32))[0]
+        yield colorized(paths[i].name, rgb, livened(ab, vividness, blend))
 
 
 def _row(name: str, count: int, found: list[Gained]) -> str:

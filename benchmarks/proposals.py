@@ -24,6 +24,7 @@ from PIL import Image
 
 from chromaserve.color.lab import srgb_to_lab
 from chromaserve.color.proposals import MAX_PROPOSALS, proposed, with_proposal
+from chromaserve.color.vividness import asked, livened
 from chromaserve.engines.choose import load_engines
 from chromaserve.library.colorizer import Colorizer
 from chromaserve.settings import PipelineSettings
@@ -84,13 +85,14 @@ def photos(folder: Path, limit: int) -> Iterator[Measured]:
     """Measure photos of a folder, evenly spaced."""
     paths = sorted(folder.rglob("*.jpg"))
     version = ModelStore(BUNDLED_ROOT).resolve("latest")
-    vividness = version.description.default_vividness
+    vividness, blend = version.description.default_vividness, version.description.blend
     (engine, *_) = load_engines(version, PipelineSettings())
     print(f"Model {version.version} by {engine.name}, vividness {vividness:g}", flush=True)
     for seed, i in enumerate(evenly_spaced(len(paths), limit)):
         L, ab = srgb_to_lab(read_photo(paths[i]))
         look = network_input(L)[np.newaxis]
-        own = engine.infer(look, np.array([vividness], np.float32))[0]
+        own = engine.infer(look, np.array([asked(vividness, blend)], np.float32))[0]
+        own = livened(own, vividness, blend)
         found = engine.distribution(look)
         start = time.process_time()
         further = proposed(found.logits[0], found.bins)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         UnsupportedSamples,
     )
     from chromaserve.library.colorizer import Colorizer
+    from chromaserve.library.confidence import Confidence
     from chromaserve.pipeline.hints import Hint
     from chromaserve.store.errors import ModelNotFound, ModelStoreError
     from chromaserve.video import (
@@ -59,6 +60,7 @@ __all__ = [
     "ClientError",
     "Colorized",
     "Colorizer",
+    "Confidence",
     "DamagedPhoto",
     "EngineFailed",
     "FilmReport",
@@ -88,6 +90,7 @@ __all__ = [
 
 _HOMES = {
     "Colorizer": "chromaserve.library.colorizer",
+    "Confidence": "chromaserve.library.confidence",
     "Hint": "chromaserve.pipeline.hints",
     **dict.fromkeys(
         ("FilmReport", "FrameReport", "TruncatedFrame", "colorize_film", "colorize_frames"),

@@ -22,7 +22,13 @@ def model_card(description: ModelDescription, version: int, bins: int) -> str:
         for name, summary in summaries(description).items()
     )
     training = description.training
-    start = f"from {_start(training['history'])} on"
+    views = ""
+    if "history" in training:
+        start = f"from {_start(training['history'])} on"
+        views = f" {training['views']:,} views of training photos in all, each drawn anew, {start};"
+    livelier = "the annealed mean of the distribution head"
+    if description.blend:
+        livelier = "what both heads say, with the photo's\nmean colour taken out in part, scaled"
     return f"""# Model card: {description.name} {version}
 
 Predicts the ab planes (CIE Lab, D65) of a photo from its L plane. VGG16's first 18 layers as
@@ -35,8 +41,8 @@ Colour for grey photographs, to look at. The colours are plausible guesses from 
 textures, not a record of what was there. It must not be used as evidence, to identify people or
 goods by colour, or in medical diagnosis.
 
-Vividness 0 gives the regression head: least error, muted. Vividness 1 gives the annealed mean of
-the distribution head, at the truth's colourfulness: punchier, oftener wrong. The default is
+Vividness 0 gives the regression head: least error, muted. Vividness 1 gives {livelier}, at the
+truth's colourfulness: punchier, oftener wrong. The default is
 {description.default_vividness:g}. All three are calibrated on the validation photos.
 
 ## Data
@@ -45,8 +51,8 @@ Photos by split and folder:
 
 {counts}
 
-Research data, which is not redistributed with the model. {training["views"]:,} views of training
-photos in all, each drawn anew, {start}; `model.json` has every step's configuration.
+Research data, which is not redistributed with the model.{views} `model.json` has every step's
+configuration.
 
 ## Measured
 

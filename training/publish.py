@@ -17,6 +17,7 @@ from chromaserve.color.lab import srgb_to_L, srgb_to_lab
 from chromaserve.store.contract import (
     MODEL_NAME,
     NETWORK_SIZE,
+    Blend,
     GuidedFilter,
     ModelDescription,
     network_input,
@@ -31,6 +32,7 @@ from .evaluate import Photo, Plan, Result, evaluate
 from .export import export
 from .gains import collect, load_model
 from .lineage import commit, how_trained, total_views, unfrozen, without_folders
+from .liveliness import calibrate_blend
 from .model import ColorizationModel
 from .model_card import model_card
 from .perceptual import Perceptual
@@ -91,13 +93,16 @@ def mean_colour(root: Path, entries: Sequence[Entry]) -> tuple[float, float]:
 
 def calibrated(
     model: ColorizationModel, settings: Publish, root: Path, val: Sequence[Entry]
-) -> Publish:
-    """What vividness means, found on the validation photos."""
+) -> tuple[Publish, Blend]:
+    """What vividness means to the network, and of its answers, found on the validation photos."""
     answers = collect(model, val, root)
     chosen = evenly_spaced(len(val), SEEN_PHOTOS)
     photos = (read_entry(root, val[i]) for i in chosen)
     seen = seen_at_full_size(answers.of(chosen), photos, settings)
-    return calibrate_vividness(answers, settings, seen).settings
+    found = calibrate_vividness(answers, settings, seen).settings
+    livened = calibrate_blend(answers, found, seen)
+    update = {"default_vividness": livened.default_vividness}
+    return found.model_copy(update=update), livened.blend
 
 
 def publish(
@@ -123,7 +128,7 @@ def publish(
     full = both_ends(model, config.publish, L)
     round_to_half(model)
     rounded = np.abs(both_ends(model, config.publish, L) - full)
-    settings = calibrated(model, config.publish, root, val)
+    settings, blend = calibrated(model, config.publish, root, val)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, "saved_model")
         export(model, settings, folder)
@@ -134,6 +139,7 @@ def publish(
                 f"the export differs from the Keras model by {difference:.2f} Lab units"
             )
         description = describe(weights, config, settings, mean_colour(root, entries), entries)
+        description = description.model_copy(update={"blend": blend})
         version = (store.versions() or [0])[-1] + 1
         cpu_engine = convert_if_possible(ModelVersion(version, folder, description), folder)
         description = description.model_copy(update={"cpu_engine": cpu_engine})
@@ -142,26 +148,34 @@ def publish(
             "half_precision_max_difference_ab": round(float(rounded.max()), 4),
             "half_precision_mean_difference_ab": round(float(rounded.mean()), 4),
         }
-        # Measured as users get it: from a store, through the library.
-        shown = ModelStore(Path(scratch, "store"))
-        shown.publish(folder, description)
-        plan = Plan(
-            vividness=tuple(sorted({0.0, settings.default_vividness, 1.0})),
-            mean_ab=tuple(description.data["mean_ab"]),
-            guided=description.guided_filter,
-            perceptual=perceptual,
-        )  # fmt: skip
-        results = defaultdict[float, list[Result]](list)
         photos = [val[i] for i in evenly_spaced(len(val), count or len(val))]
+        metrics |= measured(folder, description, root, photos, on_photo, perceptual)
+        description = description.model_copy(update={"metrics": metrics})
+        (folder / "MODEL_CARD.md").write_text(model_card(description, version, len(model.bins)))
+        return store.publish(folder, description)
+
+
+def measured(
+    folder: Path, description: ModelDescription, root: Path, photos: Sequence[Entry],
+    on_photo: Callable[[], None] = lambda: None, perceptual: Perceptual | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Measures at vividness 0, the default and 1, as users get it: from a store, by the library."""
+    plan = Plan(
+        vividness=tuple(sorted({0.0, description.default_vividness, 1.0})),
+        mean_ab=tuple(description.data["mean_ab"]),
+        guided=description.guided_filter,
+        perceptual=perceptual,
+    )  # fmt: skip
+    results = defaultdict[float, list[Result]](list)
+    with tempfile.TemporaryDirectory() as scratch:
+        shown = ModelStore(Path(scratch))
+        shown.publish(folder, description)
         with Colorizer(model_root=shown.root) as colorizer:
             for outcomes in evaluate(colorizer, (Photo.of_entry(root, e) for e in photos), plan):
                 for vividness, outcome in outcomes.items():
                     results[vividness].append(outcome.result)
                 on_photo()
-        metrics |= {f"vividness {v:g}": summarise(results[v]) for v in plan.vividness}
-        description = description.model_copy(update={"metrics": metrics})
-        (folder / "MODEL_CARD.md").write_text(model_card(description, version, len(model.bins)))
-        return store.publish(folder, description)
+    return {f"vividness {v:g}": summarise(results[v]) for v in plan.vividness}
 
 
 def describe(

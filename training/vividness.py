@@ -90,7 +90,7 @@ def blend(regression: Tensor, annealed: Tensor, vividness: Tensor, settings: Pub
     return scale * ((1 - m) * regression + m * annealed)
 
 
-class _Ruler:
+class Ruler:
     """Measures chroma for the photos of `answers`; what doesn't depend on it is measured once."""
 
     def __init__(self, answers: Answers, seen: float = 1.0) -> None:
@@ -146,7 +146,7 @@ def calibrate_vividness(answers: Answers, settings: Publish, seen: float = 1.0) 
     colourfulness rises evenly. The default is where it reaches `default_colourfulness`. seen is
     what the photos' own size shows of the colourfulness ratio (`seen_at_full_size`).
     """
-    ruler = _Ruler(answers, seen)
+    ruler = Ruler(answers, seen)
     safe_scale = max(SCALES, key=lambda s: np.mean(ruler.gains(s * answers.regression)))
     ends = []
     for temperature, annealed in answers.annealed.items():
@@ -187,7 +187,7 @@ def calibrate_vividness(answers: Answers, settings: Publish, seen: float = 1.0) 
     )
 
 
-def _scale_to_truth(ruler: _Ruler, ab: Float) -> float:
+def _scale_to_truth(ruler: Ruler, ab: Float) -> float:
     """The factor of ab that reaches the truth's colourfulness, by bisection."""
     low, high = 0.2, LARGEST_SCALE
     for _ in range(7):

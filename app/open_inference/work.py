@@ -118,7 +118,16 @@ async def _row(
     finally:
         ticket.done(0)
     timings = Timings(
-        0, 0, result.queue_s, result.inference_s, result.batch, result.calls, 0, total_s
+        admission_s=0,
+        decode_s=0,
+        queue_s=result.queue_s,
+        inference_s=result.inference_s,
+        batch=result.batch,
+        calls=result.calls,
+        encode_s=0,
+        total_s=total_s,
+        looks=result.looks,
+        model_s=result.model_s,
     )
     pipeline.done(timings, model, pixels=0)
     return result, timings
@@ -141,7 +150,9 @@ async def _colorize(
     for index, upload in enumerate(body.uploads):
         if isinstance(upload.header, Exception):
             raise _at(index, upload.header)
-    ticket = pipeline.backlog.accept([each.pixels for each in body.uploads], deadline_s, owner)
+    looks = sum(order.looks_at(each.header) for each in body.uploads)
+    pixels = [each.pixels for each in body.uploads]
+    ticket = pipeline.backlog.accept(pixels, deadline_s, owner, looks)
     held.callback(ticket.close)
     # All results are there before the first byte goes out. They have bytes of their own, taken
     # without waiting: who waits for memory while holding some may wait for ever.

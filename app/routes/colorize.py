@@ -49,6 +49,18 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
                 "schema": {"type": "string"},
                 "example": "toned",
             },
+            "X-Photo-Confidence": {
+                "description": "Of one photo, where `confidence` is asked for: how sure its colours"
+                " are, 0 to 1.",
+                "schema": {"type": "number"},
+                "example": 0.62,
+            },
+            "X-Hint-Places": {
+                "description": "With it: where a colour hint would help most, the best place first,"
+                " as x,y in pixels of the upright photo, with spaces between.",
+                "schema": {"type": "string"},
+                "example": "410,300 96,120.5 600,40",
+            },
             "X-Photo-Page": {
                 "description": "Of one photo in a file with several: which ones of how many.",
                 "schema": {"type": "string"},
@@ -88,7 +100,7 @@ async def colorize(
     taken, of a TIFF the first page or all. 16-bit photos come back as 16-bit PNG or TIFF.
 
     With `proposals` one photo comes back in several colourings, as photo.png, photo-2.png and so on
-    in a ZIP, or in JSON.
+    in a ZIP, or in JSON. With `confidence` the answer tells how sure the colours are.
 
     Options are query parameters, or else form fields or members of the JSON object.
     """
@@ -105,12 +117,13 @@ async def colorize(
         wanted = negotiate(
             request.headers.get("accept"),
             photos=len(body.uploads),
-            asked=chosen.format,
+            asked=chosen.format or ("png" if chosen.confidence == "png" else None),
             own=format_for("same", body.uploads[0].header),
         )
         order = chosen.order(await service.model_for(chosen.model), wanted.format)
         pixels = [upload.pixels for upload in body.uploads]
-        ticket = pipeline.backlog.accept(pixels, chosen.deadline_s, caller(request))
+        looks = sum(order.looks_at(upload.header) for upload in body.uploads)
+        ticket = pipeline.backlog.accept(pixels, chosen.deadline_s, caller(request), looks)
         held.callback(ticket.close)
         # The second proposal finds the model's answer kept, the third what all others are made of.
         window = pipeline.window(order.model) if order.proposals == 1 else 1

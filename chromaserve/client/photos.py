@@ -30,7 +30,9 @@ class Options(TypedDict, total=False):
     pages: Literal["first", "all"] | None
     damaged: Literal["refuse", "accept"] | None
     colour: Literal["recolour", "keep"] | None
+    look: Literal["auto", "whole", "tiles"] | None
     proposal: int | None
+    confidence: Literal["figure", "png"] | None
 
 
 class PhotoOptions(Options, total=False):

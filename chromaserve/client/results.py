@@ -36,8 +36,8 @@ class Result:
     request_id: str | None = None
     """By which the service's log can be searched."""
     told: Mapping[str, Any] = field(default_factory=dict)
-    """What else is known of the photo: its `colour`, and perhaps `kept`, `page`, `warnings`; empty
-    for one of many photos."""
+    """What else is known of the photo: its `colour`, and perhaps `kept`, `page`, `warnings`,
+    `confidence` with `hint_places`; empty for one of many photos."""
 
     @cached_property
     def size(self) -> tuple[int, int]:
@@ -116,6 +116,10 @@ def _told(headers: httpx.Headers) -> dict[str, Any]:
         found["page"] = headers["x-photo-page"]
     if "x-photo-warning" in headers:
         found["warnings"] = [headers["x-photo-warning"]]
+    if "x-photo-confidence" in headers:
+        found["confidence"] = float(headers["x-photo-confidence"])
+        places = [each.split(",") for each in headers.get("x-hint-places", "").split()]
+        found["hint_places"] = [{"x": float(x), "y": float(y)} for x, y in places]
     return found
 
 

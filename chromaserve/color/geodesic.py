@@ -43,6 +43,23 @@ def nearest(plane: Float, labels: Labels, *, step: float) -> tuple[Float, Labels
     return distance, np.asarray(labels.ravel()[sources].reshape(labels.shape), np.int32)
 
 
+def from_each(plane: Float, places: NDArray[np.intp], *, step: float) -> Float:
+    """Distance of every pixel from each of some places, a way's length as for `nearest`.
+
+    Args:
+        plane: float32 [h, w].
+        places: [n], rows times w plus columns.
+        step: as for `nearest`.
+
+    Returns:
+        float32 [n, h·w].
+    """
+    from scipy.sparse.csgraph import dijkstra
+
+    found = dijkstra(_graph(plane, step), directed=False, indices=places)
+    return np.asarray(found, np.float32)
+
+
 def _graph(plane: Float, step: float) -> "sparse.csr_array[np.float64]":
     """Each pixel with four of its eight neighbours, the others having it with theirs."""
     from scipy import sparse

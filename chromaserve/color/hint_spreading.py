@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from chromaserve.color.geodesic import Labels, nearest
+from chromaserve.color.geodesic import Labels, from_each, nearest
 from chromaserve.color.random_field import spread_colour
 from chromaserve.color.upsampling import apply_model, local_model
 
@@ -87,6 +87,24 @@ def hinted(ab: Float, L: Float, model: Float) -> Float:
     return np.asarray(ab + share * (planes[..., 1:] - ab), np.float32)
 
 
+def reach(L: Float, places: NDArray[np.intp]) -> Float:
+    """How much of a hint's colour every pixel would have about, were it the only one.
+
+    By the distance alone, so that many places can be tried on a small copy of a photo.
+
+    Args:
+        L: float32 [h, w] in [0, 100].
+        places: [n], rows times w plus columns.
+
+    Returns:
+        float32 [n, h·w] in [0, 1].
+    """
+    smooth = _without_grain(L)
+    distance = from_each(smooth / _LIGHTNESS, places, step=1 / (_SIDE * max(L.shape)))
+    apart = np.abs(smooth.ravel() - smooth.ravel()[places, np.newaxis])
+    return _likely(distance + apart * np.float32(_ALIKE / _LIGHTNESS))
+
+
 def clear_share(share: Float) -> Float:
     """Exactly 0 and 1 where a share is nearly that, in place: a far hint changes no byte."""
     share -= np.float32(_NOTHING)
@@ -151,8 +169,7 @@ def _without_grain(L: Float) -> Float:
 def _share(L: Float, distance: Float, labels: Labels) -> Float:
     """How much of the nearest hint's colour each pixel has: float32 [h, w] in [0, 1]."""
     inside = labels >= 0
-    likely = 1 / (1 + np.exp(np.minimum(4 * (distance / _REACH - 1) / _FADE, 30)))
-    likely = np.minimum(likely * np.float32(1 + np.exp(-4 / _FADE)), 1).astype(np.float32)
+    likely = _likely(distance)
     likely[inside] = 1
     confidence = (_TRUST * (2 * likely - 1) ** 2).astype(np.float32) + np.float32(1e-3 * _TRUST)
     confidence[inside] = _CERTAIN
@@ -160,3 +177,9 @@ def _share(L: Float, distance: Float, labels: Labels) -> Float:
     share = spread_colour(100 * plane, L, confidence)[..., 0] / 100
     share[inside] = 1
     return np.clip(share, 0, 1)
+
+
+def _likely(distance: Float) -> Float:
+    """The share that the distance alone tells, of its shape."""
+    likely = 1 / (1 + np.exp(np.minimum(4 * (distance / _REACH - 1) / _FADE, 30)))
+    return np.asarray(np.minimum(likely * np.float32(1 + np.exp(-4 / _FADE)), 1), np.float32)

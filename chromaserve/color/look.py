@@ -19,7 +19,7 @@ _DARK_FROM, _LIGHT_FROM, _RAMP = 8.0, 92.0, 6.0
 _FLAT: Final = (2.0, 8.0)
 
 
-def network_look(L: Float) -> Float:
+def network_look(L: Float, whole: Float | None = None) -> Float:
     """A copy of L as the network shall see it: the range of a faded print is made whole.
 
     Only where both ends are faded, and by how much they are: a photo of fog or of snow has one end
@@ -27,11 +27,12 @@ def network_look(L: Float) -> Float:
 
     Args:
         L: float32 [h, w] in [0, 100].
+        whole: the same of the whole photo, where L is of a part of it: a print fades as a whole.
 
     Returns:
-        float32 [h, w] in [0, 100]; L itself where it is not faded, or flat.
+        float32 [h, w] in [0, 100]; L itself where the photo is not faded, or flat.
     """
-    dark, light = np.percentile(L, (_DARK, _LIGHT))
+    dark, light = np.percentile(L if whole is None else whole, (_DARK, _LIGHT))
     faded = min(_share(dark - _DARK_FROM, _RAMP), _share(_LIGHT_FROM - light, _RAMP))
     if not faded or light - dark < _FLAT[1]:
         return L

@@ -72,7 +72,8 @@ def chroma_model(
         float32 [h', w', 4], the local model of chroma: see `local_model` and `apply_model`.
     """
     radius = 0 if method == "none" else guided.radius
-    guide = np.clip(lightness(NETWORK_SIZE, NETWORK_SIZE), 0, 100)
+    height, width = (max(n, NETWORK_SIZE) for n in ab.shape[:2])
+    guide = np.clip(lightness(height, width), 0, 100)
     if method == "tv":
         weights = edge_weights(
             squeeze(guide, *ab.shape[:2]), weight=TV_WEIGHT, contrast=TV_CONTRAST

@@ -40,8 +40,8 @@ def local_model(ab: Float, guide: Float, *, radius: int, eps: float) -> Float:
     Args:
         ab: float32 [h, w, 2] in Lab units, the network's output; or [h, w, K], any planes.
         guide: float32 [224, 224] in [0, 100], L as the network sees it; or another size of it.
-        radius: half width of the window in pixels at 224 × 224 (for another size of ab it is
-            scaled); 0 means no windows: A = 0, B = ab.
+        radius: half width of the window in pixels at 224 × 224 (for a smaller size of ab it is
+            scaled; a larger one is of several views); 0 means no windows: A = 0, B = ab.
         eps: regularisation in units of (L/100)²; larger means smoother.
 
     Returns:
@@ -118,7 +118,8 @@ def check_planes(ab: Float, L: Float) -> None:
 def _coefficients(guide: Float, ab: Float, radius: int, eps: float) -> Float:
     """Window means of A_a, A_b, B_a, B_b: float32 [h, w, 2K], from guide [h, w], ab [h, w, K]."""
     height, width = guide.shape
-    window = tuple(2 * max(1, round(radius * n / NETWORK_SIZE)) + 1 for n in (width, height))
+    scales = (min(n, NETWORK_SIZE) / NETWORK_SIZE for n in (width, height))
+    window = tuple(2 * max(1, round(radius * scale)) + 1 for scale in scales)
 
     def mean(*planes: Float) -> list[Float]:
         boxed = cv2.boxFilter(cv2.merge(planes), -1, window, borderType=cv2.BORDER_REFLECT)

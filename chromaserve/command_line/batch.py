@@ -15,6 +15,7 @@ from chromaserve.command_line.shared_options import (
     Colour,
     Damaged,
     FormatName,
+    Look,
     Metadata,
     Model,
     Pages,
@@ -42,6 +43,7 @@ def batch(
     pages: Pages = None,
     damaged: Damaged = None,
     colour: Colour = None,
+    look: Look = None,
     model: Model = None,
     model_root: Annotated[
         Path | None,
@@ -105,6 +107,7 @@ def batch(
                     "pages": pages,
                     "damaged": damaged,
                     "colour": colour,
+                    "look": look,
                 },
                 model=model,
                 model_root=model_root.absolute() if model_root else None,

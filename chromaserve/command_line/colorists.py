@@ -23,7 +23,8 @@ class Outcome:
     seconds: float | None = None
     error: Exception | None = None
     told: Mapping[str, Any] = field(default_factory=dict)
-    """What else is known of the photo: `colour`, and perhaps `kept`, `page`, `warnings`."""
+    """What else is known of the photo: `colour`, and perhaps `kept`, `page`, `warnings`,
+    `confidence` with `hint_places`."""
 
 
 class Colorist(Protocol):
@@ -57,13 +58,14 @@ class Local:
 
     def files(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         """See `Colorist`."""
-        for proposal, alike in groupby(tasks, _proposal):
-            yield from self._files(alike, {**self._options, **proposal})
+        for wanted, alike in groupby(tasks, _wanted):
+            yield from self._files(alike, {**self._options, **wanted})
 
     def _files(self, tasks: Iterable[Task], options: dict[str, Any]) -> Iterator[Outcome]:
         taken: list[Task] = []
         places = ((task.photo, task.output, task.replace) for task in _noted(tasks, taken))
-        for done in self.colorizer.outcomes(places, self._format, **options):
+        format = options.pop("format", self._format)
+        for done in self.colorizer.outcomes(places, format, **options):
             task = taken.pop(0)
             if isinstance(done, Exception):
                 yield Outcome(task, error=done)
@@ -103,18 +105,30 @@ class Remote:
 
     def files(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         """See `Colorist`."""
-        for proposal, alike in groupby(tasks, _proposal):
-            yield from self._files(alike, {**self._options, **proposal})
+        for wanted, alike in groupby(tasks, _wanted):
+            yield from self._files(alike, {**self._options, **wanted})
 
     def _files(self, tasks: Iterable[Task], options: dict[str, Any]) -> Iterator[Outcome]:
         if options.get("hints"):
             for task in tasks:  # a request with hints is for one photo
                 yield self._written(task, self._client.colorize(task.photo, **options))
             return
+        if options.get("confidence"):
+            for task in tasks:  # of one of many photos its figure is not told
+                yield self._written(task, self._alone(task, options))
+            return
         taken: list[Task] = []
         photos = (task.photo for task in _noted(tasks, taken))
         for _, _, outcome in self._client.colorize_many(photos, **options):
             yield self._written(taken.pop(0), outcome)
+
+    def _alone(self, task: Task, options: dict[str, Any]) -> "Result | Exception":
+        from chromaserve.client import ProblemError
+
+        try:
+            return self._client.colorize(task.photo, **options)
+        except (ProblemError, OSError) as error:
+            return error
 
     def close(self) -> None:
         """Close its connections."""
@@ -170,6 +184,8 @@ def _noted(tasks: Iterable[Task], taken: list[Task]) -> Iterator[Task]:
         yield task
 
 
-def _proposal(task: Task) -> dict[str, int]:
-    """The option that a task's result needs; the first proposal is what everyone gives."""
+def _wanted(task: Task) -> dict[str, Any]:
+    """The options that a task's result needs; the first proposal is what everyone gives."""
+    if task.confidence:
+        return {"confidence": "png", "format": "png"}
     return {"proposal": task.proposal} if task.proposal > 1 else {}

@@ -14,10 +14,12 @@ from chromaserve.command_line.exits import Complaint, Exit, complaints
 from chromaserve.command_line.shared_options import (
     ApiKey,
     Colour,
+    Confidence,
     Damaged,
     Format,
     Hints,
     Json,
+    Look,
     MaxPixels,
     Metadata,
     Model,
@@ -72,7 +74,9 @@ def colorize(
     pages: Pages = None,
     damaged: Damaged = None,
     colour: Colour = None,
+    look: Look = None,
     proposals: Proposals = 1,
+    confidence: Confidence = False,
     model: Model = None,
     max_pixels: MaxPixels = None,
     overwrite: Annotated[
@@ -107,6 +111,7 @@ def colorize(
             "pages": pages,
             "damaged": damaged,
             "colour": colour,
+            "look": look,
             "max_pixels": max_pixels,
         }
         if url and max_pixels:
@@ -115,9 +120,13 @@ def colorize(
         if STREAM in (*photos, output):
             if proposals > 1:
                 raise Complaint("--proposals makes several files; - is for one result")
+            if confidence:
+                raise Complaint("--confidence makes a second file; - is for one result")
             _stream(photos, output, format, url, api_key, chosen, overwrite=overwrite)
             return
-        work = _planned(photos, output, format, proposals)
+        work = replace(
+            plan(photos, output, format or "png"), proposals=proposals, confidence=confidence
+        )
         if work.is_one_file and work.output and not overwrite:
             _check_free(work.output)
         if watch and not work.folders:
@@ -137,10 +146,6 @@ def colorize(
 def _check_free(output: Path) -> None:
     if output.is_file():
         raise Complaint(f"{output} is there already; --overwrite replaces it")
-
-
-def _planned(photos: list[str], output: str | None, format: Wanted | None, proposals: int) -> Plan:
-    return replace(plan(photos, output, format or "png"), proposals=proposals)
 
 
 def _format_of(output: Path | None, chosen: Wanted | None) -> str:

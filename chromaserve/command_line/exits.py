@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -114,13 +115,18 @@ def status_of(error: Exception) -> Exit:
 def sentence(error: Exception) -> str:
     """An error in words; one that is not foreseen with its type."""
     if isinstance(error, Complaint) or _first_name(error) in _STATUSES:
-        return str(getattr(error, "detail", "") or error)
+        return by_options(str(getattr(error, "detail", "") or error))
     if isinstance(error, OSError):
         said = error.strerror or str(error)
         return f"{error.filename}: {said}" if error.filename else said
     if isinstance(error, ImportError):
         return f"a package is missing: {error}. Install chromaserve anew"
     return f"unexpected {type(error).__name__}: {error} (CHROMASERVE_LOG_LEVEL=debug tells more)"
+
+
+def by_options(said: str) -> str:
+    """What a sentence says of a request's options, in the command's: --pages all for pages=all."""
+    return re.sub(r"\b(damaged|format|pages)=(\w+)", r"--\1 \2", said)
 
 
 # By name: asking for the classes would import what most commands do not need.

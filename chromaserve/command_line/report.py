@@ -18,8 +18,10 @@ from rich.progress import (
 )
 
 from chromaserve.command_line.colorists import Outcome
-from chromaserve.command_line.exits import Exit, printable, sentence
+from chromaserve.command_line.exits import Exit, by_options, printable, sentence
 from chromaserve.command_line.tasks import Task
+
+_FILMS = {".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm"}
 
 
 class Report:
@@ -106,7 +108,7 @@ class Report:
             if line:
                 self._say(f"{task.photo} → {task.output}{took}{_of_colour(outcome.told)}")
             for warning in outcome.told.get("warnings", ()):
-                self._say(f"{task.photo}: {warning}")
+                self._say(f"{task.photo}: {by_options(warning)}")
             seconds = seconds and round(seconds, 3)
             self._write(task, status="colorized", seconds=seconds, **outcome.told)
             return
@@ -115,8 +117,11 @@ class Report:
     @property
     def all_left_out(self) -> str:
         """What was left out, by kind, the most first; empty where nothing was."""
-        kinds = Counter(self._left_out.values()).most_common()
-        return "left out: " + ", ".join(f"{n} {kind}" for kind, n in kinds) if kinds else ""
+        kinds = Counter(self._left_out.values())
+        if not kinds:
+            return ""
+        said = "left out: " + ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
+        return said + ("; films are for `chromaserve video`" if kinds.keys() & _FILMS else "")
 
     def left_out(self, path: Path, kind: str) -> None:
         """It is no photo by its name, or a result; counted once."""
@@ -161,6 +166,9 @@ class Report:
 
 
 def _of_colour(told: Mapping[str, Any]) -> str:
+    if "confidence" in told:
+        places = ", ".join(f"({each['x']:g}, {each['y']:g})" for each in told["hint_places"])
+        return f", confidence {told['confidence']:.2f}; hints would help most at {places}"
     if told.get("kept"):
         return ", in colour already and left so"
     return ", which had colours of its own" if told.get("colour") == "colour" else ""

@@ -67,6 +67,13 @@ Colour = Annotated[
         " recolour, the default."
     ),
 ]
+Look = Annotated[
+    Literal["auto", "whole", "tiles"] | None,
+    typer.Option(
+        help="How the network looks at photos: whole; in tiles too, up to 25, for groups of small"
+        " faces; auto, the default: in tiles where a side is twice the other or more."
+    ),
+]
 Proposals = Annotated[
     int,
     typer.Option(
@@ -75,6 +82,14 @@ Proposals = Annotated[
         metavar="COUNT",
         help="Colourings of each photo: the model's own, then others that it thinks likely, as"
         " NAME-colour-2.png and so on.",
+    ),
+]
+Confidence = Annotated[
+    bool,
+    typer.Option(
+        "--confidence",
+        help="Beside each result, a map of how sure its colours are, NAME-colour-confidence.png;"
+        " the figure, and where a hint would help most, are told.",
     ),
 ]
 MaxPixels = Annotated[

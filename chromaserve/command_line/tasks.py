@@ -18,8 +18,8 @@ from chromaserve.photos.names import result_names
 Stamp = tuple[int, int]
 COLOUR = "-colour"
 """How results are called that lie beside what they are of."""
-_RESULT = re.compile(rf"(.*){COLOUR}(-[2-8])?")
-"""A result's name, further proposals too, without its suffix."""
+_RESULT = re.compile(rf"(.*){COLOUR}(-[2-8]|-confidence)?")
+"""A result's name, further proposals and maps too, without its suffix."""
 
 
 class Watcher(Protocol):
@@ -42,6 +42,8 @@ class Task:
     """Whether the result takes the place of a file that is there."""
     proposal: int = 1
     """Which colouring of the photo."""
+    confidence: bool = False
+    """Whether it is a map of confidence, of the first colouring."""
 
     @property
     def is_done(self) -> bool:
@@ -67,6 +69,11 @@ class Task:
             return self
         output = self.output.with_stem(f"{self.output.stem}-{number}")
         return replace(self, output=output, proposal=number)
+
+    def of_confidence(self) -> "Task":
+        """The map of how sure the colours are: NAME-colour-confidence.png."""
+        output = self.output.with_name(f"{self.output.stem}-confidence.png")
+        return replace(self, output=output, confidence=True)
 
     def anew(self) -> "Task":
         """The same, whatever is there."""
@@ -114,6 +121,8 @@ class Plan:
     """Whether `output` is named as a folder, "colour/", though it may not be there yet."""
     proposals: int = 1
     """Colourings of each photo."""
+    confidence: bool = False
+    """Whether each photo has a map of confidence too."""
 
     @property
     def folders(self) -> list[Path]:
@@ -126,7 +135,7 @@ class Plan:
         return len(self.inputs) == 1 and not self.folders
 
     def tasks(self, watcher: Watcher) -> list[Task]:
-        """A task for each colouring of each photo there is now, folders in their names' order.
+        """A task for each colouring and map of each photo there is, folders in their names' order.
 
         Args:
             watcher: told of what is not among them.
@@ -146,7 +155,9 @@ class Plan:
         for photos in files.values():
             found += self._of_files(_originals(photos, watcher))
         numbers = range(1, self.proposals + 1)
-        return _without_clashes([each.of_proposal(n) for n in numbers for each in found])
+        tasks = [each.of_proposal(n) for n in numbers for each in found]
+        tasks += [each.of_confidence() for each in found if self.confidence]
+        return _without_clashes(tasks)
 
     def _hint(self, missing: Path) -> str:
         meant = self.output is None and len(self.inputs) > 1 and missing == self.inputs[-1]

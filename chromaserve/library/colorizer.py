@@ -1,13 +1,13 @@
 """`Colorizer`: grey photos of any kind in, colour photos of the same kind out."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TypeVar, Unpack, cast, overload
+from typing import Any, Literal, Self, Unpack, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,11 @@ from PIL import Image
 
 from chromaserve.library.background import Background, local_settings
 from chromaserve.library.colour_options import ColourOptions, order_for
-from chromaserve.library.files import beside, format_of, identity
+from chromaserve.library.confidence import Confidence, confidence_of
+from chromaserve.library.files import format_of
 from chromaserve.library.flow import Done, Flow, Given
-from chromaserve.photos.formats import Wanted, suffix_of
-from chromaserve.photos.names import unique_name
-
-P = TypeVar("P", bytes, str, Path, Image.Image, NDArray[np.uint8], NDArray[np.uint16])
-Output = str | Path | Callable[[Path], Path]
+from chromaserve.library.places import Output, P, places_of
+from chromaserve.photos.formats import Wanted
 
 
 class Colorizer:
@@ -126,15 +124,24 @@ class Colorizer:
         """
         place = None if output is None else Path(output)
         flow = self._flow(format or format_of(place), options)
-        future = self.background.start(flow.colorize(cast(Given, photo), place))
-        try:
-            done = future.result()
-        except BaseException:
-            future.cancel()
-            self.background.start(flow.end())
-            raise
-        self.background.start(flow.release(done))
-        return cast(P, done.value)
+        return cast(P, self._waited(flow, flow.colorize(cast(Given, photo), place)).value)
+
+    def confidence(
+        self,
+        photo: bytes | str | Path | Image.Image | NDArray[np.uint8] | NDArray[np.uint16],
+        **options: Unpack[ColourOptions],
+    ) -> Confidence:
+        """How sure the colours are that `colorize` would give a photo.
+
+        Args:
+            photo: what `colorize` takes.
+            options: as for `colorize`, and as for the result that is asked about.
+
+        Raises:
+            InvalidOptions: the model does not tell; or as `colorize`, whose other errors may come.
+        """
+        flow = self._flow("png", {**options, "confidence": "png"})
+        return confidence_of(self._waited(flow, flow.unwritten(photo)))
 
     @overload
     def colorize_many(
@@ -191,7 +198,7 @@ class Colorizer:
         flow = self._flow(encoding, options)
         if isinstance(photos, Sequence):
             flow.keep(photos)
-        return self._many(flow, _places(photos, output, encoding), errors)
+        return self._many(flow, places_of(photos, output, encoding), errors)
 
     def outcomes(
         self,
@@ -227,6 +234,18 @@ class Colorizer:
     def _flow(self, encoding: Wanted, options: ColourOptions) -> Flow:
         background = self.background
         return Flow(background.pipeline, order_for(background.model, encoding, options))
+
+    def _waited(self, flow: Flow, work: Coroutine[Any, Any, Done]) -> Done:
+        """What comes of the one photo of a flow."""
+        future = self.background.start(work)
+        try:
+            done = future.result()
+        except BaseException:
+            future.cancel()
+            self.background.start(flow.end())
+            raise
+        self.background.start(flow.release(done))
+        return done
 
     def _many(
         self, flow: Flow, places: Iterable[tuple[P, Path | None]], errors: str
@@ -271,25 +290,3 @@ class Colorizer:
     def _window(self) -> int:
         """Photos under way for one caller: as keep all stages busy, and some that are done."""
         return 2 * self.background.pipeline.window(self.background.model)
-
-
-def _places(
-    photos: Iterable[P], output: Output | None, encoding: Wanted
-) -> Iterator[tuple[P, Path | None]]:
-    """Photos with the paths of their results, of which no two are the same."""
-    folder = None if output is None or callable(output) else Path(output)
-    taken: dict[Path, dict[str, int]] = {}
-    for photo in photos:
-        if not isinstance(photo, str | Path):
-            yield photo, None if output is None else Path()  # which `Flow` refuses
-            continue
-        path = Path(photo)
-        if callable(output):
-            yield photo, Path(output(path))
-            continue
-        place, suffix = beside(path, encoding), suffix_of(path.name, encoding)
-        if folder and identity(folder) != identity(path.parent):
-            place = folder / f"{path.stem}{suffix}"
-        stem = place.name.removesuffix(suffix)
-        names = taken.setdefault(place.parent.resolve(), {})
-        yield photo, place.with_name(unique_name(stem, suffix, names))

@@ -7,11 +7,12 @@ from chromaserve.errors import InvalidOptions
 from chromaserve.pipeline.options import Options, Order
 
 if TYPE_CHECKING:
+    from chromaserve.color.tiles import Look
     from chromaserve.photos.formats import Wanted
     from chromaserve.photos.metadata import Keep
     from chromaserve.pipeline.hints import Hint
     from chromaserve.pipeline.models import LoadedModel
-    from chromaserve.pipeline.options import Damaged, Pages, Recolour
+    from chromaserve.pipeline.options import Damaged, Pages, Recolour, Sure
     from chromaserve.store.contract import Postprocess
 
 
@@ -35,8 +36,13 @@ class ColourOptions(TypedDict, total=False):
     """Whether photos are taken of which pixels are missing: "refuse", the default, or "accept"."""
     colour: "Recolour | None"
     """Of photos that have colours already: "recolour", the default, or "keep" them."""
+    look: "Look | None"
+    """How the network looks at a photo: "auto", the default, "whole" or "tiles"."""
     proposal: int | None
     """Which colouring: 1, the default, is the model's own, 2 to 8 are others that are likely."""
+    confidence: "Sure | None"
+    """"png": a map of how sure the colours are in place of the result; see `Colorizer.confidence`,
+    which tells the figure too."""
 
 
 def order_for(model: "LoadedModel", encoding: "Wanted", options: ColourOptions) -> Order:

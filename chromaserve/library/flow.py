@@ -48,7 +48,7 @@ class Done:
     share: Share
     """Of the memory bound."""
     told: Told | None = None
-    """What else is known of it; None for pixels."""
+    """What else is known of it."""
 
 
 class Flow:
@@ -60,7 +60,7 @@ class Flow:
     def __init__(self, pipeline: Pipeline, order: Order) -> None:
         self._pipeline = pipeline
         self._order = order
-        self._ticket = Ticket(pipeline.backlog, [], 0.0, None)
+        self._ticket = Ticket(pipeline.backlog, [], 0, 0.0, None)
         self._photos: set[Identity | None] = set()
         self._held: set[Share] = set()
         self._ended = False
@@ -103,26 +103,33 @@ class Flow:
         keeps = order.colour == "keep"
         if isinstance(photo, Image.Image):
             header = self._checked(image_header(photo))
-            pixels, share = await pipeline.colorize_pixels(
+            pixels, made = await pipeline.colorize_pixels(
                 header,
                 lambda: read_image(photo, keep_colours=keeps, cores=pipeline.cores),
                 order,
                 ticket,
             )
-            with share.until_failure():
+            with made.share.until_failure():
                 image = await asyncio.to_thread(as_image, pixels)
-            return self._hold(image, None, share)
+            return self._hold(image, None, made.share, made.told)
         if isinstance(photo, np.ndarray):
             header = self._checked(array_header(photo))
-            pixels, share = await pipeline.colorize_pixels(
+            pixels, made = await pipeline.colorize_pixels(
                 header,
                 lambda: read_array(photo, keep_colours=keeps, cores=pipeline.cores),
                 order,
                 ticket,
             )
-            return self._hold(pixels, None, share)
+            return self._hold(pixels, None, made.share, made.told)
         kind = type(photo).__name__
         raise TypeError(f"a photo is bytes, a Path, a Pillow image or an array, not {kind}")
+
+    async def unwritten(self, photo: Given) -> Done:
+        """Colorize one photo, of a file too, and write none."""
+        if not isinstance(photo, str | Path):
+            return await self.colorize(photo)
+        colored = await self._of_file(Path(photo))
+        return self._hold(colored.data, _seconds(colored), colored.share, colored.told)
 
     async def release(self, done: Done) -> None:
         """The caller has the result: it counts as the caller's memory."""

@@ -81,7 +81,12 @@ def _sixteen_bits(image: Image.Image) -> Image.Image:
 
 
 def as_image(pixels: Pixels) -> Image.Image:
-    """RGB or RGBA of 8 bits, which is all that Pillow has, of uint8 or uint16 [H, W, 3 or 4]."""
+    """RGB or RGBA of 8 bits, which is all that Pillow has, of uint8 or uint16 [H, W, 3 or 4].
+
+    And grey, of [H, W, 1].
+    """
+    if pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
     return Image.fromarray(
         cv2.convertScaleAbs(pixels, alpha=1 / 257) if pixels.itemsize > 1 else pixels
     )

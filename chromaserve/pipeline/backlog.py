@@ -19,6 +19,7 @@ class Ticket:
         self,
         backlog: "Backlog",
         pixels: Sequence[int],
+        looks: int,
         foreseen_s: float,
         deadline_s: float | None,
         owner: Hashable = None,
@@ -39,6 +40,7 @@ class Ticket:
         self.photos = len(pixels)
         self.left = len(pixels)
         self.pixels_left = sum(pixels)
+        self.looks_left = looks
         self._foreseen_s = foreseen_s
         self._backlog = backlog
 
@@ -49,10 +51,11 @@ class Ticket:
             return None
         return max(0.0, self.deadline_s - (time.perf_counter() - self.since))
 
-    def done(self, pixels: int, *, telling: bool = False) -> None:
+    def done(self, pixels: int, looks: int = 1, *, telling: bool = False) -> None:
         """One photo is done and its place free; `telling`: the time it took tells something."""
         self.left -= 1
         self.pixels_left -= pixels
+        self.looks_left -= looks
         if telling and self.photos == 1:
             self._backlog.learn(self._foreseen_s, time.perf_counter() - self.since)
 
@@ -88,13 +91,13 @@ class Backlog:
 
         Requests are served in turn, so of each other one as many photos count as its own.
         """
-        ahead = pixels = 0.0
+        looks = pixels = 0.0
         for ticket in self._tickets:
             if ticket.left and not ticket.resting:
                 count = min(ticket.left, photos)
-                ahead += count
+                looks += ticket.looks_left * count / ticket.left
                 pixels += ticket.pixels_left * count / ticket.left
-        return self._slowness * self._pace.seconds(ahead, pixels)
+        return self._slowness * self._pace.seconds(looks, pixels)
 
     def check(self) -> None:
         """Refuse a request of any size, before its body is read.
@@ -112,7 +115,11 @@ class Backlog:
             )
 
     def accept(
-        self, pixels: Sequence[int], deadline_s: float | None = None, owner: Hashable = None
+        self,
+        pixels: Sequence[int],
+        deadline_s: float | None = None,
+        owner: Hashable = None,
+        looks: int | None = None,
     ) -> Ticket:
         """Accept a request whole, or refuse it at once.
 
@@ -120,6 +127,7 @@ class Backlog:
             pixels: of each of its photos; 0 for one that is not going to be decoded.
             deadline_s: the client's own limit on the time until all is done.
             owner: who asks.
+            looks: how often the model runs for all of them; by default once a photo.
 
         Raises:
             Busy: there are not as many places, or it would wait too long.
@@ -129,20 +137,21 @@ class Backlog:
         photos = len(pixels)
         if self.photos + photos > self._max_photos:
             raise Busy(self._full(photos))
-        own_s = self._pace.seconds(photos, sum(pixels))
+        looks = photos if looks is None else looks
+        own_s = self._pace.seconds(looks, sum(pixels))
         foreseen_s = self.wait_s(photos) + own_s
         if deadline_s is not None and foreseen_s > deadline_s:
             raise WouldBeLate(
                 f"This would take about {foreseen_s:.1f} s now, more than the {deadline_s:g} s that"
                 " the request allows. Try again later, or allow more time."
             )
-        ticket = Ticket(self, pixels, foreseen_s / self._slowness, deadline_s, owner)
+        ticket = Ticket(self, pixels, looks, foreseen_s / self._slowness, deadline_s, owner)
         self._tickets.add(ticket)
         return ticket
 
     def behind(self, pixels: int, owner: Hashable = None) -> Ticket:
         """A ticket for one photo in the background, which takes nobody's place."""
-        return Ticket(self, [pixels], 0.0, None, owner, background=True)
+        return Ticket(self, [pixels], 1, 0.0, None, owner, background=True)
 
     def leave(self, ticket: Ticket) -> None:
         """Forget an answered request; harmless if it is forgotten already."""

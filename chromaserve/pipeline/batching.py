@@ -83,6 +83,8 @@ class Batcher:
         vividness: float,
         flow: Hashable,
         ask: Ask = colours,
+        *,
+        further: bool = False,
     ) -> Inference:
         """Run one photo; cancelling the call takes it out of the queue.
 
@@ -93,19 +95,21 @@ class Batcher:
             vividness: 0..1; different ones share a batch.
             flow: whose photo it is; flows are served in turn, those in the background last.
             ask: what is wanted of the engine; photos of one batch want the same.
+            further: it is another look at a photo that has its place in the queue.
 
         Raises:
             Busy: the queue is full.
             NotReady: the batcher is closed, or these engines are given up.
             EngineFailed: the engine raised on this photo.
         """
-        item = Waiting(engines, _streams(engines), L, vividness, ask)
+        item = Waiting(engines, _streams(engines), L, vividness, ask, further)
         with self._changed:
             if self._closing:
                 raise NotReady("The service is shutting down. Send the photo again shortly.")
             if any(lost.batch[0].engines is engines for lost in self._lost):
                 raise NotReady(_RESTARTING)
-            if len(self._waiting) >= self._max_waiting:
+            places = self._waiting.count(lambda each: not each.further)
+            if not further and places >= self._max_waiting:
                 raise Busy(f"{self._max_waiting} photos are waiting already. Try again shortly.")
             self._waiting.push(flow, item)
             if len(self._workers) < len(item.streams) and not self._idle(item.streams):
@@ -239,7 +243,9 @@ class Batcher:
                 w.fail(EngineFailed(_FAILED))
             else:
                 # A copy: a photo must not keep its whole batch's result alive.
-                w.succeed(Inference(one.copy(), len(batch), calls, start - w.since, took))
+                own_s = took / len(batch) / calls
+                since_s = start - w.since
+                w.succeed(Inference(one.copy(), len(batch), calls, since_s, took, 1, own_s))
 
     def _failed(
         self, engine: Engine, batch: list[Waiting], worker: _Worker, error: BaseException

@@ -11,20 +11,19 @@ _LONGEST_S = 120
 
 
 class Estimate:
-    """Seconds a photo of the model, seconds a pixel of decoding and encoding, lately."""
+    """Seconds a look of the model, seconds a pixel of decoding and encoding, lately."""
 
     def __init__(self, threads: int) -> None:
         """Nothing is known yet; `threads` decode at once, and as many encode."""
         self._threads = threads
-        self._photos = self._model_s = 0.0
+        self._looks = self._model_s = 0.0
         self._pixels = self._pixels_s = 0.0
 
     def note(self, timings: Timings, pixels: int) -> None:
         """Learn from a colorized photo of so many pixels."""
         if not timings.cached:  # else nothing was seen of the model
-            self._photos = _MEMORY * self._photos + 1
-            model_s = timings.inference_s / timings.batch / timings.calls
-            self._model_s = _MEMORY * self._model_s + model_s
+            self._looks = _MEMORY * self._looks + timings.looks
+            self._model_s = _MEMORY * self._model_s + timings.model_s
         # Sums, not a mean of ratios: a small photo's fixed costs say little about a large one's.
         self._pixels = _MEMORY * self._pixels + pixels
         rest = (timings.decode_s + timings.encode_s + timings.helped_s) / self._threads
@@ -33,16 +32,20 @@ class Estimate:
     @property
     def known(self) -> bool:
         """Whether a photo was seen at all."""
-        return self._photos > 0
+        return self._looks > 0
 
-    def seconds(self, photos: float, pixels: float) -> float:
-        """Seconds of work of so many photos with so many pixels in all; 0 while nothing is known.
+    def seconds(self, looks: float, pixels: float) -> float:
+        """Seconds of work of photos with so many pixels in all; 0 while nothing is known.
+
+        Args:
+            looks: how often the model runs for them: once a photo, or more where it has tiles.
+            pixels: of them in all.
 
         Stages overlap, so the slower one counts.
         """
         if not self.known:
             return 0
-        model = photos * self._model_s / self._photos
+        model = looks * self._model_s / self._looks
         rest = pixels * self._pixels_s / self._pixels if self._pixels else 0
         return max(model, rest)
 

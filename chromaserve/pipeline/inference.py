@@ -1,16 +1,36 @@
 """The model's answer for one photo: kept from before, or in a batch with others."""
 
-from collections.abc import Hashable
+import asyncio
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from chromaserve.color.proposals import proposed
+from chromaserve.color.confidence import moments
+from chromaserve.color.proposals import proposed, with_proposal
+from chromaserve.color.tiles import joined
+from chromaserve.color.vividness import asked, livened
 from chromaserve.engines import Engine
 from chromaserve.pipeline.batching import Batcher
 from chromaserve.pipeline.cache import Cache, cache_key
 from chromaserve.pipeline.models import LoadedModel
 from chromaserve.pipeline.observer import Observer
+from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.recolor import Looks
 from chromaserve.pipeline.waiting import Ask, Float, Inference, colours
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All that an order needs of the model."""
+
+    inference: Inference
+    """The proposal that is wanted, with the times of all that it took."""
+    moments: Float | None = None
+    """float32 [h, w, 3] of the distribution behind it, where confidence is wanted."""
+
+
+NO_ANSWER = Answer(Inference.kept(np.zeros((1, 1, 2), np.float32)))
 
 
 class Inferring:
@@ -29,6 +49,8 @@ class Inferring:
         flow: Hashable,
         owner: Hashable = None,
         ask: Ask = colours,
+        *,
+        further: bool = False,
     ) -> Inference:
         """The model's answer for one photo.
 
@@ -39,33 +61,104 @@ class Inferring:
             flow: the request, which takes turns with others.
             owner: who asks; answers are kept for each apart.
             ask: what is wanted of the model.
+            further: see `Batcher.submit`.
 
         Raises:
             Busy, NotReady, EngineFailed: as `Batcher.submit`.
         """
         if not self._cache.max_bytes:
-            return await self._batcher.submit(model.engines, L, vividness, flow, ask)
+            return await self._batcher.submit(
+                model.engines, L, vividness, flow, ask, further=further
+            )
         key = cache_key(model.number, L, vividness, (owner, ask))
         known = self._cache.get(key)
         self._observer.answer(kept=known is not None)
         if known is not None:
             return Inference.kept(known)
-        result = await self._batcher.submit(model.engines, L, vividness, flow, ask)
+        result = await self._batcher.submit(model.engines, L, vividness, flow, ask, further=further)
         self._cache.keep(key, result.ab)
         return result
 
-    async def proposals(
-        self, model: LoadedModel, L: Float, flow: Hashable, owner: Hashable = None
-    ) -> Inference:
-        """What the proposals after the first add to the model's answer: see `proposed`.
+    async def answer(
+        self, looks: Looks, order: Order, flow: Hashable, owner: Hashable = None
+    ) -> Answer:
+        """The colours that are wanted of a photo, and where confidence is, what that is made of.
+
+        All looks at it are in the queue together, a flow's as its photos are.
+
+        Args:
+            looks: at it, at least one.
+            order: what is wanted: model, vividness, proposal, confidence.
+            flow, owner: as for `infer`.
 
         Raises:
             Busy, NotReady, EngineFailed: as `Batcher.submit`.
         """
-        return await self.infer(model, L, 0.0, flow, owner, _proposals)
+        model, blend = order.model, order.model.description.blend
+        vividness = asked(order.vividness, blend)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(
+                        self.infer(model, L, vividness, flow, owner, further=number > 0)
+                    )
+                    for number, L in enumerate((looks.whole, *looks.tiles))
+                ]
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from None
+        answers = [task.result() for task in tasks]
+        answer = _together(answers)
+        ab = answer.ab
+        if looks.tiling:
+            tiles = [each.ab for each in answers[1:]]
+            ab = await asyncio.to_thread(joined, ab, looks.tiles, tiles, looks.tiling)
+        answer = replace(answer, ab=livened(ab, order.vividness, blend))
+        # What the distribution is asked for is the same for every vividness.
+        if order.proposal > 1:
+            further = await self.infer(model, looks.whole, 0.0, flow, owner, _proposals)
+            ab = with_proposal(answer.ab, further.ab[order.proposal - 2])
+            answer = replace(_both(answer, further), ab=ab)
+        if not order.confidence:
+            return Answer(answer)
+        found = await self.infer(model, looks.whole, 0.0, flow, owner, _moments)
+        return Answer(_both(answer, found), found.ab)
+
+
+def _both(one: Inference, further: Inference) -> Inference:
+    """The first one with the times of both, one after the other."""
+    return replace(
+        one,
+        batch=one.batch or further.batch,
+        calls=one.calls or further.calls,
+        queue_s=one.queue_s + further.queue_s,
+        inference_s=one.inference_s + further.inference_s,
+        looks=one.looks + further.looks,
+        model_s=one.model_s + further.model_s,
+    )
+
+
+def _together(answers: Sequence[Inference]) -> Inference:
+    """The first of answers that were asked for at once, with the times of all."""
+    ran = [answer for answer in answers if answer.looks] or answers[:1]
+    begin_s = min(answer.queue_s for answer in ran)
+    return Inference(
+        ab=answers[0].ab,
+        batch=max(answer.batch for answer in ran),
+        calls=max(answer.calls for answer in ran),
+        queue_s=begin_s,
+        inference_s=max(answer.queue_s + answer.inference_s for answer in ran) - begin_s,
+        looks=sum(answer.looks for answer in ran),
+        model_s=sum(answer.model_s for answer in ran),
+    )
 
 
 def _proposals(engine: Engine, L: Float, _: Float) -> Float:
     """[N, 7, 28, 28, 2]; the same for every vividness."""
     found = engine.distribution(L)
     return np.stack([proposed(logits, found.bins) for logits in found.logits])
+
+
+def _moments(engine: Engine, L: Float, _: Float) -> Float:
+    """[N, h, w, 3]; the same for every vividness."""
+    found = engine.distribution(L)
+    return np.stack([moments(logits, found.bins) for logits in found.logits])

@@ -28,8 +28,11 @@ POSTPROCESS_BYTES: dict[Postprocess, int] = {
 """More for what a method holds at its working size, whatever the photo's."""
 HINTS_BYTES = 24 * 2**20
 """More for colour hints, at theirs."""
-PROPOSAL_BYTES = 16 * 2**20
-"""More for a further proposal: the distribution over colours, and what is made of it."""
+LOOK_BYTES = 3 * 2**20
+"""More for each tile: what the network has of it and answers, and its part of what is joined."""
+DISTRIBUTION_BYTES = 16 * 2**20
+"""More for a further proposal or for confidence: the distribution over colours, and what is made
+of it."""
 
 
 def memory_needed(
@@ -39,7 +42,8 @@ def memory_needed(
     *,
     hinted: bool = False,
     keeps_colours: bool = False,
-    proposed: bool = False,
+    distribution: bool = False,
+    looks: int = 1,
 ) -> int:
     """Bytes that a photo takes at most, from decoding to the end of encoding."""
     each = BYTES_PER_PIXEL[header.bits]
@@ -59,5 +63,6 @@ def memory_needed(
     if keeps_colours:
         each += 3 * header.bits // 8
     more = POSTPROCESS_BYTES[method] + (HINTS_BYTES if hinted else 0)
-    more += PROPOSAL_BYTES if proposed else 0
+    more += DISTRIBUTION_BYTES if distribution else 0
+    more += LOOK_BYTES * (looks - 1)
     return BYTES_PER_PHOTO + more + header.pixels * each

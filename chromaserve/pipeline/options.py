@@ -15,6 +15,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from chromaserve.color.proposals import MAX_PROPOSALS
+from chromaserve.color.tiles import Look, tiling
 from chromaserve.errors import InvalidOptions, invalid_options
 from chromaserve.photos.formats import ALSO_CALLED, Format, Wanted, written_as
 from chromaserve.photos.metadata import Keep
@@ -45,6 +46,7 @@ def _called(given: Any) -> Any:  # noqa: ANN401 - whatever came
 Pages = Literal["first", "all"]
 Damaged = Literal["refuse", "accept"]
 Recolour = Literal["recolour", "keep"]
+Sure = Literal["figure", "png"]
 
 
 class Options(BaseModel):
@@ -66,6 +68,14 @@ class Options(BaseModel):
         " drawn to edges by a guided filter; tv: flattened by total variation first; crf: spread"
         " among neighbours of like lightness first. Default: the model's own.",
         examples=["tv"],
+    )
+    look: Look = Field(
+        default="auto",
+        description="How the network looks at a photo. whole: once, squeezed to its square; auto:"
+        " where a side is twice the other or more, in tiles too, as high as the photo; tiles: any"
+        " photo in up to 25, smaller ones where it has the pixels, for groups of small faces. Each"
+        " costs the network as much as a photo.",
+        examples=["tiles"],
     )
     hints: Annotated[
         tuple[Hint, ...], BeforeValidator(_from_json), WithJsonSchema(SCHEMA, mode="validation")
@@ -145,6 +155,12 @@ class Options(BaseModel):
         " JSON.",
         examples=[5],
     )
+    confidence: Sure | None = Field(
+        default=None,
+        description="How sure the colours are, 0 to 1, and up to three places where a hint would"
+        " help most. figure: told beside the photo in colour; png: told beside a map, a grey PNG of"
+        " the photo's size in its place. Default: not told.",
+    )
 
     @classmethod
     def checked(cls, given: Mapping[str, Any]) -> Self:
@@ -166,9 +182,17 @@ class Options(BaseModel):
             format: of the result, where something else than these options decided it.
 
         Raises:
-            InvalidOptions: the model has no further proposals, or both options are chosen.
+            InvalidOptions: the model cannot give what is chosen, or two options exclude each other.
         """
         described = model.description
+        format = format or self.format or "png"
+        if self.confidence == "png" and {format, self.format or "png"} != {"png"}:
+            raise InvalidOptions("confidence=png makes a PNG. Leave format out.")
+        calibrated = model.engine.has_distribution and described.confidence is not None
+        if self.confidence and not calibrated:
+            raise InvalidOptions(
+                f"Model {model.version} does not tell how sure it is. Leave confidence out."
+            )
         if self.proposal > 1 and self.proposals > 1:
             raise InvalidOptions("proposal is one of them, and proposals many. Send one of these.")
         if max(self.proposal, self.proposals) > 1 and not model.engine.has_distribution:
@@ -179,7 +203,7 @@ class Options(BaseModel):
             model,
             described.default_vividness if self.vividness is None else self.vividness,
             self.postprocess or described.postprocess,
-            format or self.format or "png",
+            format,
             self.hints,
             self.quality,
             self.metadata,
@@ -188,6 +212,8 @@ class Options(BaseModel):
             self.colour,
             self.proposal,
             self.proposals,
+            self.confidence,
+            self.look,
         )
 
 
@@ -209,6 +235,15 @@ class Order:
     proposal: int = 1
     proposals: int = 1
     """How many results its one photo has, where it is not 1."""
+    confidence: Sure | None = None
+    look: Look = "auto"
+
+    def looks_at(self, header: object) -> int:
+        """How often the network looks at a photo with this header; once where it has none."""
+        if not isinstance(header, Header):
+            return 1
+        tiles = tiling(header.width, header.height, self.look)
+        return 1 + (tiles.count if tiles else 0)
 
     def nth(self, index: int) -> "Order":
         """What is wanted for the result at that place among a request's, from 0."""

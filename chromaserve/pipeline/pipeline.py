@@ -8,21 +8,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-import numpy as np
-
-from chromaserve.color.proposals import with_proposal
 from chromaserve.errors import PhotoTimeout, slug_of, without_locals
 from chromaserve.photos.decode import decode
 from chromaserve.photos.formats import Format
 from chromaserve.photos.free_cores import FreeCores
 from chromaserve.photos.header import inspect
-from chromaserve.photos.photo import Float, Header, Photo, Pixels, Striped
+from chromaserve.photos.photo import Header, Photo, Pixels, Striped
 from chromaserve.pipeline.backlog import Backlog, Ticket
 from chromaserve.pipeline.batching import Batcher
 from chromaserve.pipeline.body import Body, Upload
 from chromaserve.pipeline.cache import Cache
 from chromaserve.pipeline.estimate import Estimate
-from chromaserve.pipeline.inference import Inferring
+from chromaserve.pipeline.inference import NO_ANSWER, Inferring
 from chromaserve.pipeline.memory import Budget, Share
 from chromaserve.pipeline.memory_needed import memory_needed
 from chromaserve.pipeline.models import LoadedModel, Models
@@ -33,7 +30,6 @@ from chromaserve.pipeline.stages import Stage
 from chromaserve.pipeline.steps import decoded_by, encoded_by, reading, writing
 from chromaserve.pipeline.timings import Timings
 from chromaserve.pipeline.told import Made, Told, told_of
-from chromaserve.pipeline.waiting import Inference
 from chromaserve.settings import PipelineSettings, usable_cores
 
 T = TypeVar("T")
@@ -91,8 +87,8 @@ class Pipeline:
         inferring = Inferring(self.batcher, self.cache, self._observer)
         self.infer = inferring.infer
         """The network's answer for one photo."""
-        self.proposals = inferring.proposals
-        """What the photo's further proposals add to it."""
+        self.answer = inferring.answer
+        """The colours that are wanted of a photo."""
         self.encoding = Stage("encode", threads, self.cores)
 
     def close(self, timeout_s: float | None = None) -> None:
@@ -157,7 +153,7 @@ class Pipeline:
 
     async def colorize_pixels(
         self, header: Header, read: Callable[[], Photo], order: Order, ticket: Ticket
-    ) -> tuple[Pixels, Share]:
+    ) -> tuple[Pixels, Made]:
         """Colorize a photo that is in memory as pixels, and is to stay pixels.
 
         Args:
@@ -167,7 +163,8 @@ class Pipeline:
             ticket: as for `colorize`.
 
         Returns:
-            uint8 or uint16 [H, W, 3 or 4], and its share of the memory bound.
+            uint8 or uint16 [H, W, 3 or 4], or [H, W, 1] of a map of confidence; and what is known
+            of how, with its share of the memory bound.
 
         Raises:
             ServiceError: as `colorize`.
@@ -178,7 +175,7 @@ class Pipeline:
             )
             made.share.shrink(pixels.nbytes)
         self.done(made.timings, order.model, header.pixels)
-        return pixels, made.share
+        return pixels, made
 
     async def _way(
         self,
@@ -195,49 +192,38 @@ class Pipeline:
         with place, share.until_failure():
             admitted, helped_s = time.perf_counter(), self.cores.helped_s
 
-            photo, L = await self.decoding.run(ticket, decoded_by, read, order)
+            photo, looks = await self.decoding.run(ticket, decoded_by, read, order, self.cores)
             release()
             decoded = time.perf_counter()
 
             if photo.colours is None:
                 with self.cores.taken():
-                    answer = await self._answer(L, order, ticket)
+                    answer = await self.answer(looks, order, ticket, ticket.owner)
             else:
-                answer = _NO_ANSWER
+                answer = NO_ANSWER
             inferred = time.perf_counter()
 
-            result = await self.encoding.run(
-                ticket, encoded_by, photo, answer.ab, order, write, self.cores
+            result, assessed = await self.encoding.run(
+                ticket, encoded_by, photo, answer, order, write, self.cores
             )
             done = time.perf_counter()
 
+            made = answer.inference
             timings = Timings(
                 admission_s=admitted - start,
                 decode_s=decoded - admitted,
-                queue_s=answer.queue_s,
-                inference_s=answer.inference_s,
-                batch=answer.batch,
-                calls=answer.calls,
+                queue_s=made.queue_s,
+                inference_s=made.inference_s,
+                batch=made.batch,
+                calls=made.calls,
                 encode_s=done - inferred,
                 total_s=done - start,
                 helped_s=self.cores.helped_s - helped_s,
+                looks=made.looks,
+                model_s=made.model_s,
             )
-            told = told_of(photo, header, all_pages=order.pages == "all")
+            told = told_of(photo, header, assessed, all_pages=order.pages == "all")
             return result, Made(photo.size, told, timings, share)
-
-    async def _answer(self, L: Float, order: Order, ticket: Ticket) -> Inference:
-        """The proposal that is wanted, with the times of all that it took."""
-        answer = await self.infer(order.model, L, order.vividness, ticket, ticket.owner)
-        if order.proposal == 1:
-            return answer
-        further = await self.proposals(order.model, L, ticket, ticket.owner)
-        return Inference(
-            ab=with_proposal(answer.ab, further.ab[order.proposal - 2]),
-            batch=answer.batch or further.batch,
-            calls=further.calls if answer.batch == 0 else answer.calls,
-            queue_s=answer.queue_s + further.queue_s,
-            inference_s=answer.inference_s + further.inference_s,
-        )
 
     async def _admit(self, header: Header, order: Order, ticket: Ticket) -> tuple[Share, Share]:
         """Wait for a place among the photos in work, and for the memory that this one takes."""
@@ -251,7 +237,8 @@ class Pipeline:
                     order.postprocess,
                     hinted=bool(order.hints),
                     keeps_colours=order.colour == "keep",
-                    proposed=order.proposal > 1,
+                    distribution=order.proposal > 1 or order.confidence is not None,
+                    looks=order.looks_at(header),
                 )
                 return place, await self.memory.take(needed, background=ticket.background)
 
@@ -295,6 +282,3 @@ class Pipeline:
     def _make_room_for(self, model: LoadedModel) -> None:
         """Let as many photos in as keep this model's engines busy now and next."""
         self.in_work.total = max(self.in_work.total, self.window(model) + model.photos_at_once)
-
-
-_NO_ANSWER = Inference.kept(np.zeros((1, 1, 2), np.float32))

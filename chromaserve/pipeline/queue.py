@@ -2,6 +2,7 @@
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
+from itertools import chain
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -23,6 +24,11 @@ class RoundRobin(Generic[T]):
 
     def __len__(self) -> int:
         return self._size
+
+    def count(self, wanted: Callable[[T], bool]) -> int:
+        """How many wanted items there are."""
+        every = chain(self._front.values(), self._behind.values())
+        return sum(map(wanted, chain.from_iterable(every)))
 
     def push(self, flow: Hashable, item: T) -> None:
         """Add an item at the end of its flow; a new flow comes after all others of its class."""

@@ -1,6 +1,7 @@
 """From a photo's lightness to its colours: no HTTP, no threads, no model."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -10,6 +11,7 @@ from chromaserve.color.lab import srgb_to_L, srgb_to_lab
 from chromaserve.color.look import network_look, substance
 from chromaserve.color.postprocess import chroma_model
 from chromaserve.color.recombine import Recombination
+from chromaserve.color.tiles import Tiling
 from chromaserve.photos.free_cores import ALONE, FreeCores
 from chromaserve.photos.photo import Float, Photo, Pixels, Striped, strips
 from chromaserve.photos.thumbnail import Sum, Thumbnail
@@ -17,9 +19,25 @@ from chromaserve.pipeline.hints import Hint
 from chromaserve.store.contract import NETWORK_SIZE, GuidedFilter, Postprocess
 
 
+@dataclass(frozen=True)
+class Looks:
+    """What the network sees of a photo: float32 [224, 224, 1] each, in [0, 100]."""
+
+    whole: Float
+    tiling: Tiling | None = None
+    tiles: Sequence[Float] = ()
+
+
 def prepare(photo: Photo) -> Float:
     """The network's input for a photo: float32 [224, 224, 1] in [0, 100]; see `network_look`."""
     return network_look(photo.thumbnail)[:, :, np.newaxis]
+
+
+def prepare_tiles(photo: Photo, tiling: Tiling, cores: FreeCores = ALONE) -> list[Float]:
+    """The network's input for each tile of a photo, as `prepare` gives that for the whole."""
+    plane = network_look(_lightness(photo, *tiling.size, cores), photo.thumbnail)
+    plane = np.clip(plane, 0, 100)[:, :, np.newaxis]
+    return [np.ascontiguousarray(plane[place]) for place in tiling.places()]
 
 
 def recolor(
@@ -34,7 +52,8 @@ def recolor(
 
     Args:
         photo: the decoded photo, [H, W].
-        ab: float32 [h, w, 2] in Lab units, the network's output for it.
+        ab: float32 [h, w, 2] in Lab units, the network's output for it, `joined` where there were
+            tiles.
         method: how ab comes to the photo's size; see `enlarge_ab`.
         guided: of the model that made ab.
         hints: colours that somebody knows, spread over the network's; see `hint_model`.

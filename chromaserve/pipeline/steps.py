@@ -5,16 +5,19 @@ from typing import TypedDict, TypeVar
 
 import numpy as np
 
+from chromaserve.color.tiles import tiling
 from chromaserve.errors import InvalidOptions
 from chromaserve.photos.encode import check_format, encode
 from chromaserve.photos.formats import Format
-from chromaserve.photos.free_cores import FreeCores
-from chromaserve.photos.metadata import COLOURS_KEPT, Metadata, software
-from chromaserve.photos.photo import Float, Photo, Striped
+from chromaserve.photos.free_cores import ALONE, FreeCores
+from chromaserve.photos.metadata import COLOURS_KEPT, NOTHING, Metadata, software
+from chromaserve.photos.photo import Photo, Striped
 from chromaserve.photos.png import PngLevel
+from chromaserve.pipeline.assess import Assessed, as_map, assess, certain
 from chromaserve.pipeline.hints import check_inside
+from chromaserve.pipeline.inference import Answer
 from chromaserve.pipeline.options import Order
-from chromaserve.pipeline.recolor import as_it_is, prepare, recolor
+from chromaserve.pipeline.recolor import Looks, as_it_is, prepare, prepare_tiles, recolor
 
 T = TypeVar("T")
 
@@ -36,8 +39,10 @@ def reading(order: Order, cores: FreeCores) -> Reading:
     }
 
 
-def decoded_by(read: Callable[[], Photo], order: Order) -> tuple[Photo, Float]:
-    """A photo, and the network's input for it.
+def decoded_by(
+    read: Callable[[], Photo], order: Order, cores: FreeCores = ALONE
+) -> tuple[Photo, Looks]:
+    """A photo, and the network's looks at it.
 
     Raises:
         InvalidOptions: the result's format cannot hold it, or a hint lies outside.
@@ -49,26 +54,47 @@ def decoded_by(read: Callable[[], Photo], order: Order) -> tuple[Photo, Float]:
         check_inside(order.hints, *photo.size)
     except ValueError as error:
         raise InvalidOptions(f"hints: {error}.") from error
-    return photo, prepare(photo)
+    tiles = None if photo.colours is not None else tiling(*photo.size, order.look)
+    if tiles is None:
+        return photo, Looks(prepare(photo))
+    return photo, Looks(prepare(photo), tiles, prepare_tiles(photo, tiles, cores))
 
 
 def encoded_by(
-    photo: Photo, ab: Float, order: Order, write: Callable[[Striped, Photo], T], cores: FreeCores
-) -> T:
-    """What `write` makes of a photo with the network's colours, or with its own."""
+    photo: Photo,
+    answer: Answer,
+    order: Order,
+    write: Callable[[Striped, Photo], T],
+    cores: FreeCores,
+) -> tuple[T, Assessed | None]:
+    """What `write` makes of a photo, and how sure its colours are where that is wanted.
+
+    That is a photo with the network's colours, or with its own; or a map of confidence.
+    """
     if photo.colours is not None:
-        return write(as_it_is(photo, cores), photo)
-    ab = ab.astype(np.float32, copy=False)
-    guided = order.model.description.guided_filter
-    return write(recolor(photo, ab, order.postprocess, guided, order.hints, cores), photo)
+        kept = certain(photo) if order.confidence == "png" else as_it_is(photo, cores)
+        return write(kept, photo), None
+    ab = answer.inference.ab.astype(np.float32, copy=False)
+    described, assessed = order.model.description, None
+    if answer.moments is not None and described.confidence is not None:
+        assessed = assess(photo, ab, answer.moments, order.hints, described.confidence)
+    if assessed and order.confidence == "png":
+        return write(as_map(assessed, photo, cores), photo), assessed
+    guided = described.guided_filter
+    image = recolor(photo, ab, order.postprocess, guided, order.hints, cores)
+    return write(image, photo), assessed
 
 
 def for_result(photo: Photo, order: Order) -> Metadata:
     """A photo's metadata, as far as it goes along, and what was done to it."""
+    if order.confidence == "png":
+        return NOTHING
     how = [f"vividness {order.vividness:g}", order.postprocess]
     if photo.colours is not None:
         how = [COLOURS_KEPT]
     else:
+        tiles = tiling(*photo.size, order.look)
+        how += [f"{tiles.count} tiles"] if tiles else []
         how += [f"proposal {order.proposal}"] * (order.proposal > 1)
         how += [f"{len(order.hints)} hints"] * bool(order.hints)
     return photo.metadata.for_result(order.metadata, software(order.model.version, *how))

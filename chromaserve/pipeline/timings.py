@@ -22,6 +22,10 @@ class Timings:
     total_s: float
     helped_s: float = 0.0
     """What other threads spent on it meanwhile, decoding and encoding."""
+    looks: int = 1
+    """How often the model ran for it; 0 where its answer was kept from before."""
+    model_s: float = 0.0
+    """Of a device's time, what the model's runs for it took: its part of their batches."""
 
     def seconds(self) -> dict[str, float]:
         """The stages by name."""
@@ -47,6 +51,8 @@ class Timings:
         """The value of a Server-Timing header; inference's description is the batch size."""
         parts = []
         description = "cached" if self.cached else f"batch={self.batch}"
+        if self.looks > 1:
+            description += f" looks={self.looks}"
         for name, duration in self.milliseconds().items():
             told = f';desc="{description}"' if name == "inference" else ""
             parts.append(f"{name}{told};dur={duration}")

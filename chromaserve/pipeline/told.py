@@ -5,6 +5,7 @@ from typing import Any
 
 from chromaserve.color.toned import Colour
 from chromaserve.photos.photo import Header, Photo
+from chromaserve.pipeline.assess import Assessed
 from chromaserve.pipeline.memory import Share
 from chromaserve.pipeline.timings import Timings
 
@@ -27,6 +28,8 @@ class Told:
     """Metadata that did not go along, in words."""
     more_pages: bool = False
     """Whether its file has others, which cannot be read."""
+    assessed: Assessed | None = None
+    """How sure its colours are, where that is wanted."""
 
     def members(self) -> dict[str, Any]:
         """As manifests and the command have it."""
@@ -37,6 +40,9 @@ class Told:
             found["page"] = self.page
         if self.warnings:
             found["warnings"] = self.warnings
+        if self.assessed:
+            found["confidence"] = self.assessed.figure
+            found["hint_places"] = [{"x": x, "y": y} for x, y in self.assessed.places]
         return found
 
     @property
@@ -72,7 +78,9 @@ class Made:
     """Of memory, still held."""
 
 
-def told_of(photo: Photo, header: Header, *, all_pages: bool = False) -> Told:
+def told_of(
+    photo: Photo, header: Header, assessed: Assessed | None = None, *, all_pages: bool = False
+) -> Told:
     """What is told of a decoded photo."""
     return Told(
         photo.colour,
@@ -82,4 +90,5 @@ def told_of(photo: Photo, header: Header, *, all_pages: bool = False) -> Told:
         photo.missing,
         photo.metadata.lost,
         header.more_pages,
+        assessed,
     )

@@ -29,11 +29,15 @@ class Inference:
     """Batches under way at once meanwhile, its own included, on average."""
     queue_s: float
     inference_s: float
+    looks: int = 1
+    """How often the model ran for it; 0 for an answer kept from before."""
+    model_s: float = 0.0
+    """Its part of those batches' time."""
 
     @classmethod
     def kept(cls, ab: Float) -> Self:
         """An answer that is there, for which no model was asked."""
-        return cls(ab, batch=0, calls=0, queue_s=0, inference_s=0)
+        return cls(ab, batch=0, calls=0, queue_s=0, inference_s=0, looks=0)
 
 
 def colours(engine: Engine, L: Float, vividness: Float) -> Float:
@@ -51,6 +55,8 @@ class Waiting:
     L: Float
     vividness: float
     ask: Ask
+    further: bool = False
+    """Whether it is another look at a photo that has its place in the queue."""
     future: "Future[Inference]" = field(default_factory=Future)
     since: float = field(default_factory=time.perf_counter)
 

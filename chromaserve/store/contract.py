@@ -2,12 +2,20 @@
 
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from chromaserve.store.errors import ContractMismatch
 
@@ -43,12 +51,43 @@ class GuidedFilter(_Record):
     eps: float = Field(gt=0)  # regularisation, in units of (L / 100)²
 
 
+class Blend(_Record):
+    """How vividness 0 to 1 becomes colours, in even steps: `chromaserve.color.vividness`."""
+
+    asked: tuple[float, ...] = Field(min_length=2, strict=False)  # of the network: its vividness
+    contrast: tuple[float, ...] = Field(strict=False)  # share of the mean colour that is taken out
+    scale: tuple[float, ...] = Field(strict=False)  # of what is left
+
+    @model_validator(mode="after")
+    def _alike(self) -> Self:
+        if not len(self.asked) == len(self.contrast) == len(self.scale):
+            raise ValueError("asked, contrast and scale have a value for each step")
+        if not all(0 <= each <= 1 for each in (*self.asked, *self.contrast)):
+            raise ValueError("asked and contrast are 0 to 1")
+        if (self.asked[0], self.contrast[0], self.scale[0]) != (0, 0, 1):
+            raise ValueError("vividness 0 is the network's")
+        return self
+
+
 class CpuEngine(_Record):
     """What the conversion for the CPU engine came to, on the machine that made it."""
 
     difference_ab: float = Field(ge=0)  # the largest from the SavedModel's answers, Lab units
     savedmodel_ms: tuple[float, float] = Field(strict=False)  # of one photo: alone, in a full batch
     ncnn_ms: tuple[float, float] = Field(strict=False)
+
+
+class Calibration(_Record):
+    """What a version's confidence goes by: see `chromaserve.color.confidence`."""
+
+    weights: tuple[
+        Annotated[float, Field(ge=0)],
+        Annotated[float, Field(ge=0)],
+        Annotated[float, Field(ge=0)],
+        Annotated[float, Field(gt=0)],
+    ] = Field(strict=False)  # of the parts of the squared error; the last one in Lab units²
+    even: float = Field(gt=0)  # the expected error, Lab units, at which confidence is a half
+    steepness: float = Field(gt=0)  # how fast it falls around there
 
 
 class ModelDescription(_Record):
@@ -66,7 +105,9 @@ class ModelDescription(_Record):
     training: dict[str, Any]  # configuration
     data: dict[str, Any]  # summary of the photos
     metrics: dict[str, Any]  # with their baselines
+    blend: Blend | None = None  # None: vividness is the network's own
     cpu_engine: CpuEngine | None = None  # None: it has no such files
+    confidence: Calibration | None = None  # None: it was not calibrated
     files: dict[str, Sha256] = {}  # path relative to the version's folder → checksum
 
     @field_validator("created")

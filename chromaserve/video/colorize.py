@@ -17,7 +17,7 @@ from chromaserve.photos.in_memory import read_array
 from chromaserve.photos.photo import Float, Photo, Pixels
 from chromaserve.pipeline.options import Order
 from chromaserve.pipeline.pipeline import Pipeline
-from chromaserve.pipeline.recolor import prepare, recolor
+from chromaserve.pipeline.recolor import Looks, prepare, recolor
 from chromaserve.video.frames import Frame, PixelFormat, read_frames, write_frame
 from chromaserve.video.steady import DEFAULT_SMOOTHING, steadied
 
@@ -94,6 +94,10 @@ def coloured(
     """Frames, uint8 or uint16 [H, W, 1 or 3], in their colours [H, W, 3], steady over time."""
     if order.proposal > 1:
         raise InvalidOptions("Films have one colouring. Leave proposal out.")
+    if order.confidence:
+        raise InvalidOptions("Confidence is told of photos. Leave it out for films.")
+    if order.look == "tiles":
+        raise InvalidOptions("Films are looked at whole. Leave look out.")
     way = _Way(colorizer, order)
     answers = ((photo, photo.thumbnail, ab) for photo, ab in way.answers(frames))
     return way.coloured(steadied(answers, smoothing))
@@ -121,9 +125,8 @@ class _Way:
 
     def _infer(self, photo: Photo) -> "Future[tuple[Photo, Float]]":
         async def infer() -> tuple[Photo, Float]:
-            order = self._order
-            answer = await self._pipeline.infer(order.model, prepare(photo), order.vividness, self)
-            return photo, np.asarray(answer.ab, np.float32)
+            answer = await self._pipeline.answer(Looks(prepare(photo)), self._order, self)
+            return photo, np.asarray(answer.inference.ab, np.float32)
 
         return self._start(infer())
 

@@ -206,6 +206,8 @@ def test_the_documentation_describes_uploads_and_problems(http: httpx.Client) ->
         "colour",
         "proposal",
         "proposals",
+        "confidence",
+        "look",
     }
     assert form.keys() == {"file"}  # options once
     assert {p["name"] for p in operation["parameters"]} == options

@@ -60,6 +60,9 @@ def test_a_result_says_what_was_found_in_the_photo(client: Client) -> None:
     }
     picture = encoded(small(), "PNG")
     assert client.colorize(picture, colour="keep").told == {"colour": "colour", "kept": True}
+    told = client.colorize(picture, confidence="figure").told
+    assert 0 < told["confidence"] < 1
+    assert [set(place) for place in told["hint_places"]] == [{"x", "y"}] * 3
     broken = picture[:33] + chunk(b"zTXt", b"Title\0\0no deflate") + picture[33:]
     (warning,) = client.colorize(broken).told["warnings"]
     assert warning == "Too large or broken to go along: texts."

@@ -282,3 +282,27 @@ def test_proposals_are_files_beside_each_other_and_replace_nothing(
     assert again.returncode == 0
     assert files(tmp_path) == names, "results are no photos"
     assert run("colorize", photo, "-o", "-", "--proposals", "2").returncode == 2
+
+
+def test_a_map_of_confidence_lies_beside_the_result(
+    tmp_path: Path, http: httpx.Client, server: Server
+) -> None:
+    photo = tmp_path / "cat.jpg"
+    shutil.copy(CAT, photo)
+    done = run("colorize", photo, "--confidence", "--format", "jpeg", "--json")
+    assert done.returncode == 0, done.stderr
+    drawn = tmp_path / "cat-colour-confidence.png"
+    assert files(tmp_path) == {"cat.jpg", "cat-colour.jpg", drawn.name}
+    assert drawn.read_bytes() == colorized(http, CAT, "?confidence=png")
+    told = next(row for row in map(json.loads, done.stdout.splitlines()) if "confidence" in row)
+    assert 0 < told["confidence"] < 1
+    assert len(told["hint_places"]) == 3
+    assert f"confidence {told['confidence']:.2f}" in said(done)
+    drawn.unlink()
+    again = run(
+        "colorize", *tmp_path.glob("cat*"), "--confidence", "--url", server.url, "--format", "jpeg"
+    )
+    assert again.returncode == 0, again.stderr
+    assert drawn.read_bytes() == colorized(http, CAT, "?confidence=png")
+    assert f"confidence {told['confidence']:.2f}" in said(again)
+    assert run("colorize", photo, "-o", "-", "--confidence").returncode == 2

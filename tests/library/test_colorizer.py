@@ -322,3 +322,44 @@ def test_a_model_without_a_distribution_has_one_proposal(tmp_path: Path) -> None
         assert made.colorize(CAT.read_bytes(), proposal=1)
         with pytest.raises(InvalidOptions, match="one colouring"):
             made.colorize(CAT.read_bytes(), proposal=2)
+
+
+def test_confidence_is_told_of_photos_of_every_kind(colorizer: Colorizer, tmp_path: Path) -> None:
+    data = CAT.read_bytes()
+    told = colorizer.confidence(data)
+    assert told.map.dtype == np.uint8
+    assert told.map.shape == pixels(data).shape[:2]
+    assert told.figure == pytest.approx(told.map.mean() / 255, abs=0.02)
+    width, height = told.map.shape[::-1]
+    assert len(told.hint_places) == 3
+    assert all(0 <= x <= width and 0 <= y <= height for x, y in told.hint_places)
+    photo = tmp_path / "cat.jpg"
+    photo.write_bytes(data)
+    with Image.open(photo) as image:
+        for given in (photo, str(photo), image, pixels(data)):
+            again = colorizer.confidence(given)
+            np.testing.assert_allclose(again.map.astype(int), told.map, atol=1)
+            assert again.hint_places == told.hint_places
+    assert list(tmp_path.iterdir()) == [photo], "nothing is written"
+    with pytest.raises(InvalidOptions, match="confidence"):
+        colorizer.colorize(data, confidence="jpeg")  # type: ignore[arg-type]
+
+
+def test_livelier_colours_are_less_sure_and_hints_are_sure(colorizer: Colorizer) -> None:
+    data = CAT.read_bytes()
+    calm, lively = (colorizer.confidence(data, vividness=v).figure for v in (0, 1))
+    assert calm is not None
+    assert lively is not None
+    assert calm > lively
+    x, y = colorizer.confidence(data).hint_places[0]
+    hinted = colorizer.confidence(data, hints=[{"x": x, "y": y, "color": "#806040"}])
+    assert hinted.map[int(y), int(x)] > 230
+
+
+def test_a_model_without_a_calibration_tells_no_confidence(tmp_path: Path) -> None:
+    publish(lambda L, vividness: tf.repeat(L * vividness / 10, 2, -1), tmp_path)
+    with (
+        Colorizer(model_root=tmp_path / "store", device="cpu") as made,
+        pytest.raises(InvalidOptions, match="how sure"),
+    ):
+        made.confidence(CAT.read_bytes())

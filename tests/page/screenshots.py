@@ -61,6 +61,7 @@ def _fill(page: Page, *names: str) -> None:
     choose(page, **{name: photo(f"{name}.jpg") for name in names})
     expect(page.locator("#shelf li[data-state=done]")).to_have_count(len(names), timeout=60_000)
     page.wait_for_selector(DONE)
+    expect(page.locator("#looks img:visible:not(.stale)")).to_have_count(3, timeout=60_000)
     page.locator("#stage").evaluate("(stage) => stage.blur()")
 
 
@@ -73,6 +74,7 @@ def _hint(page: Page) -> None:
         page.mouse.click(box["x"] + box["width"] * x, box["y"] + box["height"] * y)
         expect(page.locator("#hints li")).to_have_count(count)
     page.wait_for_selector(DONE)
+    expect(page.locator("#looks img:visible:not(.stale)")).to_have_count(3, timeout=60_000)
 
 
 def _save(page: Page, path: Path) -> None:

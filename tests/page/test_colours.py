@@ -11,11 +11,13 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, Request, Route, expect
 
+from tests.page.conftest import in_both
 from tests.page.stage import DONE, advanced, answer, bring, choose, chroma, photo, seen
 
 HOUSE = photo("dust-bowl-home.jpg")
 
 
+@in_both
 def test_a_dropped_photo_gets_colours_and_the_slider_uncovers_them(page: Page) -> None:
     bring(page, "drop", "house.jpg", HOUSE)
     page.wait_for_selector(DONE)
@@ -70,6 +72,7 @@ def test_vividness_is_seen_at_once_and_then_exactly(page: Page) -> None:
     assert page.locator("#after img").get_attribute("src") == known, "meanwhile none livelier"
 
 
+@in_both
 def test_a_hint_colours_what_is_near_and_can_be_taken_back(page: Page) -> None:
     choose(page, house=HOUSE)
     page.wait_for_selector(DONE)
@@ -154,6 +157,7 @@ def test_a_download_is_the_answer_of_the_api_for_the_file_itself(
     assert (tmp_path / f"{name}.png").read_bytes() == (tmp_path / "house.png").read_bytes()
 
 
+@in_both
 def test_many_photos_are_coloured_a_few_at_once_and_saved_as_one_zip(
     page: Page, http: httpx.Client, tmp_path: Path
 ) -> None:
@@ -193,6 +197,7 @@ def test_many_photos_are_coloured_a_few_at_once_and_saved_as_one_zip(
     assert most <= 4  # two, the looks of the one that is shown, and one that has just ended
 
 
+@in_both
 def test_a_row_of_colourings_is_there_to_pick_from(page: Page, http: httpx.Client) -> None:
     choose(page, house=HOUSE)
     page.wait_for_selector(DONE)
@@ -216,3 +221,42 @@ def test_a_row_of_colourings_is_there_to_pick_from(page: Page, http: httpx.Clien
     row.first.click()
     page.wait_for_selector(DONE)
     assert np.abs(seen(page) - first).mean() < 0.5
+    page.get_by_role("button", name="Place hints").click()
+    page.locator("#stage").press("Enter")  # in the middle
+    page.get_by_role("button", name="Renew colourings").click()
+    page.get_by_role("button", name="Hide colourings").click()
+    expect(row).to_have_count(0)
+
+
+def test_what_is_guessed_is_shaded_and_a_place_asked_about_takes_a_colour(page: Page) -> None:
+    choose(page, house=HOUSE)
+    page.wait_for_selector(DONE)
+    page.locator("#split").press("Home")
+    before = seen(page)
+    asks = page.get_by_role("button", name="Tell the colour at place")
+    page.get_by_role("button", name="Show what is guessed").click()
+    expect(asks).to_have_count(3)
+    said = page.locator("#doubt-says")
+    expect(said).to_contain_text("sure; what is dark is guessed")
+    told = said.text_content()
+    assert seen(page)[..., 0].mean() < before[..., 0].mean() - 5
+    asks.first.click()
+    page.get_by_role("radio", name="red", exact=True).locator("..").click()
+    expect(page.locator("#hints li")).to_have_count(1)
+    expect(said).not_to_have_text(told or "")
+    expect(asks).to_have_count(3)
+    page.get_by_role("button", name="Show what is guessed").click()
+    expect(asks).to_have_count(0)
+    page.wait_for_selector(DONE)
+    assert np.abs(seen(page) - before)[..., 1:].mean() > 0.1
+
+
+def test_places_to_ask_about_are_reached_by_keys(page: Page) -> None:
+    choose(page, house=HOUSE)
+    page.wait_for_selector(DONE)
+    page.get_by_role("button", name="Show what is guessed").press("Enter")
+    second = page.get_by_role("button", name="Tell the colour at place 2")
+    second.press("Enter")
+    page.keyboard.press("ArrowRight")  # from sky to sea
+    page.keyboard.press("Enter")
+    expect(page.locator("#hints li")).to_contain_text("sea at ")

@@ -1,6 +1,7 @@
 """The page for everyone: keyboard, screen reader, phone, dark mode; errors in words."""
 
 import io
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,11 +13,12 @@ from PIL import Image
 from playwright.sync_api import Browser, Dialog, Page, Playwright, Route, expect
 
 from tests.conftest import Start
-from tests.page.conftest import Open
-from tests.page.stage import DONE, GREY, advanced, bring, choose, chroma, photo, seen
+from tests.page.conftest import Open, in_both
+from tests.page.stage import DONE, GREY, advanced, answer, bring, choose, chroma, photo, seen
 from tests.sample_photos import encoded, small
 
 
+@in_both
 def test_by_keyboard_alone(page: Page) -> None:
     keyboard = page.keyboard
     page.on("filechooser", lambda _: None)  # from now on choosers are the test's
@@ -106,7 +108,7 @@ def test_three_looks_to_choose_from(page: Page) -> None:
     choose(page, house=photo("dust-bowl-home.jpg"))
     page.wait_for_selector(DONE)
     looks = page.get_by_role("group", name="Looks").get_by_role("button")
-    expect(looks.locator("img:visible")).to_have_count(3)
+    expect(looks.locator("img:visible:not(.stale)")).to_have_count(3)
     page.locator("#split").press("Home")
     colours = []
     for name in ("Calm", "Default", "Lively"):
@@ -213,6 +215,20 @@ def test_what_is_wrong_is_said_in_words(page: Page, data: bytes, title: str) -> 
     expect(page.get_by_role("heading", name="Give grey photos colour")).to_be_visible()
 
 
+def test_what_is_left_of_a_damaged_photo_is_had_by_a_click(page: Page, http: httpx.Client) -> None:
+    data = photo("cat.jpg")[:9000]
+    choose(page, half=data)
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("about 12% of its pixels are missing.")
+    expect(alert).not_to_contain_text("damaged=")
+    alert.get_by_role("button", name="Colour what is left").click()
+    page.wait_for_selector(DONE)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download", exact=True).click()
+    wanted = answer(http, data, damaged="accept", vividness=0.65, postprocess="guided")
+    assert Path(download.value.path()).read_bytes() == wanted
+
+
 @pytest.mark.parametrize("kind", ["TIFF", "WEBP"])
 def test_a_pasted_photo_that_only_the_service_reads_is_seen_too(page: Page, kind: str) -> None:
     """Browsers know no TIFF, and leave a WebP as it lies."""
@@ -232,8 +248,8 @@ def test_a_pasted_photo_that_only_the_service_reads_is_seen_too(page: Page, kind
     expect(before).to_have_js_property("naturalWidth", 895)
 
 
-def test_on_a_phone_in_dark_mode(open_page: Open, chromium: tuple[Playwright, Browser]) -> None:
-    page = open_page(**chromium[0].devices["Pixel 7"], color_scheme="dark")
+def test_on_a_phone_in_dark_mode(open_page: Open, engine: tuple[Playwright, Browser]) -> None:
+    page = open_page(**engine[0].devices["Pixel 7"], color_scheme="dark")
     width = page.viewport_size["width"] if page.viewport_size else 0
     for _ in ("welcome", "photo"):
         assert page.evaluate("document.documentElement.scrollWidth") <= width

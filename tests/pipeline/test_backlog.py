@@ -22,6 +22,7 @@ def backlog(max_photos: int = 1000, max_wait_s: float = 10) -> Backlog:
         calls=1,
         encode_s=0.03,
         total_s=1,
+        model_s=0.1,
     )
     pace.note(timings, MEGAPIXEL)
     return Backlog(pace, max_photos=max_photos, max_wait_s=max_wait_s)
@@ -49,6 +50,19 @@ def test_waits_are_reckoned_by_photos_and_by_pixels() -> None:
     assert accepted.wait_s() == pytest.approx(3)
     accepted.accept([60 * MEGAPIXEL])  # 90 megapixels in all, 4.5 s; 31 photos, 3.1 s
     assert accepted.wait_s() == pytest.approx(4.5)
+
+
+def test_tiles_are_reckoned_with() -> None:
+    accepted = backlog()
+    ticket = accepted.accept([MEGAPIXEL, MEGAPIXEL], looks=19)  # a panorama and a photo
+    assert accepted.photos == 2
+    assert accepted.wait_s(2) == pytest.approx(1.9)
+    ticket.done(MEGAPIXEL, 18)
+    assert accepted.wait_s(2) == pytest.approx(0.1)
+    ticket.close()
+    with pytest.raises(WouldBeLate):
+        accepted.accept([MEGAPIXEL], deadline_s=1, looks=18)
+    accepted.accept([MEGAPIXEL], deadline_s=1)
 
 
 def test_a_large_request_counts_by_its_turns() -> None:

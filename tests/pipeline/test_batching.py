@@ -110,6 +110,24 @@ def test_a_full_queue_turns_photos_away() -> None:
     asyncio.run(scenario())
 
 
+def test_further_looks_at_a_photo_take_nobodys_place() -> None:
+    async def scenario() -> None:
+        async with held(8, max_waiting=2) as (batcher, engine):
+            tasks = await submitted(batcher, engine, 10)
+            for value in range(20):
+                look = batcher.submit(engine.alone, photo(value + 1), 0, "", further=True)
+                tasks.append(asyncio.create_task(look))
+            while batcher.waiting < 21:
+                await asyncio.sleep(0)
+            tasks += await submitted(batcher, engine, 20)
+            with pytest.raises(Busy):
+                await batcher.submit(engine.alone, photo(30), 0, "")
+            engine.release()
+            await asyncio.gather(*tasks)
+
+    asyncio.run(scenario())
+
+
 def test_a_photo_that_the_model_fails_on_fails_alone() -> None:
     async def scenario() -> None:
         async with held(2) as (batcher, engine):

@@ -17,6 +17,7 @@ BY_THE_MODEL = Timings(
     calls=1,
     encode_s=0.02,
     total_s=6,
+    model_s=0.1,
 )
 # A large photo: 3 s of one thread.
 BY_ENCODING = replace(BY_THE_MODEL, decode_s=1, encode_s=2)
@@ -34,16 +35,22 @@ def test_photos_at_the_models_pace() -> None:
 
 
 def test_two_calls_at_once_halve_the_models_share() -> None:
-    made = pace(replace(BY_THE_MODEL, calls=2))
+    made = pace(replace(BY_THE_MODEL, calls=2, model_s=0.05))
     assert made.seconds(30, 30e6) == pytest.approx(1.5)
 
 
 def test_an_answer_that_was_kept_says_nothing_of_the_models_pace() -> None:
-    kept = replace(BY_THE_MODEL, queue_s=0, inference_s=0, batch=0, calls=0)
+    kept = replace(BY_THE_MODEL, queue_s=0, inference_s=0, batch=0, calls=0, looks=0, model_s=0)
     assert pace(BY_THE_MODEL, *[kept] * 50).seconds(30, 0) == pytest.approx(3)
     assert pace(BY_ENCODING, *[replace(kept, decode_s=1, encode_s=2)] * 50).seconds(
         10, 10e6
     ) == pytest.approx(15)
+
+
+def test_tiles_cost_the_model_as_much_as_photos() -> None:
+    panorama = replace(BY_THE_MODEL, looks=18, model_s=1.8, inference_s=2.4)
+    assert pace(panorama).seconds(30, 0) == pytest.approx(3)
+    assert pace(BY_THE_MODEL).seconds(18, 1e6) == pytest.approx(1.8)
 
 
 def test_photos_at_the_pace_of_decoding_and_encoding_where_that_is_slower() -> None:
@@ -63,7 +70,7 @@ def test_small_photos_fixed_costs_are_not_taken_for_a_price_by_the_pixel() -> No
     made = Estimate(1)
     for _ in range(10):
         made.note(BY_THE_MODEL, 10_000)  # 3 µs a pixel
-        made.note(replace(BY_ENCODING, batch=80), 10_000_000)  # 0.3 µs a pixel
+        made.note(replace(BY_ENCODING, batch=80, model_s=0.01), 10_000_000)  # 0.3 µs a pixel
     assert made.seconds(1, 10e6) == pytest.approx(3, rel=0.1)
 
 

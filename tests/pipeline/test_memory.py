@@ -19,7 +19,8 @@ from tests.sample_photos import encoded, load, png16, raw
 MEASURE = """
 import os, re, sys
 import numpy as np
-from chromaserve.pipeline.recolor import as_it_is, recolor
+from chromaserve.color.tiles import joined, tiling
+from chromaserve.pipeline.recolor import as_it_is, prepare_tiles, recolor
 from chromaserve.pipeline.memory_needed import memory_needed
 from chromaserve.pipeline.hints import Hint
 from chromaserve.photos.decode import decode
@@ -46,8 +47,14 @@ def work(path, output, method, *hinted):
     if kept:
         encode(as_it_is(photo, cores), output)
         return memory_needed(header, output, "none", keeps_colours=True)
-    encode(recolor(photo, ab, method, guided, hints if hinted else (), cores), output)
-    return memory_needed(header, output, method, hinted=bool(hinted))
+    colours, looks = ab, 1
+    if method == "tiles":
+        method, found = "guided", tiling(*photo.size, "tiles") if min(photo.size) > 999 else None
+        if found:
+            seen, looks = prepare_tiles(photo, found, cores), 1 + found.count
+            colours = joined(ab, seen, [ab.copy() for _ in seen], found)
+    encode(recolor(photo, colours, method, guided, hints if hinted else (), cores), output)
+    return memory_needed(header, output, method, hinted=bool(hinted), looks=looks)
 
 work(sys.argv[1], *sys.argv[3:])  # a small one: libraries' own memory
 before = peak()
@@ -128,6 +135,7 @@ def wide_tiff(rgba: NDArray[np.uint8]) -> bytes:
         ("wide.avif", "png", "none"),
         ("rgb.jpg", "png", "crf"),
         ("rgb.jpg", "png", "guided hinted"),
+        ("rgb.jpg", "png", "tiles"),
     ],
 )
 def test_a_photo_takes_no_more_than_it_is_accounted_for(

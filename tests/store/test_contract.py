@@ -29,6 +29,7 @@ DESCRIPTION: dict[str, Any] = {
     "training": {"rate": 0.001},
     "data": {"photos": 10},
     "metrics": {"psnr": 24.0, "psnr_grey": 22.5},
+    "blend": {"asked": [0.0, 0.2], "contrast": [0.0, 0.3], "scale": [1.0, 2.0]},
     "cpu_engine": {"difference_ab": 0.07, "savedmodel_ms": [99.0, 80.0], "ncnn_ms": [50.0, 40.0]},
     "files": {"saved_model.pb": "0" * 64, "variables/variables.index": "f" * 64},
 }

@@ -1,4 +1,4 @@
-"""Stages that measure a model: publish, gains, evaluate, compare, postprocess, colours."""
+"""Stages that measure a model: from publish and recalibrate to evaluate and compare."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def add_stages(add: AddStage) -> None:
-    """Add `publish`, `gains`, `evaluate`, `postprocess`, `colours` and `compare`."""
+    """Add `publish`, `recalibrate`, `gains`, `evaluate`, `postprocess`, `colours` and `compare`."""
     sub = add("publish", publish_command)
     sub.add_argument("weights", type=Path, help="a run's .npz, in its folder")
     sub.add_argument("--photos", type=Path, default=Path("photos"))
@@ -27,6 +27,11 @@ def add_stages(add: AddStage) -> None:
     sub.add_argument("--store", type=Path, default=BUNDLED_ROOT)
     sub.add_argument("--count", type=int, help="of validation photos measured (default: all)")
     _add_perceptual(sub)
+    sub = add("recalibrate", recalibrate_command)
+    _add_model(sub)
+    sub.add_argument("--photos", type=Path, default=Path("photos"))
+    sub.add_argument("--index", type=Path, required=True, help="of photos, by `scan`")
+    sub.add_argument("--count", type=int, help="of photos that calibration looks at (default: all)")
     sub = add("gains", gains_command)
     sub.add_argument("networks", type=Path, nargs="+", help="runs' .npz, or published versions")
     sub.add_argument("--photos", type=Path, default=Path("photos"))
@@ -102,6 +107,23 @@ def gains_command(args: argparse.Namespace) -> None:
             f"({found.colourfulness_at_0:.2f} of the truth's colourfulness; {kinds}); "
             + ", ".join(f"{gain:+.2f} at {share:g}" for share, gain in shares)
         )
+
+
+def recalibrate_command(args: argparse.Namespace) -> None:
+    """Calibrate a published version's vividness anew, and measure it, in its place."""
+    from ..data import read_index
+    from ..recalibrate import recalibrate
+
+    store = ModelStore(args.store)
+    version = store.resolve(args.model)
+    store.verify(version)
+    val = [e for e in read_index(args.index) if e.split == "val"]
+    with progress_bar() as progress:
+        task = progress.add_task("measure", total=len(val))
+        made = recalibrate(
+            version, args.photos, val, store, lambda: progress.advance(task), count=args.count
+        )
+    console.print(f"version {made.version}: {made.description.blend}")
 
 
 def publish_command(args: argparse.Namespace) -> None:

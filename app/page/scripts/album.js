@@ -83,6 +83,11 @@ export class Photo {
     }
   }
 
+  /** Let go of answers by other versions of the model, whose downloads would look different. */
+  keepOnly(version) {
+    this.results = this.results.filter((r) => !version || r.version === version);
+  }
+
   forget() {
     this.leaving.abort();
     const urls = [this.before, this.original, this.detail?.url, this.thumbnail, ...this.results.map((r) => r.url)];
@@ -102,38 +107,47 @@ export class Album extends EventTarget {
     /** @type {Photo|null} */
     this.selected = null;
     this.options = defaults; // of photos that come
-    this.removed = null; // the latest: {photo, index}
+    this.removed = null; // the latest: {photos, before: all that there were}
   }
 
   /** @param {File[]} files */
   add(files) {
     const photos = files.map((file) => new Photo(file, this.options));
-    this.photos.push(...photos);
-    this.dispatchEvent(new Event('photos'));
-    if (photos.length) {
-      this.select(photos[0]);
-    }
+    this.enter(photos);
     return photos;
   }
 
-  /** Take a photo off the page; it is kept until another one is, and can be restored. */
-  remove(photo) {
-    this.removed?.photo.forget();
-    const index = this.photos.indexOf(photo);
-    this.photos.splice(index, 1);
-    this.removed = { photo, index };
+  /** @param {Photo[]} photos at least one */
+  enter(photos, selected = photos[0]) {
+    this.photos.push(...photos);
     this.dispatchEvent(new Event('photos'));
-    if (photo === this.selected) {
+    this.select(selected);
+  }
+
+  /** Take photos off the page; they are held until others are, and can be restored. */
+  remove(photos) {
+    this.forget();
+    const index = this.photos.indexOf(photos[0]);
+    this.removed = { before: this.photos, photos };
+    this.photos = this.photos.filter((each) => !photos.includes(each));
+    this.dispatchEvent(new Event('photos'));
+    if (photos.includes(this.selected)) {
       this.select(this.photos[Math.min(index, this.photos.length - 1)] ?? null);
     }
   }
 
   restore() {
-    const { photo, index } = this.removed;
+    const { before, photos } = this.removed;
     this.removed = null;
-    this.photos.splice(index, 0, photo);
+    this.photos = [...before, ...this.photos.filter((each) => !before.includes(each))];
     this.dispatchEvent(new Event('photos'));
-    this.select(photo);
+    this.select(photos[0]);
+  }
+
+  /** Let go of what was removed last. */
+  forget() {
+    this.removed?.photos.forEach((photo) => photo.forget());
+    this.removed = null;
   }
 
   /** Whether a photo has colours that were not downloaded. */

@@ -46,7 +46,8 @@ export class Colouring {
         album.changed(photo, { state: 'preparing' });
         await this.prepare(photo);
         const told = (state, more = {}) => album.changed(photo, { state, more });
-        const result = await this.ask(photo, structuredClone(photo.options), signal, told);
+        const result = photo.result // kept over a reload
+          ?? await this.ask(photo, structuredClone(photo.options), signal, told);
         await this.complete(photo, result);
       }, signal);
     } catch (error) {
@@ -178,7 +179,9 @@ export class Colouring {
 
   /** What only an answer shows: its small picture, and the photo that the browser cannot read. */
   async complete(photo, result) {
-    photo.keep(result);
+    if (!photo.results.includes(result)) {
+      photo.keep(result);
+    }
     const small = await thumbnail(result.blob);
     const sent = photo.before ? photo.sent : await recovered(result.blob);
     photo.leaving.signal.throwIfAborted();

@@ -42,7 +42,7 @@ export class Download {
       const asked = wish(photo);
       const { blob } = await this.ask(photo, signal, told);
       save(blob, stem(photo.name) + EXTENSIONS[this.format]);
-      photo.saved = asked;
+      this.album.changed(photo, { saved: asked });
       return 'Saved.';
     });
   }
@@ -75,7 +75,7 @@ export class Download {
       const files = named.map((name, i) => ({ name, input: answers[i] })).filter((f) => f.input);
       if (files.length) {
         save(await downloadZip(files).blob(), 'colorized.zip');
-        wishes.forEach((asked, photo) => { photo.saved = asked; });
+        wishes.forEach((saved, photo) => this.album.changed(photo, { saved }));
       }
       const saved = files.length ? `Saved ${files.length} photos.` : 'Nothing to save.';
       return [saved, ...failed].join(' ');

@@ -31,7 +31,7 @@ export class Gestures {
   }
 
   down(event) {
-    if (event.button > 1 || this.pointers.size > 1) {
+    if (event.button > 1 || this.pointers.size > 1 || event.target.closest?.('.ask')) {
       return;
     }
     const [x, y] = this.at(event);

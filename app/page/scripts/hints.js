@@ -25,6 +25,7 @@ export class Hints {
     this.history = new WeakMap(); // photo → earlier lists of hints
     this.cross = null; // where the keyboard would place one, on the stage
     this.byKey = false; // the cross is for keys; pointers have their own
+    this.asked = null; // a place whose colour is asked for: the next one that is picked
     this.color = COLORS.sky;
     this.palette();
     $('place').addEventListener('click', ({ detail }) => this.mode(!this.placing, detail === 0));
@@ -48,6 +49,7 @@ export class Hints {
       return;
     }
     this.placing = placing;
+    this.asked = null;
     this.cross = placing ? [this.viewer.view.stageWidth / 2, this.viewer.view.stageHeight / 2] : null;
     this.byKey = byKey;
     $('place').setAttribute('aria-pressed', String(placing));
@@ -62,11 +64,22 @@ export class Hints {
     }
   }
 
+  /** Begin placing with the cross at a place of the photo: a colour that is picked goes there. */
+  askAt(x, y) {
+    this.mode(true, true);
+    this.asked = [x, y];
+    this.cross = this.viewer.view.toStage(x, y);
+    this.draw();
+    document.querySelector('[name=hint-color]:checked, #palette input').focus();
+    say('Which colour was there? Pick it.');
+  }
+
   place(x, y) {
     const { photo, viewer: { view } } = this;
     if (photo?.state !== 'done' || !view.contains(x, y) || this.list.length >= MOST) {
       return;
     }
+    this.asked = null;
     const radius = Math.max(RADIUS * Math.max(photo.width, photo.height), 1);
     this.set([...this.list, { x, y, radius, color: this.color }]);
     say(`Hint ${this.list.length} placed.`);
@@ -140,6 +153,15 @@ export class Hints {
       return false;
     }
     return true;
+  }
+
+  /** A colour was picked, to be placed: where it was asked for, else where the next click is. */
+  picked() {
+    if (this.asked) {
+      this.place(...this.asked);
+    } else {
+      this.mode(true);
+    }
   }
 
   /** The list beside the photo, after the photo or its hints have changed. */
@@ -218,7 +240,7 @@ export class Hints {
       input.addEventListener('click', ({ detail }) => {
         if (detail) {
           this.color = color;
-          this.mode(true);
+          this.picked();
         }
       });
       return label;
@@ -226,10 +248,12 @@ export class Hints {
     const own = Object.assign(document.createElement('input'), { type: 'color', value: '#888888' });
     own.setAttribute('aria-label', 'another colour');
     own.title = 'another colour';
+    own.addEventListener('change', () => this.asked && this.picked());
     own.addEventListener('input', () => {
       this.color = own.value;
       document.querySelectorAll('[name=hint-color]').forEach((each) => { each.checked = false; });
     });
     $('palette').replaceChildren(...choices, own);
+    $('palette').addEventListener('keydown', ({ key }) => key === 'Enter' && this.asked && this.picked());
   }
 }

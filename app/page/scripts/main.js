@@ -3,14 +3,16 @@
 import { Album } from './album.js';
 import { follow, say } from './announce.js';
 import { Colouring } from './colouring.js';
+import { Doubt } from './doubt.js';
 import { Download } from './download.js';
 import { Gestures } from './gestures.js';
 import { Hints } from './hints.js';
 import { intake } from './intake.js';
+import { Kept } from './kept.js';
 import { Panel } from './panel.js';
 import { Proposals } from './proposals.js';
 import { service } from './service.js';
-import { Shelf } from './shelf.js';
+import { gone, Shelf } from './shelf.js';
 import { Viewer } from './viewer.js';
 
 const $ = (id) => document.getElementById(id);
@@ -23,9 +25,11 @@ const album = new Album();
 const colouring = new Colouring(album);
 const viewer = new Viewer(album);
 const hints = new Hints(viewer, (photo) => colouring.recolour(photo));
+new Doubt(viewer, hints);
 const panel = new Panel(album, colouring);
 new Proposals(album, colouring, (proposal) => panel.choose({ proposal }));
 const shelf = new Shelf(album, remove);
+const kept = new Kept(album);
 new Gestures(viewer, hints);
 new Download(album, colouring.lanes);
 follow(album);
@@ -56,8 +60,11 @@ let learned = panel.learn();
 addEventListener('key', () => { learned = panel.learn(); });
 viewer.addEventListener('detail', () => colouring.detail(viewer.photo));
 
+/** The service's defaults, if it does not take long to tell them. */
+const patient = () => Promise.race([learned, new Promise((resolve) => { setTimeout(resolve, 1000); })]);
+
 intake(async (files) => {
-  await Promise.race([learned, new Promise((resolve) => { setTimeout(resolve, 1000); })]);
+  await patient();
   const first = !album.photos.length;
   const photos = album.add(files);
   if (first) {
@@ -67,10 +74,10 @@ intake(async (files) => {
   colouring.sketch(photos);
 });
 
-/** Take a photo off the page; the focus goes to the one that is looked at then. */
-function remove(photo) {
-  album.remove(photo);
-  say(`${photo.name} removed.`);
+/** Take photos off the page; the focus goes to the one that is looked at then. */
+function remove(photos) {
+  album.remove(photos);
+  say(gone(photos));
   if (album.selected) {
     shelf.focus(album.selected);
   } else {
@@ -83,7 +90,12 @@ const actions = {
   'zoom-out': () => viewer.zoomBy(1 / KEY_ZOOM),
   'zoom-fit': () => viewer.zoomFit(),
   'zoom-real': () => viewer.zoomReal(),
-  remove: () => remove(album.selected),
+  remove: () => remove([album.selected]),
+  accept: () => {
+    viewer.stage.focus({ preventScroll: true });
+    album.selected.options.damaged = 'accept';
+    colouring.start(album.selected);
+  },
   retry: () => {
     const photo = album.selected;
     viewer.stage.focus({ preventScroll: true });
@@ -107,4 +119,13 @@ service.addEventListener('away', ({ detail }) => {
 });
 service.addEventListener('back', () => { $('away').hidden = true; });
 
-$('welcome').hidden = false;
+const before = await kept.open();
+if (before.length) {
+  await patient();
+  before.forEach((photo) => photo.keepOnly(panel.version));
+  const looked = kept.lookedAt(before);
+  album.enter(before, looked);
+  [looked, ...before.filter((each) => each !== looked)].forEach((photo) => colouring.start(photo));
+  colouring.sketch(before);
+}
+$('welcome').hidden = album.photos.length > 0;

@@ -1,10 +1,12 @@
 /** The options of a photo: what they are, how they are sent, which answers they share. */
 
 /** @typedef {{x: number, y: number, radius: number, color: string}} Hint in pixels of the photo */
-/** @typedef {{vividness: number, postprocess: string, hints: Hint[], proposal: number}} Options */
+/** @typedef {{vividness: number, postprocess: string, hints: Hint[], proposal: number, damaged: string}} Options */
 
 /** @type {Options} */
-export const defaults = { vividness: 0.65, postprocess: 'guided', hints: [], proposal: 1 };
+export const defaults = {
+  vividness: 0.65, postprocess: 'guided', hints: [], proposal: 1, damaged: 'refuse',
+};
 
 export const EXTENSIONS = { png: '.png', jpeg: '.jpg', webp: '.webp' };
 
@@ -29,6 +31,9 @@ export function fields(options, format, scale = 1) {
   };
   if (options.proposal > 1) {
     sent.proposal = String(options.proposal);
+  }
+  if (options.damaged === 'accept') {
+    sent.damaged = 'accept';
   }
   if (options.hints.length) {
     sent.hints = JSON.stringify(options.hints.map(({ x, y, radius, color }) => ({

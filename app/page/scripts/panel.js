@@ -25,6 +25,7 @@ export class Panel {
   constructor(album, colouring) {
     this.album = album;
     this.colouring = colouring;
+    this.version = ''; // of the model, while it is known
     const vividness = $('vividness');
     $('panel').addEventListener('submit', (event) => event.preventDefault());
     vividness.addEventListener('input', () => this.choose({ vividness: Number(vividness.value) }));
@@ -40,6 +41,7 @@ export class Panel {
     });
     this.looks = LOOKS.map(([name, value]) => this.look(name, value));
     $('looks').replaceChildren(...this.looks.map(({ button }) => button));
+    $('advanced').addEventListener('toggle', () => $('advanced').scrollIntoView({ block: 'nearest' }));
     $('copy').addEventListener('click', () => copy($('command')));
     $('format').addEventListener('change', () => this.refresh());
     $('same').addEventListener('click', () => this.same());
@@ -54,6 +56,7 @@ export class Panel {
     this.colouring.limits = told?.limits ?? this.colouring.limits;
     const model = told?.models.find((each) => each.default) ?? told?.models.at(-1);
     if (model) {
+      this.version = String(model.version);
       defaults.vividness = Math.round((model.default_vividness ?? 0.65) / STEP) * STEP;
       defaults.vividness = Number(defaults.vividness.toFixed(2));
       defaults.postprocess = model.default_postprocess ?? defaults.postprocess;
@@ -75,11 +78,9 @@ export class Panel {
     const wanted = optionsKey(photo.options);
     for (const { button, image, value } of this.looks) {
       const vividness = value();
-      const known = photo.results.find((r) => r.key === wanted && r.vividness === vividness);
-      image.hidden = !known;
-      if (known && image.src !== known.url) {
-        image.src = known.url;
-      }
+      const alike = photo.results.filter((r) => r.vividness === vividness);
+      const known = alike.find((r) => r.key === wanted);
+      picture(image, known?.url ?? alike.at(-1)?.url ?? photo.thumbnail, !known);
       button.setAttribute('aria-pressed', String(photo.options.vividness === vividness));
     }
     const idle = this.colouring.lanes.free > 0; // other photos' first colours come first
@@ -102,7 +103,7 @@ export class Panel {
     const { selected, photos } = this.album;
     const { vividness, postprocess } = selected.options;
     const common = { vividness, postprocess };
-    this.album.options = { ...common, hints: [], proposal: 1 };
+    this.album.options = { ...defaults, ...common };
     for (const photo of photos) {
       Object.assign(photo.options, common);
       if (photo !== selected && photo.state === 'done' && !photo.result) {
@@ -128,6 +129,9 @@ export class Panel {
     for (const id of ['format', 'download']) {
       $(id).hidden = failed;
     }
+    for (const field of $('panel').children) {
+      field.inert = failed && !field.classList.contains('save');
+    }
     document.querySelector(`[name=postprocess][value=${options.postprocess}]`).checked = true;
     $('postprocess-says').textContent = SAYS[options.postprocess];
     const many = this.album.photos.length > 1;
@@ -136,6 +140,15 @@ export class Panel {
     $('command').textContent = command(
       photo.name, options, $('format').value, address('colorize'), Boolean(key()),
     );
+  }
+}
+
+/** A small picture on a button; stale where it is of other options, until its own comes. */
+export function picture(image, url, stale) {
+  image.hidden = !url;
+  image.classList.toggle('stale', stale);
+  if (url && image.src !== url) {
+    image.src = url;
   }
 }
 

@@ -53,13 +53,21 @@ export function seconds(retryAfter) {
   return Number.isFinite(given) ? Math.max(given, 0) : null;
 }
 
+const REST = /\s*[^.]*\bdamaged=accept\./; // what an API's user does about it; here, a button
+
 /**
  * Any error as words for the user.
  *
- * @returns {{title: string, detail: string, again: boolean}} and whether to try again may help
+ * @returns {{title: string, detail: string, again: boolean, rest?: boolean}} and whether to try
+ *     again may help, and whether what is left of a damaged photo can be had
  */
 export function inWords(error) {
   return error instanceof Problem
-    ? { title: error.title, detail: error.detail, again: error.passing }
+    ? {
+      title: error.title,
+      detail: error.detail.replace(REST, ''),
+      again: error.passing,
+      rest: REST.test(error.detail),
+    }
     : { again: true, title: 'This page failed', detail: `${error?.message ?? error}. Load the page again.` };
 }

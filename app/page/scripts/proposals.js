@@ -1,6 +1,8 @@
 /** Several colourings of the photo that is looked at: a row to pick from. */
 
 import { say } from './announce.js';
+import { key } from './options.js';
+import { picture } from './panel.js';
 import { inWords } from './problem.js';
 
 const $ = (id) => document.getElementById(id);
@@ -18,12 +20,28 @@ export class Proposals {
     this.wanted = new WeakSet(); // photos whose row was asked for
     this.buttons = Array.from({ length: COUNT }, (_, i) => made(i + 1, choose));
     $('proposed').replaceChildren(...this.buttons.map(({ button }) => button));
-    $('propose').addEventListener('click', () => this.propose(album.selected));
+    $('propose').addEventListener('click', () => {
+      const photo = album.selected;
+      if (this.wanted.has(photo) && !this.old(photo)) {
+        this.wanted.delete(photo);
+        this.refresh();
+      } else {
+        this.propose(photo);
+      }
+    });
     album.addEventListener('selected', () => this.refresh());
     album.addEventListener('photo', ({ detail }) => detail === album.selected && this.refresh());
   }
 
-  /** Ask for the colourings that were not seen yet, one after the other. */
+  /** Whether the row shows the photo as it was with other edges or hints. */
+  old(photo) {
+    return this.buttons.some(({ proposal }) => {
+      const known = like(photo, proposal);
+      return known && known.key !== keyOf(photo, proposal);
+    });
+  }
+
+  /** Ask for the colourings that are not known, one after the other. */
   async propose(photo) {
     this.wanted.add(photo);
     this.refresh();
@@ -31,7 +49,7 @@ export class Proposals {
     const { signal } = photo.leaving;
     try {
       for (const { proposal } of this.buttons) {
-        if (!like(photo, proposal)) {
+        if (like(photo, proposal)?.key !== keyOf(photo, proposal)) {
           const options = { ...structuredClone(photo.options), proposal };
           photo.keep(await this.colouring.ask(photo, options, signal));
           this.album.changed(photo);
@@ -53,15 +71,14 @@ export class Proposals {
       return;
     }
     const wanted = this.wanted.has(photo);
-    $('propose').hidden = wanted;
+    $('propose').setAttribute('aria-expanded', String(wanted));
+    $('propose').textContent = !wanted ? 'Other colourings'
+      : this.old(photo) ? 'Renew colourings' : 'Hide colourings';
     $('proposed').hidden = !wanted;
     for (const { button, image, proposal } of this.buttons) {
       const known = like(photo, proposal);
-      image.hidden = !known;
+      picture(image, known?.url, known?.key !== keyOf(photo, proposal));
       button.disabled = !known;
-      if (known && image.src !== known.url) {
-        image.src = known.url;
-      }
       button.setAttribute('aria-pressed', String(photo.options.proposal === proposal));
     }
   }
@@ -69,6 +86,9 @@ export class Proposals {
 
 /** The latest answer that shows a colouring, whatever its other options. */
 const like = (photo, proposal) => photo.results.findLast((r) => r.proposal === proposal);
+
+/** The key of a colouring with the photo's other options. */
+const keyOf = (photo, proposal) => key({ ...photo.options, proposal });
 
 function made(proposal, choose) {
   const button = Object.assign(document.createElement('button'), { type: 'button' });

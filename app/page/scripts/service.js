@@ -22,7 +22,8 @@ let reason = '';
  * @param {Record<string, string>} fields options
  * @param {{signal?: AbortSignal, told?: (state: string, more?: object) => void}} how
  *     told gets 'uploading' {share}, 'colouring', 'waiting' {seconds, why}
- * @returns {Promise<{blob: Blob, version: string, milliseconds: number|null}>}
+ * @returns {Promise<{blob: Blob, version: string, milliseconds: number|null, confidence: number,
+ *     places: number[][]}>} the last two where they are asked for
  * @throws {Problem} what another try would not mend
  */
 export async function colorize(file, name, fields, { signal, told = () => {} } = {}) {
@@ -144,6 +145,8 @@ async function answer(request) {
       blob: request.response,
       version: request.getResponseHeader('X-Model-Version') ?? '?',
       milliseconds: total(request.getResponseHeader('Server-Timing')),
+      confidence: Number(request.getResponseHeader('X-Photo-Confidence')),
+      places: pairs(request.getResponseHeader('X-Hint-Places')),
     };
   }
   const details = type.includes('json') ? await parsed(request.response) : {};
@@ -160,6 +163,11 @@ async function parsed(body) {
   } catch {
     return {};
   }
+}
+
+/** "x,y x,y" in numbers. */
+function pairs(text) {
+  return (text ?? '').split(' ').filter(Boolean).map((pair) => pair.split(',').map(Number));
 }
 
 function total(timing) {

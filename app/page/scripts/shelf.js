@@ -5,7 +5,7 @@ import { words } from './states.js';
 const $ = (id) => document.getElementById(id);
 
 export class Shelf {
-  /** @param {import('./album.js').Album} album @param {(photo: object) => void} remove */
+  /** @param {import('./album.js').Album} album @param {(photos: object[]) => void} remove */
   constructor(album, remove) {
     this.album = album;
     this.remove = remove;
@@ -17,6 +17,11 @@ export class Shelf {
       const { photos, selected } = album;
       const failed = photos.filter((each) => each.state === 'failed');
       album.select(failed[(failed.indexOf(selected) + 1) % failed.length]);
+    });
+    $('clear-all').addEventListener('click', () => remove([...album.photos]));
+    $('dismiss').addEventListener('click', () => {
+      album.forget();
+      this.list();
     });
     $('restore').addEventListener('click', () => {
       album.restore();
@@ -46,7 +51,7 @@ export class Shelf {
     });
     const { removed } = this.album;
     $('removed').hidden = !removed;
-    $('removed-name').textContent = removed ? `${removed.photo.name} removed.` : '';
+    $('removed-name').textContent = removed ? gone(removed.photos) : '';
     this.tally();
   }
 
@@ -75,7 +80,7 @@ export class Shelf {
     picture.append(image);
     button.append(picture, name, state, bar);
     button.addEventListener('click', () => this.album.select(photo));
-    close.addEventListener('click', () => this.remove(photo));
+    close.addEventListener('click', () => this.remove([photo]));
     item.append(button, close);
     return { item, button, image, state, bar };
   }
@@ -114,6 +119,9 @@ export class Shelf {
     this.items.get(photo)?.button.focus();
   }
 }
+
+/** That photos were removed, in words. */
+export const gone = (photos) => (photos.length > 1 ? `${photos.length} photos removed.` : `${photos[0].name} removed.`);
 
 /** Scroll the strip, and not the page, until the item is seen. */
 function uncover(item) {

@@ -273,6 +273,7 @@ export class Viewer extends EventTarget {
     progress.value = photo.more.share ?? 0;
     notice.querySelector('.row').hidden = !photo.problem;
     notice.querySelector('[data-action=retry]').hidden = !photo.problem?.again;
+    notice.querySelector('[data-action=accept]').hidden = !(failed && photo.problem?.rest);
     notice.querySelector('[data-action=remove]').hidden = !failed;
     const result = photo.results.at(-1);
     set($('facts'), photo.width

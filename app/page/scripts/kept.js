@@ -1,0 +1,188 @@
+/**
+ * Photos, what was chosen for them and their colours, kept in this browser over a reload.
+ *
+ * Best effort: where the browser keeps nothing, or has no room, the page works as ever. Tabs share
+ * what is kept; what one of them removes comes back in none.
+ */
+
+import { Photo } from './album.js';
+import { defaults } from './options.js';
+
+const $ = (id) => document.getElementById(id);
+const STORE = 'photos'; // [id, 'file' | 'chosen' | 'result'] → value
+const MOST = 50; // photos, the latest
+const MOST_BYTES = 500e6;
+const EVERY_MS = 200; // at most; uploads tell of their progress without a pause
+const LOOKED_AT = 'chromaserve-photo'; // of this tab, in its session storage
+
+export class Kept {
+  /** @param {import('./album.js').Album} album */
+  constructor(album) {
+    this.album = album;
+    this.ids = new WeakMap(); // photo → id, which grows from photo to photo
+    this.written = new Map(); // photo → {chosen, result} as they were written last
+    this.last = 0;
+    this.own = Math.random(); // tells ids of tabs apart
+    this.timer = 0;
+    this.database = null;
+  }
+
+  /**
+   * Bring back what was kept, and keep what comes from now on.
+   *
+   * @returns {Promise<Photo[]>} not on the page yet
+   */
+  async open() {
+    const { album } = this;
+    try {
+      this.database = await opened();
+      this.database.onclose = () => this.end(''); // somebody has cleared what sites keep
+      const photos = (await read(this.database)).map((each) => this.revived(each));
+      album.addEventListener('photos', () => {
+        album.photos.forEach((photo) => this.id(photo));
+        this.write(); // at once: what is removed is gone, however soon the page is
+      });
+      album.addEventListener('photo', () => this.soon());
+      album.addEventListener('selected', () => {
+        sessionStorage.setItem(LOOKED_AT, this.ids.get(album.selected) ?? '');
+      });
+      addEventListener('pagehide', () => this.write());
+      return photos;
+    } catch {
+      this.end('');
+      return [];
+    }
+  }
+
+  revived({ id, file, chosen, result }) {
+    const { options, saved } = JSON.parse(chosen);
+    const photo = new Photo(file, { ...defaults, ...options });
+    photo.saved = saved;
+    if (result) {
+      photo.results = [{ ...result, url: URL.createObjectURL(result.blob) }];
+    }
+    this.ids.set(photo, id);
+    this.written.set(photo, { chosen, result: photo.results[0] });
+    this.last = Math.max(this.last, id);
+    return photo;
+  }
+
+  /** The one of these photos that was looked at in this tab. */
+  lookedAt(photos) {
+    const id = sessionStorage.getItem(LOOKED_AT);
+    return photos.find((photo) => String(this.ids.get(photo)) === id) ?? photos[0];
+  }
+
+  soon() {
+    this.timer ||= setTimeout(() => this.write(), EVERY_MS);
+  }
+
+  id(photo) {
+    if (!this.ids.has(photo)) {
+      this.last = Math.max(Date.now(), Math.floor(this.last) + 1) + this.own;
+      this.ids.set(photo, this.last);
+    }
+    return this.ids.get(photo);
+  }
+
+  /** Bring what is kept to what is on the page. */
+  write() {
+    clearTimeout(this.timer);
+    this.timer = 0;
+    if (!this.database) {
+      return;
+    }
+    const wanted = this.bounded();
+    const transaction = this.database.transaction(STORE, 'readwrite');
+    const store = transaction.objectStore(STORE);
+    // No room, as a rule; what is on the page stays there.
+    transaction.onabort = () => this.end('Not kept over a reload: this browser has no room.');
+    for (const photo of this.written.keys()) {
+      if (!wanted.has(photo)) {
+        this.written.delete(photo);
+        store.delete(partsOf(this.ids.get(photo)));
+      }
+    }
+    for (const photo of wanted) {
+      const id = this.id(photo);
+      const before = this.written.get(photo);
+      const { options, saved, result } = photo;
+      const chosen = JSON.stringify({ options, saved });
+      if (!before) {
+        store.put(photo.file, [id, 'file']);
+      }
+      if (before?.chosen !== chosen) {
+        store.put(chosen, [id, 'chosen']);
+      }
+      if (result && before?.result !== result) {
+        const { url, ...rest } = result;
+        store.put(rest, [id, 'result']);
+      }
+      this.written.set(photo, { chosen, result: result ?? before?.result });
+    }
+    transaction.commit();
+    if (wanted.size === this.album.photos.length) {
+      this.tell('Kept in this browser until you remove them.');
+    } else {
+      this.tell(wanted.size
+        ? `The last ${wanted.size} are kept in this browser until you remove them.`
+        : 'Too large to be kept over a reload.');
+    }
+  }
+
+  /** The latest photos, as many as may be kept. */
+  bounded() {
+    const wanted = new Set();
+    let bytes = 0;
+    for (const photo of this.album.photos.toReversed()) {
+      bytes += photo.file.size + (photo.result?.blob.size ?? 0);
+      if (wanted.size === MOST || bytes > MOST_BYTES) {
+        break;
+      }
+      wanted.add(photo);
+    }
+    return wanted;
+  }
+
+  tell(text) {
+    $('kept').textContent = text;
+  }
+
+  end(why) {
+    this.database?.close();
+    this.database = null;
+    this.tell(why);
+  }
+}
+
+/** @returns {Promise<IDBDatabase>} */
+function opened() {
+  const request = indexedDB.open('chromaserve', 1);
+  request.onupgradeneeded = () => request.result.createObjectStore(STORE);
+  return ended(request);
+}
+
+async function read(database) {
+  const store = database.transaction(STORE, 'readwrite').objectStore(STORE);
+  const [keys, values] = await Promise.all([ended(store.getAllKeys()), ended(store.getAll())]);
+  const photos = new Map();
+  keys.forEach(([id, part], i) => {
+    photos.set(id, { ...photos.get(id), id, [part]: values[i] });
+  });
+  const whole = [...photos.values()].filter(({ file }) => file);
+  [...photos.values()]
+    .filter(({ file }) => !file) // removed by another tab, and then changed by one
+    .forEach(({ id }) => store.delete(partsOf(id)));
+  return whole;
+}
+
+/** All that is kept of a photo. */
+const partsOf = (id) => IDBKeyRange.bound([id], [id, []]);
+
+function ended(request) {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+    request.onblocked = () => reject(new Error('blocked'));
+  });
+}

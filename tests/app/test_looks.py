@@ -1,0 +1,91 @@
+"""The option `look`: wide photos, and groups, seen in tiles too."""
+
+import io
+import re
+
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from tests.sample_photos import decoded, encoded, lightness, load, raw
+
+
+def panorama(width: int = 1200, height: int = 300) -> bytes:
+    """A cat and a coffee and a rocket in a row."""
+    parts = [
+        Image.fromarray(load(name)).convert("L").resize((width // 3, height))
+        for name in ("chelsea.png", "coffee.png", "rocket.jpg")
+    ]
+    return encoded(Image.fromarray(np.hstack([np.asarray(part) for part in parts])), "PNG")
+
+
+def colorize(http: httpx.Client, photo: bytes, **options: str | int) -> tuple[bytes, int]:
+    """The result, and how often the network looked."""
+    answer = http.post("/colorize", files={"file": photo}, params=options)
+    assert answer.status_code == 200, answer.text[:300]
+    found = re.search(
+        r'inference;desc="batch=\d+(?: looks=(\d+))?"', answer.headers["server-timing"]
+    )
+    assert found
+    return answer.content, int(found[1] or 1)
+
+
+@pytest.mark.parametrize("name", ["coffee.png", "camera.png", "rocket.jpg"])
+def test_an_ordinary_photo_is_what_it_was(http: httpx.Client, name: str) -> None:
+    whole = colorize(http, raw(name), look="whole")
+    assert whole[1] == 1
+    assert colorize(http, raw(name)) == colorize(http, raw(name), look="auto") == whole
+
+
+def test_a_wide_photo_is_seen_in_tiles_and_keeps_its_lightness(http: httpx.Client) -> None:
+    photo = panorama()
+    own, looks = colorize(http, photo)
+    assert looks == 8  # 4:1, tiles as high as it is, half of each its neighbour's too
+    assert colorize(http, photo) == (own, looks)
+    whole, one = colorize(http, photo, look="whole")
+    assert one == 1
+    assert own != whole
+    np.testing.assert_allclose(lightness(decoded(own)), lightness(decoded(whole)), atol=1)
+    with Image.open(io.BytesIO(own)) as image:
+        assert "7 tiles" in image.getexif()[0x131]
+
+
+def test_a_tall_photo_is_seen_as_a_wide_one_is(http: httpx.Client) -> None:
+    with Image.open(io.BytesIO(panorama())) as image:
+        tall = encoded(image.transpose(Image.Transpose.ROTATE_90), "PNG")
+    assert colorize(http, tall)[1] == 8
+
+
+def test_tiles_of_any_photo_where_they_are_asked_for(http: httpx.Client) -> None:
+    group, looks = colorize(http, raw("astronaut.png"), look="tiles")
+    assert looks == 10
+    assert group != colorize(http, raw("astronaut.png"))[0]
+
+
+@pytest.mark.parametrize("more", [{"postprocess": "tv"}, {"postprocess": "crf"}, {"proposal": 2}])
+def test_other_options_work_with_tiles(http: httpx.Client, more: dict[str, str | int]) -> None:
+    own, _ = colorize(http, panorama())
+    other, _ = colorize(http, panorama(), **more)
+    assert decoded(other).shape == (300, 1200, 3)
+    assert other != own
+
+
+def edge(colours: NDArray[np.uint8], columns: slice) -> float:
+    """Largest step of chroma from pixel to pixel along rows of a smooth picture, 8-bit codes."""
+    of = colours[:, columns].astype(int)
+    return float(np.abs(np.diff(of[..., 0] - of[..., 2], axis=1)).max())
+
+
+def test_there_is_no_seam_where_tiles_meet(http: httpx.Client) -> None:
+    ramp = np.linspace(20, 235, 1600)[np.newaxis] + np.linspace(-15, 15, 400)[:, np.newaxis]
+    made, looks = colorize(http, encoded(Image.fromarray(ramp.astype(np.uint8)), "PNG"))
+    assert looks == 8
+    assert edge(decoded(made), slice(None)) <= 4
+
+
+def test_a_look_that_is_none_is_refused(http: httpx.Client) -> None:
+    answer = http.post("/colorize", files={"file": panorama()}, params={"look": "twice"})
+    assert answer.status_code == 422
+    assert "look" in answer.json()["detail"]

@@ -1,0 +1,69 @@
+"""What the page keeps in the browser: photos, hints and colours, until they are removed."""
+
+from playwright.sync_api import Page, Request, expect
+
+from tests.page.conftest import Open, in_both
+from tests.page.stage import DONE, choose, chroma, photo, seen
+
+KEPT = "Kept in this browser until you remove them."
+
+
+def reload(page: Page) -> list[str]:
+    """Load the page again, and list what is asked of the service from then on."""
+    asked: list[str] = []
+
+    def note(request: Request) -> None:
+        asked.append(request.method)
+
+    page.on("dialog", lambda dialog: dialog.accept())  # leave, nothing was saved
+    page.on("request", note)
+    page.reload()
+    return asked
+
+
+@in_both
+def test_photos_hints_and_colours_survive_a_reload(page: Page) -> None:
+    choose(page, cat=photo("cat.jpg"), house=photo("dust-bowl-home.jpg"))
+    expect(page.locator("#shelf li[data-state=done]")).to_have_count(2)
+    page.get_by_role("button", name="house.jpg Done").click()
+    page.locator("#split").press("Home")
+    page.get_by_role("radio", name="red", exact=True).locator("..").click()
+    page.locator("#stage").press("Enter")  # in the middle
+    page.locator("#stage").press("Escape")
+    page.wait_for_selector(DONE)
+    expect(page.locator("#kept")).to_have_text(KEPT)
+    coloured = chroma(seen(page))
+    asked = reload(page)
+    expect(page.locator("#shelf li[data-state=done]")).to_have_count(2)
+    expect(page.locator("#shelf .name")).to_have_text(["cat.jpg", "house.jpg"])
+    expect(page.locator("#hints li")).to_contain_text("red at ")
+    page.wait_for_selector(DONE)
+    page.locator("#split").press("Home")
+    assert abs(chroma(seen(page)) - coloured) < 0.1
+    expect(page.locator("#looks img:visible:not(.stale)")).to_have_count(3)
+    assert asked.count("POST") == 2, "what was known is not asked for, the two other looks are"
+    page.get_by_role("button", name="Remove cat.jpg").click()
+    expect(page.locator("#shelf li")).to_have_count(1)
+    page.reload()
+    expect(page.locator("#shelf .name")).to_have_text(["house.jpg"])
+    page.get_by_role("button", name="Clear all").click()
+    expect(page.get_by_role("heading", name="Give grey photos colour")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("heading", name="Give grey photos colour")).to_be_visible()
+
+
+def test_all_that_was_cleared_can_be_taken_back(page: Page) -> None:
+    choose(page, cat=photo("cat.jpg"), coffee=photo("coffee.jpg"))
+    expect(page.locator("#shelf li[data-state=done]")).to_have_count(2)
+    page.get_by_role("button", name="Clear all").click()
+    expect(page.locator("#removed")).to_contain_text("2 photos removed.")
+    page.locator("#removed").get_by_role("button", name="Undo").click()
+    expect(page.locator("#shelf .name")).to_have_text(["cat.jpg", "coffee.jpg"])
+
+
+def test_a_browser_that_keeps_nothing_is_no_obstacle(open_page: Open) -> None:
+    refused = "indexedDB.open = () => { throw new DOMException('', 'SecurityError'); };"
+    page = open_page(script=refused)
+    choose(page, cat=photo("cat.jpg"))
+    page.wait_for_selector(DONE)
+    expect(page.locator("#kept")).to_have_text("")

@@ -1,0 +1,73 @@
+"""A published version's vividness calibrated anew on validation photos, its measures with it."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from chromaserve.store.versions import ModelStore, ModelVersion
+
+from .config import Publish
+from .data import Entry, evenly_spaced, read_entry
+from .gains import collect, load_model
+from .liveliness import calibrate_blend
+from .losses import ab_bins
+from .model_card import model_card, summaries
+from .publish import SEEN_PHOTOS, measured
+from .summary import Summary
+from .vividness import seen_at_full_size
+
+
+def recalibrate(
+    version: ModelVersion, root: Path, val: Sequence[Entry], store: ModelStore,
+    on_photo: Callable[[], None] = lambda: None, *, count: int | None = None,
+) -> ModelVersion:  # fmt: skip
+    """Find a version's `Blend` and default vividness; measure and describe it, in its place.
+
+    The network and its own settings stay. Measures of baselines that are not made again, of the
+    nearest training photo, are kept where the photos are as many as before.
+
+    Args:
+        version: of the store, whose files were verified.
+        root: of the photos.
+        val: validation photos.
+        store: that has the version.
+        on_photo: told of each photo that was measured.
+        count: of photos that the calibration looks at, evenly spaced; None: all.
+    """
+    described = version.description
+    settings = Publish.model_validate(described.training["publish"])
+    chosen = [val[i] for i in evenly_spaced(len(val), count or len(val))]
+    answers = collect(load_model(version.path), chosen, root)
+    few = evenly_spaced(len(chosen), SEEN_PHOTOS)
+    photos = (read_entry(root, chosen[i]) for i in few)
+    found = calibrate_blend(answers, settings, seen_at_full_size(answers.of(few), photos, settings))
+    described = described.model_copy(
+        update={"blend": found.blend, "default_vividness": found.default_vividness}
+    )
+    before = summaries(version.description)
+    kept = {k: v for k, v in described.metrics.items() if k not in before}
+    again = measured(version.path, described, root, val, on_photo)
+    metrics = kept | {name: _with_nearest(each, before) for name, each in again.items()}
+    described = described.model_copy(update={"metrics": metrics})
+    with tempfile.TemporaryDirectory() as scratch:
+        card = model_card(described, version.version, len(ab_bins()))
+        Path(scratch, "MODEL_CARD.md").write_text(card)
+        return store.amend(
+            version, Path(scratch), blend=found.blend, metrics=metrics,
+            default_vividness=found.default_vividness,
+        )  # fmt: skip
+
+
+def _with_nearest(summary: Summary, before: dict[str, Any]) -> Summary:
+    """A summary with the nearest photos' measures of an earlier one of the same photos."""
+    first: Summary = next(iter(before.values()), {})
+    return {
+        kind: values
+        | {
+            name: value
+            for name, value in first.get(kind, {}).items()
+            if "nearest" in name and first[kind]["photos"] == values["photos"]
+        }
+        for kind, values in summary.items()
+    }
