@@ -33,7 +33,8 @@ from chromaserve.command_line.shared_options import (
     as_written,
     read_hints,
 )
-from chromaserve.command_line.tasks import Plan, Task, Written, plan
+from chromaserve.command_line.tasks import Plan, Task, plan
+from chromaserve.command_line.written import Written
 from chromaserve.photos.formats import Wanted
 
 if TYPE_CHECKING:

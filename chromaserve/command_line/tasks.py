@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Protocol
 
 from chromaserve.command_line.exits import Complaint, Exit
+from chromaserve.command_line.written import written_ns
 from chromaserve.library.files import Identity, identity, of_page, pages_apart
 from chromaserve.photos.formats import WRITTEN, Wanted, is_photo_name, suffix_of
 from chromaserve.photos.names import folded, result_names
 
-Stamp = tuple[int, int]
 COLOUR = "-colour"
 """How results are called that lie beside what they are of."""
 _RESULT = re.compile(rf"(.*){COLOUR}(-page-\d+)?(-[2-8]|-confidence)?")
@@ -89,34 +89,6 @@ class Task:
     def anew(self) -> "Task":
         """The same, whatever is there."""
         return replace(self, replace=self.is_done)
-
-
-def written_ns(status: os.stat_result) -> int:
-    """When a file was written: by its time, or when it came here if that lies in the future."""
-    return min(status.st_mtime_ns, status.st_ctime_ns)
-
-
-def stamp_of(path: Path) -> Stamp | None:
-    """Something that changes with the file; None where it is gone or empty."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return (written_ns(status), status.st_size) if status.st_size else None
-
-
-class Written:
-    """Results of this run, as long as nobody else changes them: they may be made anew."""
-
-    def __init__(self) -> None:
-        self._stamps: dict[Path, Stamp | None] = {}
-
-    def add(self, result: Path) -> None:
-        """It is written."""
-        self._stamps[result] = stamp_of(result)
-
-    def __contains__(self, result: Path) -> bool:
-        return result in self._stamps and self._stamps[result] == stamp_of(result)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 from watchfiles import watch
 
 from chromaserve.command_line.exits import ended_by_sigterm
-from chromaserve.command_line.tasks import Stamp, Task, Written, stamp_of
+from chromaserve.command_line.tasks import Task
+from chromaserve.command_line.written import Stamp, Written, stamp_of
 
 _SETTLE_S = 0.3
 """A photo that was written to later than this ago may not be complete."""

@@ -1,13 +1,9 @@
 """`Colorizer`: grey photos of any kind in, colour photos of the same kind out."""
 
-from collections import deque
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
-from concurrent.futures import Future
-from contextlib import suppress
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, Unpack, cast, overload
+from typing import Literal, Self, TypeVar, Unpack, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +15,7 @@ from chromaserve.library.confidence import Confidence, confidence_of
 from chromaserve.library.files import beside, format_of, of_page, pages_apart
 from chromaserve.library.flow import Done, Flow, Given
 from chromaserve.library.places import Output, P, places_of
+from chromaserve.library.running import running, waited
 from chromaserve.photos.formats import Wanted
 
 F = TypeVar("F", bytes, str, Path)
@@ -126,7 +123,9 @@ class Colorizer:
         """
         place = None if output is None else Path(output)
         flow = self._flow(format or format_of(place), options)
-        return cast(P, self._waited(flow, flow.colorize(cast(Given, photo), place)).value)
+        return cast(
+            P, waited(self.background, flow, flow.colorize(cast(Given, photo), place)).value
+        )
 
     def confidence(
         self,
@@ -143,7 +142,7 @@ class Colorizer:
             InvalidOptions: the model does not tell; or as `colorize`, whose other errors may come.
         """
         flow = self._flow("png", {**options, "confidence": "png"})
-        return confidence_of(self._waited(flow, flow.unwritten(photo)))
+        return confidence_of(waited(self.background, flow, flow.unwritten(photo)))
 
     def pages(
         self,
@@ -243,7 +242,7 @@ class Colorizer:
             options: see `ColourOptions`.
         """
         flow = self._flow(format, options)
-        return self._running(flow, places)
+        return running(self.background, flow, places)
 
     def close(self) -> None:
         """Cancel what runs and end the threads; harmless when that is done."""
@@ -264,58 +263,15 @@ class Colorizer:
         background = self.background
         return Flow(background.pipeline, order_for(background.model, encoding, options))
 
-    def _waited(self, flow: Flow, work: Coroutine[Any, Any, Done]) -> Done:
-        """What comes of the one photo of a flow."""
-        future = self.background.start(work)
-        try:
-            done = future.result()
-        except BaseException:
-            future.cancel()
-            self.background.start(flow.end())
-            raise
-        self.background.start(flow.release(done))
-        return done
-
     def _many(
         self, flow: Flow, places: Iterable[tuple[P, Path | None]], errors: str
     ) -> Iterator[P | Exception]:
-        for outcome in self._running(flow, ((photo, output, True) for photo, output in places)):
+        for outcome in running(
+            self.background, flow, ((photo, output, True) for photo, output in places)
+        ):
             if isinstance(outcome, Exception):
                 if errors != "return":
                     raise outcome
                 yield outcome
             else:
                 yield cast(P, outcome.value)
-
-    def _running(
-        self, flow: Flow, places: Iterable[tuple[Given, Path | None, bool]]
-    ) -> Iterator[Done | Exception]:
-        start = self.background.start
-        waiting = iter(places)
-        running: deque[Future[Done]] = deque()
-        try:
-            while True:
-                for photo, output, replace in islice(waiting, self._window - len(running)):
-                    running.append(start(flow.colorize(photo, output, replace=replace)))
-                if not running:
-                    return
-                try:
-                    done = running[0].result()
-                except Exception as error:
-                    running.popleft()
-                    yield error
-                else:
-                    running.popleft()
-                    start(flow.release(done))
-                    yield done
-        finally:
-            for future in running:
-                future.cancel()
-            if running:
-                with suppress(RuntimeError):  # closed meanwhile, with all that it held
-                    start(flow.end())
-
-    @property
-    def _window(self) -> int:
-        """Photos under way for one caller: as keep all stages busy, and some that are done."""
-        return 2 * self.background.pipeline.window(self.background.model)
