@@ -178,7 +178,7 @@ class Worker:
                 )
             upload = Upload(claim.name, data)
             del data  # the body gives it back
-            await asyncio.to_thread(pipeline.look_at, [upload])
+            await asyncio.to_thread(pipeline.look_at, [upload], options.page)
             order = options.order(await self._service.model_for(options.model))
             if order.proposals > 1:
                 order = order.nth(claim.n)

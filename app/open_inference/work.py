@@ -146,7 +146,7 @@ async def _colorize(
     """Encoded photos to encoded results; an error has the photo's `index`."""
     share.shrink(sum(map(len, photos)))
     body = Body([Upload(None, data) for data in photos], [], share)
-    await pipeline.decoding.run(held, pipeline.look_at, body.uploads)
+    await pipeline.decoding.run(held, pipeline.look_at, body.uploads, order.page)
     for index, upload in enumerate(body.uploads):
         if isinstance(upload.header, Exception):
             raise _at(index, upload.header)

@@ -111,7 +111,7 @@ async def submit_job(
         check_photos(chosen, len(body.uploads))
         jobs.check_addresses(chosen, addresses)
         if not addresses:
-            await run_in_threadpool(pipeline.look_at, body.uploads)
+            await run_in_threadpool(pipeline.look_at, body.uploads, chosen.page)
             errors = [u.header for u in body.uploads if isinstance(u.header, Exception)]
             if len(errors) == len(body.uploads):
                 raise all_failed(body, errors)

@@ -54,6 +54,15 @@ def test_further_colourings_and_a_bare_body(mine: httpx.Client) -> None:
     assert results["photo-3.png"] == plain(mine, data, proposal="3")
 
 
+def test_a_page_that_is_not_the_first(mine: httpx.Client) -> None:
+    pages = [small("L", (60, 40)).rotate(180)]
+    book = encoded(small("L"), "TIFF", save_all=True, append_images=pages)
+    job = submitted(mine, [("file", ("book.tif", book))], params={"page": 2})
+    assert ended(mine, job)["done"] == 1
+    second = mine.get(f"/jobs/{job}/results/0").content
+    assert second == plain(mine, book, page="2") != plain(mine, book)
+
+
 def test_events_tell_of_each_photo_once_and_go_on_from_the_last(mine: httpx.Client) -> None:
     job = submitted(mine, files(5))
     told = events(mine, job)
