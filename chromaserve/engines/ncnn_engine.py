@@ -1,6 +1,7 @@
 """The engine that runs a model on a CPU by ncnn, whose Winograd convolutions are the fast ones."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ PARAM, WEIGHTS, NUMBERS = "network.param", "network.bin", "numbers.json"
 PROBE = "probe.npz"
 """A made-up photo and the SavedModel's answer: arrays L, vividness, ab."""
 MAX_BATCH = 1
-"""ncnn runs one photo after the other, so that in a batch a photo would only wait for others."""
+"""ncnn runs photos one by one, so that in a batch a photo would only wait for others."""
 
 # Beyond these a photo gains little, and many photos lose: docs/explanation/scaling.md.
 _THREADS_A_PHOTO = 4
@@ -59,7 +60,7 @@ class NcnnEngine:
         Args:
             folder: of the files.
             threads: for all photos at once; 0: one a core.
-            max_batch: photos of one call, run one after the other.
+            max_batch: photos of one call.
 
         Raises:
             EngineUnusable: ncnn isn't installed, or cannot load the files.
@@ -76,6 +77,9 @@ class NcnnEngine:
         self._network = self._load(folder)
         self._head = _head_of((folder / PARAM).read_text("utf-8"))
         self._bins: NDArray[np.float32] | None = None
+        # Not on callers' threads: a daemon's would end the process by SIGABRT where Python ends
+        # while it is in ncnn, and a pool's are waited for.
+        self._pool = ThreadPoolExecutor(self.streams, thread_name_prefix="ncnn")
 
     @property
     def name(self) -> str:
@@ -104,7 +108,7 @@ class NcnnEngine:
 
     def infer(self, L: NDArray[np.float32], vividness: NDArray[np.float32]) -> NDArray[np.float32]:
         """Chroma of a batch; see `Engine.infer`."""
-        return np.stack([self._photo(*one) for one in zip(L, map(float, vividness), strict=True)])
+        return np.stack(list(self._pool.map(self._photo, L, map(float, vividness))))
 
     @property
     def has_distribution(self) -> bool:
@@ -115,7 +119,9 @@ class NcnnEngine:
         """See `Engine.distribution`."""
         assert self._head
         name = self._head.logits
-        logits = np.stack([self._run({INPUT: _plane(one)}, name) for one in L])
+        logits = np.stack(
+            list(self._pool.map(lambda one: self._run({INPUT: _plane(one)}, name), L))
+        )
         if self._bins is None:
             # The mean of a distribution that is certain of a bin is that bin.
             certain = np.eye(logits.shape[-1], dtype=np.float32)[:, np.newaxis]

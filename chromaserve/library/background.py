@@ -57,6 +57,10 @@ class Background:
         self.start = self._loop.start
         """Run a coroutine on the loop, as `LoopThread.start`."""
 
+    def check(self) -> None:
+        """Raise RuntimeError where this is closed, or was made before this process was forked."""
+        self._loop.check()
+
     @property
     def pipeline(self) -> Pipeline:
         """The way of its photos.

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Coroutine, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -42,6 +42,9 @@ def running(
                 return
             try:
                 done = running[0].result()
+            except CancelledError:
+                background.check()  # closed meanwhile
+                raise
             except Exception as error:
                 running.popleft()
                 yield error

@@ -39,7 +39,10 @@ class Body:
 
     def repeat(self, times: int) -> None:
         """Have each photo so many times, for as many results; its bytes are there once."""
-        self.uploads = [replace(upload) for upload in self.uploads for _ in range(times)]
+        before = self.uploads
+        self.uploads = [replace(upload) for upload in before for _ in range(times)]
+        for upload in before:  # which what is wrong with it may hold
+            upload.data = b""
 
     def release(self, upload: Upload) -> None:
         """Forget a photo's bytes: it is decoded, or never will be."""

@@ -206,6 +206,7 @@ def test_the_documentation_describes_uploads_and_problems(http: httpx.Client) ->
         "colour",
         "proposal",
         "proposals",
+        "page",
         "confidence",
         "look",
     }

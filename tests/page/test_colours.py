@@ -257,6 +257,8 @@ def test_places_to_ask_about_are_reached_by_keys(page: Page) -> None:
     page.get_by_role("button", name="Show what is guessed").press("Enter")
     second = page.get_by_role("button", name="Tell the colour at place 2")
     second.press("Enter")
-    page.keyboard.press("ArrowRight")  # from sky to sea
+    expect(page.get_by_role("radio", name="sky", exact=True)).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("radio", name="sea", exact=True)).to_be_checked()
     page.keyboard.press("Enter")
     expect(page.locator("#hints li")).to_contain_text("sea at ")

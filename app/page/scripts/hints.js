@@ -70,7 +70,8 @@ export class Hints {
     this.asked = [x, y];
     this.cross = this.viewer.view.toStage(x, y);
     this.draw();
-    document.querySelector('[name=hint-color]:checked, #palette input').focus();
+    const colours = [...document.querySelectorAll('#palette input')];
+    (colours.find((colour) => colour.checked) ?? colours[0]).focus();
     say('Which colour was there? Pick it.');
   }
 
