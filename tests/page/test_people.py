@@ -71,7 +71,10 @@ def test_by_keyboard_alone(page: Page) -> None:
 
 def shown(page: Page) -> float:
     """How large the photo is, in pixels of the screen to one of its own; the page says the same."""
-    page.evaluate("() => new Promise((seen) => requestAnimationFrame(() => setTimeout(seen)))")
+    # Two frames: without motion the first one has transitions of no time before them.
+    frame = "() => new Promise((seen) => requestAnimationFrame(() => setTimeout(seen)))"
+    page.evaluate(frame)
+    page.evaluate(frame)
     width, own, said = page.evaluate("""[
         document.getElementById('photo').getBoundingClientRect().width,
         document.getElementById('before').naturalWidth,
