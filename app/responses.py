@@ -22,7 +22,7 @@ from chromaserve.pipeline.pipeline import Colored
 
 from .departures import Departures
 from .limits import ABORT
-from .manifest import PhotoResult, describe, manifest
+from .manifest import Manifest, PhotoResult, describe, manifest
 from .requests import PhotoRun
 
 _CHUNK = 64 * 1023
@@ -173,13 +173,20 @@ async def _zip(uploads: list[Upload], run: PhotoRun, order: Order) -> Chunks:
                         for chunk in sink.drain():
                             yield chunk
             del outcome, piece, chunk  # the next one may take a while
-    told = manifest(order, results).model_dump(mode="json", exclude_none=True)
+    for chunk in last_of(archive, sink, manifest(order, results)):
+        yield chunk
+
+
+def last_of(
+    archive: zipfile.ZipFile, sink: "Sink", manifest: Manifest
+) -> Iterator[bytes | memoryview]:
+    """The end of a ZIP: manifest.json, and what is closed by it."""
+    told = manifest.model_dump(mode="json", exclude_none=True)
     text = json.dumps(told, indent=2, ensure_ascii=False).encode()
     with archive.open(Entry.of("manifest.json", text), "w") as file:
         file.write(text)
     archive.close()
-    for chunk in sink.drain():
-        yield chunk
+    yield from sink.drain()
 
 
 async def _json(uploads: list[Upload], run: PhotoRun, order: Order) -> Chunks:

@@ -1,13 +1,12 @@
 """Results of a job as one ZIP, read from disk piece by piece."""
 
 import asyncio
-import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..manifest import Manifest, PhotoResult
-from ..responses import Chunks, Entry, Sink
+from ..responses import Chunks, Entry, Sink, last_of
 from .database import Row
 
 _PIECE = 64 * 1024
@@ -44,10 +43,5 @@ async def zipped(manifest: Manifest, photos: Sequence[tuple[Row, Path]]) -> Chun
                 file.write(piece)
                 for chunk in sink.drain():
                     yield chunk
-    told = manifest.model_dump(mode="json", exclude_none=True)
-    text = json.dumps(told, indent=2, ensure_ascii=False).encode()
-    with archive.open(Entry.of("manifest.json", text), "w") as file:
-        file.write(text)
-    archive.close()
-    for chunk in sink.drain():
+    for chunk in last_of(archive, sink, manifest):
         yield chunk

@@ -76,6 +76,13 @@ class Batcher:
         """Photos in the queue."""
         return len(self._waiting)
 
+    @property
+    def _is_full(self) -> bool:
+        """Whether all places are taken; further looks have none, and are counted only then."""
+        return len(self._waiting) >= self._max_waiting and (
+            self._waiting.count(lambda each: not each.further) >= self._max_waiting
+        )
+
     async def submit(
         self,
         engines: Sequence[Engine],
@@ -108,8 +115,7 @@ class Batcher:
                 raise NotReady("The service is shutting down. Send the photo again shortly.")
             if any(lost.batch[0].engines is engines for lost in self._lost):
                 raise NotReady(_RESTARTING)
-            places = self._waiting.count(lambda each: not each.further)
-            if not further and places >= self._max_waiting:
+            if not further and self._is_full:
                 raise Busy(f"{self._max_waiting} photos are waiting already. Try again shortly.")
             self._waiting.push(flow, item)
             if len(self._workers) < len(item.streams) and not self._idle(item.streams):
