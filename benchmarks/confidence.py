@@ -32,11 +32,11 @@ from PIL import Image
 from scipy.optimize import minimize, nnls
 from scipy.stats import spearmanr
 
+from benchmarks.answer import answer
 from benchmarks.hints import Colorized, Place, colorized, gained, random_places, true_discs
 from chromaserve.color.confidence import NEAR, confidence_in, expected_error, moments, parts
 from chromaserve.color.hint_places import ground, suggested
 from chromaserve.color.lab import srgb_to_lab
-from chromaserve.color.vividness import asked, livened
 from chromaserve.engines import Engine
 from chromaserve.engines.choose import load_engines
 from chromaserve.library.colorizer import Colorizer
@@ -78,8 +78,7 @@ def seen(engine: Engine, path: Path, vividness: float, blend: Blend | None) -> S
     rgb = read_photo(path)
     L, truth = srgb_to_lab(rgb)
     look = network_input(L)[np.newaxis]
-    ab = engine.infer(look, np.array([asked(vividness, blend)], np.float32))[0]
-    ab = livened(ab, vividness, blend)
+    ab = answer(engine, look[0], vividness, blend)
     start = time.process_time()
     distribution = engine.distribution(look)
     ran = time.process_time()

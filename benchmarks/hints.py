@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.answer import answer
 from chromaserve.color.hint_spreading import DEFAULT_RADIUS, Disc, hint_model, hinted
 from chromaserve.color.lab import lab_to_srgb, srgb_to_lab
 from chromaserve.color.postprocess import chroma_model
 from chromaserve.color.upsampling import apply_model
-from chromaserve.color.vividness import asked, livened
 from chromaserve.engines.choose import load_engines
 from chromaserve.settings import PipelineSettings
 from chromaserve.store.contract import network_input, squeeze
@@ -171,8 +171,7 @@ def _photos(folders: list[Path], limit: int, vividness: float | None) -> Iterato
     for i in evenly_spaced(len(paths), limit):
         rgb = read_photo(paths[i])
         L = network_input(srgb_to_lab(rgb)[0])
-        ab = engine.infer(L[np.newaxis], np.array([asked(vividness, blend)], np.float32))[0]
-        yield colorized(paths[i].name, rgb, livened(ab, vividness, blend))
+        yield colorized(paths[i].name, rgb, answer(engine, L, vividness, blend))
 
 
 def _row(name: str, count: int, found: list[Gained]) -> str:

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.answer import answer
 from chromaserve.color.lab import srgb_to_lab
 from chromaserve.color.proposals import MAX_PROPOSALS, proposed, with_proposal
-from chromaserve.color.vividness import asked, livened
 from chromaserve.engines.choose import load_engines
 from chromaserve.library.colorizer import Colorizer
 from chromaserve.settings import PipelineSettings
@@ -71,9 +71,9 @@ def measured(answers: list[Float], truth: Float, cpu_ms: float, seed: int) -> Me
     shifted = np.empty((_SHIFTS, len(answers)))
     own = answers[0]
     shifted[:, 0] = gain(own, truth)
-    for n, answer in enumerate(answers[1:], 1):
+    for n, each in enumerate(answers[1:], 1):
         for draw, angle in enumerate(rng.uniform(0, 2 * np.pi, _SHIFTS)):
-            way = distance(answer, own) * np.array([np.cos(angle), np.sin(angle)], np.float32)
+            way = distance(each, own) * np.array([np.cos(angle), np.sin(angle)], np.float32)
             shifted[draw, n] = gain(own + way, truth)
     apart = np.zeros((len(answers), len(answers)))
     for (i, one), (j, other) in combinations(enumerate(answers), 2):
@@ -91,8 +91,7 @@ def photos(folder: Path, limit: int) -> Iterator[Measured]:
     for seed, i in enumerate(evenly_spaced(len(paths), limit)):
         L, ab = srgb_to_lab(read_photo(paths[i]))
         look = network_input(L)[np.newaxis]
-        own = engine.infer(look, np.array([asked(vividness, blend)], np.float32))[0]
-        own = livened(own, vividness, blend)
+        own = answer(engine, look[0], vividness, blend)
         found = engine.distribution(look)
         start = time.process_time()
         further = proposed(found.logits[0], found.bins)
