@@ -22,7 +22,7 @@ from .settings import Settings
 
 FIELD = "file"
 _MAX_FIELDS = 16
-_MAX_FIELD_BYTES = 64 * 1024  # as many hints as there may be, their numbers at full length
+_MAX_FIELD_BYTES = 128 * 1024  # as many points of hints as there may be, numbers at full length
 _HOW = f"Send the photo as the multipart field `{FIELD}`, or bare as an image/* body."
 _EXTENDED = re.compile(rb"""filename\*=["']?(utf-8|iso-8859-1)'[^']*'([^;"\s]*)""", re.IGNORECASE)
 _CHARSETS = (None, "utf-8", "us-ascii", "iso-8859-1")

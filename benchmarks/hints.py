@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.answer import answer
-from chromaserve.color.hint_spreading import DEFAULT_RADIUS, Disc, hint_model, hinted
+from chromaserve.color.hint_shapes import DEFAULT_RADIUS, Disc
+from chromaserve.color.hint_spreading import hint_model, hinted
 from chromaserve.color.lab import lab_to_srgb, srgb_to_lab
 from chromaserve.color.postprocess import chroma_model
 from chromaserve.color.upsampling import apply_model

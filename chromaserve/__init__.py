@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     )
     from chromaserve.library.colorizer import Colorizer
     from chromaserve.library.confidence import Confidence
-    from chromaserve.pipeline.hints import Hint
+    from chromaserve.pipeline.hints import Hint, Region, Stroke
     from chromaserve.store.errors import ModelNotFound, ModelStoreError
     from chromaserve.video import (
         FilmReport,
@@ -73,10 +73,12 @@ __all__ = [
     "ModelStoreError",
     "PhotoTimeout",
     "ProblemError",
+    "Region",
     "Result",
     "Retries",
     "ServiceError",
     "ServiceInfo",
+    "Stroke",
     "TooBusy",
     "TooManyPixels",
     "TruncatedFrame",
@@ -91,7 +93,7 @@ __all__ = [
 _HOMES = {
     "Colorizer": "chromaserve.library.colorizer",
     "Confidence": "chromaserve.library.confidence",
-    "Hint": "chromaserve.pipeline.hints",
+    **dict.fromkeys(("Hint", "Region", "Stroke"), "chromaserve.pipeline.hints"),
     **dict.fromkeys(
         ("FilmReport", "FrameReport", "TruncatedFrame", "colorize_film", "colorize_frames"),
         "chromaserve.video",

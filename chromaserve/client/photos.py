@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypedDict
 from chromaserve.library.files import file_size
 
 if TYPE_CHECKING:
-    from chromaserve.pipeline.hints import Hint
+    from chromaserve.pipeline.hints import AnyHint
 
 Photo = bytes | bytearray | memoryview | str | Path | BinaryIO
 """A file's bytes, its path, or the file opened for reading bytes."""
@@ -39,8 +39,9 @@ class Options(TypedDict, total=False):
 class PhotoOptions(Options, total=False):
     """Options of a request for one photo."""
 
-    hints: "Iterable[Hint | Mapping[str, Any]] | str | None"
-    """Colours at places: `Hint`s, mappings with their members, or the JSON of a list of them."""
+    hints: "Iterable[AnyHint | Mapping[str, Any]] | str | None"
+    """Colours that are known: `Hint`s, `Stroke`s and `Region`s, mappings with their members, or the
+    JSON of a list of them."""
 
 
 class JobOptions(PhotoOptions, total=False):
@@ -126,5 +127,5 @@ def fields(options: Mapping[str, Any]) -> dict[str, str]:
     return {"hints": told}
 
 
-def _plain(hint: "Hint | Mapping[str, Any]") -> dict[str, Any]:
+def _plain(hint: "AnyHint | Mapping[str, Any]") -> dict[str, Any]:
     return dict(hint) if isinstance(hint, Mapping) else hint.model_dump(exclude_none=True)

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from chromaserve.color.hint_shapes import Shape, areas, lines
 from chromaserve.color.hint_spreading import reach
 from chromaserve.store.contract import squeeze
 
@@ -22,6 +23,7 @@ PLACES: Final = 3
 # Chosen on the half of `val` that confidence is calibrated on.
 _EVERY = 4  # pixels of that copy, a candidate
 _APART = 0.12  # of the longer side, between two places
+_MOST_KNOWN = 200  # places of hints that are reckoned with
 _UNLIKE = 1.0  # how much a difference in the answer's colour speaks against sharing a hint
 
 
@@ -36,11 +38,11 @@ class Ground:
     squared: Float
     """float32 [h·w], the squared error that is expected."""
     known: NDArray[np.intp]
-    """Where hints are already, rows times w plus columns."""
+    """Where discs and strokes are already, rows times w plus columns; not every pixel of many."""
 
 
 def ground(
-    L: Float, ab: Float, error: Float, size: tuple[int, int], hints: Sequence[Place]
+    L: Float, ab: Float, error: Float, size: tuple[int, int], hints: Sequence[Shape]
 ) -> Ground:
     """The small copy of a photo, its expected error lessened by the hints that it has.
 
@@ -49,17 +51,17 @@ def ground(
         ab: float32 [H', W', 2], the model's answer.
         error: float32 [h', w'], what is expected of it, in Lab units.
         size: width and height of the photo.
-        hints: places of hints.
+        hints: that it has.
     """
     scale = SIDE / max(size)
     width, height = (max(1, min(SIDE, round(scale * side))) for side in size)
     L, ab = squeeze(L, height, width), squeeze(ab, height, width)
     squared = np.square(squeeze(error, height, width)).ravel()
-    rows = [min(int(y * height), height - 1) for _, y in hints]
-    columns = [min(int(x * width), width - 1) for x, _ in hints]
-    known = np.asarray(rows, np.intp) * width + np.asarray(columns, np.intp)
+    known = np.flatnonzero(lines(hints, size[::-1], L.shape) >= 0)
+    known = known[:: 1 + known.size // _MOST_KNOWN]
     if known.size:
         squared = squared * np.square(1 - reach(L, known).max(0))
+    squared[areas(hints, size[::-1], L.shape).ravel() >= 0] = 0
     return Ground(L, ab, squared, known)
 
 
@@ -76,7 +78,7 @@ def suggested(on: Ground) -> list[Place]:
     shares = reach(on.L, places)
     colours = on.ab.reshape(-1, 2)
     unlike = np.square(colours - colours[places, np.newaxis]).sum(-1)
-    squared, free = on.squared, np.ones(len(places), bool)
+    squared, free = on.squared, on.squared[places] > 0
     for taken in on.known:
         free &= _far(y, x, taken, on.L.shape)
     found: list[Place] = []

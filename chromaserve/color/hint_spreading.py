@@ -1,13 +1,13 @@
 """Colours that a person knows at places of a photo, spread to what belongs to those places."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from chromaserve.color.geodesic import Labels, from_each, nearest
+from chromaserve.color.geodesic import Labels, between, from_each, nearest
+from chromaserve.color.hint_shapes import Shape, Stroke, areas, lines
 from chromaserve.color.random_field import spread_colour
 from chromaserve.color.upsampling import apply_model, local_model
 
@@ -15,9 +15,6 @@ Float = NDArray[np.float32]
 
 WORKING_SIDE = 256
 """Of the longer side, at most, where hints are spread: it bounds the time."""
-DEFAULT_RADIUS = 0.01
-"""Of the photo's longer side."""
-
 # Chosen on photos, by benchmarks/hints.py.
 _LIGHTNESS = 4.0  # an edge of that much L is as far ...
 _SIDE = 0.5  # ... as this part of the longer side
@@ -29,35 +26,31 @@ _CERTAIN = 10.0  # confidence in a hint
 _TRUST = 0.02  # and in what the distance tells, where it tells most
 _FOLLOWING = 2, 1e-3  # radius and eps of the guided filter that leads to the photo's size
 _NOTHING = 0.02  # a share of a hint that is no share
-
-
-@dataclass(frozen=True)
-class Disc:
-    """A place, in pixels of the photo from its top left corner, and its colour in Lab."""
-
-    x: float
-    y: float
-    radius: float | None
-    """None: DEFAULT_RADIUS."""
-    a: float
-    b: float
+_BAND = (
+    0.025  # of the longer side: how far within its line an area may end, at an edge of the photo
+)
 
 
 def hint_model(
-    discs: Sequence[Disc],
+    shapes: Sequence[Shape],
     size: tuple[int, ...],
     lightness: Callable[[int, int], Float],
 ) -> Float:
     """Where hints' colours go, as a local model for the photo's size.
 
-    A hint's colour takes the place of the network's in all that belongs to the hint: what can be
-    reached from its disc without crossing much of an edge of lightness (`nearest`). Of several
-    hints the nearest counts. How much of its colour a pixel has is
-    1 in a disc, about 1 near it in that sense and 0 far from it; between, where the distance alone
-    is a poor judge, Levin's optimisation (`spread_colour`) leads it along edges of lightness.
+    The colour of a disc or a stroke takes the place of the network's in all that belongs to it:
+    what can be reached from there without crossing much of an edge of lightness (`nearest`). Of
+    several the nearest counts. How much of its colour a pixel has is 1 in a disc or stroke, about 1
+    near it in that sense and 0 far from it; between, where the distance alone is a poor judge,
+    Levin's optimisation (`spread_colour`) leads it along edges of lightness.
+
+    An area has its colour throughout, and none of it leaves the line around it. In a band within
+    that line the colour ends at the photo's own edges, where it has some there: a pixel's share
+    tells whether it belongs to the middle of the area or to what is outside (by geodesic distances,
+    as in Bai & Sapiro 2007). Areas lie over what spreads from discs and strokes.
 
     Args:
-        discs: one or more; where two overlap, the later one counts.
+        shapes: one or more; where two overlap, the later one counts.
         size: height and width of the photo.
         lightness: gives the photo's L squeezed to a height and a width.
 
@@ -67,14 +60,21 @@ def hint_model(
     """
     rows, columns = working_size(size[0], size[1])
     L = lightness(rows, columns)
-    labels = _labels(discs, (rows / size[0], columns / size[1]), L.shape, max(size))
-    distance, nearest_disc = _distance(L, labels)
-    share = _share(L, distance, labels)
-    colours = np.array([(disc.a, disc.b) for disc in discs], np.float32)[nearest_disc]
+    smooth = _without_grain(L)
+    colours = np.array([(each.a, each.b) for each in shapes], np.float32)
+    planes = np.zeros((*L.shape, 3), np.float32)
+    labels = lines(shapes, size, L.shape)
+    if (labels >= 0).any():
+        strokes = np.array([isinstance(each, Stroke) for each in shapes])
+        distance, number = _distance(smooth, labels, strokes)
+        planes = np.dstack([_share(L, distance, labels), colours[number]])
+    owners = areas(shapes, size, L.shape)
+    if (owners >= 0).any():
+        _lay(_share_of_areas(smooth, owners), colours[owners], planes)
     radius, eps = _FOLLOWING
     if (rows, columns) == size[:2]:
         radius = 0  # every pixel has been looked at
-    return local_model(np.dstack([share, colours]), L, radius=radius, eps=eps)
+    return local_model(planes, L, radius=radius, eps=eps)
 
 
 def hinted(ab: Float, L: Float, model: Float) -> Float:
@@ -118,38 +118,49 @@ def working_size(height: int, width: int) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def _labels(
-    discs: Sequence[Disc], scale: tuple[float, float], shape: tuple[int, ...], side: int
-) -> Labels:
-    """The number of the disc that a pixel lies in, or -1: int32 [h, w]."""
-    labels = np.full(shape, -1, np.int32)
-    y, x = np.arange(shape[0]) + 0.5, np.arange(shape[1]) + 0.5
-    for i, disc in enumerate(discs):
-        radius = disc.radius or DEFAULT_RADIUS * side
-        dy = (y / scale[0] - disc.y) / radius
-        dx = (x / scale[1] - disc.x) / radius
-        rows, columns = np.flatnonzero(np.abs(dy) <= 1), np.flatnonzero(np.abs(dx) <= 1)
-        if rows.size and columns.size:
-            inside = dy[rows, np.newaxis] ** 2 + dx[columns] ** 2 <= 1
-            block = labels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-            block[inside] = i
-        # However small a disc is, it has the pixel that it lies in.
-        at = min(int(disc.y * scale[0]), shape[0] - 1), min(int(disc.x * scale[1]), shape[1] - 1)
-        labels[at] = i
-    return labels
+def _distance(smooth: Float, labels: Labels, strokes: NDArray[np.bool_]) -> tuple[Float, Labels]:
+    """Distance from the nearest shape, in which 1 is a clear edge, and that shape's number.
 
-
-def _distance(L: Float, labels: Labels) -> tuple[Float, Labels]:
-    """Distance from the nearest disc, in which 1 is a clear edge, and that disc's number."""
-    smooth = _without_grain(L)
-    step = 1 / (_SIDE * max(L.shape))
-    distance, disc = nearest(smooth / _LIGHTNESS, labels, step=step)
-    count = int(labels.max()) + 1
+    A pixel is compared with a disc's mean lightness; a stroke crosses things, and what counts is
+    where on it the way begins.
+    """
     inside = labels >= 0
-    sizes = np.bincount(labels[inside], minlength=count)
-    means = np.bincount(labels[inside], smooth[inside], count) / np.maximum(sizes, 1)
-    distance += np.abs(smooth - means[disc].astype(np.float32)) * np.float32(_ALIKE / _LIGHTNESS)
-    return distance, disc
+    pixels = np.where(inside, np.arange(labels.size, dtype=np.int32).reshape(labels.shape), -1)
+    distance, source = nearest(smooth / _LIGHTNESS, pixels, step=_step(smooth))
+    number = labels.ravel()[source]
+    sizes = np.bincount(labels[inside], minlength=len(strokes))
+    means = np.bincount(labels[inside], smooth[inside], len(strokes)) / np.maximum(sizes, 1)
+    own = np.where(strokes[number], smooth.ravel()[source], means[number])
+    distance += np.abs(smooth - own.astype(np.float32)) * np.float32(_ALIKE / _LIGHTNESS)
+    return distance, number
+
+
+def _step(L: Float) -> float:
+    return float(1 / (_SIDE * max(L.shape)))
+
+
+def _share_of_areas(smooth: Float, owners: Labels) -> Float:
+    """How much each pixel has of the area that it lies in: float32 [h, w] in [0, 1]."""
+    cores = np.zeros(owners.shape, bool)
+    for number in np.unique(owners[owners >= 0]):
+        within = (owners == number).astype(np.uint8)
+        deep = cv2.distanceTransform(within, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        cores |= deep > min(_BAND * max(owners.shape), 0.5 * float(deep.max()))
+    core, outside = between(smooth / _LIGHTNESS, owners, cores, step=_step(smooth))
+    outside = np.where(np.isinf(outside), np.float32(1e6), outside)  # all of the photo
+    core = np.where(np.isinf(core), np.float32(0), core)  # a small part that its line cuts off
+    share = np.square(outside) / (np.square(outside) + np.square(core) + np.float32(1e-12))
+    share[cores] = 1
+    share[owners < 0] = 0
+    return np.asarray(share, np.float32)
+
+
+def _lay(share: Float, colours: Float, over: Float) -> None:
+    """Lay colours [h, w, 2] over planes of share, a and b, in place: which changes both."""
+    below = (1 - share) * over[..., 0]
+    over[..., 0] = share + below
+    part = (share / np.maximum(over[..., 0], np.float32(1e-6)))[..., np.newaxis]
+    over[..., 1:] += part * (colours - over[..., 1:])
 
 
 def _without_grain(L: Float) -> Float:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from chromaserve.color.tiles import Look
     from chromaserve.photos.formats import Wanted
     from chromaserve.photos.metadata import Keep
-    from chromaserve.pipeline.hints import Hint
+    from chromaserve.pipeline.hints import AnyHint
     from chromaserve.pipeline.models import LoadedModel
     from chromaserve.pipeline.options import Damaged, Pages, Recolour, Sure
     from chromaserve.store.contract import Postprocess
@@ -23,9 +23,9 @@ class ColourOptions(TypedDict, total=False):
     """0, the safest colours, to 1, the liveliest."""
     postprocess: "Postprocess | None"
     """How colours come to the photo's size: "guided", "tv", "crf" or "none"."""
-    hints: "Iterable[Hint | Mapping[str, Any]] | str | None"
-    """Colours that are known at places of the photo: `Hint`s, mappings of x, y, color and perhaps
-    radius, or the JSON of a list of them."""
+    hints: "Iterable[AnyHint | Mapping[str, Any]] | str | None"
+    """Colours that are known: `Hint`s at places of the photo, `Stroke`s and `Region`s, mappings
+    with their members, or the JSON of a list of them."""
     quality: int | None
     """Of JPEG and WebP, 1 to 100."""
     metadata: "Keep | None"

@@ -11,7 +11,8 @@ from chromaserve.color.look import substance
 from chromaserve.color.upsampling import Enlarged
 from chromaserve.photos.free_cores import ALONE, FreeCores
 from chromaserve.photos.photo import Float, Photo, Pixels, Striped
-from chromaserve.pipeline.hints import Hint
+from chromaserve.pipeline.hints import AnyHint
+from chromaserve.pipeline.recolor import shapes_of
 from chromaserve.store.contract import Calibration
 
 
@@ -28,7 +29,7 @@ class Assessed:
 
 
 def assess(
-    photo: Photo, ab: Float, moments: Float, hints: Sequence[Hint], calibration: Calibration
+    photo: Photo, ab: Float, moments: Float, hints: Sequence[AnyHint], calibration: Calibration
 ) -> Assessed:
     """How sure a photo's colours are.
 
@@ -42,8 +43,7 @@ def assess(
     ab = ab * np.float32(substance(photo.thumbnail))
     error = expected_error(ab, moments, calibration)
     width, height = photo.size
-    known = [(hint.x / width, hint.y / height) for hint in hints]
-    on = ground(photo.thumbnail, ab, error, photo.size, known)
+    on = ground(photo.thumbnail, ab, error, photo.size, shapes_of(hints))
     confidence = confidence_in(
         np.sqrt(on.squared).reshape(on.L.shape) if hints else error, calibration
     )

@@ -1,19 +1,52 @@
-"""Colour hints: places of a photo whose colour somebody knows."""
+"""Colour hints: places, strokes and regions of a photo whose colour somebody knows."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
 
 MAX_HINTS = 200
+MAX_POINTS = 2000
+"""Of all hints together."""
 EXAMPLE = '[{"x": 410, "y": 300, "color": "#2e6b3a"}]'
 _MAX_RADIUS = 100_000
 
+Coordinate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Point = tuple[Coordinate, Coordinate]
+"""Pixels from the left and from the top edge of the upright photo."""
+Colour = Annotated[
+    str,
+    Field(
+        pattern=r"^#[0-9a-fA-F]{6}$",
+        description="sRGB. Its hue and chroma count; lightness stays the photo's.",
+        examples=["#2e6b3a"],
+    ),
+]
 
-class Hint(BaseModel):
-    """A place in a photo, and the colour that it has: `Hint(x=410, y=300, color="#2e6b3a")`."""
 
+class _Coloured(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @property
+    def rgb(self) -> tuple[int, int, int]:
+        """The colour's red, green and blue, 0..255."""
+        red, green, blue = bytes.fromhex(self.color[1:])  # type: ignore[attr-defined]
+        return red, green, blue
+
+
+class Hint(_Coloured):
+    """A place in a photo, and the colour that it has: `Hint(x=410, y=300, color="#2e6b3a")`."""
 
     x: float = Field(ge=0, description="Pixels from the left edge of the upright photo.")
     y: float = Field(ge=0, description="Pixels from its top edge.")
@@ -24,32 +57,112 @@ class Hint(BaseModel):
         description="Pixels around that place which certainly have the colour. Default: 1% of the"
         " photo's longer side.",
     )
-    color: str = Field(
-        pattern=r"^#[0-9a-fA-F]{6}$",
-        description="sRGB. Its hue and chroma count; lightness stays the photo's.",
-        examples=["#2e6b3a"],
-    )
+    color: Colour
 
     @property
-    def rgb(self) -> tuple[int, int, int]:
-        """The colour's red, green and blue, 0..255."""
-        red, green, blue = bytes.fromhex(self.color[1:])
-        return red, green, blue
+    def points(self) -> tuple[Point, ...]:
+        """The place."""
+        return ((self.x, self.y),)
 
 
-_LIST = TypeAdapter(Annotated[tuple[Hint, ...], Field(max_length=MAX_HINTS)])
-_KEYS = ", ".join(Hint.model_fields)
+class Stroke(_Coloured):
+    """A line over a photo whose colour is known: `Stroke(stroke=[(9, 5), (40, 7)], color="#aa3")`,
+    with six digits."""
+
+    stroke: tuple[Point, ...] = Field(
+        min_length=1,
+        max_length=MAX_POINTS,
+        description="Its corners, x and y in pixels of the upright photo.",
+    )
+    radius: float | None = Field(
+        default=None,
+        gt=0,
+        le=_MAX_RADIUS,
+        description="Half its width in pixels. Default: 1% of the photo's longer side.",
+    )
+    color: Colour
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """Its corners."""
+        return self.stroke
+
+
+class Region(_Coloured):
+    """What a closed line encloses, and the colour that all of it has."""
+
+    region: tuple[Point, ...] = Field(
+        min_length=3,
+        max_length=MAX_POINTS,
+        description="The line's corners, x and y in pixels of the upright photo; the last one joins"
+        " the first. Where it crosses itself the even-odd rule tells what is inside.",
+    )
+    color: Colour
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """Its corners."""
+        return self.region
+
+
+_KINDS: dict[str, type[Hint | Stroke | Region]] = {
+    "point": Hint,
+    "stroke": Stroke,
+    "region": Region,
+}
+_EXAMPLES = {
+    "point": EXAMPLE[1:-1],
+    "stroke": '{"stroke": [[40, 60], [90, 75]], "color": "#2e6b3a"}',
+    "region": '{"region": [[10, 10], [200, 12], [120, 180]], "color": "#2e6b3a"}',
+}
+
+
+def _kind(given: Any) -> str | None:  # noqa: ANN401 - whatever came
+    for name, kind in _KINDS.items():
+        if isinstance(given, kind):
+            return name
+    if not isinstance(given, Mapping):
+        return None
+    return next((name for name in ("stroke", "region") if name in given), "point")
+
+
+AnyHint = Annotated[
+    Annotated[Hint, Tag("point")]
+    | Annotated[Stroke, Tag("stroke")]
+    | Annotated[Region, Tag("region")],
+    Discriminator(_kind),
+]
+
+
+def _few_points(hints: tuple[Hint | Stroke | Region, ...]) -> tuple[Hint | Stroke | Region, ...]:
+    count = sum(len(hint.points) for hint in hints)
+    if count > MAX_POINTS:
+        raise PydanticCustomError(
+            "points",
+            "they have {count} points, and may have {most} together. Draw strokes and regions with"
+            " fewer",
+            {"count": count, "most": MAX_POINTS},
+        )
+    return hints
+
+
+Hints = Annotated[tuple[AnyHint, ...], Field(max_length=MAX_HINTS), AfterValidator(_few_points)]
+_LIST: TypeAdapter[tuple[Hint | Stroke | Region, ...]] = TypeAdapter(Hints)
 
 SCHEMA: dict[str, Any] = {
     "type": "string",
     "contentMediaType": "application/json",
-    "contentSchema": {"type": "array", "maxItems": MAX_HINTS, "items": Hint.model_json_schema()},
+    "contentSchema": {
+        "type": "array",
+        "maxItems": MAX_HINTS,
+        "items": {"anyOf": [kind.model_json_schema() for kind in _KINDS.values()]},
+    },
 }
 """JSON schema of hints as a form field or query parameter."""
 
 
-def parse_hints(text: str) -> tuple[Hint, ...]:
-    """Hints from their JSON: a list of objects with x, y, color and perhaps radius.
+def parse_hints(text: str) -> tuple[Hint | Stroke | Region, ...]:
+    """Hints from their JSON: a list of objects with a place, a stroke or a region, and a color.
 
     Raises:
         ValueError: with a sentence that names the hint, the first being number 1.
@@ -60,36 +173,47 @@ def parse_hints(text: str) -> tuple[Hint, ...]:
         raise ValueError(_sentence(error)) from None
 
 
-def check_inside(hints: tuple[Hint, ...], width: int, height: int) -> None:
+def check_inside(hints: tuple[Hint | Stroke | Region, ...], width: int, height: int) -> None:
     """Raise ValueError, with a sentence, where a hint lies outside a photo of that size."""
     for number, hint in enumerate(hints, 1):
-        if hint.x > width or hint.y > height:
-            raise ValueError(
-                f"hint {number} is at ({hint.x:g}, {hint.y:g}), outside the photo, which is"
-                f" {width} × {height} pixels when upright. Leave it out or move it"
-            )
+        for x, y in hint.points:
+            if x > width or y > height:
+                whose = "is" if isinstance(hint, Hint) else "has a point"
+                raise ValueError(
+                    f"hint {number} {whose} at ({x:g}, {y:g}), outside the photo, which is"
+                    f" {width} × {height} pixels when upright. Leave it out or move it"
+                )
 
 
 def _sentence(error: ValidationError) -> str:
     """What is wrong with the first hint that cannot be used, and what to do about it."""
     fault = error.errors(include_url=False)[0]
-    kind, where = fault["type"], fault["loc"]
-    if kind == "too_long":
-        return f"there are more than {MAX_HINTS}. Give the ones that matter most"
+    code, where = fault["type"], fault["loc"]
+    if code == "points":
+        return fault["msg"]
     if not where:
+        if code == "too_long":
+            return f"there are more than {MAX_HINTS}. Give the ones that matter most"
         return f"they must be a list in JSON, such as {EXAMPLE}"
     number = int(where[0]) + 1
     if len(where) == 1:
-        return f"hint {number} must be an object with {_KEYS}, such as {EXAMPLE[1:-1]}"
-    key = re.sub(r"[^\x20-\x7e]", "?", str(where[1]))[:50]
-    if kind == "missing":
-        return f"hint {number} has no {key}. Give it one: {EXAMPLE[1:-1]}"
-    if kind == "extra_forbidden":
-        return f"hint {number} has a key {key!r}, which means nothing. Keys are {_KEYS}"
+        keys = ", ".join(Hint.model_fields)
+        return f"hint {number} must be an object with {keys}, such as {EXAMPLE[1:-1]}"
+    kind = str(where[1])
+    keys, example = ", ".join(_KINDS[kind].model_fields), _EXAMPLES[kind]
+    if len(where) == 2:
+        return f"hint {number} must be an object with {keys}, such as {example}"
+    key = re.sub(r"[^\x20-\x7e]", "?", str(where[2]))[:50]
+    if code == "missing" and len(where) == 3:
+        return f"hint {number} has no {key}. Give it one: {example}"
+    if code == "extra_forbidden":
+        return f"hint {number} has a key {key!r}, which means nothing. Keys are {keys}"
     must = {
         "x": "a number of pixels from the left edge, 0 or more",
         "y": "a number of pixels from the top edge, 0 or more",
         "radius": f"a number of pixels above 0 and up to {_MAX_RADIUS}, or left out",
         "color": "six hexadecimal digits after a #, such as #2e6b3a",
+        "stroke": f"1 to {MAX_POINTS} points [x, y] in pixels, 0 or more, such as in {example}",
+        "region": f"3 to {MAX_POINTS} points [x, y] in pixels, 0 or more, such as in {example}",
     }[key]
     return f"{key} of hint {number} must be {must}"

@@ -21,7 +21,7 @@ from chromaserve.photos.formats import ALSO_CALLED, Format, Wanted, written_as
 from chromaserve.photos.metadata import Keep
 from chromaserve.photos.photo import Header
 from chromaserve.photos.structure import MAX_PAGES
-from chromaserve.pipeline.hints import EXAMPLE, MAX_HINTS, SCHEMA, Hint, parse_hints
+from chromaserve.pipeline.hints import EXAMPLE, SCHEMA, AnyHint, Hints, parse_hints
 from chromaserve.store.contract import Postprocess
 
 if TYPE_CHECKING:
@@ -79,13 +79,13 @@ class Options(BaseModel):
         examples=["tiles"],
     )
     hints: Annotated[
-        tuple[Hint, ...], BeforeValidator(_from_json), WithJsonSchema(SCHEMA, mode="validation")
+        Hints, BeforeValidator(_from_json), WithJsonSchema(SCHEMA, mode="validation")
     ] = Field(
         default=(),
-        max_length=MAX_HINTS,
         description="Colours that you know, at places of the one photo that is sent: a JSON list"
-        " of up to 200 objects with x and y in pixels of the upright photo, color as #rrggbb and,"
-        " if you like, radius. Each spreads to what belongs to its place.",
+        " of up to 200 objects with x and y in pixels of the upright photo, or stroke or region as"
+        " a list of such points, 2000 in all; color as #rrggbb and, if you like, radius. Each"
+        " spreads to what belongs to its place, in a region to all that the line encloses.",
         examples=[EXAMPLE],
         json_schema_extra={"default": "[]"},
     )
@@ -237,7 +237,7 @@ class Order:
     vividness: float
     postprocess: Postprocess
     format: Wanted
-    hints: tuple[Hint, ...] = ()
+    hints: tuple[AnyHint, ...] = ()
     """For the one photo that a request with hints has."""
     quality: int | None = None
     metadata: Keep = "keep"

@@ -6,7 +6,8 @@ from typing import cast
 
 import numpy as np
 
-from chromaserve.color.hint_spreading import Disc, hint_model
+from chromaserve.color.hint_shapes import Area, Disc, Shape, Stroke
+from chromaserve.color.hint_spreading import hint_model
 from chromaserve.color.lab import srgb_to_L, srgb_to_lab
 from chromaserve.color.look import network_look, substance
 from chromaserve.color.postprocess import chroma_model
@@ -15,7 +16,7 @@ from chromaserve.color.tiles import Tiling
 from chromaserve.photos.free_cores import ALONE, FreeCores
 from chromaserve.photos.photo import Float, Photo, Pixels, Striped, strips
 from chromaserve.photos.thumbnail import Sum, Thumbnail
-from chromaserve.pipeline.hints import Hint
+from chromaserve.pipeline.hints import AnyHint, Hint, Region
 from chromaserve.store.contract import NETWORK_SIZE, GuidedFilter, Postprocess
 
 
@@ -45,7 +46,7 @@ def recolor(
     ab: Float,
     method: Postprocess,
     guided: GuidedFilter,
-    hints: Sequence[Hint] = (),
+    hints: Sequence[AnyHint] = (),
     cores: FreeCores = ALONE,
 ) -> Striped:
     """Join a photo's lightness with the network's chroma at the photo's own size.
@@ -69,7 +70,7 @@ def recolor(
 
     ab = ab * np.float32(substance(photo.thumbnail))
     model = chroma_model(ab, (rows, columns), lightness, method=method, guided=guided)
-    known = hint_model(_discs(hints), (rows, columns), lightness) if hints else None
+    known = hint_model(shapes_of(hints), (rows, columns), lightness) if hints else None
     channels = 3 if photo.alpha is None else 4
     recombination = Recombination(model, rows, columns, photo.dtype, known)
 
@@ -93,14 +94,20 @@ def as_it_is(photo: Photo, cores: FreeCores = ALONE) -> Striped:
     return Striped((rows, columns, 3 if alpha is None else 4), photo.dtype, colours, cores)
 
 
-def _discs(hints: Sequence[Hint]) -> list[Disc]:
-    """Hints with their colours in Lab."""
-    rgb = np.array([[hint.rgb for hint in hints]], np.uint8)
-    _, ab = srgb_to_lab(rgb)
-    return [
-        Disc(hint.x, hint.y, hint.radius, float(a), float(b))
-        for hint, (a, b) in zip(hints, ab[0], strict=True)
-    ]
+def shapes_of(hints: Sequence[AnyHint]) -> list[Shape]:
+    """Hints as shapes with their colours in Lab."""
+    if not hints:
+        return []
+    _, ab = srgb_to_lab(np.array([[hint.rgb for hint in hints]], np.uint8))
+    return [_shape(hint, float(a), float(b)) for hint, (a, b) in zip(hints, ab[0], strict=True)]
+
+
+def _shape(hint: AnyHint, a: float, b: float) -> Shape:
+    if isinstance(hint, Hint):
+        return Disc(hint.x, hint.y, hint.radius, a, b)
+    if isinstance(hint, Region):
+        return Area(hint.points, a, b)
+    return Stroke(hint.points, hint.radius, a, b)
 
 
 def _lightness(photo: Photo, height: int, width: int, cores: FreeCores) -> Float:

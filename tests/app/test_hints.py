@@ -122,6 +122,35 @@ def test_odd_sizes_and_hints_at_their_corners(http: httpx.Client, size: tuple[in
     assert apart(out, GREEN)[-1, -1] < apart(out, RED)[-1, -1]
 
 
+def test_a_stroke_and_a_region_colour_what_they_cross_and_enclose(http: httpx.Client) -> None:
+    photo, left, right = discs()
+    before = colours(http, photo, [])
+    stroke = {"stroke": [[60, 130], [100, 170], [90, 150]], "radius": 3, "color": GREEN}
+    drawn = colours(http, photo, [stroke])
+    assert np.percentile(apart(drawn, GREEN)[left], 95) < 3
+    np.testing.assert_array_equal(drawn[right], before[right])
+    # A lasso around the right disc, and some of the ground with it.
+    angles = np.linspace(0, 2 * np.pi, 40)
+    lasso = np.stack([219 + 66 * np.cos(angles), 150 + 66 * np.sin(angles)], 1).round(1).tolist()
+    both = colours(http, photo, [stroke, {"region": lasso, "color": RED}])
+    assert np.percentile(apart(both, RED)[right], 95) < 3
+    assert np.percentile(apart(both, GREEN)[left], 95) < 3
+    y, x = np.mgrid[:300, :300]
+    outside = (np.hypot(y - 150, x - 219) > 70) & (x > 150)
+    np.testing.assert_array_equal(both[outside], drawn[outside])
+
+
+def test_2000_points_come_in_one_request_at_full_length(http: httpx.Client) -> None:
+    points = np.random.default_rng(4).uniform(0, 80, (1997, 2)).tolist()
+    region = {"region": [[0, 0], [80, 0], [80, 80]], "color": GREEN}
+    photo = encoded(small("L"), "PNG")
+    out = colours(http, photo, [region, {"stroke": points, "radius": 1.5, "color": RED}])
+    assert np.median(apart(out, RED)[:80, :80]) < 15
+    answer = send(http, photo, [region, {"stroke": [*points, [1, 1]], "color": RED}])
+    assert answer.status_code == 422
+    assert "they have 2001 points, and may have 2000 together" in answer.json()["detail"]
+
+
 def test_200_hints_come_in_one_request_and_by_the_query_too(http: httpx.Client) -> None:
     rng = np.random.default_rng(3)
     many = [
@@ -152,6 +181,25 @@ WRONG: dict[str, tuple[Hints | str, str]] = {
     "no radius": ([HINT | {"radius": 0}], "radius of hint 1 must be a number of pixels above 0"),
     "vast radius": ([HINT | {"radius": 1e9}], "radius of hint 1"),
     "too many": ([HINT] * 201, "more than 200"),
+    "no points": ([{"stroke": [], "color": RED}], "stroke of hint 1 must be 1 to 2000 points"),
+    "a line for a region": (
+        [HINT, {"region": [[1, 1], [2, 2]], "color": RED}],
+        "region of hint 2 must be 3 to 2000 points",
+    ),
+    "a point of one": ([{"stroke": [[1]], "color": RED}], "stroke of hint 1 must be"),
+    "points by name": ([{"stroke": [{"x": 1, "y": 2}], "color": RED}], "stroke of hint 1 must be"),
+    "a negative point": ([{"stroke": [[-1, 2]], "color": RED}], "stroke of hint 1 must be"),
+    "endless": ('[{"stroke": [[1e999, 2]], "color": "#000000"}]', "stroke of hint 1 must be"),
+    "both": ([{"stroke": [[1, 2]], "x": 1, "color": RED}], "hint 1 has a key 'x'"),
+    "a wide region": (
+        [{"region": [[1, 1], [2, 2], [1, 2]], "radius": 3, "color": RED}],
+        "Keys are region, color",
+    ),
+    "a stroke without colour": ([{"stroke": [[1, 2]]}], "hint 1 has no color"),
+    "a point outside": (
+        [{"stroke": [[1, 2], [121, 4]], "color": RED}],
+        "hint 1 has a point at (121, 4), outside the photo",
+    ),
     "outside": ([HINT, HINT | {"x": 121}], "hint 2 is at (121, 4), outside the photo"),
 }
 
@@ -185,5 +233,10 @@ def test_a_hint_can_be_made_without_the_libraries_of_the_service() -> None:
 def test_the_api_description_has_them(http: httpx.Client) -> None:
     post = http.get("/openapi.json").json()["paths"]["/colorize"]["post"]
     (query,) = [each for each in post["parameters"] if each["name"] == "hints"]
-    assert query["schema"]["contentSchema"]["items"]["required"] == ["x", "y", "color"]
+    kinds = query["schema"]["contentSchema"]["items"]["anyOf"]
+    assert [kind["required"] for kind in kinds] == [
+        ["x", "y", "color"],
+        ["stroke", "color"],
+        ["region", "color"],
+    ]
     assert query["schema"]["type"] == "string"

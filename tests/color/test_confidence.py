@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from chromaserve.color.confidence import confidence_in, expected_error, moments
 from chromaserve.color.hint_places import ground, suggested
+from chromaserve.color.hint_shapes import Area, Disc
 from chromaserve.store.contract import Calibration
 
 Float = NDArray[np.float32]
@@ -64,10 +65,14 @@ def test_where_a_hint_is_nobody_is_asked_again() -> None:
     L, ab, error = two_halves()
     before = ground(L, ab, error, (400, 400), ())
     hint = suggested(before)[0]
-    after = ground(L, ab, error, (400, 400), [hint])
+    known = Disc(400 * hint[0], 400 * hint[1], None, 20, 20)
+    after = ground(L, ab, error, (400, 400), [known])
     assert after.squared.sum() < 0.5 * before.squared.sum(), "what it reaches is known now"
     for x, y in suggested(after):
         assert np.hypot(x - hint[0], y - hint[1]) > 0.1
+    left = Area([(0, 0), (200, 0), (200, 400), (0, 400)], 20, 20)
+    told = suggested(ground(L, ab, error, (400, 400), [left]))
+    assert min(x for x, _ in told) >= 0.5, "of a region all is known"
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 2)])

@@ -6,15 +6,16 @@ import pytest
 from numpy.typing import NDArray
 
 from chromaserve.color.geodesic import nearest
-from chromaserve.color.hint_spreading import Disc, hint_model, hinted
+from chromaserve.color.hint_shapes import Area, Disc, Shape, Stroke
+from chromaserve.color.hint_spreading import hint_model, hinted
 from chromaserve.store.contract import squeeze
 
 Float = NDArray[np.float32]
 
 
-def spread(L: Float, *discs: Disc) -> Float:
+def spread(L: Float, *shapes: Shape) -> Float:
     """Chroma of a photo whose network says (5, 5) everywhere."""
-    model = hint_model(discs, L.shape, lambda height, width: squeeze(L, height, width))
+    model = hint_model(shapes, L.shape, lambda height, width: squeeze(L, height, width))
     return hinted(np.full((*L.shape, 2), 5, np.float32), L, model)
 
 
@@ -75,3 +76,70 @@ def test_the_same_hints_give_the_same_bytes_and_change_nothing_that_was_given() 
     discs = [Disc(40, 50, None, 30, 20), Disc(200, 150, 9, -30, 20)]
     assert spread(L, *discs).tobytes() == spread(L, *discs).tobytes()
     np.testing.assert_array_equal(L, before)
+
+
+def test_a_stroke_takes_all_that_it_crosses() -> None:
+    L = np.full((200, 600), 30, np.float32)
+    for left in (50, 250, 450):
+        L[60:140, left : left + 100] = 70
+    ab = spread(L, Stroke([(100, 100), (500, 100)], 4, 40, 0))
+    for left in (50, 250, 450):
+        np.testing.assert_allclose(ab[70:130, left + 8 : left + 92, 0], 40, atol=6)
+    np.testing.assert_allclose(ab[97:103, 210:240, 0], 40, atol=3)  # between, where it was drawn
+    one = spread(L, Stroke([(100, 100)], 4, 40, 0))
+    np.testing.assert_array_equal(one, spread(L, Disc(100, 100, 4, 40, 0)))
+
+
+def test_a_region_has_its_colour_throughout_and_nothing_outside_has_it() -> None:
+    L = np.where(np.random.default_rng(2).random((300, 400)) < 0.5, 30, 70).astype(np.float32)
+    L = cv2.resize(L[::20, ::20], (400, 300), interpolation=cv2.INTER_NEAREST)  # many small things
+    ab = spread(L, Area([(100, 60), (300, 60), (300, 240), (100, 240)], 40, -30))
+    np.testing.assert_allclose(
+        ab[75:225, 115:285], np.broadcast_to((40, -30), (150, 170, 2)), atol=1
+    )
+    outside = np.ones(L.shape, bool)
+    outside[50:250, 90:310] = False  # but for the softness of a small copy
+    np.testing.assert_array_equal(ab[outside], 5)
+
+
+def test_a_region_drawn_loosely_ends_at_the_edge_within_its_line() -> None:
+    L = np.full((600, 800), 40, np.float32)
+    L[200:400, 200:600] = 75
+    loose = [(190, 192), (608, 190), (611, 410), (191, 409)]
+    ab = spread(L, Area(loose, 40, 0))[..., 0]
+    np.testing.assert_allclose(ab[205:395, 205:595], 40, atol=2)
+    assert abs(ab[300, 193:198] - 5).max() < 2, "between the line and the edge"
+
+
+def test_a_line_that_crosses_itself_encloses_both_lobes() -> None:
+    L = np.full((200, 400), 50, np.float32)
+    bow = Area([(20, 20), (380, 180), (380, 20), (20, 180)], 40, 0)
+    ab = spread(L, bow)[..., 0]
+    np.testing.assert_allclose([ab[100, 60], ab[100, 340]], 40, atol=1)
+    np.testing.assert_allclose([ab[30, 200], ab[170, 200]], 5, atol=0.1)
+    ring = [(20, 20), (380, 20), (380, 180), (20, 180), (20, 20)]
+    hole = [(150, 60), (250, 60), (250, 140), (150, 140), (150, 60)]
+    ab = spread(L, Area([*ring, *hole], 40, 0))[..., 0]
+    np.testing.assert_allclose([ab[100, 60], ab[100, 200]], (40, 5), atol=0.5)
+
+
+def test_what_comes_after_a_region_lies_over_it() -> None:
+    L = np.full((200, 400), 50, np.float32)
+    region = Area([(20, 20), (380, 20), (380, 180), (20, 180)], 40, 0)
+    disc = Disc(200, 100, 20, 0, 40)
+    np.testing.assert_allclose(spread(L, region, disc)[100, 200], (0, 40), atol=1)
+    np.testing.assert_allclose(spread(L, region, disc)[100, 60], (40, 0), atol=1)
+    np.testing.assert_allclose(spread(L, disc, region)[100, 200], (40, 0), atol=1)
+    inner = Area([(150, 50), (250, 50), (250, 150), (150, 150)], 0, 40)
+    np.testing.assert_allclose(spread(L, region, inner)[100, 200], (0, 40), atol=1)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (3000, 4000)])
+def test_shapes_smaller_than_a_pixel_of_the_working_size_still_colour(
+    shape: tuple[int, int],
+) -> None:
+    L = np.full(shape, 50, np.float32)
+    x, y = shape[1] - 0.6, shape[0] - 0.6
+    tiny = Area([(x, y), (x + 0.5, y), (x, y + 0.5)], 40, 0)
+    assert 5 < spread(L, tiny)[-1, -1, 0] <= 40
+    assert spread(L, Stroke([(x, y), (x + 0.5, y + 0.5)], 0.2, 40, 0))[-1, -1, 0] > 20
