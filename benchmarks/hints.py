@@ -1,6 +1,6 @@
 """What colour hints bring: true colours at a few places, and how much nearer the photo gets.
 
-Run: python -m benchmarks.hints [FOLDER ...] [--photos N] [--picture OUT.jpg]
+Run: python -m benchmarks.hints [FOLDER ...] [--photos N] [--picture OUT.jpg [--shapes]]
 
 Photos are colorized from their own luminance; then k hints say the true colour at the places where
 the model errs most (the blurred error's maxima, apart from each other), or at random ones. A hint
@@ -10,7 +10,7 @@ model alone; CPU time is that of the hints' part, from the network's chroma on, 
 
 import argparse
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.answer import answer
-from chromaserve.color.hint_shapes import DEFAULT_RADIUS, Disc
+from chromaserve.color.hint_shapes import DEFAULT_RADIUS, Disc, Shape
 from chromaserve.color.hint_spreading import hint_model, hinted
 from chromaserve.color.lab import lab_to_srgb, srgb_to_lab
 from chromaserve.color.postprocess import chroma_model
 from chromaserve.color.upsampling import apply_model
 from chromaserve.engines.choose import load_engines
+from chromaserve.pipeline.hints import AnyHint, Hint, Region, Stroke
+from chromaserve.pipeline.recolor import shapes_of
 from chromaserve.settings import PipelineSettings
 from chromaserve.store.contract import network_input, squeeze
 from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
@@ -40,11 +42,30 @@ COUNTS = (1, 2, 5, 10)
 SAMPLES = Path(__file__).parents[1] / "samples" / "colour"
 SHOWN = "coffee.jpg"
 SHOWN_HINTS = (
-    *((110, 215, "#a03030"), (440, 230, "#a03030")),  # the saucer
-    *((70, 130, "#8a5a30"), (150, 45, "#8a5a30"), (60, 360, "#8a5a30")),  # the table
-    *((560, 70, "#8a5a30"), (500, 225, "#8a5a30")),
+    *(Hint(x=x, y=y, color="#a03030") for x, y in ((110, 215), (440, 230))),  # the saucer
+    *(
+        Hint(x=x, y=y, color="#8a5a30")  # the table
+        for x, y in ((70, 130), (150, 45), (60, 360), (560, 70), (500, 225))
+    ),
 )
-"""A sample photo, and what a person might say of it: x, y and colour."""
+"""A sample photo, and what a person might say of it."""
+_SAUCER = (
+    *((78, 215), (92, 150), (140, 95), (180, 70), (225, 20), (300, 12), (370, 25), (408, 65)),
+    *((425, 75), (420, 105), (470, 150), (485, 205), (480, 260), (440, 320), (380, 360)),
+    *((300, 388), (220, 380), (150, 345), (105, 300)),
+)
+_CUP = (
+    *((176, 112), (195, 62), (240, 26), (292, 16), (345, 28), (388, 64), (405, 112)),
+    *((388, 160), (345, 194), (292, 206), (240, 196), (195, 162)),
+)
+SHOWN_SHAPES = (
+    Stroke(stroke=((40, 165), (130, 60), (250, 8)), color="#8a5a30"),
+    Stroke(stroke=((60, 385), (120, 360), (150, 390)), color="#8a5a30"),
+    Stroke(stroke=((450, 30), (560, 80), (570, 300), (480, 380)), color="#8a5a30"),
+    Region(region=_SAUCER, color="#a03030"),
+    Region(region=_CUP, color="#8c857a"),
+)
+"""The same by three strokes and two regions, of which the later one lies over the other."""
 _WIDTH = 1200  # of the picture
 _BLUR = 0.02  # of the longer side: errors of fewer pixels are no mistake that anybody would click
 _APART = 0.12  # of the longer side, that chosen places have between them
@@ -122,10 +143,10 @@ def true_discs(photo: Colorized, places: Iterable[Place]) -> list[Disc]:
     return discs
 
 
-def with_hints(photo: Colorized, discs: list[Disc]) -> Float:
+def with_hints(photo: Colorized, shapes: Sequence[Shape]) -> Float:
     """Chroma at the photo's size."""
     L = photo.L
-    model = hint_model(discs, L.shape, lambda h, w: squeeze(L, h, w))
+    model = hint_model(shapes, L.shape, lambda h, w: squeeze(L, h, w))
     return hinted(photo.ab, L, model)
 
 
@@ -142,18 +163,21 @@ def _picture(L: Float, ab: Float) -> NDArray[np.uint8]:
     return np.asarray(lab_to_srgb(L, ab), np.uint8)
 
 
-def draw(photo: Colorized, out: Path) -> None:
-    """A picture of the photo in grey, in the model's colours, and with SHOWN_HINTS, ringed."""
-    colours = np.array([[list(bytes.fromhex(c[1:])) for *_, c in SHOWN_HINTS]], np.uint8)
-    discs = [
-        Disc(x, y, None, float(a), float(b))
-        for (x, y, _), (a, b) in zip(SHOWN_HINTS, srgb_to_lab(colours)[1][0], strict=True)
-    ]
+def draw(photo: Colorized, out: Path, hints: Sequence[AnyHint]) -> None:
+    """A picture of the photo in grey, in the model's colours, and with hints, which are marked."""
     grey = np.zeros_like(photo.ab)
-    pictures = [_picture(photo.L, ab) for ab in (grey, photo.ab, with_hints(photo, discs))]
-    for (x, y, _), colour in zip(SHOWN_HINTS, colours[0].tolist(), strict=True):
-        for radius, ring in ((9, (255, 255, 255)), (7, colour)):
-            cv2.circle(pictures[-1], (x, y), radius, ring, 2, cv2.LINE_AA)
+    given = with_hints(photo, shapes_of(hints))
+    pictures = [_picture(photo.L, ab) for ab in (grey, photo.ab, given)]
+    # Lines would hide what became of them.
+    marked = pictures[0 if any(len(hint.points) > 1 for hint in hints) else -1]
+    for hint in hints:
+        points = np.rint(hint.points).astype(np.int32)
+        if isinstance(hint, Hint):
+            for radius, ring in ((9, (255, 255, 255)), (7, hint.rgb)):
+                cv2.circle(marked, points[0].tolist(), radius, ring, 2, cv2.LINE_AA)
+            continue
+        for width, line in ((9, (255, 255, 255)), (5, hint.rgb)):
+            cv2.polylines(marked, [points], isinstance(hint, Region), line, width, cv2.LINE_AA)
     strip = np.hstack(pictures)
     small = cv2.resize(
         strip, (_WIDTH, _WIDTH * len(strip) // strip.shape[1]), interpolation=cv2.INTER_AREA
@@ -195,12 +219,13 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=1000, help="at most, evenly spaced")
     parser.add_argument("--vividness", type=float)
     parser.add_argument("--picture", type=Path, help="draw the example of the documentation")
+    parser.add_argument("--shapes", action="store_true", help="with strokes and a region")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     if options.picture:
         for photo in _photos([SAMPLES], 1000, options.vividness):
             if photo.name == SHOWN:
-                draw(photo, options.picture)
+                draw(photo, options.picture, SHOWN_SHAPES if options.shapes else SHOWN_HINTS)
         return
     found: dict[tuple[str, int], list[Gained]] = {}
     size = 0

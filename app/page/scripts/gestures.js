@@ -14,7 +14,7 @@ export class Gestures {
     this.hints = hints;
     this.stage = viewer.stage;
     this.pointers = new Map();
-    this.action = null; // of one pointer: divide, pan, place, or marker
+    this.action = null; // of one pointer: divide, pan, place, draw, or marker
     const { stage } = this;
     stage.addEventListener('pointerdown', (event) => this.down(event));
     stage.addEventListener('pointermove', (event) => this.move(event));
@@ -22,6 +22,8 @@ export class Gestures {
     stage.addEventListener('pointercancel', (event) => this.up(event, true));
     stage.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
     stage.addEventListener('keydown', (event) => this.key(event));
+    // A picture that is dragged as a file would take the pointer with it.
+    stage.addEventListener('dragstart', (event) => event.preventDefault());
     stage.addEventListener('dblclick', (event) => this.double(event));
   }
 
@@ -46,6 +48,9 @@ export class Gestures {
       this.action = 'divide';
     } else if (marker) {
       this.action = { marker: Number(marker.dataset.index) };
+    } else if (this.hints.placing && this.hints.drawing.tool !== 'point') {
+      this.action = 'draw';
+      this.hints.drawing.trace(x, y, true);
     } else if (this.hints.placing) {
       this.action = 'place';
     } else {
@@ -72,6 +77,12 @@ export class Gestures {
     this.pointers.set(event.pointerId, { x, y });
     this.start.far ||= Math.hypot(x - this.start.x, y - this.start.y) > SLOP;
     if (this.pointers.size === 2 || !this.start.far) {
+      return;
+    }
+    if (this.action === 'draw') {
+      for (const each of [...event.getCoalescedEvents?.() ?? [], event]) {
+        this.hints.drawing.trace(...this.at(each));
+      }
       return;
     }
     if (this.action === 'divide') {
@@ -106,7 +117,9 @@ export class Gestures {
       this.hints.cancel();
       return;
     }
-    if (action === 'place' && !start.far) {
+    if (action === 'draw') {
+      this.hints.drawing.finish();
+    } else if (action === 'place' && !start.far) {
       this.hints.place(...this.viewer.view.toPhoto(start.x, start.y));
     } else if (action === 'divide' && !start.far && event.pointerType !== 'mouse') {
       this.viewer.divideAt(start.x);

@@ -1,10 +1,13 @@
-/** Colour hints: picked from a palette, placed on the photo, listed, moved and taken back. */
+/** Colour hints: picked from a palette, placed or drawn on the photo, listed, moved and taken back. */
 
 import { say } from './announce.js';
+import { Drawing } from './drawing.js';
+import { corners, mapped, outline } from './shapes.js';
 
 const $ = (id) => document.getElementById(id);
 const RADIUS = 0.012; // of the photo's longer side
 const MOST = 200; // that the service takes
+const MOST_CORNERS = 2000; // of all hints together
 const COLORS = {
   skin: '#d9a27e', sky: '#6ea6dc', sea: '#2f6f86', grass: '#6f9440', leaves: '#3f6a2c',
   wood: '#8a5a34', brick: '#a5482c', straw: '#d8b25a', red: '#c02a30', rose: '#d98299',
@@ -27,6 +30,7 @@ export class Hints {
     this.byKey = false; // the cross is for keys; pointers have their own
     this.asked = null; // a place whose colour is asked for: the next one that is picked
     this.color = COLORS.sky;
+    this.drawing = new Drawing(this);
     this.palette();
     $('place').addEventListener('click', ({ detail }) => this.mode(!this.placing, detail === 0));
     $('undo').addEventListener('click', () => this.undo());
@@ -50,6 +54,7 @@ export class Hints {
     }
     this.placing = placing;
     this.asked = null;
+    this.drawing.line = null;
     this.cross = placing ? [this.viewer.view.stageWidth / 2, this.viewer.view.stageHeight / 2] : null;
     this.byKey = byKey;
     $('place').setAttribute('aria-pressed', String(placing));
@@ -60,7 +65,7 @@ export class Hints {
     if (placing) {
       this.viewer.stage.focus({ preventScroll: true });
       this.viewer.stage.scrollIntoView({ block: 'nearest' }); // on a phone the palette is below
-      say('Placing hints. The arrow keys move the cross, Enter places a hint, Escape ends.');
+      say(this.drawing.how);
     }
   }
 
@@ -76,22 +81,44 @@ export class Hints {
   }
 
   place(x, y) {
-    const { photo, viewer: { view } } = this;
-    if (photo?.state !== 'done' || !view.contains(x, y) || this.list.length >= MOST) {
+    if (this.viewer.view.contains(x, y)) {
+      this.asked = null;
+      this.add({ x, y, radius: this.radius, color: this.color });
+    }
+  }
+
+  get radius() {
+    return Math.max(RADIUS * Math.max(this.photo.width, this.photo.height), 1);
+  }
+
+  add(hint) {
+    const count = [...this.list, hint].flatMap(corners).length;
+    if (this.photo?.state !== 'done' || this.list.length >= MOST) {
       return;
     }
-    this.asked = null;
-    const radius = Math.max(RADIUS * Math.max(photo.width, photo.height), 1);
-    this.set([...this.list, { x, y, radius, color: this.color }]);
+    if (count > MOST_CORNERS) {
+      say('That is too many corners for one photo.');
+      return;
+    }
+    this.set([...this.list, hint]);
     say(`Hint ${this.list.length} placed.`);
   }
 
-  /** A hint is being moved; nothing is asked for before it is dropped. */
-  drag(index, x, y) {
+  /** The nearest corner within the photo. */
+  inside([x, y]) {
     const { width, height } = this.photo;
-    this.dragged ??= structuredClone(this.list);
     const clamp = (value, size) => Math.min(Math.max(value, 0), size - 1);
-    Object.assign(this.dragged[index], { x: clamp(x, width), y: clamp(y, height) });
+    return [clamp(x, width), clamp(y, height)];
+  }
+
+  /** A hint is being moved, by its first corner; nothing is asked for before it is dropped. */
+  drag(index, x, y) {
+    this.dragged ??= structuredClone(this.list);
+    const [toX, toY] = this.inside([x, y]);
+    const [[fromX, fromY]] = corners(this.list[index]);
+    this.dragged[index] = mapped(this.list[index], (corner) => (
+      this.inside([corner[0] + toX - fromX, corner[1] + toY - fromY])
+    ));
     this.draw();
   }
 
@@ -105,6 +132,7 @@ export class Hints {
 
   cancel() {
     this.dragged = null;
+    this.drawing.line = null;
     this.draw();
   }
 
@@ -144,12 +172,21 @@ export class Hints {
       return false;
     }
     if (event.key === 'Enter' || event.key === ' ') {
-      this.place(...this.viewer.view.toPhoto(...this.cross));
+      if (this.drawing.tool === 'point') {
+        this.place(...this.viewer.view.toPhoto(...this.cross));
+      } else {
+        this.drawing.corner(...this.cross);
+      }
+    } else if (event.key === 'Escape' && this.drawing.line) {
+      this.cancel();
+      say('The line is gone.');
     } else if (event.key === 'Escape') {
       this.mode(false);
       $('place').focus();
     } else if (event.key === 'z' || event.key === 'Backspace' || event.key === 'Delete') {
-      this.undo();
+      if (!this.drawing.back()) {
+        this.undo();
+      }
     } else {
       return false;
     }
@@ -183,7 +220,9 @@ export class Hints {
       $('hints').children[i].querySelector('input').focus();
     });
     const where = document.createElement('span');
-    where.textContent = `${NAMES[hint.color] ?? hint.color} at ${Math.round(hint.x)}, ${Math.round(hint.y)}`;
+    const kind = hint.stroke ? ' stroke' : hint.region ? ' region' : '';
+    const [place] = corners(hint).map((corner) => corner.map(Math.round).join(', '));
+    where.textContent = `${NAMES[hint.color] ?? hint.color}${kind} at ${place}`;
     const remove = Object.assign(document.createElement('button'), {
       type: 'button', className: 'link', textContent: 'Remove',
     });
@@ -211,12 +250,17 @@ export class Hints {
     }
     hints.forEach((hint, i) => {
       const marker = markers.children[i] ?? markers.appendChild(document.createElement('span'));
-      const [x, y] = view.toStage(hint.x, hint.y);
+      const [x, y] = view.toStage(...corners(hint)[0]);
       marker.className = 'marker';
       marker.dataset.index = i;
       marker.style.backgroundColor = hint.color;
       marker.style.transform = `translate(${x}px, ${y}px)`;
     });
+    const lines = hints.filter((hint) => hint.stroke || hint.region);
+    if (this.drawing.line) {
+      lines.push(this.drawing.preview(this.byKey ? this.cross : null));
+    }
+    $('drawn').replaceChildren(...lines.map((hint) => outline(hint, (x, y) => view.toStage(x, y))));
     const cross = $('crosshair');
     cross.hidden = !(this.placing && this.byKey);
     if (this.cross) {

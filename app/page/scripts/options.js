@@ -1,6 +1,12 @@
 /** The options of a photo: what they are, how they are sent, which answers they share. */
 
-/** @typedef {{x: number, y: number, radius: number, color: string}} Hint in pixels of the photo */
+import { mapped } from './shapes.js';
+
+/**
+ * A place, a stroke or a region, in pixels of the photo.
+ *
+ * @typedef {{x?: number, y?: number, stroke?: number[][], region?: number[][], radius?: number, color: string}} Hint
+ */
 /** @typedef {{vividness: number, postprocess: string, hints: Hint[], proposal: number, damaged: string}} Options */
 
 /** @type {Options} */
@@ -36,10 +42,9 @@ export function fields(options, format, scale = 1) {
     sent.damaged = 'accept';
   }
   if (options.hints.length) {
-    sent.hints = JSON.stringify(options.hints.map(({ x, y, radius, color }) => ({
-      x: rounded(x * scale),
-      y: rounded(y * scale),
-      radius: rounded(radius * scale),
+    sent.hints = JSON.stringify(options.hints.map(({ color, radius, ...where }) => ({
+      ...mapped(where, (corner) => corner.map((value) => rounded(value * scale))),
+      ...(radius ? { radius: rounded(radius * scale) } : {}),
       color,
     })));
   }
