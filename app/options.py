@@ -45,10 +45,6 @@ def _same(kind: type[Options], name: str, one: str, other: str) -> bool:
 
 def check_photos(options: Options, photos: int) -> None:
     """Raise InvalidOptions where the options are not for so many photos."""
-    if options.hints and photos > 1:
-        raise InvalidOptions(
-            f"hints are for one photo, and {photos} came. Send each photo with its own hints."
-        )
     if options.proposals > 1 and photos > 1:
         raise InvalidOptions(
             f"proposals are of one photo, and {photos} came. Send each photo by itself."

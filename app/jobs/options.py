@@ -19,5 +19,9 @@ class JobOptions(Options):
 
     def check_for_jobs(self) -> None:
         """Raise InvalidOptions for what only an answer can have that somebody waits for."""
+        if self.album:
+            raise InvalidOptions(
+                "album is for /colorize: of a job each photo is coloured by itself."
+            )
         if self.deadline_s is not None:
             raise InvalidOptions("deadline_s is for /colorize: a job takes the time that it takes.")

@@ -1,13 +1,23 @@
 """POST /colorize: grey photos in, colour photos out."""
 
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from chromaserve.pipeline.body import Body
-from chromaserve.pipeline.options import Options, format_for
+from chromaserve.errors import InvalidOptions
+from chromaserve.photos.decode import decode
+from chromaserve.photos.photo import Header
+from chromaserve.pipeline.album import Opened, together
+from chromaserve.pipeline.body import Body, Upload
+from chromaserve.pipeline.hints import of_photos
+from chromaserve.pipeline.options import Options, Order, format_for
+from chromaserve.pipeline.pipeline import Pipeline
+from chromaserve.pipeline.steps import reading
 
 from ..errors import AllPhotosFailed
 from ..negotiation import Representation, negotiate
@@ -124,10 +134,14 @@ async def colorize(
             check_photos(chosen, len(body.uploads))
             wanted = _negotiated(request, chosen, body)
         order = chosen.order(await service.model_for(chosen.model), wanted.format)
+        order = _with_hints(order, body)
         pixels = [upload.pixels for upload in body.uploads]
         looks = sum(order.looks_at(upload.header) for upload in body.uploads)
         ticket = pipeline.backlog.accept(pixels, chosen.deadline_s, caller(request), looks)
         held.callback(ticket.close)
+        if chosen.album:
+            openings = [partial(_opened, pipeline, upload, order) for upload in body.uploads]
+            order = await unless_gone(request, together(pipeline, openings, order, ticket))
         # The second proposal finds the model's answer kept, the third what all others are made of.
         window = pipeline.window(order.model) if order.proposals == 1 else 1
         run = PhotoRun(pipeline, body, order, ticket, window)
@@ -139,6 +153,25 @@ async def colorize(
             return image_response(body.uploads[0], run, first, order, held.pop_all())
         respond = zip_response if wanted.container == "zip" else json_response
         return respond(body.uploads, run, first, order, held.pop_all())
+
+
+def _with_hints(order: Order, body: Body) -> Order:
+    if order.proposals > 1 or not order.hints:
+        return order
+    try:
+        hints = of_photos(order.hints, [upload.name for upload in body.uploads])
+    except ValueError as error:
+        raise InvalidOptions(f"hints: {error}.") from error
+    return replace(order, hints=hints)
+
+
+@asynccontextmanager
+async def _opened(pipeline: Pipeline, upload: Upload, order: Order) -> AsyncIterator[Opened]:
+    """A photo whose bytes stay with the request."""
+    header = upload.header
+    if not isinstance(header, Header):
+        raise header or ValueError("not looked at")
+    yield header, partial(decode, upload.data, header, **reading(order, pipeline.cores))
 
 
 def _negotiated(request: Request, chosen: Options, body: Body) -> Representation:

@@ -130,7 +130,7 @@ class AsyncClient:
             photos: taken as they are needed; see `colorize`.
             per_request: photos in one request at most; fewer where the service takes fewer.
             requests: in flight at once.
-            options: for all photos; `deadline_s` is for each request.
+            options: for all photos; `deadline_s` is for each request. `album` sends all in one.
 
         Raises:
             ProblemError: a request as a whole is refused, for its options or its key, or because
@@ -139,7 +139,7 @@ class AsyncClient:
             ValueError: per_request or requests below 1; pages="all", of which photos would have
                 several results.
         """
-        limits, names = Limits(per_request, requests), UniqueNames()
+        limits, names = Limits.of(options, per_request, requests), UniqueNames()
         waiting = batches(photos, limits)
         running: deque[Batch] = deque()
         try:

@@ -87,7 +87,7 @@ class Client:
         As `AsyncClient.colorize_many`, whose arguments and errors are these. The photos are taken
         in the caller's thread.
         """
-        limits, names = Limits(per_request, requests), UniqueNames()
+        limits, names = Limits.of(options, per_request, requests), UniqueNames()
         waiting = batches(photos, limits)
         running: deque[Batch] = deque()
         try:

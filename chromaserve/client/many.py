@@ -2,22 +2,26 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 
 from chromaserve.client.archive import ArchiveReader, BadArchive
-from chromaserve.client.photos import Options, Photo, Source, source
+from chromaserve.client.photos import Options, Photo, Source, hints_of, numbered_hints, source
 from chromaserve.client.problems import BadPhoto, ProblemError, TooBusy, problem_error
 from chromaserve.client.request import FAILURES, Named, answer, asked_pause_s, give_up, may_pass
 from chromaserve.client.results import Colorized, Outcome, Result, model_version_of
 from chromaserve.client.retries import Attempts, Retries
 from chromaserve.photos.formats import MEDIA_TYPES, SUFFIXES
 from chromaserve.photos.names import unique_name
+
+if TYPE_CHECKING:
+    from chromaserve.pipeline.hints import AnyHint
 
 _AHEAD = 2  # results that wait for the caller
 _MANIFEST = "manifest.json"
@@ -32,6 +36,21 @@ class Limits:
     photos: int = 16
     requests: int = 2
     bytes: int = _BODY_BYTES
+    together: bool = False
+    """All photos go into one request."""
+
+    @classmethod
+    def of(cls, options: Options, photos: int, requests: int) -> "Limits":
+        """Those that a caller asks for; of an album none.
+
+        Raises:
+            ValueError: a number below 1; hints of photos that are not in one request.
+        """
+        if options.get("album"):
+            return cls(sys.maxsize, 1, sys.maxsize, together=True)
+        if options.get("hints"):
+            raise ValueError("hints of several photos are for album=True, which sends all in one")
+        return cls(photos, requests)
 
     def __post_init__(self) -> None:
         if min(self.photos, self.requests) < 1:
@@ -105,6 +124,9 @@ class Batch:
         self._http = http
         self._photos = photos
         self._options = options
+        self._hints: tuple[AnyHint, ...] = ()
+        if hints := options.get("hints"):
+            self._hints = numbered_hints(hints, [each.name for each in photos])
         self._limits = limits
         self._retries = retries
         self._done: dict[int, Outcome] = {}  # by place; those not handed out yet
@@ -191,9 +213,8 @@ class Batch:
                 sent.append(place)
             if not files:
                 return {}
-            async with answer(
-                self._http, files, self._options, accept="application/zip"
-            ) as response:
+            options: Options = {**self._options, "hints": hints_of(self._hints, sent)}
+            async with answer(self._http, files, options, accept="application/zip") as response:
                 manifest = await self._read(response)
         passing: dict[int, ProblemError] = {}
         for entry in manifest["photos"]:
@@ -227,7 +248,7 @@ class Batch:
 
     def _smaller(self, todo: list[int], error: Exception) -> list[list[int]]:
         """The photos in smaller requests, where the service says that these are too large."""
-        if not isinstance(error, ProblemError) or len(todo) == 1:
+        if not isinstance(error, ProblemError) or len(todo) == 1 or self._limits.together:
             return []
         limit = error.extensions.get("limit")
         if error.slug == "too-many-photos" and isinstance(limit, int) and 0 < limit < len(todo):

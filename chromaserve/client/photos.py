@@ -2,7 +2,7 @@
 
 import errno
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,14 +34,15 @@ class Options(TypedDict, total=False):
     look: Literal["auto", "whole", "tiles"] | None
     proposal: int | None
     confidence: Literal["figure", "png"] | None
+    album: bool | None
+    """Of `colorize_many`: whether all photos, in one request, are to agree on their colours."""
+    hints: "Iterable[AnyHint | Mapping[str, Any]] | str | None"
+    """Colours that are known: `Hint`s, `Stroke`s and `Region`s, mappings with their members, or the
+    JSON of a list of them. For one photo; in an album each for its `photo`."""
 
 
 class PhotoOptions(Options, total=False):
     """Options of a request for one photo."""
-
-    hints: "Iterable[AnyHint | Mapping[str, Any]] | str | None"
-    """Colours that are known: `Hint`s, `Stroke`s and `Region`s, mappings with their members, or the
-    JSON of a list of them."""
 
 
 class JobOptions(PhotoOptions, total=False):
@@ -125,6 +126,27 @@ def fields(options: Mapping[str, Any]) -> dict[str, str]:
         return {}
     told = hints if isinstance(hints, str) else json.dumps([_plain(hint) for hint in hints])
     return {"hints": told}
+
+
+def numbered_hints(
+    hints: "Iterable[AnyHint | Mapping[str, Any]] | str", names: Sequence[str]
+) -> "tuple[AnyHint, ...]":
+    """Hints that name their photos by number.
+
+    Raises:
+        ValueError: there is no such photo, or a hint is none.
+    """
+    from chromaserve.pipeline.hints import of_photos, parse_hints
+
+    return of_photos(parse_hints(fields({"hints": hints})["hints"]), names)
+
+
+def hints_of(hints: "Sequence[AnyHint]", places: Sequence[int]) -> "list[AnyHint] | None":
+    """Hints of the photos at some places, for a request that has these alone."""
+    numbers: dict[object, int] = {place: number for number, place in enumerate(places)}
+    numbers[None] = 0
+    there = [hint for hint in hints if hint.photo in numbers]
+    return [hint.model_copy(update={"photo": numbers[hint.photo]}) for hint in there] or None
 
 
 def _plain(hint: "AnyHint | Mapping[str, Any]") -> dict[str, Any]:

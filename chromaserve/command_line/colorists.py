@@ -109,7 +109,7 @@ class Remote:
             yield from self._files(alike, {**self._options, **own})
 
     def _files(self, tasks: Iterable[Task], options: dict[str, Any]) -> Iterator[Outcome]:
-        if options.get("hints"):
+        if options.get("hints") and not options.get("album"):
             for task in tasks:  # a request with hints is for one photo
                 yield self._written(task, self._client.colorize(task.photo, **options))
             return

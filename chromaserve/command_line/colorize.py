@@ -12,6 +12,7 @@ import typer
 
 from chromaserve.command_line.exits import Complaint, Exit, complaints
 from chromaserve.command_line.shared_options import (
+    AlbumFlag,
     ApiKey,
     Colour,
     Confidence,
@@ -78,6 +79,7 @@ def colorize(
     look: Look = None,
     proposals: Proposals = 1,
     confidence: Confidence = False,
+    album: AlbumFlag = False,
     model: Model = None,
     max_pixels: MaxPixels = None,
     overwrite: Annotated[
@@ -115,7 +117,10 @@ def colorize(
             "colour": colour,
             "look": look,
             "max_pixels": max_pixels,
+            "album": album or None,
         }
+        if album and (watch or proposals > 1 or confidence):
+            raise Complaint("--album is for photos that are all there, and one result of each")
         if url and max_pixels:
             raise Complaint("--max-pixels is for photos that are done here; a service has its own")
         format = as_written(format)
@@ -186,8 +191,8 @@ def _run(
         raise Complaint(f"there is no photo in what was named{also}", Exit.NOTHING_DONE)
     if chosen["hints"]:
         photos = {task.photo for task in tasks}
-        if len(photos) > 1:
-            raise Complaint(f"--hints are for one photo, and there are {len(photos)}")
+        if len(photos) > 1 and not chosen["album"]:
+            raise Complaint(f"--hints are for one photo, and there are {len(photos)}; or --album")
     todo = [task.anew() if overwrite else task for task in tasks if overwrite or not task.is_done]
     _sweep(todo)
     done = [] if overwrite else [task for task in tasks if task.is_done]

@@ -27,7 +27,9 @@ Hints = Annotated[
     str | None,
     typer.Option(
         metavar="JSON|@FILE",
-        help='Colours that you know, for one photo: [{"x": 410, "y": 300, "color": "#2e6b3a"}]',
+        help='Colours that you know, for one photo: [{"x": 410, "y": 300, "color": "#2e6b3a"}];'
+        " with stroke or region in the place of x and y a list of points; for several photos each"
+        " with photo, a file's name.",
     ),
 ]
 Format = Annotated[
@@ -83,6 +85,13 @@ Proposals = Annotated[
         metavar="COUNT",
         help="Colourings of each photo: the model's own, then others that it thinks likely, as"
         " NAME-colour-2.png and so on.",
+    ),
+]
+AlbumFlag = Annotated[
+    bool,
+    typer.Option(
+        "--album",
+        help="Let the photos, up to 64, agree: what is in several of them has the same colours.",
     ),
 ]
 Confidence = Annotated[

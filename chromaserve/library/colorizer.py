@@ -224,9 +224,14 @@ class Colorizer:
         """
         encoding = format or "png"
         flow = self._flow(encoding, options)
+        if flow.is_gathered and not isinstance(photos, Sequence):
+            photos = list(photos)
         if isinstance(photos, Sequence):
             flow.keep(photos)
-        return self._many(flow, places_of(photos, output, encoding), errors)
+        places = places_of(photos, output, encoding)
+        if flow.is_gathered:
+            self.background.start(flow.gather(cast("Sequence[Given]", photos))).result()
+        return self._many(flow, places, errors)
 
     def outcomes(
         self,
@@ -242,6 +247,9 @@ class Colorizer:
             options: see `ColourOptions`.
         """
         flow = self._flow(format, options)
+        if flow.is_gathered:
+            places = list(places)
+            self.background.start(flow.gather([photo for photo, _, _ in places])).result()
         return running(self.background, flow, places)
 
     def close(self) -> None:
@@ -261,7 +269,8 @@ class Colorizer:
 
     def _flow(self, encoding: Wanted, options: ColourOptions) -> Flow:
         background = self.background
-        return Flow(background.pipeline, order_for(background.model, encoding, options))
+        order = order_for(background.model, encoding, options)
+        return Flow(background.pipeline, order, album=bool(options.get("album")))
 
     def _many(
         self, flow: Flow, places: Iterable[tuple[P, Path | None]], errors: str

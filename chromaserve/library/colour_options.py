@@ -25,7 +25,8 @@ class ColourOptions(TypedDict, total=False):
     """How colours come to the photo's size: "guided", "tv", "crf" or "none"."""
     hints: "Iterable[AnyHint | Mapping[str, Any]] | str | None"
     """Colours that are known: `Hint`s at places of the photo, `Stroke`s and `Region`s, mappings
-    with their members, or the JSON of a list of them."""
+    with their members, or the JSON of a list of them. Of several photos each is for its `photo`,
+    a number from 0 or a file's name."""
     quality: int | None
     """Of JPEG and WebP, 1 to 100."""
     metadata: "Keep | None"
@@ -42,6 +43,9 @@ class ColourOptions(TypedDict, total=False):
     """How the network looks at a photo: "auto", the default, "whole" or "tiles"."""
     proposal: int | None
     """Which colouring: 1, the default, is the model's own, 2 to 8 are others that are likely."""
+    album: bool | None
+    """Of `Colorizer.colorize_many`: whether the photos, up to 64, are to agree, so that what is in
+    several of them has the same colours in all."""
     confidence: "Sure | None"
     """"png": a map of how sure the colours are in place of the result; see `Colorizer.confidence`,
     which tells the figure too."""

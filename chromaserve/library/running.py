@@ -32,12 +32,14 @@ def running(
     start = background.start
     # As keep all stages busy, and some that are done.
     most = 2 * background.pipeline.window(background.model)
-    waiting = iter(places)
+    waiting = enumerate(places)
     running: deque[Future[Done]] = deque()
     try:
         while True:
-            for photo, output, replace in islice(waiting, most - len(running)):
-                running.append(start(flow.colorize(photo, output, replace=replace)))
+            for i, (photo, output, replace) in islice(waiting, most - len(running)):
+                index = i if flow.is_gathered else None
+                work = flow.colorize(photo, output, replace=replace, index=index)
+                running.append(start(work))
             if not running:
                 return
             try:

@@ -1,7 +1,7 @@
 """Colour hints: places, strokes and regions of a photo whose colour somebody knows."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import (
@@ -33,6 +33,13 @@ Colour = Annotated[
         examples=["#2e6b3a"],
     ),
 ]
+WhichPhoto = Annotated[
+    Annotated[int, Field(ge=0)] | Annotated[str, Field(min_length=1, max_length=1000)] | None,
+    Field(
+        description="Of several photos: which one, by its number from 0 or its file's name."
+        " Default: the only one.",
+    ),
+]
 
 
 class _Coloured(BaseModel):
@@ -58,6 +65,7 @@ class Hint(_Coloured):
         " photo's longer side.",
     )
     color: Colour
+    photo: WhichPhoto = None
 
     @property
     def points(self) -> tuple[Point, ...]:
@@ -81,6 +89,7 @@ class Stroke(_Coloured):
         description="Half its width in pixels. Default: 1% of the photo's longer side.",
     )
     color: Colour
+    photo: WhichPhoto = None
 
     @property
     def points(self) -> tuple[Point, ...]:
@@ -98,6 +107,7 @@ class Region(_Coloured):
         " the first. Where it crosses itself the even-odd rule tells what is inside.",
     )
     color: Colour
+    photo: WhichPhoto = None
 
     @property
     def points(self) -> tuple[Point, ...]:
@@ -185,6 +195,43 @@ def check_inside(hints: tuple[Hint | Stroke | Region, ...], width: int, height: 
                 )
 
 
+def of_photos(
+    hints: tuple[Hint | Stroke | Region, ...], names: Sequence[str | None]
+) -> tuple[Hint | Stroke | Region, ...]:
+    """Hints that name their photos by number.
+
+    Args:
+        hints: that name them by number or file name; of one photo they need not.
+        names: of the photos, as far as they have some.
+
+    Raises:
+        ValueError: with a sentence, where there is no such photo, or more than one.
+    """
+    found = []
+    for number, hint in enumerate(hints, 1):
+        photo = hint.photo
+        if photo is None and len(names) > 1:
+            raise ValueError(
+                f"hint {number} does not say which of the {len(names)} photos it is for. Give it"
+                " photo, a number from 0 or the file's name, or send each photo with its own hints"
+            )
+        if isinstance(photo, str):
+            at = [i for i, name in enumerate(names) if name == photo]
+            if len(at) != 1:
+                said = re.sub(r"[^\x20-\x7e]", "?", photo)[:50]
+                raise ValueError(
+                    f"hint {number} is for {said!r}, and {len(at) or 'no'} photos are called that."
+                    " Give it the photo's number, from 0"
+                )
+            photo = at[0]
+        if photo is not None and photo >= len(names):
+            raise ValueError(
+                f"hint {number} is for photo {photo}, and {len(names)} came, the first being 0"
+            )
+        found.append(hint.model_copy(update={"photo": photo}))
+    return tuple(found)
+
+
 def _sentence(error: ValidationError) -> str:
     """What is wrong with the first hint that cannot be used, and what to do about it."""
     fault = error.errors(include_url=False)[0]
@@ -213,6 +260,7 @@ def _sentence(error: ValidationError) -> str:
         "y": "a number of pixels from the top edge, 0 or more",
         "radius": f"a number of pixels above 0 and up to {_MAX_RADIUS}, or left out",
         "color": "six hexadecimal digits after a #, such as #2e6b3a",
+        "photo": "a number from 0 or a file's name, or left out",
         "stroke": f"1 to {MAX_POINTS} points [x, y] in pixels, 0 or more, such as in {example}",
         "region": f"3 to {MAX_POINTS} points [x, y] in pixels, 0 or more, such as in {example}",
     }[key]

@@ -1,7 +1,7 @@
 """What may be chosen about the colours, and what that makes of a photo: an order."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -19,7 +19,7 @@ from chromaserve.color.tiles import Look, tiling
 from chromaserve.errors import InvalidOptions, invalid_options
 from chromaserve.photos.formats import ALSO_CALLED, Format, Wanted, written_as
 from chromaserve.photos.metadata import Keep
-from chromaserve.photos.photo import Header
+from chromaserve.photos.photo import Float, Header
 from chromaserve.photos.structure import MAX_PAGES
 from chromaserve.pipeline.hints import EXAMPLE, SCHEMA, AnyHint, Hints, parse_hints
 from chromaserve.store.contract import Postprocess
@@ -82,7 +82,8 @@ class Options(BaseModel):
         Hints, BeforeValidator(_from_json), WithJsonSchema(SCHEMA, mode="validation")
     ] = Field(
         default=(),
-        description="Colours that you know, at places of the one photo that is sent: a JSON list"
+        description="Colours that you know, at places of the one photo that is sent, or of several"
+        " that of each hint's `photo`, its number from 0 or its file's name: a JSON list"
         " of up to 200 objects with x and y in pixels of the upright photo, or stroke or region as"
         " a list of such points, 2000 in all; color as #rrggbb and, if you like, radius. Each"
         " spreads to what belongs to its place, in a region to all that the line encloses.",
@@ -164,6 +165,12 @@ class Options(BaseModel):
         " JSON.",
         examples=[5],
     )
+    album: bool = Field(
+        default=False,
+        description="Whether the photos of this request, up to 64, are to agree: what is in several"
+        " of them has the same colours in all, hints' among them. Photos of other scenes stay as"
+        " they are.",
+    )
     confidence: Sure | None = Field(
         default=None,
         description="How sure the colours are, 0 to 1, and up to three places where a hint would"
@@ -238,7 +245,7 @@ class Order:
     postprocess: Postprocess
     format: Wanted
     hints: tuple[AnyHint, ...] = ()
-    """For the one photo that a request with hints has."""
+    """For the one photo that there is, or for those that they name by number."""
     quality: int | None = None
     metadata: Keep = "keep"
     pages: Pages = "first"
@@ -250,6 +257,10 @@ class Order:
     """How many results its one photo has, where it is not 1."""
     confidence: Sure | None = None
     look: Look = "auto"
+    album: tuple[Float | None, ...] = field(default=(), compare=False)
+    """For each photo, where some are to agree, what that adds to its chroma: see `agreed`."""
+    shift: Float | None = field(default=None, compare=False)
+    """The same of this one photo."""
 
     def looks_at(self, header: object) -> int:
         """How often the network looks at a photo with this header; once where it has none."""
@@ -260,7 +271,17 @@ class Order:
 
     def nth(self, index: int) -> "Order":
         """What is wanted for the result at that place among a request's, from 0."""
-        return self if self.proposals == 1 else replace(self, proposal=index + 1)
+        if self.proposals > 1:
+            return replace(self, proposal=index + 1)
+        hints = self.hints_of(index)
+        if not self.album and len(hints) == len(self.hints):
+            return self
+        shift = self.album[index] if self.album else None
+        return replace(self, hints=hints, album=(), shift=shift)
+
+    def hints_of(self, index: int) -> tuple[AnyHint, ...]:
+        """The hints of the photo at that place."""
+        return tuple(hint for hint in self.hints if hint.photo in (None, index))
 
     def format_for(self, header: object) -> Format:
         """The encoding of one photo's result; of one that cannot be read, nobody asks."""

@@ -248,7 +248,7 @@ class Pipeline:
             PhotoTimeout: the time is over.
         """
         try:
-            async with self._in_time(ticket):
+            async with self.in_time(ticket):
                 yield
         except asyncio.CancelledError:
             self._observer.not_colorized("cancelled")
@@ -264,7 +264,12 @@ class Pipeline:
         self.trace(timings, model.version, model.engine.name)
 
     @asynccontextmanager
-    async def _in_time(self, ticket: Ticket) -> AsyncIterator[None]:
+    async def in_time(self, ticket: Ticket) -> AsyncIterator[None]:
+        """Bound the work on one photo of a request.
+
+        Raises:
+            PhotoTimeout: the time is over.
+        """
         limit_s, whose = self.settings.photo_timeout_s, "the service lets a photo take"
         if (left_s := ticket.time_left_s) is not None and left_s < limit_s:
             limit_s, whose = left_s, "the request's deadline_s left for it"

@@ -5,6 +5,7 @@ from typing import TypedDict, TypeVar
 
 import numpy as np
 
+from chromaserve.color.album import shifted
 from chromaserve.color.tiles import tiling
 from chromaserve.errors import InvalidOptions
 from chromaserve.photos.encode import check_format, encode
@@ -75,6 +76,8 @@ def encoded_by(
         kept = certain(photo) if order.confidence == "png" else as_it_is(photo, cores)
         return write(kept, photo), None
     ab = answer.inference.ab.astype(np.float32, copy=False)
+    if order.shift is not None:
+        ab = shifted(ab, order.shift)
     described, assessed = order.model.description, None
     if answer.moments is not None and described.confidence is not None:
         assessed = assess(photo, ab, answer.moments, order.hints, described.confidence)
@@ -97,6 +100,7 @@ def for_result(photo: Photo, order: Order) -> Metadata:
         how += [f"{tiles.count} tiles"] if tiles else []
         how += [f"proposal {order.proposal}"] * (order.proposal > 1)
         how += [f"{len(order.hints)} hints"] * bool(order.hints)
+        how += ["album"] * (order.shift is not None)
     return photo.metadata.for_result(order.metadata, software(order.model.version, *how))
 
 

@@ -214,11 +214,11 @@ def test_wrong_hints_are_told_by_number_and_what_to_do(http: httpx.Client, case:
     assert problem["detail"].startswith("hints: ")
 
 
-def test_hints_are_for_one_photo(http: httpx.Client) -> None:
+def test_hints_of_several_photos_name_theirs(http: httpx.Client) -> None:
     photo = encoded(small("L"), "PNG")
     answer = http.post("/colorize", files=[("file", photo)] * 2, data={"hints": json.dumps([HINT])})
     assert answer.status_code == 422
-    assert "hints are for one photo, and 2 came" in answer.json()["detail"]
+    assert "hint 1 does not say which of the 2 photos it is for" in answer.json()["detail"]
 
 
 def test_a_hint_can_be_made_without_the_libraries_of_the_service() -> None:

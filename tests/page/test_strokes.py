@@ -60,7 +60,8 @@ def test_a_region_is_lassoed_and_has_its_colour_and_nothing_else_has(
     assert 4 <= len(hint["region"]) <= 30, "a line drawn by hand has a few corners"
     page.get_by_role("button", name="Stop placing").click()
     page.locator("#split").press("Home")
-    page.add_style_tag(content="#drawn, #markers { visibility: hidden; }")
+    for marks in ("#drawn", "#markers"):
+        page.locator(marks).evaluate("(marks) => { marks.style.visibility = 'hidden'; }")
     after = seen(page)
     height, width = after.shape[:2]
     inside = np.s_[int(0.36 * height) : int(0.46 * height), int(0.66 * width) : int(0.84 * width)]
