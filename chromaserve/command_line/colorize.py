@@ -28,6 +28,7 @@ from chromaserve.command_line.shared_options import (
     Proposals,
     Quality,
     Quiet,
+    Reference,
     Url,
     Vividness,
     as_written,
@@ -76,6 +77,7 @@ def colorize(
     damaged: Damaged = None,
     colour: Colour = None,
     look: Look = None,
+    reference: Reference = None,
     proposals: Proposals = 1,
     confidence: Confidence = False,
     model: Model = None,
@@ -114,6 +116,7 @@ def colorize(
             "damaged": damaged,
             "colour": colour,
             "look": look,
+            "reference": reference,
             "max_pixels": max_pixels,
         }
         if url and max_pixels:
