@@ -71,7 +71,7 @@ def matched(photo: Seen, reference: Seen, colours: Float) -> Match:
         colours: of it, float32 [56, 56, 2] in Lab units.
     """
     alike = _likeness(photo, reference)
-    top = np.argpartition(-alike, _MATCHES, axis=1)[:, :_MATCHES]
+    top = np.argpartition(alike, -_MATCHES, axis=1)[:, -_MATCHES:]
     scores = np.take_along_axis(alike, top, 1)
     best, score = alike.argmax(1), scores.max(1)
     # Four parts of a place, each with all parts of its matches.
@@ -131,12 +131,11 @@ def with_reference(own: Float, match: Match) -> Float:
 def _likeness(photo: Seen, reference: Seen) -> Float:
     """Cosines of all places with all: [photo's, reference's]."""
     pairs = (photo.fine, reference.fine, 1 - _COARSE), (photo.coarse, reference.coarse, _COARSE)
-    parts = []
+    alike = np.zeros((SIDE * SIDE, SIDE * SIDE), np.float32)
     for one, other, share in pairs:
         common = (one.mean((0, 1)) + other.mean((0, 1))) / 2
-        parts.append([np.sqrt(share) * _described(each - common) for each in (one, other)])
-    mine, theirs = (np.hstack(each) for each in zip(*parts, strict=True))
-    return np.asarray(mine @ theirs.T, np.float32)
+        alike += np.float32(share) * (_described(one - common) @ _described(other - common).T)
+    return alike
 
 
 def _described(features: Float) -> Float:
