@@ -17,6 +17,7 @@ from chromaserve.pipeline.body import Body, Upload
 from chromaserve.pipeline.hints import of_photos
 from chromaserve.pipeline.options import Options, Order, format_for
 from chromaserve.pipeline.pipeline import Pipeline
+from chromaserve.pipeline.reference import REFERENCE_BYTES, with_upload
 from chromaserve.pipeline.steps import reading
 
 from ..errors import AllPhotosFailed
@@ -28,7 +29,7 @@ from ..requests import PhotoRun, unless_gone
 from ..responses import image_response, json_response, zip_response
 from ..uploads import announced_length, read_body
 from .dependencies import ReadyService, caller
-from .openapi import REQUEST_BODY, problems
+from .openapi import REQUEST_BODY, problems, with_reference
 
 router = APIRouter(tags=["colorize"])
 
@@ -93,7 +94,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     summary="Colorize photos",
     response_class=Response,
     responses=_RESPONSES,
-    openapi_extra={"requestBody": REQUEST_BODY},
+    openapi_extra={"requestBody": with_reference(REQUEST_BODY)},
 )
 async def colorize(
     request: Request,
@@ -113,7 +114,9 @@ async def colorize(
 
     With `proposals` one photo comes back in several colourings, as photo.png, photo-2.png and so on
     in a ZIP, or in JSON. With `pages=all` each page of a TIFF comes so, as photo-page-1.png and so
-    on, or all in one TIFF. With `confidence` the answer tells how sure the colours are.
+    on, or all in one TIFF. With `confidence` the answer tells how sure the colours are. With a
+    photo in colour as `reference`, a second multipart field or member, photos get its colours where
+    they look alike.
 
     Options are query parameters, or else form fields or members of the JSON object.
     """
@@ -122,7 +125,7 @@ async def colorize(
     async with AsyncExitStack() as held:
         announced_length(request, settings)
         share = held.enter_context(await pipeline.uploads.take(1))
-        body = await read_body(request, settings, service.arrivals, share)
+        body = await read_body(request, settings, service.arrivals, share, referring=True)
         chosen = merge(request.query_params.multi_items(), body.fields, Options)
         check_photos(chosen, len(body.uploads))
         await run_in_threadpool(pipeline.look_at, body.uploads, chosen.page)
@@ -137,8 +140,17 @@ async def colorize(
         order = _with_hints(order, body)
         pixels = [upload.pixels for upload in body.uploads]
         looks = sum(order.looks_at(upload.header) for upload in body.uploads)
-        ticket = pipeline.backlog.accept(pixels, chosen.deadline_s, caller(request), looks)
+        beside = 0
+        if reference := body.reference:
+            await run_in_threadpool(pipeline.look_at, [reference])
+            looks, beside = looks + 1, reference.pixels
+        ticket = pipeline.backlog.accept(pixels, chosen.deadline_s, caller(request), looks, beside)
         held.callback(ticket.close)
+        if reference:
+            await body.hold(REFERENCE_BYTES)
+            order = await unless_gone(request, with_upload(pipeline, reference, order, ticket))
+            ticket.prepared(beside)
+            body.release(reference)
         if chosen.album:
             openings = [partial(_opened, pipeline, upload, order) for upload in body.uploads]
             order = await unless_gone(request, together(pipeline, openings, order, ticket))

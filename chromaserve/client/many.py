@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -116,7 +116,7 @@ class Batch:
         self,
         http: httpx.AsyncClient,
         photos: list[Numbered],
-        options: Options,
+        options: Mapping[str, Any],
         limits: Limits,
         retries: Retries,
     ) -> None:
@@ -213,7 +213,7 @@ class Batch:
                 sent.append(place)
             if not files:
                 return {}
-            options: Options = {**self._options, "hints": hints_of(self._hints, sent)}
+            options = {**self._options, "hints": hints_of(self._hints, sent)}
             async with answer(self._http, files, options, accept="application/zip") as response:
                 manifest = await self._read(response)
         passing: dict[int, ProblemError] = {}

@@ -1,10 +1,9 @@
 """Photos of one scene agree on its colours: places that look alike move toward their common mean.
 
-Places of two photos are matched by deep features at two scales, centred so that what all places
-have in common does not count (as in He, Chen, Liao, Sander & Yuan 2018, "Deep exemplar-based
-colorization"). A match counts by how alike the two places are, whether it leads back, whether
-neighbours' matches agree with it, and whether that holds for enough of the photo: photos of
-different scenes have no say in each other's colours.
+Places of two photos are matched by deep features, as with a reference. A match counts by how alike
+the two lightnesses are, whether it leads back, whether neighbours' matches agree with it, and
+whether that holds for enough of the photo: photos of different scenes have no say in each other's
+colours.
 """
 
 from collections.abc import Sequence
@@ -15,15 +14,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from chromaserve.color.reference import SIDE, Seen, likeness, relit
+from chromaserve.store.contract import squeeze
+
 Float = NDArray[np.float32]
 
-SIDE: Final = 28
-"""Of the grid that is matched."""
 NEIGHBOURS: Final = 6
 """Photos that one is compared with, at most: those that look most alike."""
 
 # Chosen on one half of the sets that docs/measurements/album.md names.
-_COARSE = 0.5  # how much the coarse scale counts
 _MATCHES = 4  # places that a match is the mean of
 _TEMPERATURE = 0.03  # of likeness
 _LIGHTNESS = 12.0  # units of L by which matched places may differ
@@ -33,18 +32,6 @@ _SCENE = 0.15, 0.30  # of all places with good matches: below it is another scen
 _SAY = 3.0  # of another photo's place, to the photo's own 1
 _ROUNDS = 4
 _BLUR = 1.0  # of what is changed, in places
-
-
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """What matching knows of a photo."""
-
-    fine: NDArray[np.floating]
-    """[28, 28, C], the encoder's features, perhaps in half precision."""
-    coarse: NDArray[np.floating]
-    """[14, 14, D]."""
-    L: Float
-    """float32 [28, 28] in [0, 100]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +48,12 @@ class Match:
 
 def matched(photo: Seen, other: Seen) -> Match:
     """Match a photo's places with another's."""
-    alike = _likeness(photo, other)
+    alike = likeness(_wide(photo), _wide(other))
     top = np.argpartition(-alike, _MATCHES, axis=1)[:, :_MATCHES]
     scores = np.take_along_axis(alike, top, 1)
     best = alike.argmax(1)
-    apart = photo.L.reshape(-1, 1) - _relit(other.L, photo.L).ravel()[top]
+    mine, theirs = (squeeze(each.L, SIDE, SIDE) for each in (photo, other))
+    apart = mine.reshape(-1, 1) - relit(theirs, mine).ravel()[top]
     weights = np.exp((scores - scores.max(1, keepdims=True)) / _TEMPERATURE)
     lit = np.exp(-np.square(apart / _LIGHTNESS) / 2)
     sure = (weights * lit).sum(1) / weights.sum(1)
@@ -136,7 +124,9 @@ def neighbours(photos: Sequence[Seen]) -> list[tuple[int, int]]:
     if len(photos) <= NEIGHBOURS + 1:
         return [(i, j) for i in range(len(photos)) for j in range(len(photos)) if i != j]
     # The coarse grid tells which: how alike the places are that are most alike.
-    described = [_described(each.coarse.astype(np.float32), 14) for each in photos]
+    described = [
+        each.coarse.astype(np.float32).reshape(-1, each.coarse.shape[-1]) for each in photos
+    ]
     alike = np.full((len(photos),) * 2, -np.inf)
     for i, one in enumerate(described):
         for j, other in enumerate(described):
@@ -146,35 +136,13 @@ def neighbours(photos: Sequence[Seen]) -> list[tuple[int, int]]:
     return [(i, int(j)) for i, row in enumerate(nearest) for j in row]
 
 
-def _likeness(photo: Seen, other: Seen) -> Float:
-    """Cosines of all places with all: [photo's, other's]."""
-    pairs = (photo.fine, other.fine, 1 - _COARSE), (photo.coarse, other.coarse, _COARSE)
-    parts = []
-    for one, two, share in pairs:
-        both = [each.astype(np.float32) for each in (one, two)]
-        common = (both[0].mean((0, 1)) + both[1].mean((0, 1))) / 2
-        parts.append([np.sqrt(share) * _described(each - common, SIDE) for each in both])
-    mine, theirs = (np.hstack(each) for each in zip(*parts, strict=True))
-    return np.asarray(mine @ theirs.T, np.float32)
+def _flat(features: Float) -> Float:
+    return features.astype(np.float32).reshape(-1, features.shape[-1])
 
 
-def _described(features: Float, size: int) -> Float:
-    """Features [h, w, C] at size × size places, of length 1: [size², C]."""
-    side = len(features)
-    if side != size:  # OpenCV has no room for so many channels
-        rows = cv2.resize(
-            np.eye(side, dtype=np.float32), (side, size), interpolation=cv2.INTER_LINEAR
-        )
-        features = np.einsum("yi,xj,ijc->yxc", rows, rows, features, optimize=True)
-    length = np.sqrt(np.square(features).sum(-1, keepdims=True))
-    return np.asarray(features / np.maximum(length, 1e-6), np.float32).reshape(size * size, -1)
-
-
-def _relit(L: Float, like: Float) -> Float:
-    """Lightness with the mean and deviation of another (Reinhard et al. 2001)."""
-    least = 3.0  # units of L; a flat one is not blown up
-    scale = max(float(like.std()), least) / max(float(L.std()), least)
-    return np.asarray((L - L.mean()) * scale + like.mean(), np.float32)
+def _wide(photo: Seen) -> Seen:
+    """With features in single precision, which is what they are multiplied in."""
+    return Seen(photo.fine.astype(np.float32), photo.coarse.astype(np.float32), photo.L)
 
 
 def _astray(moved: Float, like: Float) -> Float:

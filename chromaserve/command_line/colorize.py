@@ -29,6 +29,7 @@ from chromaserve.command_line.shared_options import (
     Proposals,
     Quality,
     Quiet,
+    Reference,
     Url,
     Vividness,
     as_written,
@@ -77,6 +78,7 @@ def colorize(
     damaged: Damaged = None,
     colour: Colour = None,
     look: Look = None,
+    reference: Reference = None,
     proposals: Proposals = 1,
     confidence: Confidence = False,
     album: AlbumFlag = False,
@@ -100,9 +102,8 @@ def colorize(
 ) -> None:
     """Give photos colours, at their own size and with their luminance untouched.
 
-    A folder is done with all folders in it, which the results keep; results that are there already
-    are left alone, so that an interrupted run is resumed by running it again. Results are written
-    whole or not at all.
+    A folder is done with all folders in it, which the results keep. Results are written whole or not
+    at all; those that are there are left alone, so that an interrupted run goes on when run again.
     """
     with complaints():
         chosen = {
@@ -116,11 +117,12 @@ def colorize(
             "damaged": damaged,
             "colour": colour,
             "look": look,
+            "reference": reference,
             "max_pixels": max_pixels,
             "album": album or None,
         }
         if album and (watch or proposals > 1 or confidence):
-            raise Complaint("--album is for photos that are all there, and one result of each")
+            raise Complaint("--album is for photos that are there, and one result of each")
         if url and max_pixels:
             raise Complaint("--max-pixels is for photos that are done here; a service has its own")
         format = as_written(format)

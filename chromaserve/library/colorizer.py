@@ -13,10 +13,12 @@ from chromaserve.library.background import Background, local_settings
 from chromaserve.library.colour_options import ColourOptions, order_for
 from chromaserve.library.confidence import Confidence, confidence_of
 from chromaserve.library.files import beside, format_of, of_page, pages_apart
-from chromaserve.library.flow import Done, Flow, Given
+from chromaserve.library.flow import Done, Flow
+from chromaserve.library.given import Given
 from chromaserve.library.places import Output, P, places_of
 from chromaserve.library.running import running, waited
 from chromaserve.photos.formats import Wanted
+from chromaserve.pipeline.options import Order
 
 F = TypeVar("F", bytes, str, Path)
 
@@ -113,7 +115,7 @@ class Colorizer:
 
         Raises:
             InvalidOptions: an option is out of range, the format cannot hold the photo, or the
-                result would take the photo's place.
+                result would take the photo's place, or the reference has no colours.
             BodyTooLarge: the file is larger than all photos in memory may be.
             DamagedPhoto, UnsupportedFormat, UnsupportedSamples, TooManyPixels: by what is wrong.
             PhotoTimeout, EngineFailed: see there.
@@ -252,6 +254,17 @@ class Colorizer:
             self.background.start(flow.gather([photo for photo, _, _ in places])).result()
         return running(self.background, flow, places)
 
+    def order(self, **options: Unpack[ColourOptions]) -> Order:
+        """What is wanted of the pipeline for pixels, a reference being looked at already.
+
+        Args:
+            options: see `ColourOptions`.
+
+        Raises:
+            InvalidOptions: an option is out of range; or as `colorize` for the reference.
+        """
+        return self.background.start(self._flow("png", options).refer()).result()
+
     def close(self) -> None:
         """Cancel what runs and end the threads; harmless when that is done."""
         self.background.close()
@@ -270,7 +283,8 @@ class Colorizer:
     def _flow(self, encoding: Wanted, options: ColourOptions) -> Flow:
         background = self.background
         order = order_for(background.model, encoding, options)
-        return Flow(background.pipeline, order, album=bool(options.get("album")))
+        album, reference = bool(options.get("album")), options.get("reference")
+        return Flow(background.pipeline, order, reference, album=album)
 
     def _many(
         self, flow: Flow, places: Iterable[tuple[P, Path | None]], errors: str

@@ -1,14 +1,12 @@
 """One caller's photos on their way through the pipeline, whatever kind they are."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from chromaserve.errors import InvalidOptions
 from chromaserve.library.files import (
@@ -16,30 +14,21 @@ from chromaserve.library.files import (
     beside,
     file_size,
     identity,
-    read_pipe,
     write_whole,
 )
-from chromaserve.photos.decode import decode
-from chromaserve.photos.header import check_size
+from chromaserve.library.given import Given, in_memory, opened, read_whole
 from chromaserve.photos.in_memory import (
-    array_header,
     as_image,
-    image_header,
-    read_array,
-    read_image,
 )
-from chromaserve.photos.photo import Header, Photo, Pixels
-from chromaserve.pipeline.album import Opened, together
+from chromaserve.pipeline.album import together
 from chromaserve.pipeline.backlog import Ticket
 from chromaserve.pipeline.body import Body, Upload
 from chromaserve.pipeline.hints import of_photos
 from chromaserve.pipeline.memory import Share
 from chromaserve.pipeline.options import Order
 from chromaserve.pipeline.pipeline import Colored, Pipeline
-from chromaserve.pipeline.steps import reading
+from chromaserve.pipeline.reference import with_photo, with_upload
 from chromaserve.pipeline.told import Told
-
-Given = bytes | str | Path | Image.Image | Pixels
 
 
 @dataclass(frozen=True)
@@ -63,10 +52,20 @@ class Flow:
     Their results count against the memory bound until they are taken.
     """
 
-    def __init__(self, pipeline: Pipeline, order: Order, *, album: bool = False) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        order: Order,
+        reference: Given | None = None,
+        *,
+        album: bool = False,
+    ) -> None:
+        """Photos that are to become what `order` says, with colours of a reference if there is."""
         self._pipeline = pipeline
         self._order = order
         self._album = album
+        self._reference = reference
+        self._referred: asyncio.Task[None] | None = None
         self._ticket = Ticket(pipeline.backlog, [], 0, 0.0, None)
         self._photos: set[Identity | None] = set()
         self._held: set[Share] = set()
@@ -88,13 +87,14 @@ class Flow:
             InvalidOptions: a hint names none of them, or there are too many to agree.
             Busy: there is no room for so many.
         """
+        await self.refer()
         names = [Path(p).name if isinstance(p, str | Path) else None for p in photos]
         try:
             self._order = replace(self._order, hints=of_photos(self._order.hints, names))
         except ValueError as error:
             raise InvalidOptions(f"hints: {error}.") from error
         if self._album:
-            openings = [partial(self._opened, photo) for photo in photos]
+            openings = [partial(opened, self._pipeline, photo, self._order) for photo in photos]
             self._order = await together(self._pipeline, openings, self._order, self._ticket)
 
     async def colorize(
@@ -121,6 +121,7 @@ class Flow:
         """
         if output is not None and not isinstance(photo, str | Path):
             raise TypeError(f"output is for photos given as a Path, not {type(photo).__name__}")
+        await self.refer()
         order = self._order if index is None else self._order.nth(index)
         if isinstance(photo, bytes):
             with await self._pipeline.uploads.take(len(photo)) as held:
@@ -134,37 +135,48 @@ class Flow:
                 await asyncio.to_thread(self._write, place, colored.data, replace)
             value = place if isinstance(photo, Path) else str(place)
             return Done(value, _seconds(colored), colored.share, colored.told)
-        pipeline, ticket = self._pipeline, self._ticket
-        keeps = order.colour == "keep"
-        if isinstance(photo, Image.Image):
-            header = self._checked(image_header(photo))
-            pixels, made = await pipeline.colorize_pixels(
-                header,
-                lambda: read_image(photo, keep_colours=keeps, cores=pipeline.cores),
-                order,
-                ticket,
-            )
-            with made.share.until_failure():
-                image = await asyncio.to_thread(as_image, pixels)
-            return self._hold(image, None, made.share, made.told)
+        header, read = in_memory(self._pipeline, photo, keep_colours=order.colour == "keep")
+        pixels, made = await self._pipeline.colorize_pixels(header, read, order, self._ticket)
         if isinstance(photo, np.ndarray):
-            header = self._checked(array_header(photo))
-            pixels, made = await pipeline.colorize_pixels(
-                header,
-                lambda: read_array(photo, keep_colours=keeps, cores=pipeline.cores),
-                order,
-                ticket,
-            )
             return self._hold(pixels, None, made.share, made.told)
-        kind = type(photo).__name__
-        raise TypeError(f"a photo is bytes, a Path, a Pillow image or an array, not {kind}")
+        with made.share.until_failure():
+            image = await asyncio.to_thread(as_image, pixels)
+        return self._hold(image, None, made.share, made.told)
 
     async def unwritten(self, photo: Given) -> Done:
         """Colorize one photo, of a file too, and write none."""
         if not isinstance(photo, str | Path):
             return await self.colorize(photo)
+        await self.refer()
         colored = await self._of_file(Path(photo), self._order)
         return self._hold(colored.data, _seconds(colored), colored.share, colored.told)
+
+    async def refer(self) -> Order:
+        """What is wanted, with what is to be known of the reference, which is looked at once.
+
+        Raises:
+            ServiceError, OSError, TypeError: what is wrong with it, as `colorize` for a photo.
+        """
+        if self._reference is not None:
+            # One photo's caller may leave while others wait for the same.
+            self._referred = self._referred or asyncio.create_task(self._refer(self._reference))
+            await asyncio.shield(self._referred)
+        return self._order
+
+    async def _refer(self, reference: Given) -> None:
+        pipeline, order, ticket = self._pipeline, self._order, self._ticket
+        if isinstance(reference, str | Path):
+            path = Path(reference)
+            self.keep([path])
+            reference = await asyncio.to_thread(read_whole, path, pipeline.uploads.total)
+        if isinstance(reference, bytes):
+            upload = Upload(None, reference)
+            with await pipeline.uploads.take(len(reference)):
+                await asyncio.to_thread(pipeline.look_at, [upload])
+                self._order = await with_upload(pipeline, upload, order, ticket)
+            return
+        header, read = in_memory(pipeline, reference, keep_colours=True)
+        self._order = await with_photo(pipeline, header, read, order, ticket)
 
     async def release(self, done: Done) -> None:
         """The caller has the result: it counts as the caller's memory."""
@@ -192,11 +204,11 @@ class Flow:
         self.keep([path])
         size = await asyncio.to_thread(file_size, path, uploads.total)
         if size is None:  # nobody knows what comes out of a pipe
-            data = await asyncio.to_thread(_read_pipe, path, uploads.total)
+            data = await asyncio.to_thread(read_whole, path, uploads.total)
             with await uploads.take(len(data)) as held:
                 return await self._encoded(data, held, order)
         with await uploads.take(size) as held:
-            return await self._encoded(await asyncio.to_thread(_read, path, size), held, order)
+            return await self._encoded(await asyncio.to_thread(read_whole, path, size), held, order)
 
     async def _encoded(self, data: bytes, held: Share, order: Order) -> Colored:
         upload = Upload(None, data)
@@ -205,58 +217,11 @@ class Flow:
         await asyncio.to_thread(self._pipeline.look_at, [upload], order.page)
         return await self._pipeline.colorize(body, upload, order, self._ticket)
 
-    @asynccontextmanager
-    async def _opened(self, photo: Given) -> AsyncIterator[Opened]:
-        """A photo that is seen before it is coloured."""
-        pipeline, order = self._pipeline, self._order
-        read: Callable[[], Photo]
-        if isinstance(photo, Image.Image):
-            keeps = order.colour == "keep"
-            read = partial(read_image, photo, keep_colours=keeps, cores=pipeline.cores)
-            yield self._checked(image_header(photo)), read
-        elif isinstance(photo, np.ndarray):
-            keeps = order.colour == "keep"
-            read = partial(read_array, photo, keep_colours=keeps, cores=pipeline.cores)
-            yield self._checked(array_header(photo)), read
-        else:
-            size: int | None
-            if isinstance(photo, bytes):
-                size, content = len(photo), partial(bytes, photo)
-            else:
-                path = Path(photo)
-                size = await asyncio.to_thread(file_size, path, pipeline.uploads.total)
-                if size is None:
-                    raise InvalidOptions(f"album: {path} is a pipe, which cannot be read twice.")
-                content = partial(_read, path, size)
-            with await pipeline.uploads.take(max(1, size)):
-                data = await asyncio.to_thread(content)
-                upload = Upload(None, data)
-                await asyncio.to_thread(pipeline.look_at, [upload], order.page)
-                header = upload.header
-                if not isinstance(header, Header):
-                    raise header or ValueError("not looked at")
-                yield header, partial(decode, data, header, **reading(order, pipeline.cores))
-
     def _write(self, place: Path, data: bytes, replace: bool) -> None:
         there = identity(place)
         if there is not None and there in self._photos:
             raise InvalidOptions(f"The result would take the place of a photo, {place}.")
         write_whole(place, data, replace=replace)
-
-    def _checked(self, header: Header) -> Header:
-        limits = self._pipeline.settings
-        check_size(header.width, header.height, limits.max_pixels, limits.max_side)
-        return header
-
-
-def _read(path: Path, size: int) -> bytes:
-    with path.open("rb") as file:
-        return file.read(size)
-
-
-def _read_pipe(path: Path, limit: int) -> bytes:
-    with path.open("rb") as pipe:
-        return read_pipe(pipe, limit)
 
 
 def _seconds(colored: Colored) -> float:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from chromaserve.library.background import Background
-from chromaserve.library.flow import Done, Flow, Given
+from chromaserve.library.flow import Done, Flow
+from chromaserve.library.given import Given
 
 
 def waited(background: Background, flow: Flow, work: Coroutine[Any, Any, Done]) -> Done:

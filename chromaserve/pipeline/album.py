@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from chromaserve.color.album import SIDE, Match, Seen, agreed, matched, neighbours
+from chromaserve.color.album import Match, agreed, matched, neighbours
 from chromaserve.color.hint_spreading import clear_share, hint_model
+from chromaserve.color.reference import SIDE, Seen
 from chromaserve.color.upsampling import apply_model
-from chromaserve.engines import COARSE, FEATURES, FINE, Engine
 from chromaserve.errors import InvalidOptions, ServiceError
 from chromaserve.photos.photo import Float, Header, Photo
 from chromaserve.pipeline.backlog import Ticket
@@ -20,6 +20,7 @@ from chromaserve.pipeline.hints import AnyHint
 from chromaserve.pipeline.memory_needed import memory_needed
 from chromaserve.pipeline.options import Order
 from chromaserve.pipeline.recolor import Looks, shapes_of
+from chromaserve.pipeline.reference import features, seen_of
 from chromaserve.pipeline.steps import decoded_by
 from chromaserve.store.contract import squeeze
 
@@ -32,7 +33,6 @@ SEEN_BYTES: Final = 3 * 2**20
 """Held of each photo until all are seen."""
 KNOWN: Final = 30.0
 """How much a hint's colour counts among photos, to 1 of what the network guesses."""
-_FINE = FINE * FINE * FEATURES
 
 Opened = tuple[Header, Callable[[], Photo]]
 """What is known of a photo, and what reads it on a thread of the decoding stage."""
@@ -136,24 +136,16 @@ async def _part(
                 with pipeline.cores.taken():
                     answer = await pipeline.answer(looks, plain, ticket, ticket.owner)
                     found = await pipeline.infer(
-                        order.model, looks.whole, 0.0, ticket, ticket.owner, _features
+                        order.model, looks.whole, 0.0, ticket, ticket.owner, features
                     )
                 return await pipeline.decoding.run(
                     ticket, _known, photo, looks, answer.inference.ab, found.ab, hints
                 )
-    except ServiceError:
+    except (ServiceError, OSError, TypeError):  # it is met again
         return None
 
 
-def _features(engine: Engine, L: Float, _: Float) -> Float:
-    """Each photo's features in one row: [N, F]. To ask engines by."""
-    found = engine.features(L)
-    return np.hstack([found.fine.reshape(len(L), -1), found.coarse.reshape(len(L), -1)])
-
-
-def _known(
-    photo: Photo, looks: Looks, ab: Float, features: Float, hints: Sequence[AnyHint]
-) -> _Part:
+def _known(photo: Photo, looks: Looks, ab: Float, row: Float, hints: Sequence[AnyHint]) -> _Part:
     L, trust = looks.whole[..., 0], np.ones((SIDE, SIDE), np.float32)
     ab = squeeze(ab.astype(np.float32, copy=False), SIDE, SIDE)
     if hints:
@@ -168,10 +160,5 @@ def _known(
         planes = squeeze(planes, SIDE, SIDE)
         ab = ab + planes[..., :1] * (planes[..., 1:] - ab)
         trust += KNOWN * planes[..., 0]
-    fine, coarse = np.split(features.astype(np.float16), [_FINE])
-    seen = Seen(
-        fine.reshape(FINE, FINE, FEATURES),
-        coarse.reshape(COARSE, COARSE, FEATURES),
-        squeeze(L, SIDE, SIDE),
-    )
+    seen = seen_of(looks.whole, row.astype(np.float16))  # half of what is held
     return _Part(seen, ab, trust)

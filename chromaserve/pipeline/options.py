@@ -26,6 +26,7 @@ from chromaserve.store.contract import Postprocess
 
 if TYPE_CHECKING:
     from chromaserve.pipeline.models import LoadedModel
+    from chromaserve.pipeline.reference import Reference
 
 
 def _from_json(given: Any) -> Any:  # noqa: ANN401 - whatever came
@@ -257,6 +258,8 @@ class Order:
     """How many results its one photo has, where it is not 1."""
     confidence: Sure | None = None
     look: Look = "auto"
+    reference: "Reference | None" = None
+    """A photo whose colours all have that look like it."""
     album: tuple[Float | None, ...] = field(default=(), compare=False)
     """For each photo, where some are to agree, what that adds to its chroma: see `agreed`."""
     shift: Float | None = field(default=None, compare=False)
