@@ -17,8 +17,12 @@ class JobOptions(Options):
         examples=["https://shop.example.org/colour-done"],
     )
 
-    def check_for_jobs(self) -> None:
+    def check_for_jobs(self, photos: int) -> None:
         """Raise InvalidOptions for what only an answer can have that somebody waits for."""
+        if self.hints and photos > 1:
+            raise InvalidOptions(
+                f"hints are for one photo, and {photos} came. Send each photo with its own hints."
+            )
         if self.album:
             raise InvalidOptions(
                 "album is for /colorize: of a job each photo is coloured by itself."

@@ -11,8 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from chromaserve.errors import InvalidOptions
 from chromaserve.photos.decode import decode
-from chromaserve.photos.photo import Header
-from chromaserve.pipeline.album import Opened, together
+from chromaserve.pipeline.album import Opened, opened_for, together
 from chromaserve.pipeline.body import Body, Upload
 from chromaserve.pipeline.hints import of_photos
 from chromaserve.pipeline.options import Options, Order, format_for
@@ -180,9 +179,7 @@ def _with_hints(order: Order, body: Body) -> Order:
 @asynccontextmanager
 async def _opened(pipeline: Pipeline, upload: Upload, order: Order) -> AsyncIterator[Opened]:
     """A photo whose bytes stay with the request."""
-    header = upload.header
-    if not isinstance(header, Header):
-        raise header or ValueError("not looked at")
+    header = opened_for(upload.header, order, upload.page)
     yield header, partial(decode, upload.data, header, **reading(order, pipeline.cores))
 
 

@@ -107,7 +107,7 @@ async def submit_job(
         share = held.enter_context(await pipeline.uploads.take(1))
         body, addresses = await read_order(request, settings, service.arrivals, share)
         chosen = merge(request.query_params.multi_items(), body.fields, JobOptions)
-        chosen.check_for_jobs()
+        chosen.check_for_jobs(len(body.uploads))
         check_photos(chosen, len(body.uploads))
         jobs.check_addresses(chosen, addresses)
         if not addresses:

@@ -102,7 +102,7 @@ def colorize(
 ) -> None:
     """Give photos colours, at their own size and with their luminance untouched.
 
-    A folder is done with all folders in it, which the results keep. Results are written whole or not
+    A folder is done with all folders in it, which the results keep. They are written whole or not
     at all; those that are there are left alone, so that an interrupted run goes on when run again.
     """
     with complaints():

@@ -15,7 +15,7 @@ from chromaserve.photos.decode import decode
 from chromaserve.photos.header import check_size
 from chromaserve.photos.in_memory import array_header, image_header, read_array, read_image
 from chromaserve.photos.photo import Header, Photo, Pixels
-from chromaserve.pipeline.album import Opened
+from chromaserve.pipeline.album import Opened, opened_for
 from chromaserve.pipeline.body import Upload
 from chromaserve.pipeline.options import Order
 from chromaserve.pipeline.pipeline import Pipeline
@@ -68,9 +68,7 @@ async def opened(pipeline: Pipeline, photo: Given, order: Order) -> AsyncIterato
             data = await asyncio.to_thread(read_whole, Path(str(photo)), uploads.total)
         upload = Upload(None, data)
         await asyncio.to_thread(pipeline.look_at, [upload], order.page)
-        header = upload.header
-        if not isinstance(header, Header):
-            raise header or ValueError("not looked at")
+        header = opened_for(upload.header, order)
         yield header, partial(decode, data, header, **reading(order, pipeline.cores))
 
 

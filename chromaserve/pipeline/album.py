@@ -13,7 +13,7 @@ from chromaserve.color.album import Match, agreed, matched, neighbours
 from chromaserve.color.hint_spreading import clear_share, hint_model
 from chromaserve.color.reference import SIDE, Seen
 from chromaserve.color.upsampling import apply_model
-from chromaserve.errors import InvalidOptions, ServiceError
+from chromaserve.errors import InvalidOptions
 from chromaserve.photos.photo import Float, Header, Photo
 from chromaserve.pipeline.backlog import Ticket
 from chromaserve.pipeline.hints import AnyHint
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MAX_ALBUM: Final = 64
 """Photos that may be made to agree."""
-SEEN_BYTES: Final = 3 * 2**20
+SEEN_BYTES: Final = 5 * 2**18
 """Held of each photo until all are seen."""
 KNOWN: Final = 30.0
 """How much a hint's colour counts among photos, to 1 of what the network guesses."""
@@ -100,6 +100,20 @@ async def together(
     return replace(order, album=tuple(album))
 
 
+def opened_for(header: Header | Exception | None, order: Order, page: int | None = None) -> Header:
+    """The header of a file that has one photo for an album.
+
+    Raises:
+        InvalidOptions: all of its pages go into one result.
+        Exception: what is wrong with the file.
+    """
+    if not isinstance(header, Header):
+        raise header or ValueError("not looked at")
+    if order.pages == "all" and page is None and len(header.pages) > 1:
+        raise InvalidOptions("A file of many photos has no say in an album.")
+    return header
+
+
 async def _matched(
     pipeline: "Pipeline", photos: Sequence[Seen], ticket: Ticket
 ) -> list[tuple[int, int, Match]]:
@@ -119,12 +133,10 @@ async def _part(
     hints: Sequence[AnyHint],
     ticket: Ticket,
 ) -> _Part | None:
-    """One photo; None where it has no say: it cannot be read, keeps its colours, or is many."""
+    """One photo; None where it has no say: it cannot be read, or keeps its colours."""
     plain = replace(order, look="whole", hints=(), confidence=None)
     try:
         async with pipeline.in_time(ticket), opening() as (header, read):
-            if order.pages == "all" and len(header.pages) > 1 and order.page is None:
-                return None
             keeps = order.colour == "keep"
             needed = memory_needed(header, "png", "none", keeps_colours=keeps, hinted=bool(hints))
             with await pipeline.memory.take(needed, background=ticket.background):
@@ -141,7 +153,7 @@ async def _part(
                 return await pipeline.decoding.run(
                     ticket, _known, photo, looks, answer.inference.ab, found.ab, hints
                 )
-    except (ServiceError, OSError, TypeError):  # it is met again
+    except Exception:  # whatever it is, it is met again, where it harms no other photo
         return None
 
 

@@ -94,6 +94,8 @@ def coloured(
     """Frames, uint8 or uint16 [H, W, 1 or 3], in their colours [H, W, 3], steady over time."""
     if order.proposal > 1:
         raise InvalidOptions("Films have one colouring. Leave proposal out.")
+    if order.hints:
+        raise InvalidOptions("Hints are for photos. Leave them out for films.")
     if order.confidence:
         raise InvalidOptions("Confidence is told of photos. Leave it out for films.")
     if order.look == "tiles":

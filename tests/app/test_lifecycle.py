@@ -209,6 +209,7 @@ def test_the_documentation_describes_uploads_and_problems(http: httpx.Client) ->
         "page",
         "confidence",
         "look",
+        "album",
     }
     assert form.keys() == {"file"}  # options once
     assert {p["name"] for p in operation["parameters"]} == options

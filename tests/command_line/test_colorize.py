@@ -13,6 +13,7 @@ import httpx
 import pytest
 from watchfiles import watch
 
+from tests.app.test_album import results, send, views
 from tests.command_line.command import SAMPLES, files, run, said, start
 from tests.conftest import Server
 
@@ -326,3 +327,24 @@ def test_a_reference_gives_its_colours_here_and_by_a_service(
         assert refused.returncode != 0
         assert "reference: this photo is grey" in said(refused)
     assert "no.png" not in files(tmp_path)
+
+
+def test_an_album_agrees_as_by_the_service_here_and_there(
+    tmp_path: Path, http: httpx.Client, server: Server
+) -> None:
+    folder = tmp_path / "album"
+    folder.mkdir()
+    photos = views()
+    for i, photo in enumerate(photos):
+        (folder / f"{i}.png").write_bytes(photo)
+    hints = json.dumps([{"x": 440, "y": 230, "color": "#b03030", "photo": "0.png"}])
+    wanted = results(send(http, photos, album="true", hints=hints))
+    for more in ([], ["--url", server.url]):
+        out = tmp_path / f"out-{len(more)}"
+        done = run("colorize", folder, "-o", out, "--album", "--hints", hints, *more)
+        assert done.returncode == 0, done.stderr
+        for name in ("0.png", "1.png", "2.png"):
+            assert (out / name).read_bytes() == wanted[name]
+    refused = run("colorize", folder, "-o", tmp_path / "no", "--album", "--proposals", "3")
+    assert refused.returncode == 2
+    assert "--album" in said(refused)
