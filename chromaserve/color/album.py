@@ -30,7 +30,7 @@ _BACK = 1.5  # places: where a match leads back to may be so far
 _ASTRAY = 2.0  # places: from where neighbours' matches lead
 _SCENE = 0.15, 0.30  # of all places with good matches: below it is another scene, above the same
 _SAY = 3.0  # of another photo's place, to the photo's own 1
-_ROUNDS = 4
+_ROUNDS = 8
 _BLUR = 1.0  # of what is changed, in places
 
 
@@ -99,7 +99,8 @@ def agreed(
             theirs = (say[..., np.newaxis] * now[j][match.at]).sum(1)
             sums[i] += weight * theirs / say.sum(1, keepdims=True)
             totals[i] += weight
-        now = [each / total for each, total in zip(sums, totals, strict=True)]
+        # Half the way, or two photos would change places from round to round.
+        now = [(a + s / t) / 2 for a, s, t in zip(now, sums, totals, strict=True)]
     return [_soft(after - before) for after, before in zip(now, own, strict=True)]
 
 

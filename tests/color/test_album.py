@@ -44,7 +44,7 @@ def test_two_views_meet_in_the_middle_where_both_see_a_thing(mirrored: bool) -> 
     photos = [view(of, 0), view(of, MOVED, mirrored=mirrored, grey=40)]
     one, other = together(photos, [plain(20, 0), plain(0, 20)], [1, 1])
     shared = np.s_[6:-6, MOVED + 6 : -6]
-    np.testing.assert_allclose(one[shared] - other[6:-6, 6 : -MOVED - 6], 0, atol=5)
+    np.testing.assert_allclose(one[shared] - other[6:-6, 6 : -MOVED - 6], 0, atol=4)
     np.testing.assert_allclose(one[shared] + other[6:-6, 6 : -MOVED - 6], 20, atol=5)
 
 

@@ -10,7 +10,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from chromaserve import BadOptions, Client, Colorizer, Hint, InvalidOptions, Result, colorize_frames
+from chromaserve import (
+    Client,
+    Colorizer,
+    Hint,
+    InvalidOptions,
+    ProblemError,
+    Result,
+    colorize_frames,
+)
 from tests.app.test_album import results, send, views
 from tests.conftest import Server
 
@@ -64,7 +72,7 @@ def test_the_client_sends_an_album_in_one_request(
         assert [each.data for each in found[1:] if isinstance(each, Result)] == [
             told[f"{i}.png"] for i in range(3)
         ]
-        with pytest.raises(BadOptions, match="album"):
+        with pytest.raises(ProblemError, match="64 photos"):
             list(client.colorize_many([photos[0]] * 65, album=True))
         with pytest.raises(ValueError, match="album=True"):
             list(client.colorize_many(photos, hints=hints))
