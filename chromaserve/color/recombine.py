@@ -11,7 +11,7 @@ from chromaserve.color.upsampling import Enlarged
 
 Float = NDArray[np.float32]
 
-_BLOCK = 1 << 15  # pixels: a dozen planes of a block fit in a core's cache
+_BLOCK = 1 << 17
 
 
 class Recombination:
