@@ -11,6 +11,7 @@ from chromaserve.color.upsampling import Enlarged
 
 Float = NDArray[np.float32]
 
+# Pixels, a strip's: shorter operations on several threads mostly wait for Python's lock.
 _BLOCK = 1 << 17
 
 
