@@ -1,6 +1,6 @@
 """What surrounds the network: CPU time of a photo in the service whose answer is kept.
 
-    python -m benchmarks.surroundings --photos 600 [--app /another/checkout]
+    python -m benchmarks.surroundings --photos 600
 
 Starts the service and sends one photo again and again, 16 at a time (h2load), so that the network
 never runs. The event loop's thread holds Python's lock nearly all its time: a second by its ms is
@@ -44,12 +44,11 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=600, help="of 256², a round; a tenth of 1 MP")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--port", type=int, default=8791)
-    parser.add_argument("--app", type=Path, default=ROOT, help="the checkout that is measured")
     options = parser.parse_args()
     require_h2load()
     words = [sys.executable, "-m", "app"]
     environment = {"CHROMASERVE_PORT": str(options.port), "CHROMASERVE_LOG_LEVEL": "warning",
-                   "PYTHONPATH": str(options.app)}  # fmt: skip
+                   "PYTHONPATH": str(ROOT)}  # fmt: skip
     url = f"http://127.0.0.1:{options.port}"
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "server.log"
