@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from chromaserve.client.archive import ArchiveReader, BadArchive
-from chromaserve.client.photos import Options, Photo, Source, source
+from chromaserve.client.photos import Photo, Source, source
 from chromaserve.client.problems import BadPhoto, ProblemError, TooBusy, problem_error
 from chromaserve.client.request import FAILURES, Named, answer, asked_pause_s, give_up, may_pass
 from chromaserve.client.results import Colorized, Outcome, Result, model_version_of
@@ -97,7 +97,7 @@ class Batch:
         self,
         http: httpx.AsyncClient,
         photos: list[Numbered],
-        options: Options,
+        options: Mapping[str, Any],
         limits: Limits,
         retries: Retries,
     ) -> None:

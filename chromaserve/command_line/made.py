@@ -53,6 +53,8 @@ def _words(options: Mapping[str, Any], *, here: bool) -> set[str]:
         words.add(f"vividness {vividness:g}")
     if model and model != "latest":
         words.add(f"model {model}")
+    if options.get("reference"):
+        words.add("reference")
     return words
 
 

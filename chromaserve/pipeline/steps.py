@@ -97,6 +97,7 @@ def for_result(photo: Photo, order: Order) -> Metadata:
         how += [f"{tiles.count} tiles"] if tiles else []
         how += [f"proposal {order.proposal}"] * (order.proposal > 1)
         how += [f"{len(order.hints)} hints"] * bool(order.hints)
+        how += ["reference"] * (order.reference is not None)
     return photo.metadata.for_result(order.metadata, software(order.model.version, *how))
 
 

@@ -7,9 +7,10 @@
 
 import { Photo } from './album.js';
 import { defaults } from './options.js';
+import { pictureOf, remember } from './reference.js';
 
 const $ = (id) => document.getElementById(id);
-const STORE = 'photos'; // [id, 'file' | 'chosen' | 'result'] → value
+const STORE = 'photos'; // [id, 'file' | 'chosen' | 'result' | 'reference'] → value
 const MOST = 50; // photos, the latest
 const MOST_BYTES = 500e6;
 const EVERY_MS = 200; // at most; uploads tell of their progress without a pause
@@ -54,8 +55,13 @@ export class Kept {
     }
   }
 
-  revived({ id, file, chosen, result }) {
+  revived({ id, file, chosen, result, reference }) {
     const { options, saved } = JSON.parse(chosen);
+    if (options.reference && reference) {
+      remember(options.reference.id, reference).then(() => this.album.changed(photo));
+    } else {
+      options.reference = null;
+    }
     const photo = new Photo(file, { ...defaults, ...options });
     photo.saved = saved;
     if (result) {
@@ -113,6 +119,9 @@ export class Kept {
       }
       if (before?.chosen !== chosen) {
         store.put(chosen, [id, 'chosen']);
+        if (options.reference) {
+          store.put(pictureOf(options.reference), [id, 'reference']);
+        }
       }
       if (result && before?.result !== result) {
         const { url, ...rest } = result;
