@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+import chromaserve.color.reference as weights
 from chromaserve.color.lab import srgb_to_lab
 from chromaserve.color.look import network_look
 from chromaserve.color.reference import COLOURS, Match, Seen, matched, with_reference
@@ -274,7 +275,9 @@ def main() -> None:
     if options.fit:
         from benchmarks.reference_weights import fitted
 
-        print("WEIGHTS, WHOLE_WEIGHTS =", *fitted(found[::2]), flush=True)
+        here, whole = fitted(found[::2])
+        print("WEIGHTS, WHOLE_WEIGHTS =", here, whole, flush=True)
+        weights.WEIGHTS, weights.WHOLE_WEIGHTS = here, whole  # type: ignore[misc]
         found = found[1::2]
     print("\n".join(table(found)))
 

@@ -125,6 +125,8 @@ def colorize(
             raise Complaint("--album is for photos that are there, and one result of each")
         if url and max_pixels:
             raise Complaint("--max-pixels is for photos that are done here; a service has its own")
+        if reference and not reference.exists():
+            raise Complaint(f"there is no {reference}", Exit.NOTHING_DONE)
         format = as_written(format)
         if STREAM in (*photos, output):
             if proposals > 1:
