@@ -136,12 +136,9 @@ def colorize(
             _stream(photos, output, format, url, api_key, chosen, overwrite=overwrite)
             return
         work = replace(
-            plan(photos, output, format or "png"),
-            proposals=proposals,
-            confidence=confidence,
-            pages=pages,
-            damaged=damaged,
-        )
+            plan(photos, output, format or "png"), proposals=proposals, confidence=confidence,
+            pages=pages, damaged=damaged,
+        )  # fmt: skip
         if work.is_one_file and work.output and not overwrite:
             _check_free(work.output)
         if watch and not work.folders:
