@@ -30,9 +30,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.hints import SHOWN_SHAPES
 from chromaserve.color.lab import lab_to_srgb, srgb_to_lab
 from chromaserve.library.colorizer import Colorizer
-from chromaserve.pipeline.hints import AnyHint, Hint
+from chromaserve.pipeline.hints import AnyHint, Hint, Region
 from training.data import evenly_spaced, read_photo
 from training.metrics import psnr
 from training.summary import interval
@@ -229,10 +230,19 @@ def strangers(colorizer: Colorizer, photos: Sequence[Pixels]) -> list[float]:
 
 
 def draw(colorizer: Colorizer, photo: Pixels, out: Path) -> None:
-    """A set in grey, each by itself, as an album, and that with a hint on its first photo."""
+    """A set in grey, each by itself, as an album, and that with regions on its first photo."""
     photos = made(photo)
     greys = [_grey(each) for each in photos]
-    hints = [Hint(x=340, y=240, color="#b03030", photo=0)]
+    height, width = photos[0].shape[:2]
+    hints = [  # that lie in the first view, which is nearly as large as the sample
+        Region(
+            region=tuple((min(x, width - 1.0), min(y, height - 1.0)) for x, y in hint.points),
+            color=hint.color,
+            photo=0,
+        )
+        for hint in SHOWN_SHAPES
+        if isinstance(hint, Region)
+    ]
     ways = (
         [np.zeros((*each.shape, 2), np.float32) for each in greys],
         _colours(colorizer, greys, album=False),
@@ -241,9 +251,9 @@ def draw(colorizer: Colorizer, photo: Pixels, out: Path) -> None:
     )
     strips = [np.hstack([_small(p, ab) for p, ab in zip(photos, way, strict=True)]) for way in ways]
     scale = _HEIGHT / photos[0].shape[0]
-    at = round(hints[0].x * scale), round(hints[0].y * scale)
-    for radius, colour in ((6, (255, 255, 255)), (4, hints[0].rgb)):
-        cv2.circle(strips[-1], at, radius, colour, 2, cv2.LINE_AA)
+    for hint in hints:
+        line = np.rint(np.array(hint.points) * scale).astype(np.int32)
+        cv2.polylines(strips[0], [line], True, hint.rgb, 2, cv2.LINE_AA)
     Image.fromarray(np.asarray(np.vstack(strips), np.uint8)).save(out, quality=88)
 
 
