@@ -89,7 +89,7 @@ def agreed(
     own = [each.reshape(-1, 2) for each in colours]
     counts = [each.reshape(-1, 1) for each in trust]
     pairs = [(i, j, match) for i, j, match in pairs if match.sure.any()]
-    now = own
+    now: list[Float] = list(own)
     for _ in range(_ROUNDS):
         sums = [count * each for count, each in zip(counts, own, strict=True)]
         totals = [count.copy() for count in counts]
@@ -100,7 +100,10 @@ def agreed(
             sums[i] += weight * theirs / say.sum(1, keepdims=True)
             totals[i] += weight
         # Half the way, or two photos would change places from round to round.
-        now = [(a + s / t) / 2 for a, s, t in zip(now, sums, totals, strict=True)]
+        now = [
+            np.asarray((a + s / t) / 2, np.float32)
+            for a, s, t in zip(now, sums, totals, strict=True)
+        ]
     return [_soft(after - before) for after, before in zip(now, own, strict=True)]
 
 
