@@ -284,7 +284,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("photos", type=Path, help="a folder of photos in colour")
-    parser.add_argument("--sets", type=int, default=30, help="made ones, at most, evenly spaced")
+    parser.add_argument("--sets", type=int, default=30, help="of each kind, at most, evenly spaced")
     parser.add_argument("--series", action="append", default=[], metavar="SOURCE:GAP")
     parser.add_argument("--picture", type=Path, help="draw a set made of the file PHOTOS")
     options = parser.parse_args()
@@ -299,10 +299,9 @@ def main() -> None:
         sets["made"] = [made(read_photo(path)) for path in taken]
         for each in options.series:
             source, _, gap = each.partition(":")
-            groups = series(options.photos, source, int(gap))
-            sets[source] = [
-                [_sized(read_photo(p)) for p in group] for group in groups if len(group) > 1
-            ]
+            groups = [g for g in series(options.photos, source, int(gap)) if len(g) > 1]
+            chosen = [groups[i] for i in evenly_spaced(len(groups), options.sets)]
+            sets[source] = [[_sized(read_photo(path)) for path in group] for group in chosen]
         seconds: list[tuple[float, float]] = []
         rows = []
         for name, some in sets.items():

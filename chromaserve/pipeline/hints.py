@@ -74,8 +74,7 @@ class Hint(_Coloured):
 
 
 class Stroke(_Coloured):
-    """A line over a photo whose colour is known: `Stroke(stroke=[(9, 5), (40, 7)], color="#aa3")`,
-    with six digits."""
+    """A line over what has a colour: `Stroke(stroke=[(9, 5), (40, 7)], color="#2e6b3a")`."""
 
     stroke: tuple[Point, ...] = Field(
         min_length=1,
