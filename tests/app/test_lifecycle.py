@@ -211,7 +211,7 @@ def test_the_documentation_describes_uploads_and_problems(http: httpx.Client) ->
         "look",
         "album",
     }
-    assert form.keys() == {"file"}  # options once
+    assert form.keys() == {"file", "reference"}  # options once
     assert {p["name"] for p in operation["parameters"]} == options
     for status in ("400", "404", "406", "413", "415", "422", "500", "503"):
         content = operation["responses"][status]["content"]
