@@ -152,7 +152,8 @@ def pairs(options: argparse.Namespace) -> list[Pair]:
     for manifest, source, gap in options.series:
         given += series(Path(manifest), source, int(gap), options.photos)
     known = [
-        (kind, *(view(each, engine, version.description) for each in two)) for kind, *two in given
+        (kind, view(one, engine, version.description), view(other, engine, version.description))
+        for kind, one, other in given
     ]
     rng = np.random.default_rng(0)
     found = []
@@ -277,7 +278,7 @@ def main() -> None:
 
         here, whole = fitted(found[::2])
         print("WEIGHTS, WHOLE_WEIGHTS =", here, whole, flush=True)
-        weights.WEIGHTS, weights.WHOLE_WEIGHTS = here, whole  # type: ignore[misc]
+        weights.WEIGHTS, weights.WHOLE_WEIGHTS = here, whole
         found = found[1::2]
     print("\n".join(table(found)))
 

@@ -41,11 +41,10 @@ def fitted(pairs: "list[Pair]") -> tuple[Weights, Weights]:
             products.append((away * off).mean(1))
             bases.append(np.square(off).mean() + _LEAST)
             wrongs.append(wrong)
-    return _minimised(
-        *(np.stack(each).astype(np.float64) for each in (places, whole, squares, products)),
-        np.array(bases),
-        np.array(wrongs),
-    )
+    arrays = (np.stack(each).astype(np.float64) for each in (places, whole, squares, products))
+    at_places, at_whole, squared, crossed = arrays
+    given = np.array(bases), np.array(wrongs)
+    return _minimised(at_places, at_whole, squared, crossed, *given)
 
 
 def _minimised(

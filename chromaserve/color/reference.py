@@ -29,9 +29,9 @@ _MATCHES = 8
 _TEMPERATURE = 0.03  # of likeness
 _LIGHTNESS = 12.0  # units of L by which a match may differ
 _BLUR = 1.0  # of weights, in places of the grid
-WEIGHTS: Final = (1.45, 1.09, 0.61, -0.66, -0.31, -0.22, -0.57)
+WEIGHTS: tuple[float, ...] = (1.45, 1.09, 0.61, -0.66, -0.31, -0.22, -0.57)
 """A constant's, then those of each kind of `Match.evidence`."""
-WHOLE_WEIGHTS: Final = (-7.53, 9.48, 9.09, 0.22)
+WHOLE_WEIGHTS: tuple[float, ...] = (-7.53, 9.48, 9.09, 0.22)
 """The same for `Match.whole`."""
 
 
