@@ -65,4 +65,5 @@ def memory_needed(
     more = POSTPROCESS_BYTES[method] + (HINTS_BYTES if hinted else 0)
     more += DISTRIBUTION_BYTES if distribution else 0
     more += LOOK_BYTES * (looks - 1)
-    return BYTES_PER_PHOTO + more + header.pixels * each
+    width, height = header.boxed.whole if header.boxed else (header.width, header.height)
+    return BYTES_PER_PHOTO + more + width * height * each
