@@ -193,10 +193,10 @@ def _run(
     done = [] if overwrite else [task for task in tasks if task.is_done]
     report.skip(done)
     if done:
-        from chromaserve.command_line.made import made_otherwise
+        from chromaserve.library.made import Making, made_otherwise
 
-        outputs = [task.output for task in done]
-        report.made_otherwise(made_otherwise(outputs, chosen, here=url is None))
+        pairs = [(task.photo, task.output) for task in done]
+        report.made_otherwise(made_otherwise(pairs, Making.of(chosen, here=url is None)))
     try:
         if todo or watch:
             with colorist(url, api_key, chosen) as made:
