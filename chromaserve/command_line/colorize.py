@@ -133,15 +133,15 @@ def colorize(
             pages=pages,
             damaged=damaged,
         )
-        if work.is_one_file and work.output and not overwrite:
-            _check_free(work.output)
+        if work.file and not overwrite:
+            _check_free(work.file)
         if watch and not work.folders:
             raise Complaint("--watch is for folders")
         if poll and not watch:
             raise Complaint("--poll is for --watch")
         from chromaserve.command_line.report import Report
 
-        chosen["format"] = _format_of(work.output if work.is_one_file else None, format)
+        chosen["format"] = _format_of(work.file, format)
         report = Report(quiet=quiet, as_json=as_json)
         status = _run(
             work, report, chosen, url, api_key, overwrite=overwrite, watch=watch, poll=poll

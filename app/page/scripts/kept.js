@@ -10,8 +10,9 @@ import { defaults } from './options.js';
 
 const $ = (id) => document.getElementById(id);
 const STORE = 'photos'; // [id, 'file' | 'chosen' | 'result'] → value
-const MOST = 50; // photos, the latest
-const MOST_BYTES = 500e6;
+const MOST = 1000; // photos, the latest
+const MOST_BYTES = 500e6; // where the browser does not tell what room it has
+const SHARE = 0.5; // of that room
 const EVERY_MS = 200; // at most; uploads tell of their progress without a pause
 const LOOKED_AT = 'chromaserve-photo'; // of this tab, in its session storage
 
@@ -36,6 +37,8 @@ export class Kept {
     const { album } = this;
     try {
       this.database = await opened();
+      const room = await navigator.storage?.estimate?.();
+      this.most = room?.quota ? SHARE * room.quota : MOST_BYTES;
       this.database.onclose = () => this.end(''); // somebody has cleared what sites keep
       const photos = (await read(this.database)).map((each) => this.revived(each));
       album.addEventListener('photos', () => {
@@ -55,9 +58,10 @@ export class Kept {
   }
 
   revived({ id, file, chosen, result }) {
-    const { options, saved } = JSON.parse(chosen);
+    const { options, saved, job = null } = JSON.parse(chosen);
     const photo = new Photo(file, { ...defaults, ...options });
     photo.saved = saved;
+    photo.job = job;
     if (result) {
       photo.results = [{ ...result, url: URL.createObjectURL(result.blob) }];
     }
@@ -106,8 +110,8 @@ export class Kept {
     for (const photo of wanted) {
       const id = this.id(photo);
       const before = this.written.get(photo);
-      const { options, saved, result } = photo;
-      const chosen = JSON.stringify({ options, saved });
+      const { options, saved, job, result } = photo;
+      const chosen = JSON.stringify({ options, saved, job });
       if (!before) {
         store.put(photo.file, [id, 'file']);
       }
@@ -121,6 +125,7 @@ export class Kept {
       this.written.set(photo, { chosen, result: result ?? before?.result });
     }
     transaction.commit();
+    this.album.kept = wanted.size === this.album.photos.length;
     if (wanted.size === this.album.photos.length) {
       this.tell('Kept in this browser until you remove them.');
     } else {
@@ -136,7 +141,7 @@ export class Kept {
     let bytes = 0;
     for (const photo of this.album.photos.toReversed()) {
       bytes += photo.file.size + (photo.result?.blob.size ?? 0);
-      if (wanted.size === MOST || bytes > MOST_BYTES) {
+      if (wanted.size === MOST || bytes > this.most) {
         break;
       }
       wanted.add(photo);
@@ -151,6 +156,7 @@ export class Kept {
   end(why) {
     this.database?.close();
     this.database = null;
+    this.album.kept = false;
     this.tell(why);
   }
 }
