@@ -189,10 +189,10 @@ $(BIN)/pip:
 # where what they compute with is concerned.
 build/peers/%/.installed: benchmarks/peers/requirements/%.txt requirements/dev.lock | $(UV)
 	$(UV) venv --quiet --clear --python $(BIN)/python $(@D)
-	@grep -hE '^(tensorflow|numpy|opencv-python-headless|scipy|fastapi|uvicorn)==' \
+	@grep -hE '^(tensorflow|ncnn|numpy|opencv-python-headless|pydantic-settings|scipy|fastapi|uvicorn)==' \
 		requirements/dev.lock | tr -d '\\' > $(@D)/versions.txt
 	$(UV) pip install --quiet --python $(@D)/bin/python -c $(@D)/versions.txt -r $< \
-		tensorflow numpy opencv-python-headless scipy pydantic
+		tensorflow ncnn numpy opencv-python-headless scipy pydantic pydantic-settings
 	@touch $@
 
 $(UV):

@@ -39,17 +39,28 @@ class HeldStream(StreamingResponse):
     """A stream that gives back what its request holds when it ends, however it ends."""
 
     def __init__(
-        self, chunks: Chunks, held: AsyncExitStack, media_type: str, headers: dict[str, str]
+        self,
+        chunks: Chunks,
+        held: AsyncExitStack,
+        media_type: str,
+        headers: dict[str, str],
+        *,
+        done: bool = False,
     ) -> None:
+        """`done`: chunks are there, so that none needs to be given up when the client goes."""
         super().__init__(chunks, headers=headers, media_type=media_type)
         self._chunks = chunks
         self._held = held
+        self._done = done
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
         # A generator that nobody asks any more would keep what it holds until it is collected.
         async with self._held, aclosing(self._chunks):
-            await super().__call__(scope, receive, send)
+            if self._done:
+                await self.stream_response(send)
+            else:
+                await super().__call__(scope, receive, send)
 
 
 class ResultStream(HeldStream):
@@ -62,8 +73,10 @@ class ResultStream(HeldStream):
         held: AsyncExitStack,
         media_type: str,
         headers: dict[str, str],
+        *,
+        done: bool = False,
     ) -> None:
-        super().__init__(chunks, held, media_type, headers)
+        super().__init__(chunks, held, media_type, headers, done=done)
         self._run = run
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,7 +111,7 @@ def image_response(
         **_told(colored),
     }
     media_type = MEDIA_TYPES[colored.format]
-    return ResultStream(pieces(colored.data), run, held, media_type, headers)
+    return ResultStream(pieces(colored.data), run, held, media_type, headers, done=True)
 
 
 def zip_response(

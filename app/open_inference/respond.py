@@ -74,7 +74,7 @@ def response(
         media_type = "application/json"
     length = len(head) + sum(len(piece) for piece in output.data) + len(tail)
     headers = {**headers, "Content-Length": str(length)}
-    return HeldStream(_stream(head, output.data, tail), held, media_type, headers)
+    return HeldStream(_stream(head, output.data, tail), held, media_type, headers, done=True)
 
 
 async def _stream(head: bytes, data: Encoded, tail: bytes) -> Chunks:

@@ -8,13 +8,14 @@ from ..access_log import KEY_NAME
 from ..service import Service
 
 
-def _service(request: Request) -> Service:
+# Coroutines, as FastAPI has threads of its own for functions.
+async def _service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
 
-def _ready(request: Request) -> Service:
-    service = _service(request)
+async def _ready(request: Request) -> Service:
+    service = await _service(request)
     service.ready()
     return service
 

@@ -37,13 +37,13 @@ _LOOK_S = 0.25
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 
-def _jobs(service: AnyService) -> Jobs:
+async def _jobs(service: AnyService) -> Jobs:
     if service.jobs is None:
         raise JobsOff("This service keeps no jobs. CHROMASERVE_JOBS=FOLDER has it keep them.")
     return service.jobs
 
 
-def _owner(request: Request) -> str:
+async def _owner(request: Request) -> str:
     """Whose jobs a request may ask for; without keys they are known by their ids alone."""
     return str(request.scope.get(KEY_NAME, ""))
 

@@ -1,11 +1,13 @@
-"""What every peer does around the server: photo bytes to L, the SavedModel, ab to PNG bytes.
+"""What every peer does around the server: photo bytes to L, the network, ab to PNG bytes.
 
-Colour is the repository's own, the functions of `model_store`, so that all contenders answer with
-the same pixels; the rest is what OpenCV's and TensorFlow's documentation shows. With PEER_COLOUR
-set to opencv the way back is OpenCV's alone: less work, other pixels.
+The network is the SavedModel, as TensorFlow's documentation runs one, or with PEER_ENGINE set to
+ncnn chromaserve's own CPU engine. Colour is the repository's own, so that all contenders answer
+with the same pixels; the rest is what OpenCV's documentation shows. With PEER_COLOUR set to opencv
+the way back is OpenCV's alone: less work, other pixels.
 """
 
 import os
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from chromaserve.color.lab import lab_to_srgb, srgb_to_L
 from chromaserve.color.postprocess import enlarge_ab
+from chromaserve.color.vividness import asked, livened
 from chromaserve.store.contract import network_input
 from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
 
@@ -21,27 +24,45 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 Float = NDArray[np.float32]
 MODEL = ModelStore(BUNDLED_ROOT).resolve("latest")
 MAX_BATCH = 8
+ENGINE = os.environ.get("PEER_ENGINE", "savedmodel")
 OPENCV = os.environ.get("PEER_COLOUR") == "opencv"
+VIVIDNESS, BLEND = MODEL.description.default_vividness, MODEL.description.blend
 
 
 class Network:
-    """The SavedModel's `vivid` signature at the model's default vividness, warm for any batch."""
+    """The network at the model's default vividness, warm for any batch."""
 
     def __init__(self) -> None:
         """Load it, and run each batch size once."""
-        import tensorflow as tf
-
-        self._constant = tf.constant
-        self._model = tf.saved_model.load(str(MODEL.path))
-        self._vivid = self._model.signatures["vivid"]
+        self._infer = _ncnn() if ENGINE == "ncnn" else _savedmodel()
         for size in range(1, MAX_BATCH + 1):
             self(np.zeros((size, 224, 224, 1), np.float32))
 
     def __call__(self, L: Float) -> Float:
         """L float32 [N, 224, 224, 1] to ab float32 [N, 224, 224, 2]."""
-        vividness = np.full(len(L), MODEL.description.default_vividness, np.float32)
-        out = self._vivid(L=self._constant(L), vividness=self._constant(vividness))
+        ab = self._infer(L, np.full(len(L), asked(VIVIDNESS, BLEND), np.float32))
+        return np.stack([livened(one, VIVIDNESS, BLEND) for one in ab])
+
+
+def _savedmodel() -> Callable[[Float, Float], Float]:
+    """The SavedModel's `vivid` signature."""
+    import tensorflow as tf
+
+    model = tf.saved_model.load(str(MODEL.path))
+    vivid = model.signatures["vivid"]
+
+    def infer(L: Float, vividness: Float, _: object = model) -> Float:
+        out = vivid(L=tf.constant(L), vividness=tf.constant(vividness))
         return np.asarray(out["ab"].numpy(), np.float32)
+
+    return infer
+
+
+def _ncnn() -> Callable[[Float, Float], Float]:
+    """chromaserve's CPU engine, which runs several photos of a batch at once."""
+    from chromaserve.engines.ncnn_engine import FOLDER, NcnnEngine
+
+    return NcnnEngine(MODEL.path / FOLDER).infer
 
 
 def decode(data: bytes) -> tuple[Float, Float]:

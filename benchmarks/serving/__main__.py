@@ -22,7 +22,7 @@ import httpx
 from benchmarks.serving.contenders import CONTENDERS, ENGINES, EVERYONE, OWN_PYTHON, Contender
 from benchmarks.serving.load import require_h2load
 from benchmarks.serving.measure import difference, measure, wait_until_ready
-from benchmarks.serving.photos import ROOT, SIZES, write_forms
+from benchmarks.serving.photos import ROOT, SIZES, Size, write_forms
 from benchmarks.serving.processes import running
 from benchmarks.serving.report import page
 from benchmarks.serving.results import Results, describe_run
@@ -50,6 +50,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one short round; another page")
     parser.add_argument("--rounds", type=int, help="2, with --quick 1")
     parser.add_argument("--only", nargs="+", choices=all_names, default=names, metavar="NAME")
+    sizes = [size.name for size in SIZES]
+    parser.add_argument("--sizes", nargs="+", choices=sizes, default=sizes, metavar="SIZE")
     parser.add_argument("--results", type=Path, help="file of lines of JSON")
     parser.add_argument("--page", type=Path, help="the page to write")
     parser.add_argument("--fresh", action="store_true", help="forget earlier results")
@@ -72,16 +74,19 @@ def _run(arguments: argparse.Namespace, profile: str, results: Results) -> None:
             raise SystemExit(f"{results.path} is of another profile: give --fresh or --results.")
         results.append(describe_run(profile, _command(), chosen))
     forms = write_forms(RUNS / "photos")
+    quick = arguments.quick
     began = time.monotonic()
-    for round_ in range(1, (arguments.rounds or (1 if arguments.quick else 2)) + 1):
+    rounds = arguments.rounds or (1 if arguments.quick else 2)
+    sizes = [size for size in SIZES if size.name in arguments.sizes]
+    for round_ in range(1, rounds + 1):
         # Every other round backwards, so that a machine that slows down slows all alike.
         for contender in chosen if round_ % 2 else chosen[::-1]:
             if contender.ours and not results.has(
                 kind="raw", round=round_, engine=contender.engine
             ):
-                _raw(contender.engine, round_, results, 2 if arguments.quick else 6)
+                _raw(contender.engine, round_, results, 2 if quick else 6)
             try:
-                _contender(contender, round_, results, forms, arguments.quick)
+                _contender(contender, round_, results, forms, sizes, 0 if quick else rounds)
             except (RuntimeError, OSError, httpx.HTTPError) as error:
                 print(f"  failed: {error}", flush=True)
                 results.append({"kind": "failure", "round": round_, "contender": contender.name,
@@ -106,10 +111,12 @@ def _raw(engine: str, round_: int, results: Results, seconds: float) -> None:
 
 
 def _contender(
-    contender: Contender, round_: int, results: Results, forms: dict[str, Path], quick: bool
-) -> None:
+    contender: Contender, round_: int, results: Results, forms: dict[str, Path],
+    chosen: list[Size], rounds: int,
+) -> None:  # fmt: skip
+    """Measure one; of no rounds, quickly."""
     keys = {"kind": "cell", "round": round_, "contender": contender.name}
-    sizes = [size for size in SIZES if not contender.sizes or size.name in contender.sizes]
+    sizes = [size for size in chosen if not contender.sizes or size.name in contender.sizes]
     todo = [size for size in sizes if not results.has(**keys, size=size.name)]
     if not todo:
         return
@@ -124,12 +131,12 @@ def _contender(
         for size in todo:
             body = forms[size.name]
             apart = difference(url, body, size, RUNS / "photos" / f"{size.width}.png")
-            seconds = QUICK_S if quick else size.seconds
+            seconds, timed = (size.seconds, size.timed // rounds) if rounds else (QUICK_S, 0)
 
             def say(text: str, name: str = size.name) -> None:
                 print(f"  {name}: {text}", flush=True)
 
-            cell = measure(url, body, size, tree, seconds, say)
+            cell = measure(url, body, size, tree, seconds, timed, say)
             results.append({**keys, "size": size.name, "ready_s": round(ready_s, 1),
                             "apart": apart, **cell})  # fmt: skip
 

@@ -63,9 +63,7 @@ def _ours(engine: str) -> Contender:
 
 
 ENGINES = {"savedmodel": "SavedModel", "ncnn": "ncnn"}
-CONTENDERS = (
-    _ours("savedmodel"),
-    _ours("ncnn"),
+_PEERS = (
     Contender(
         "litserve", "LitServe", "litserve", "litserve",
         ("-m", "benchmarks.peers.with_litserve", "{port}"),
@@ -95,21 +93,37 @@ CONTENDERS = (
 )  # fmt: skip
 
 
-def _variant(name: str, workers: int, what: str) -> Contender:
-    base = next(c for c in CONTENDERS if c.name == name)
+def _on(engine: str, peer: Contender) -> Contender:
     return replace(
-        base, name=f"{name}-{workers}", title=f"{base.title}, {workers} {what}",
-        settings=base.settings | {"PEER_WORKERS": str(workers)},
+        peer, name=f"{peer.name}-{engine}", title=f"{peer.title}, {ENGINES[engine]}",
+        engine=engine, settings=peer.settings | {"PEER_ENGINE": engine},
     )  # fmt: skip
 
 
+CONTENDERS = tuple(
+    each for engine in ENGINES for each in (_ours(engine), *(_on(engine, p) for p in _PEERS))
+)
+"""All on the same engine one after the other, chromaserve first."""
+
+
+def _variants(name: str, workers: int, what: str) -> list[Contender]:
+    bases = [_on(engine, peer) for engine in ENGINES for peer in _PEERS if peer.name == name]
+    return [
+        replace(
+            base, name=f"{base.name}-{workers}", title=f"{base.title}, {workers} {what}",
+            settings=base.settings | {"PEER_WORKERS": str(workers)},
+        )
+        for base in bases
+    ]  # fmt: skip
+
+
 VARIANTS = (
-    _variant("litserve", 2, "workers"),
-    _variant("bentoml", 1, "worker beside the network"),
-    _variant("ray-serve", 1, "replica beside the network"),
-    _variant("fastapi", 2, "threads"),
-    _variant("fastapi", 8, "threads"),
-    _variant("fastapi", 40, "threads"),
+    *_variants("litserve", 2, "workers"),
+    *_variants("bentoml", 1, "worker beside the network"),
+    *_variants("ray-serve", 1, "replica beside the network"),
+    *_variants("fastapi", 2, "threads"),
+    *_variants("fastapi", 8, "threads"),
+    *_variants("fastapi", 40, "threads"),
 )
 """Other tunings of the peers, measured where they are asked for by name."""
 EVERYONE = CONTENDERS + VARIANTS

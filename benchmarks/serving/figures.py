@@ -53,9 +53,9 @@ class Figures:
         return [float(r[key]) for r in self._raw if r["engine"] == engine]
 
     def percentile(self, contender: str, size: str, step: str, q: float) -> float | None:
-        """Of the latencies of all rounds, in seconds."""
+        """Of the latencies of all rounds, in seconds; None where fewer than ten lie beyond it."""
         took = [t for cell in self.cells(contender, size) for t in cell[step]["took_s"]]
-        return float(np.percentile(took, q)) if took else None
+        return float(np.percentile(took, q)) if len(took) * (100 - q) >= 1000 else None
 
     def percentiles(self, contender: str, size: str, step: str, q: float) -> list[float]:
         """The same, one a round."""

@@ -10,7 +10,6 @@ from benchmarks.serving.verdicts import verdicts
 
 METHOD = Path(__file__).with_name("method.md")
 STEPS = {
-    "half": "At half of its own saturation",
     "high": "At 80% of its own saturation",
     "common": "At the same rate for all",
 }
@@ -126,7 +125,7 @@ def _latency(figures: Figures, size: str, step: str) -> str:
 
 
 def _seconds(figures: Figures, contender: str, size: str, step: str, q: float) -> str:
-    """Of all rounds' requests together, with the rounds' own lowest and highest."""
+    """Of all rounds' requests together, with the rounds' own lowest and highest; – of too few."""
     whole = figures.percentile(contender, size, step, q)
     each = figures.percentiles(contender, size, step, q)
     if whole is None:
@@ -149,8 +148,7 @@ def _failures(figures: Figures) -> str:
     return "\n".join(lines) if lines else "None: every request of every step was answered with 200."
 
 
-_STEP_NAMES = {"saturation": "at saturation", "half": "at 50%", "high": "at 80%",
-               "common": "at the common rate"}  # fmt: skip
+_STEP_NAMES = {"saturation": "at saturation", "high": "at 80%", "common": "at the common rate"}
 _status: Callable[[str], str] = lambda s: "no answer" if s == "none" else f"status {s}"  # noqa: E731
 
 

@@ -17,7 +17,7 @@ from chromaserve.color.gamut import DELTA, XYZ_FROM_RGB, f_inverse, linear_rgb
 Float = NDArray[np.float32]
 Image = NDArray[np.uint8] | NDArray[np.uint16]
 
-_BLOCK = 1 << 16  # pixels: a dozen float32 planes of a block fit in a core's cache
+_BLOCK = 1 << 17  # pixels, as a photo's strips have
 
 _LAB_FROM_F = np.array([[0, 116, 0, -16], [500, -500, 0, 0], [0, 200, -200, 0]], np.float32)
 

@@ -32,7 +32,7 @@ def network_look(L: Float, whole: Float | None = None) -> Float:
     Returns:
         float32 [h, w] in [0, 100]; L itself where the photo is not faded, or flat.
     """
-    dark, light = np.percentile(L if whole is None else whole, (_DARK, _LIGHT))
+    dark, light = _ends(L if whole is None else whole)
     faded = min(_share(dark - _DARK_FROM, _RAMP), _share(_LIGHT_FROM - light, _RAMP))
     if not faded or light - dark < _FLAT[1]:
         return L
@@ -48,8 +48,15 @@ def substance(L: Float) -> float:
     Args:
         L: float32 [h, w] in [0, 100].
     """
-    dark, light = np.percentile(L, (_DARK, _LIGHT))
+    dark, light = _ends(L)
     return _share(light - dark - _FLAT[0], _FLAT[1] - _FLAT[0])
+
+
+def _ends(L: Float) -> tuple[float, float]:
+    """The percentiles `_DARK` and `_LIGHT`, each the nearest value: half of what numpy's take."""
+    places = [round((L.size - 1) * percent / 100) for percent in (_DARK, _LIGHT)]
+    dark, light = np.partition(L, places, axis=None)[places]
+    return float(dark), float(light)
 
 
 def _share(value: float, whole: float) -> float:

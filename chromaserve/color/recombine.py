@@ -11,7 +11,8 @@ from chromaserve.color.upsampling import Enlarged
 
 Float = NDArray[np.float32]
 
-_BLOCK = 1 << 15  # pixels: a dozen planes of a block fit in a core's cache
+# Pixels, a strip's: shorter operations on several threads mostly wait for Python's lock.
+_BLOCK = 1 << 17
 
 
 class Recombination:

@@ -40,4 +40,6 @@ def livened(ab: Float, vividness: float, blend: Blend | None) -> Float:
 
 def _at(vividness: float, steps: tuple[float, ...]) -> float:
     """Between the values at even steps of vividness."""
-    return float(np.interp(vividness, np.linspace(0, 1, len(steps)), steps))
+    place = vividness * (len(steps) - 1)
+    below = min(int(place), len(steps) - 2)
+    return steps[below] + (place - below) * (steps[below + 1] - steps[below])

@@ -18,7 +18,7 @@ PngLevel = Literal["fast", "small"]
 
 _COLOUR_TYPES = {1: 0, 3: 2, 4: 6}  # PNG specification, table 11.1
 _SUB, _AVERAGE = 1, 3
-_FILTERED_BYTES = 1 << 17  # at a time, so that they stay in a core's cache
+_FILTERED_BYTES = 1 << 19  # at a time: a strip of RGB
 _ADLER_BASE = 65521
 
 
