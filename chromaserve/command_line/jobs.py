@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chromaserve.command_line.colorists import answers
-from chromaserve.command_line.exits import Complaint, Exit, complaints, say
+from chromaserve.command_line.exits import Complaint, Exit, by_options, complaints, say
 from chromaserve.command_line.shared_options import (
     ApiKey,
     Colour,
@@ -154,7 +154,7 @@ def fetch(
         job = client.job(id)
         for _, name, outcome in job.results():
             if isinstance(outcome, Exception):
-                say(f"{name}: {getattr(outcome, 'detail', outcome)}")
+                say(f"{name}: {by_options(str(getattr(outcome, 'detail', outcome)))}")
             elif outcome.data:
                 _keep(output / outcome.name, outcome.data, overwrite=overwrite, quiet=quiet)
         raise typer.Exit(_exit(job.status))

@@ -128,12 +128,12 @@ def book(widths: Sequence[int]) -> bytes:
 
 def told(done: list[Colorized]) -> list[tuple[int, int | str, str]]:
     """Place, width or kind of problem, and page of each."""
-    found = []
+    found: list[tuple[int, int | str, str]] = []
     for position, _, one in done:
         if isinstance(one, Result):
             found.append((position, one.size[0], str(one.told.get("page", ""))))
         else:
-            found.append((position, getattr(one, "slug", "unreadable"), ""))
+            found.append((position, str(getattr(one, "slug", "unreadable")), ""))
     return found
 
 

@@ -92,6 +92,21 @@ def test_a_page_that_fails_is_named_and_counts(tmp_path: Path, server: Server) -
     assert files(out) == {"book-page-1.png", "book-page-3.png"}
 
 
+def test_one_photo_in_its_own_format_into_a_folder(tmp_path: Path, server: Server) -> None:
+    photo = tmp_path / "oma.jpg"
+    photo.write_bytes(encoded(small("L"), "JPEG"))
+    for folder in (f"{tmp_path}/new/", tmp_path / "new"):  # not there yet; there
+        done = run(
+            *("colorize", photo, "-o", folder, "--format", "same", "--overwrite"),
+            *("--url", server.url),
+        )
+        assert done.returncode == 0, done.stderr
+        assert files(tmp_path / "new") == {"oma.jpg"}
+    done = run("colorize", photo, "-o", tmp_path / "a.jpg", "--format", "same")
+    assert done.returncode == 2
+    assert "names the result itself" in said(done)
+
+
 def test_all_pages_into_one_tiff(tmp_path: Path) -> None:
     scan, out = tmp_path / "scan.tif", tmp_path / "colour.tif"
     scan.write_bytes(encoded(small("L"), "TIFF", save_all=True, append_images=[small("L")]))

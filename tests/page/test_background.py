@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Dialog, Page, Route, expect
 
 from tests.conftest import Server, Start
 from tests.page.conftest import Open, in_both
@@ -64,7 +64,12 @@ def test_more_than_a_request_holds_are_done_also_while_the_page_is_closed(
     )
     states(page, "background", 6)
     dialogs: list[str] = []
-    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.accept()))
+
+    def accept(dialog: Dialog) -> None:
+        dialogs.append(dialog.message)
+        dialog.accept()
+
+    page.on("dialog", accept)
     gate.held = None
     page.reload()
     assert not dialogs, "nothing would be lost"
