@@ -37,6 +37,8 @@ def main() -> int:
     except OSError as error:
         print(f"chromaserve: {_unheard(error, settings)}", file=sys.stderr)
         return Exit.NO_PORT
+    import cv2
+
     from .auth import KeyFileError
     from .jobs.jobs import JobsUnusable
     from .logs import configure_logging
@@ -46,6 +48,7 @@ def main() -> int:
 
     configure_logging(settings, traces=asked_for(settings))
     _warn(settings)
+    cv2.setNumThreads(1)  # photos have threads of their own, for which OpenCV's only wake
     try:
         app = create_app(settings)
     except NoOpenTelemetry as error:

@@ -14,8 +14,12 @@ _URL_SAFE = str.maketrans("-_", "+/")
 _HOW = 'Send {"file": "data:image/jpeg;base64,…"}, or a list of such texts for several photos.'
 
 
-def read_json(body: bytes, field: str) -> tuple[list[Upload], list[tuple[str, str]]]:
+def read_json(
+    body: bytes, field: str, beside: str | None = None
+) -> tuple[list[Upload], list[tuple[str, str]], Upload | None]:
     """The photos of `field`, one text or a list of them, and all else as form fields.
+
+    Of `beside` a last one, where it is there.
 
     Raises:
         MalformedBody: it is no JSON object.
@@ -35,8 +39,10 @@ def read_json(body: bytes, field: str) -> tuple[list[Upload], list[tuple[str, st
     uploads = []
     while photos:  # each text is let go when its photo is there
         uploads.append(Upload(None, _decoded(photos.pop(0), field)))
+    text = told.pop(beside, None) if beside else None
+    other = None if beside is None or text is None else Upload(None, _decoded(text, beside))
     fields = [(name, _text(value)) for name, value in told.items() if value is not None]
-    return uploads, fields
+    return uploads, fields, other
 
 
 def _text(value: object) -> str:

@@ -12,6 +12,7 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from chromaserve.errors import InvalidOptions
 from chromaserve.pipeline.body import Body, Upload
 from chromaserve.pipeline.memory import Share
 
@@ -20,7 +21,7 @@ from .errors import MalformedBody, NoPhoto, TooManyPhotos, UnsupportedBody
 from .json_photos import read_json
 from .settings import Settings
 
-FIELD = "file"
+FIELD, REFERENCE = "file", "reference"
 _MAX_FIELDS = 16
 _MAX_FIELD_BYTES = 64 * 1024  # as many hints as there may be, their numbers at full length
 _HOW = f"Send the photo as the multipart field `{FIELD}`, or bare as an image/* body."
@@ -55,10 +56,18 @@ async def read_body(
     arrivals: Arrivals,
     share: Share,
     max_photos: int | None = None,
+    *,
+    referring: bool = False,
 ) -> Body:
     """Read photos and form fields; `share` grows with the bytes and shrinks to what is kept.
 
-    `max_photos`: by default as many as a request to colorize may hold.
+    Args:
+        request: whose body it is.
+        settings: limits of it.
+        arrivals: by which it is received.
+        share: of the memory for uploads.
+        max_photos: by default as many as a request to colorize may hold.
+        referring: whether there may be a photo whose colours the others are to have.
 
     Raises:
         BodyTooLarge, TooManyPhotos: over a limit.
@@ -75,22 +84,25 @@ async def read_body(
         )
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     most = max_photos or settings.max_photos
-    stream = arrivals.receive(request, share)
+    stream, reference = arrivals.receive(request, share), None
     if media_type == "multipart/form-data":
         async with aclosing(stream):
-            uploads, fields = await _read_multipart(request, stream, settings, most)
+            parts = await _read_multipart(request, stream, settings, most, referring=referring)
+            uploads, fields, reference = parts
     elif media_type.startswith("image/") or media_type in ("", "application/octet-stream"):
         uploads, fields = [Upload(None, await joined(stream))], []
         if not uploads[0].data:
             raise NoPhoto(f"The request body is empty. {_HOW}")
     elif media_type == "application/json":
-        uploads, fields = await run_in_threadpool(read_json, await joined(stream), FIELD)
+        uploads, fields, reference = await run_in_threadpool(
+            read_json, await joined(stream), FIELD, REFERENCE if referring else None
+        )
         if len(uploads) > most:
             raise too_many_photos(most)
     else:
         raise UnsupportedBody(f"A body of type {media_type[:80]} is not accepted. {_HOW}")
-    share.shrink(max(sum(len(upload.data) for upload in uploads), 1))
-    return Body(uploads, fields, share)
+    share.shrink(max(sum(len(each.data) for each in (*uploads, reference) if each), 1))
+    return Body(uploads, fields, share, reference)
 
 
 async def joined(stream: AsyncGenerator[bytes, None]) -> bytes:
@@ -100,12 +112,17 @@ async def joined(stream: AsyncGenerator[bytes, None]) -> bytes:
 
 
 async def _read_multipart(
-    request: Request, stream: AsyncGenerator[bytes, None], settings: Settings, most: int
-) -> tuple[list[Upload], list[tuple[str, str]]]:
+    request: Request,
+    stream: AsyncGenerator[bytes, None],
+    settings: Settings,
+    most: int,
+    *,
+    referring: bool,
+) -> tuple[list[Upload], list[tuple[str, str]], Upload | None]:
     parser = _Parser(
         _boundary_alone(request.headers),
         stream,
-        max_files=most + 1,
+        max_files=most + 1 + referring,
         max_fields=_MAX_FIELDS,
         max_part_size=_MAX_FIELD_BYTES,
     )
@@ -120,20 +137,25 @@ async def _read_multipart(
     except (UnicodeError, ValueError, KeyError) as error:
         raise MalformedBody(f"The multipart body cannot be taken apart. {_HOW}") from error
     uploads: list[Upload] = []
+    references: list[Upload] = []
     fields: list[tuple[str, str]] = []
     for name, value in form.multi_items():
         if isinstance(value, str):
             fields.append((name, value))
             continue
-        if name != FIELD:
+        if name != FIELD and not (referring and name == REFERENCE):
             await form.close()
             raise NoPhoto(f"A file came in the field {name[:50]!r}. {_HOW}")
-        uploads.append(await _taken(value))
+        (uploads if name == FIELD else references).append(await _taken(value))
     if not [upload for upload in uploads if upload.data or upload.name]:
         raise NoPhoto(f"The request holds no photo. {_HOW}")
     if len(uploads) > most:
         raise too_many_photos(most)
-    return uploads, fields
+    # A form whose field was left empty sends a file without name or bytes.
+    references = [each for each in references if each.data or each.name]
+    if len(references) > 1:
+        raise InvalidOptions(f"reference is one photo, and {len(references)} came. Send one.")
+    return uploads, fields, references[0] if references else None
 
 
 class _Parser(MultiPartParser):
@@ -144,8 +166,10 @@ class _Parser(MultiPartParser):
         part = self._current_part
         disposition = part.content_disposition or b""
         _, told = parse_options_header(disposition)
-        if told.get(b"name") == FIELD.encode():
-            part.content_disposition = _named(_file_name(disposition, told.get(b"filename", b"")))
+        field = told.get(b"name", b"").decode("latin-1")
+        if field in (FIELD, REFERENCE):
+            name = _file_name(disposition, told.get(b"filename", b""))
+            part.content_disposition = _named(field, name)
         super().on_headers_finished()
 
 
@@ -173,9 +197,9 @@ def _file_name(disposition: bytes, plain: bytes) -> str:
     return name
 
 
-def _named(name: str) -> bytes:
+def _named(field: str, name: str) -> bytes:
     quoted = _quoted(name.encode("utf-8", "replace"))
-    return b'form-data; name="' + FIELD.encode() + b'"; filename=' + quoted
+    return b'form-data; name="' + field.encode() + b'"; filename=' + quoted
 
 
 def _quoted(value: bytes) -> bytes:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chromaserve.color.lab import srgb_to_L
-from chromaserve.engines import Distribution, Engine
+from chromaserve.engines import Distribution, Engine, Features
 from chromaserve.engines.ncnn_engine import FOLDER, NcnnEngine
 from chromaserve.engines.savedmodel import SavedModelEngine
 from chromaserve.engines.throughput import throughput
@@ -40,6 +40,7 @@ class OpenVino:
         openvino = import_module("openvino")
         self.name = f"openvino {precision}"
         self.has_distribution = False
+        self.has_features = False
         self.max_batch = original.max_batch
         self.streams = 1
         self.device = f"CPU ({threads} threads)"
@@ -59,6 +60,14 @@ class OpenVino:
         return np.array(outputs[0], np.float32)
 
     def distribution(self, L: NDArray[np.float32]) -> Distribution:
+        raise NotImplementedError
+
+    def features(self, L: NDArray[np.float32]) -> Features:
+        raise NotImplementedError
+
+    def infer_with_features(
+        self, L: NDArray[np.float32], vividness: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], Features]:
         raise NotImplementedError
 
 

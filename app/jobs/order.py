@@ -68,7 +68,7 @@ async def read_order(
         return await read_body(request, settings, arrivals, share, most), []
     data = await joined(arrivals.receive(request, share))
     if b'"photos"' not in data:
-        uploads, fields = await run_in_threadpool(read_json, data, FIELD)
+        uploads, fields, _ = await run_in_threadpool(read_json, data, FIELD)
         if len(uploads) > most:
             raise too_many_photos(most)
         share.shrink(max(sum(len(upload.data) for upload in uploads), 1))

@@ -8,6 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from chromaserve.pipeline.body import Body
 from chromaserve.pipeline.options import Options, format_for
+from chromaserve.pipeline.reference import REFERENCE_BYTES, with_upload
 
 from ..errors import AllPhotosFailed
 from ..negotiation import Representation, negotiate
@@ -18,7 +19,7 @@ from ..requests import PhotoRun, unless_gone
 from ..responses import image_response, json_response, zip_response
 from ..uploads import announced_length, read_body
 from .dependencies import ReadyService, caller
-from .openapi import REQUEST_BODY, problems
+from .openapi import REQUEST_BODY, problems, with_reference
 
 router = APIRouter(tags=["colorize"])
 
@@ -83,7 +84,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     summary="Colorize photos",
     response_class=Response,
     responses=_RESPONSES,
-    openapi_extra={"requestBody": REQUEST_BODY},
+    openapi_extra={"requestBody": with_reference(REQUEST_BODY)},
 )
 async def colorize(
     request: Request,
@@ -103,7 +104,9 @@ async def colorize(
 
     With `proposals` one photo comes back in several colourings, as photo.png, photo-2.png and so on
     in a ZIP, or in JSON. With `pages=all` each page of a TIFF comes so, as photo-page-1.png and so
-    on, or all in one TIFF. With `confidence` the answer tells how sure the colours are.
+    on, or all in one TIFF. With `confidence` the answer tells how sure the colours are. With a
+    photo in colour as `reference`, a second multipart field or member, photos get its colours where
+    they look alike.
 
     Options are query parameters, or else form fields or members of the JSON object.
     """
@@ -112,7 +115,7 @@ async def colorize(
     async with AsyncExitStack() as held:
         announced_length(request, settings)
         share = held.enter_context(await pipeline.uploads.take(1))
-        body = await read_body(request, settings, service.arrivals, share)
+        body = await read_body(request, settings, service.arrivals, share, referring=True)
         chosen = merge(request.query_params.multi_items(), body.fields, Options)
         check_photos(chosen, len(body.uploads))
         await run_in_threadpool(pipeline.look_at, body.uploads, chosen.page)
@@ -126,8 +129,17 @@ async def colorize(
         order = chosen.order(await service.model_for(chosen.model), wanted.format)
         pixels = [upload.pixels for upload in body.uploads]
         looks = sum(order.looks_at(upload.header) for upload in body.uploads)
-        ticket = pipeline.backlog.accept(pixels, chosen.deadline_s, caller(request), looks)
+        beside = 0
+        if reference := body.reference:
+            await run_in_threadpool(pipeline.look_at, [reference])
+            looks, beside = looks + 1, reference.pixels
+        ticket = pipeline.backlog.accept(pixels, chosen.deadline_s, caller(request), looks, beside)
         held.callback(ticket.close)
+        if reference:
+            await body.hold(REFERENCE_BYTES)
+            order = await unless_gone(request, with_upload(pipeline, reference, order, ticket))
+            ticket.prepared(beside)
+            body.release(reference)
         # The second proposal finds the model's answer kept, the third what all others are made of.
         window = pipeline.window(order.model) if order.proposals == 1 else 1
         run = PhotoRun(pipeline, body, order, ticket, window)

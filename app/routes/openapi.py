@@ -1,6 +1,7 @@
 """What the OpenAPI document says of request bodies, problems and keys."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from functools import reduce
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..auth import is_for_admins, is_open
 from ..manifest import Manifest
 from ..open_inference.message import InferenceRequest
 from ..problems import HTTP_KINDS, KINDS, PROBLEM_JSON, Problem
-from ..uploads import FIELD
+from ..uploads import FIELD, REFERENCE
 
 _REFERENCE = "#/components/schemas/{model}"
 _FILE = {"type": "string", "format": "binary"}
@@ -32,6 +33,12 @@ _SCHEMES = {
 }
 
 # JSON is not among them: clients made by openapi-generator would send files in it as they are.
+_REFERENCE_FIELD = {
+    REFERENCE: {
+        **_FILE,
+        "description": "A photo in colour: what looks like it gets its colours.",
+    }
+}
 REQUEST_BODY: dict[str, Any] = {
     "required": True,
     "content": {
@@ -54,6 +61,15 @@ REQUEST_BODY: dict[str, Any] = {
         "application/octet-stream": {"schema": _FILE},
     },
 }
+
+
+def with_reference(body: dict[str, Any]) -> dict[str, Any]:
+    """The same request body with a field more, for a reference."""
+    more = deepcopy(body)
+    form = more["content"]["multipart/form-data"]
+    form["schema"]["properties"] |= _REFERENCE_FIELD
+    form["encoding"][REFERENCE] = {"contentType": "image/*"}
+    return more
 
 
 def reference(model: type[BaseModel]) -> dict[str, str]:

@@ -15,7 +15,7 @@ import httpx
 from chromaserve.client.batches import Limits, Numbered, UniqueNames, batches
 from chromaserve.client.jobs import Address, AsyncJob, JobStatus, listed, submitted, told
 from chromaserve.client.many import Batch
-from chromaserve.client.photos import JobOptions, Options, Photo, PhotoOptions, source
+from chromaserve.client.photos import JobOptions, ManyOptions, Photo, PhotoOptions, readied, source
 from chromaserve.client.problems import problem_of
 from chromaserve.client.request import (
     FAILURES,
@@ -97,14 +97,14 @@ class AsyncClient:
         Raises:
             ProblemError: the service's answer is an error; see its subclasses.
             Unreachable: there was no answer.
-            OSError: the photo cannot be read.
+            OSError: the photo or the reference cannot be read.
         """
-        sent = source(photo)
-        deadline_s = options.pop("deadline_s", None)
+        sent, chosen = source(photo), readied(options)
+        deadline_s = chosen.pop("deadline_s", None)
         attempts = Attempts(self._retries, deadline_s)
 
         async def once() -> Result:
-            told = {**options, "deadline_s": attempts.deadline_s}
+            told = {**chosen, "deadline_s": attempts.deadline_s}
             with ExitStack() as stack:
                 files = [(sent.name, sent.open(stack))]
                 async with answer(self._http, files, told, accept="image/*") as response:
@@ -119,7 +119,7 @@ class AsyncClient:
         *,
         per_request: int = Limits.photos,
         requests: int = Limits.requests,
-        **options: Unpack[Options],
+        **options: Unpack[ManyOptions],
     ) -> AsyncIterator[Colorized]:
         """Colorize any number of photos, several in a request; what becomes of each, in order.
 
@@ -136,18 +136,20 @@ class AsyncClient:
             options: for all photos; `deadline_s` is for each request.
 
         Raises:
-            ProblemError: a request as a whole is refused, for its options or its key, or because
-                the service stays too busy. One photo's problem is its outcome.
+            ProblemError: a request as a whole is refused, for its options, its reference or its
+                key, or because the service stays too busy. One photo's problem is its outcome.
             Unreachable: there was no answer.
             ValueError: per_request or requests below 1.
+            OSError: the reference cannot be read.
         """
         limits, names = Limits(per_request, requests), UniqueNames()
+        chosen = readied(options)
         waiting = batches(photos, limits)
         running: deque[Batch] = deque()
         try:
             while True:
                 for numbered in islice(waiting, limits.requests - len(running)):
-                    running.append(self.begin(numbered, options, limits))
+                    running.append(self.begin(numbered, chosen, limits))
                 if not running:
                     return
                 while (each := await running[0].next()) is not None:
@@ -157,8 +159,9 @@ class AsyncClient:
             for batch in running:
                 await batch.cancel()
 
-    def begin(self, photos: list[Numbered], options: Options, limits: Limits) -> Batch:
-        """Start a request of `colorize_many`; it must be read to its end or cancelled."""
+    def begin(self, photos: list[Numbered], options: dict[str, Any], limits: Limits) -> Batch:
+        """Start a request of `colorize_many`, its options `readied`; it must be read to its end or
+        cancelled."""
         return Batch(self._http, photos, options, limits, self._retries)
 
     async def submit(

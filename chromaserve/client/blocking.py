@@ -15,7 +15,7 @@ from chromaserve.client.asynchronous import AsyncClient
 from chromaserve.client.batches import Limits, Numbered, UniqueNames, batches
 from chromaserve.client.jobs import Address, AsyncJob, JobStatus
 from chromaserve.client.many import Batch
-from chromaserve.client.photos import JobOptions, Options, Photo, PhotoOptions
+from chromaserve.client.photos import JobOptions, ManyOptions, Photo, PhotoOptions, readied
 from chromaserve.client.request import TIMEOUT
 from chromaserve.client.results import Colorized, Result, ServiceInfo
 from chromaserve.client.retries import Retries
@@ -81,7 +81,7 @@ class Client:
         *,
         per_request: int = Limits.photos,
         requests: int = Limits.requests,
-        **options: Unpack[Options],
+        **options: Unpack[ManyOptions],
     ) -> Iterator[Colorized]:
         """Colorize any number of photos, several in a request; what becomes of each, in order.
 
@@ -89,12 +89,13 @@ class Client:
         in the caller's thread.
         """
         limits, names = Limits(per_request, requests), UniqueNames()
+        chosen = readied(options)
         waiting = batches(photos, limits)
         running: deque[Batch] = deque()
         try:
             while True:
                 for numbered in islice(waiting, limits.requests - len(running)):
-                    running.append(self._begun(numbered, options, limits))
+                    running.append(self._begun(numbered, chosen, limits))
                 if not running:
                     return
                 while (each := self._wait(running[0].next)) is not None:
@@ -147,7 +148,7 @@ class Client:
         """Wait until photos are taken: `AsyncClient.wait_ready`, which raises TimeoutError."""
         return self._wait(lambda: self._client.wait_ready(timeout))
 
-    def _begun(self, photos: list[Numbered], options: Options, limits: Limits) -> Batch:
+    def _begun(self, photos: list[Numbered], options: dict[str, Any], limits: Limits) -> Batch:
         async def begin() -> Batch:
             return self._client.begin(photos, options, limits)
 

@@ -11,7 +11,6 @@ import httpx
 
 from chromaserve.client.archive import ArchiveReader, BadArchive
 from chromaserve.client.batches import Limits, Numbered
-from chromaserve.client.photos import Options
 from chromaserve.client.problems import BadPhoto, ProblemError, TooBusy, problem_error
 from chromaserve.client.request import FAILURES, Named, answer, asked_pause_s, give_up, may_pass
 from chromaserve.client.results import Colorized, Outcome, Result, model_version_of
@@ -35,7 +34,7 @@ class Batch:
         self,
         http: httpx.AsyncClient,
         photos: list[Numbered],
-        options: Options,
+        options: Mapping[str, Any],
         limits: Limits,
         retries: Retries,
     ) -> None:
@@ -249,7 +248,7 @@ class Batch:
                 return
 
 
-def is_apart(options: Options) -> bool:
+def is_apart(options: Mapping[str, Any]) -> bool:
     """Whether each page of a photo's file has a result of its own."""
     return options.get("pages") == "all" and options.get("format") not in ("tiff", "same")
 

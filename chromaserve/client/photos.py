@@ -3,8 +3,8 @@
 import errno
 import json
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypedDict
 
@@ -36,14 +36,23 @@ class Options(TypedDict, total=False):
     confidence: Literal["figure", "png"] | None
 
 
-class PhotoOptions(Options, total=False):
-    """Options of a request for one photo."""
+class ManyOptions(Options, total=False):
+    """Options of a request for photos that are done at once."""
 
+    reference: "Photo | None"
+    """A photo in colour, whose colours all get that look like it."""
+
+
+class _Hinted(TypedDict, total=False):
     hints: "Iterable[Hint | Mapping[str, Any]] | str | None"
     """Colours at places: `Hint`s, mappings with their members, or the JSON of a list of them."""
 
 
-class JobOptions(PhotoOptions, total=False):
+class PhotoOptions(ManyOptions, _Hinted, total=False):
+    """Options of a request for one photo."""
+
+
+class JobOptions(Options, _Hinted, total=False):
     """Options of a job."""
 
     proposals: int | None
@@ -63,14 +72,16 @@ class Source:
     size: int
     """Bytes."""
 
-    def open(self, stack: ExitStack) -> bytes | BinaryIO:
+    def open(self, stack: ExitStack | AsyncExitStack) -> bytes | BinaryIO:
         """What httpx sends: bytes, or a file that it reads in pieces; the stack closes it.
 
         Raises:
             OSError: it cannot be read.
         """
         if isinstance(self.content, Path):
-            return stack.enter_context(self.content.open("rb"))
+            file = self.content.open("rb")
+            stack.callback(file.close)
+            return file
         return self.content  # httpx seeks to a file's start
 
 
@@ -106,6 +117,21 @@ def source(photo: Photo) -> Source:
         return Source(name, photo, size)
     data = photo.read()
     return Source(name, data, len(data))
+
+
+def readied(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options for requests that may be sent again: a reference as a `Source`.
+
+    Raises:
+        OSError, TypeError: as `source`.
+    """
+    reference = options.get("reference")
+    if reference is None:
+        return dict(options)
+    sent = source(reference)
+    if not isinstance(sent.content, bytes | Path):  # several requests may send it at once
+        sent = replace(sent, content=sent.content.read())
+    return {**options, "reference": sent}
 
 
 def parameters(options: Mapping[str, Any]) -> dict[str, str]:

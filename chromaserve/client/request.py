@@ -3,13 +3,13 @@
 import importlib.metadata
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, BinaryIO, NoReturn
 
 import httpx
 
 from chromaserve.client.archive import BadArchive
-from chromaserve.client.photos import fields, parameters
+from chromaserve.client.photos import Source, fields, parameters
 from chromaserve.client.problems import ProblemError, TooBusy, Unreachable, problem_of
 
 TIMEOUT = httpx.Timeout(connect=5, write=30, read=150, pool=None)
@@ -51,18 +51,33 @@ async def answer(
 ) -> AsyncIterator[httpx.Response]:
     """Send photos to be colorized; the answer's body is there to be read.
 
+    Args:
+        http: to the service.
+        files: the photos, by name.
+        options: as POST /colorize takes them; `reference` is a `Source`.
+        accept: media type of the answer.
+
     Raises:
         ProblemError: the answer is an error, or not of the accepted type: no service's.
         httpx.TransportError: there is none.
+        OSError: the reference cannot be read.
     """
-    async with http.stream(
-        "POST",
-        "colorize",
-        params=parameters(options),
-        data=fields(options),
-        files=[("file", (sendable(name), content)) for name, content in files],
-        headers={"Accept": accept},
-    ) as response:
+    told = dict(options)
+    reference: Source | None = told.pop("reference", None)
+    async with AsyncExitStack() as stack:
+        parts = [("file", (sendable(name), content)) for name, content in files]
+        if reference:
+            parts.append(("reference", (sendable(reference.name), reference.open(stack))))
+        response = await stack.enter_async_context(
+            http.stream(
+                "POST",
+                "colorize",
+                params=parameters(told),
+                data=fields(told),
+                files=parts,
+                headers={"Accept": accept},
+            )
+        )
         media_type = response.headers.get("content-type", "")
         if not response.is_success or not media_type.startswith(accept.rstrip("*")):
             await response.aread()

@@ -28,6 +28,7 @@ from chromaserve.command_line.shared_options import (
     Proposals,
     Quality,
     Quiet,
+    Reference,
     Url,
     Vividness,
     as_written,
@@ -76,6 +77,7 @@ def colorize(
     damaged: Damaged = None,
     colour: Colour = None,
     look: Look = None,
+    reference: Reference = None,
     proposals: Proposals = 1,
     confidence: Confidence = False,
     model: Model = None,
@@ -114,10 +116,13 @@ def colorize(
             "damaged": damaged,
             "colour": colour,
             "look": look,
+            "reference": reference,
             "max_pixels": max_pixels,
         }
         if url and max_pixels:
             raise Complaint("--max-pixels is for photos that are done here; a service has its own")
+        if reference and not reference.exists():
+            raise Complaint(f"there is no {reference}", Exit.NOTHING_DONE)
         format = as_written(format)
         if STREAM in (*photos, output):
             if proposals > 1:

@@ -75,6 +75,14 @@ Look = Annotated[
         " faces; auto, the default: in tiles where a side is twice the other or more."
     ),
 ]
+Reference = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="A photo in colour: what looks like it gets its colours.",
+        show_default=False,
+    ),
+]
 Proposals = Annotated[
     int,
     typer.Option(

@@ -15,7 +15,7 @@ from chromaserve.command_line.exits import (
     say,
     tell_warnings,
 )
-from chromaserve.command_line.shared_options import Model, Postprocess, Quiet, Vividness
+from chromaserve.command_line.shared_options import Model, Postprocess, Quiet, Reference, Vividness
 
 if TYPE_CHECKING:
     from chromaserve.library.colorizer import Colorizer
@@ -44,6 +44,7 @@ def video(
     ] = 0.8,
     vividness: Vividness = None,
     postprocess: Postprocess = None,
+    reference: Reference = None,
     model: Model = None,
     quiet: Quiet = False,
     width: Annotated[
@@ -74,7 +75,7 @@ def video(
         from chromaserve.library.colorizer import Colorizer
         from chromaserve.library.colour_options import ColourOptions
 
-        options = ColourOptions(vividness=vividness, postprocess=postprocess)
+        options = ColourOptions(vividness=vividness, postprocess=postprocess, reference=reference)
         with Colorizer(model) as colorizer:
             if film is not None and out is not None:
                 done = _film(film, out, colorizer, codec, smoothing, options, quiet)

@@ -1,7 +1,7 @@
 """What runs the network: anything with `Engine`'s members."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,35 @@ class Distribution:
     """float32 [N, h, w, Q], divided by the temperature that the model was published with."""
     bins: NDArray[np.float32]
     """float32 [Q, 2], ab in Lab units."""
+
+
+FEATURES: Final = 512
+"""Channels of an encoder's features, which is VGG16's."""
+FINE, COARSE = 28, 14
+"""Places along a side of the two grids that features lie on."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a model's encoder sees at each place of a batch of photos: its last ReLUs at two scales.
+
+    A place's vector has length 1, or 0 where nothing is seen: the product of two is their cosine.
+    """
+
+    fine: NDArray[np.float32]
+    """float32 [N, 28, 28, 512]."""
+    coarse: NDArray[np.float32]
+    """float32 [N, 14, 14, 512]."""
+
+    @classmethod
+    def of(cls, fine: NDArray[np.float32], coarse: NDArray[np.float32]) -> Self:
+        """Features from activations of any length."""
+        return cls(_of_length_1(fine), _of_length_1(coarse))
+
+
+def _of_length_1(found: NDArray[np.float32]) -> NDArray[np.float32]:
+    length = np.sqrt(np.square(found).sum(-1, keepdims=True))
+    return np.asarray(found / np.maximum(length, 1e-6), np.float32)
 
 
 class Engine(Protocol):
@@ -66,3 +95,22 @@ class Engine(Protocol):
         Args:
             L: float32 [N, 224, 224, 1] in [0, 100].
         """
+
+    @property
+    def has_features(self) -> bool:
+        """Whether the model has an encoder like VGG16's: `features` may be called.
+
+        May take seconds the first time.
+        """
+
+    def features(self, L: NDArray[np.float32]) -> Features:
+        """What the model's encoder sees in a batch; called as `infer` is, and costs less.
+
+        Args:
+            L: float32 [N, 224, 224, 1] in [0, 100].
+        """
+
+    def infer_with_features(
+        self, L: NDArray[np.float32], vividness: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], Features]:
+        """What `infer` and `features` give, by one run of the network."""

@@ -8,7 +8,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from chromaserve.engines import Distribution, EngineUnusable
+from chromaserve.engines import (
+    COARSE,
+    FEATURES,
+    FINE,
+    Distribution,
+    EngineUnusable,
+    Features,
+)
 from chromaserve.settings import PipelineSettings, usable_cores
 from chromaserve.store.contract import NETWORK_SIZE, check_signatures
 from chromaserve.store.errors import ModelCorrupt
@@ -24,6 +31,8 @@ Device = Literal["auto", "cpu", "gpu"]
 _MAX_BATCH = {"CPU": 8, "GPU": 32}
 # On a CPU a second call works where the threads of the first wait for each other.
 _STREAMS = {"CPU": 2, "GPU": 1}
+_GROWING = {"Conv2DBackpropInput", "ResizeBilinear", "ResizeNearestNeighbor"}
+"""Operations that a decoder begins with: a transposed convolution is the gradient of one."""
 
 
 class NoGpu(RuntimeError):  # noqa: N818 - reads as a fact
@@ -203,19 +212,69 @@ class SavedModelEngine:
             found = logits(self._tf.constant(L), any_vividness)
         return Distribution(np.asarray(found, np.float32), bins)
 
+    @property
+    def has_features(self) -> bool:
+        """See `Engine.has_features`."""
+        return self._seen is not None
+
+    def features(self, L: NDArray[np.float32]) -> Features:
+        """See `Engine.features`."""
+        assert self._seen
+        with self._tf.device(self._place):
+            any_vividness = self._tf.zeros(len(L))
+            fine, coarse = self._seen[0](self._tf.constant(L), any_vividness)
+        return Features.of(fine.numpy(), coarse.numpy())
+
+    def infer_with_features(
+        self, L: NDArray[np.float32], vividness: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], Features]:
+        """See `Engine.infer_with_features`."""
+        assert self._seen
+        constant = self._tf.constant
+        with self._tf.device(self._place):
+            ab, fine, coarse = self._seen[1](constant(L), constant(vividness))
+        return np.asarray(ab.numpy(), np.float32), Features.of(fine.numpy(), coarse.numpy())
+
     @cached_property
-    def _head(self) -> tuple[Function, NDArray[np.float32]]:
-        """L and vividness -> logits, which is `vivid` cut off before its softmax; and the bins."""
+    def _frozen(self) -> tuple[Function, list[Tensor]]:
+        """`vivid` with its weights as constants, which may be cut off anywhere; L and vividness."""
         from tensorflow.python.framework.convert_to_constants import (
             convert_variables_to_constants_v2,
         )
 
         with self._tf.device(self._place):
             frozen = convert_variables_to_constants_v2(self._vivid)
+        return frozen, sorted(frozen.inputs, key=lambda tensor: -tensor.shape.rank)
+
+    @cached_property
+    def _head(self) -> tuple[Function, NDArray[np.float32]]:
+        """L and vividness -> logits, which is `vivid` cut off before its softmax; and the bins."""
+        frozen, inputs = self._frozen
+        with self._tf.device(self._place):
             (softmax,) = (op for op in frozen.graph.get_operations() if op.type == "Softmax")
-            inputs = sorted(frozen.inputs, key=lambda tensor: -tensor.shape.rank)
             (mean,) = softmax.outputs[0].consumers()
             bins = self._tf.get_static_value(mean.inputs[1])
             return frozen.prune(inputs, softmax.inputs[0]), np.asarray(bins, np.float32).reshape(
                 -1, 2
             )
+
+    @cached_property
+    def _seen(self) -> tuple[Function, Function] | None:
+        """L and vividness -> features, and -> ab and features; None where there are none.
+
+        These are the last ReLUs of their sizes before the network grows again.
+        """
+        frozen, inputs = self._frozen
+        found: dict[tuple[int | None, ...], Tensor] = {}
+        grown: set[str] = set()
+        for op in frozen.graph.get_operations():  # each after those that it reads
+            if op.type in _GROWING or any(each.op.name in grown for each in op.inputs):
+                grown.add(op.name)
+            elif op.type == "Relu" and op.outputs[0].shape.rank == 4:
+                found[tuple(op.outputs[0].shape[1:])] = op.outputs[0]
+        try:
+            seen = [found[side, side, FEATURES] for side in (FINE, COARSE)]
+        except KeyError:
+            return None
+        with self._tf.device(self._place):
+            return frozen.prune(inputs, seen), frozen.prune(inputs, [frozen.outputs[0], *seen])

@@ -17,6 +17,7 @@ from chromaserve.library.flow import Done, Flow, Given
 from chromaserve.library.places import Output, P, places_of
 from chromaserve.library.running import running, waited
 from chromaserve.photos.formats import Wanted
+from chromaserve.pipeline.options import Order
 
 F = TypeVar("F", bytes, str, Path)
 
@@ -113,7 +114,7 @@ class Colorizer:
 
         Raises:
             InvalidOptions: an option is out of range, the format cannot hold the photo, or the
-                result would take the photo's place.
+                result would take the photo's place, or the reference has no colours.
             BodyTooLarge: the file is larger than all photos in memory may be.
             DamagedPhoto, UnsupportedFormat, UnsupportedSamples, TooManyPixels: by what is wrong.
             PhotoTimeout, EngineFailed: see there.
@@ -244,6 +245,17 @@ class Colorizer:
         flow = self._flow(format, options)
         return running(self.background, flow, places)
 
+    def order(self, **options: Unpack[ColourOptions]) -> Order:
+        """What is wanted of the pipeline for pixels, a reference being looked at already.
+
+        Args:
+            options: see `ColourOptions`.
+
+        Raises:
+            InvalidOptions: an option is out of range; or as `colorize` for the reference.
+        """
+        return self.background.start(self._flow("png", options).refer()).result()
+
     def close(self) -> None:
         """Cancel what runs and end the threads; harmless when that is done."""
         self.background.close()
@@ -261,7 +273,8 @@ class Colorizer:
 
     def _flow(self, encoding: Wanted, options: ColourOptions) -> Flow:
         background = self.background
-        return Flow(background.pipeline, order_for(background.model, encoding, options))
+        order = order_for(background.model, encoding, options)
+        return Flow(background.pipeline, order, options.get("reference"))
 
     def _many(
         self, flow: Flow, places: Iterable[tuple[P, Path | None]], errors: str

@@ -7,6 +7,12 @@ from chromaserve.errors import InvalidOptions
 from chromaserve.pipeline.options import Options, Order
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
     from chromaserve.color.tiles import Look
     from chromaserve.photos.formats import Wanted
     from chromaserve.photos.metadata import Keep
@@ -42,6 +48,8 @@ class ColourOptions(TypedDict, total=False):
     """How the network looks at a photo: "auto", the default, "whole" or "tiles"."""
     proposal: int | None
     """Which colouring: 1, the default, is the model's own, 2 to 8 are others that are likely."""
+    reference: "bytes | str | Path | Image.Image | NDArray[np.uint8] | NDArray[np.uint16] | None"
+    """A photo in colour, of any kind that is colorized: all that look like it get its colours."""
     confidence: "Sure | None"
     """"png": a map of how sure the colours are in place of the result; see `Colorizer.confidence`,
     which tells the figure too."""
@@ -60,6 +68,7 @@ def order_for(model: "LoadedModel", encoding: "Wanted", options: ColourOptions) 
             f" {', '.join(ColourOptions.__annotations__)}."
         )
     given: dict[str, Any] = {k: v for k, v in options.items() if v is not None}
+    given.pop("reference", None)  # a photo: `Flow` sees to it
     if "hints" in given and not isinstance(given["hints"], str):
         given["hints"] = tuple(given["hints"])
     return Options.checked(given | {"format": encoding}).order(model)

@@ -1,7 +1,7 @@
 """One caller's photos on their way through the pipeline, whatever kind they are."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,12 +25,13 @@ from chromaserve.photos.in_memory import (
     read_array,
     read_image,
 )
-from chromaserve.photos.photo import Header, Pixels
+from chromaserve.photos.photo import Header, Photo, Pixels
 from chromaserve.pipeline.backlog import Ticket
 from chromaserve.pipeline.body import Body, Upload
 from chromaserve.pipeline.memory import Share
 from chromaserve.pipeline.options import Order
 from chromaserve.pipeline.pipeline import Colored, Pipeline
+from chromaserve.pipeline.reference import with_photo, with_upload
 from chromaserve.pipeline.told import Told
 
 Given = bytes | str | Path | Image.Image | Pixels
@@ -57,9 +58,12 @@ class Flow:
     Their results count against the memory bound until they are taken.
     """
 
-    def __init__(self, pipeline: Pipeline, order: Order) -> None:
+    def __init__(self, pipeline: Pipeline, order: Order, reference: Given | None = None) -> None:
+        """Photos that are to become what `order` says, with colours of a reference if there is."""
         self._pipeline = pipeline
         self._order = order
+        self._reference = reference
+        self._referred: asyncio.Task[None] | None = None
         self._ticket = Ticket(pipeline.backlog, [], 0, 0.0, None)
         self._photos: set[Identity | None] = set()
         self._held: set[Share] = set()
@@ -87,6 +91,7 @@ class Flow:
         """
         if output is not None and not isinstance(photo, str | Path):
             raise TypeError(f"output is for photos given as a Path, not {type(photo).__name__}")
+        await self.refer()
         if isinstance(photo, bytes):
             with await self._pipeline.uploads.take(len(photo)) as held:
                 colored = await self._encoded(photo, held)
@@ -99,37 +104,61 @@ class Flow:
                 await asyncio.to_thread(self._write, place, colored.data, replace)
             value = place if isinstance(photo, Path) else str(place)
             return Done(value, _seconds(colored), colored.share, colored.told)
-        pipeline, order, ticket = self._pipeline, self._order, self._ticket
-        keeps = order.colour == "keep"
-        if isinstance(photo, Image.Image):
-            header = self._checked(image_header(photo))
-            pixels, made = await pipeline.colorize_pixels(
-                header,
-                lambda: read_image(photo, keep_colours=keeps, cores=pipeline.cores),
-                order,
-                ticket,
-            )
-            with made.share.until_failure():
-                image = await asyncio.to_thread(as_image, pixels)
-            return self._hold(image, None, made.share, made.told)
+        order = self._order
+        header, read = self._in_memory(photo, keep_colours=order.colour == "keep")
+        pixels, made = await self._pipeline.colorize_pixels(header, read, order, self._ticket)
         if isinstance(photo, np.ndarray):
-            header = self._checked(array_header(photo))
-            pixels, made = await pipeline.colorize_pixels(
-                header,
-                lambda: read_array(photo, keep_colours=keeps, cores=pipeline.cores),
-                order,
-                ticket,
-            )
             return self._hold(pixels, None, made.share, made.told)
-        kind = type(photo).__name__
-        raise TypeError(f"a photo is bytes, a Path, a Pillow image or an array, not {kind}")
+        with made.share.until_failure():
+            image = await asyncio.to_thread(as_image, pixels)
+        return self._hold(image, None, made.share, made.told)
 
     async def unwritten(self, photo: Given) -> Done:
         """Colorize one photo, of a file too, and write none."""
         if not isinstance(photo, str | Path):
             return await self.colorize(photo)
+        await self.refer()
         colored = await self._of_file(Path(photo))
         return self._hold(colored.data, _seconds(colored), colored.share, colored.told)
+
+    async def refer(self) -> Order:
+        """What is wanted, with what is to be known of the reference, which is looked at once.
+
+        Raises:
+            ServiceError, OSError, TypeError: what is wrong with it, as `colorize` for a photo.
+        """
+        if self._reference is not None:
+            # One photo's caller may leave while others wait for the same.
+            self._referred = self._referred or asyncio.create_task(self._refer(self._reference))
+            await asyncio.shield(self._referred)
+        return self._order
+
+    async def _refer(self, reference: Given) -> None:
+        pipeline, order, ticket = self._pipeline, self._order, self._ticket
+        if isinstance(reference, str | Path):
+            path = Path(reference)
+            self.keep([path])
+            reference = await asyncio.to_thread(_read_whole, path, pipeline.uploads.total)
+        if isinstance(reference, bytes):
+            upload = Upload(None, reference)
+            with await pipeline.uploads.take(len(reference)):
+                await asyncio.to_thread(pipeline.look_at, [upload])
+                self._order = await with_upload(pipeline, upload, order, ticket)
+            return
+        header, read = self._in_memory(reference, keep_colours=True)
+        self._order = await with_photo(pipeline, header, read, order, ticket)
+
+    def _in_memory(self, photo: Given, *, keep_colours: bool) -> tuple[Header, Callable[[], Photo]]:
+        """What is known of a Pillow image or an array, and what reads it."""
+        cores = self._pipeline.cores
+        if isinstance(photo, Image.Image):
+            header = self._checked(image_header(photo))
+            return header, lambda: read_image(photo, keep_colours=keep_colours, cores=cores)
+        if isinstance(photo, np.ndarray):
+            header = self._checked(array_header(photo))
+            return header, lambda: read_array(photo, keep_colours=keep_colours, cores=cores)
+        kind = type(photo).__name__
+        raise TypeError(f"a photo is bytes, a Path, a Pillow image or an array, not {kind}")
 
     async def release(self, done: Done) -> None:
         """The caller has the result: it counts as the caller's memory."""
@@ -185,6 +214,11 @@ class Flow:
 def _read(path: Path, size: int) -> bytes:
     with path.open("rb") as file:
         return file.read(size)
+
+
+def _read_whole(path: Path, limit: int) -> bytes:
+    size = file_size(path, limit)
+    return _read_pipe(path, limit) if size is None else _read(path, size)
 
 
 def _read_pipe(path: Path, limit: int) -> bytes:

@@ -33,6 +33,7 @@ class Making:
     """That each has that was not left as it was: what is not known is not among them."""
     look: Look = "auto"
     hints: str = ""
+    reference: bool = False
     quality: int | None = None
     keeps_colours: bool = False
     takes_damaged: bool = False
@@ -71,6 +72,7 @@ class Making:
             frozenset(words),
             options.get("look") or "auto",
             _hints(options.get("hints")),
+            bool(options.get("reference")),
             options.get("quality"),
             options.get("colour") == "keep",
             options.get("damaged") == "accept",
@@ -96,9 +98,10 @@ class Making:
             return True
         tiles = tiling(*size, self.look)
         wanted = {f"{tiles.count} tiles" if tiles else "", self.hints}
+        wanted |= {"reference"} if self.reference else set()
         if self.quality and WRITTEN.get(suffix.lower()) in _WITH_QUALITY:
             wanted.add(f"quality {self.quality}")
-        there = {_of(note, kind) for kind in (" tiles", " hints", "quality ")}
+        there = {_of(note, kind) for kind in (" tiles", " hints", "quality ", "reference")}
         return not self.words <= note or there - {""} != wanted - {""}
 
 

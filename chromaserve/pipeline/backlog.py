@@ -25,6 +25,7 @@ class Ticket:
         owner: Hashable = None,
         *,
         background: bool = False,
+        beside: int = 0,
     ) -> None:
         self.turn = asyncio.Lock()
         """Held while a photo is admitted."""
@@ -39,7 +40,7 @@ class Ticket:
         """Nothing can be done for it before its client takes results: it is in nobody's way."""
         self.photos = len(pixels)
         self.left = len(pixels)
-        self.pixels_left = sum(pixels)
+        self.pixels_left = sum(pixels) + beside
         self.looks_left = looks
         self._foreseen_s = foreseen_s
         self._backlog = backlog
@@ -58,6 +59,11 @@ class Ticket:
         self.looks_left -= looks
         if telling and self.photos == 1:
             self._backlog.learn(self._foreseen_s, time.perf_counter() - self.since)
+
+    def prepared(self, pixels: int) -> None:
+        """The reference is looked at, which has so many pixels."""
+        self.pixels_left -= pixels
+        self.looks_left -= 1
 
     def close(self) -> None:
         """The request is answered: its places are free; harmless if they are already."""
@@ -120,6 +126,7 @@ class Backlog:
         deadline_s: float | None = None,
         owner: Hashable = None,
         looks: int | None = None,
+        beside: int = 0,
     ) -> Ticket:
         """Accept a request whole, or refuse it at once.
 
@@ -128,6 +135,7 @@ class Backlog:
             deadline_s: the client's own limit on the time until all is done.
             owner: who asks.
             looks: how often the model runs for all of them; by default once a photo.
+            beside: pixels of a reference, which is decoded before them.
 
         Raises:
             Busy: there are not as many places, or it would wait too long.
@@ -138,14 +146,15 @@ class Backlog:
         if self.photos + photos > self._max_photos:
             raise Busy(self._full(photos))
         looks = photos if looks is None else looks
-        own_s = self._pace.seconds(looks, sum(pixels))
+        own_s = self._pace.seconds(looks, sum(pixels) + beside)
         foreseen_s = self.wait_s(photos) + own_s
         if deadline_s is not None and foreseen_s > deadline_s:
             raise WouldBeLate(
                 f"This would take about {foreseen_s:.1f} s now, more than the {deadline_s:g} s that"
                 " the request allows. Try again later, or allow more time."
             )
-        ticket = Ticket(self, pixels, looks, foreseen_s / self._slowness, deadline_s, owner)
+        foreseen_s /= self._slowness
+        ticket = Ticket(self, pixels, looks, foreseen_s, deadline_s, owner, beside=beside)
         self._tickets.add(ticket)
         return ticket
 

@@ -32,10 +32,28 @@ class Upload:
 class Body:
     """A request's photos and form fields; the memory they take is given back photo by photo."""
 
-    def __init__(self, uploads: list[Upload], fields: list[tuple[str, str]], share: Share) -> None:
+    def __init__(
+        self,
+        uploads: list[Upload],
+        fields: list[tuple[str, str]],
+        share: Share,
+        reference: Upload | None = None,
+    ) -> None:
         self.uploads = uploads
         self.fields = fields
+        self.reference = reference
+        """A photo whose colours the others are to have."""
         self._share = share
+        self._more = 0
+
+    async def hold(self, amount: int) -> None:
+        """Take so many bytes more, until the end of the request.
+
+        Raises:
+            Busy: there is no room for them.
+        """
+        await self._share.grow(self._share.amount + amount)
+        self._more += amount
 
     def repeat(self, times: int) -> None:
         """Have each photo so many times, for as many results; its bytes are there once."""
@@ -47,5 +65,6 @@ class Body:
     def release(self, upload: Upload) -> None:
         """Forget a photo's bytes: it is decoded, or never will be."""
         upload.data = b""
-        held = {id(each.data): len(each.data) for each in self.uploads}
-        self._share.shrink(sum(held.values()))
+        several = [*self.uploads, *([self.reference] if self.reference else [])]
+        held = {id(each.data): len(each.data) for each in several}
+        self._share.shrink(sum(held.values()) + self._more)

@@ -17,6 +17,7 @@ from chromaserve.pipeline.models import LoadedModel
 from chromaserve.pipeline.observer import Observer
 from chromaserve.pipeline.options import Order
 from chromaserve.pipeline.recolor import Looks
+from chromaserve.pipeline.reference import apart, colours_and_features
 from chromaserve.pipeline.waiting import Ask, Float, Inference, colours
 
 
@@ -88,19 +89,27 @@ class Inferring:
 
         Args:
             looks: at it, at least one.
-            order: what is wanted: model, vividness, proposal, confidence.
+            order: what is wanted: model, vividness, proposal, reference, confidence.
             flow, owner: as for `infer`.
 
         Raises:
             Busy, NotReady, EngineFailed: as `Batcher.submit`.
         """
         model, blend = order.model, order.model.description.blend
-        vividness = asked(order.vividness, blend)
+        vividness, reference = asked(order.vividness, blend), order.reference
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(
-                        self.infer(model, L, vividness, flow, owner, further=number > 0)
+                        self.infer(
+                            model,
+                            L,
+                            vividness,
+                            flow,
+                            owner,
+                            colours_and_features if reference and number == 0 else colours,
+                            further=number > 0,
+                        )
                     )
                     for number, L in enumerate((looks.whole, *looks.tiles))
                 ]
@@ -108,7 +117,7 @@ class Inferring:
             raise several.exceptions[0] from None
         answers = [task.result() for task in tasks]
         answer = _together(answers)
-        ab = answer.ab
+        ab, seen = apart(answer.ab) if reference else (answer.ab, None)
         if looks.tiling:
             tiles = [each.ab for each in answers[1:]]
             ab = await asyncio.to_thread(joined, ab, looks.tiles, tiles, looks.tiling)
@@ -118,6 +127,9 @@ class Inferring:
             further = await self.infer(model, looks.whole, 0.0, flow, owner, _proposals)
             ab = with_proposal(answer.ab, further.ab[order.proposal - 2])
             answer = replace(_both(answer, further), ab=ab)
+        if reference and seen is not None:
+            ab = await asyncio.to_thread(reference.applied, answer.ab, looks.whole, seen)
+            answer = replace(answer, ab=ab)
         if not order.confidence:
             return Answer(answer)
         found = await self.infer(model, looks.whole, 0.0, flow, owner, _moments)

@@ -33,6 +33,8 @@ LOOK_BYTES = 3 * 2**20
 DISTRIBUTION_BYTES = 16 * 2**20
 """More for a further proposal or for confidence: the distribution over colours, and what is made
 of it."""
+MATCH_BYTES = 24 * 2**20
+"""More where a photo is matched with a reference: features of both, and what is made of them."""
 
 
 def memory_needed(
@@ -43,6 +45,7 @@ def memory_needed(
     hinted: bool = False,
     keeps_colours: bool = False,
     distribution: bool = False,
+    matched: bool = False,
     looks: int = 1,
 ) -> int:
     """Bytes that a photo takes at most, from decoding to the end of encoding."""
@@ -64,6 +67,7 @@ def memory_needed(
         each += 3 * header.bits // 8
     more = POSTPROCESS_BYTES[method] + (HINTS_BYTES if hinted else 0)
     more += DISTRIBUTION_BYTES if distribution else 0
+    more += MATCH_BYTES if matched else 0
     more += LOOK_BYTES * (looks - 1)
     width, height = header.boxed.whole if header.boxed else (header.width, header.height)
     return BYTES_PER_PHOTO + more + width * height * each

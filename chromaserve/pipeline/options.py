@@ -26,6 +26,7 @@ from chromaserve.store.contract import Postprocess
 
 if TYPE_CHECKING:
     from chromaserve.pipeline.models import LoadedModel
+    from chromaserve.pipeline.reference import Reference
 
 
 def _from_json(given: Any) -> Any:  # noqa: ANN401 - whatever came
@@ -250,6 +251,8 @@ class Order:
     """How many results its one photo has, where it is not 1."""
     confidence: Sure | None = None
     look: Look = "auto"
+    reference: "Reference | None" = None
+    """A photo whose colours all have that look like it."""
 
     def looks_at(self, header: object) -> int:
         """How often the network looks at a photo with this header; once where it has none."""

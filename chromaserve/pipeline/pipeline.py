@@ -236,6 +236,7 @@ class Pipeline:
                     hinted=bool(order.hints),
                     keeps_colours=order.colour == "keep",
                     distribution=order.proposal > 1 or order.confidence is not None,
+                    matched=order.reference is not None,
                     looks=order.looks_at(header),
                 )
                 return place, await self.memory.take(needed, background=ticket.background)

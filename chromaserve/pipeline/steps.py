@@ -97,6 +97,7 @@ def for_result(photo: Photo, order: Order, format: Format) -> Metadata:
         how += [f"{tiles.count} tiles"] if tiles else []
         how += [f"proposal {order.proposal}"] * (order.proposal > 1)
         how += [hints_noted(order.hints)] * bool(order.hints)
+        how += ["reference"] * (order.reference is not None)
         how += [RECOLOURED] * (photo.colour == "colour")
     if photo.missing:
         how.append(f"{max(1, round(100 * photo.missing))}% missing")

@@ -12,7 +12,7 @@ import numpy as np
 
 from chromaserve.errors import InvalidOptions
 from chromaserve.library.colorizer import Colorizer
-from chromaserve.library.colour_options import ColourOptions, order_for
+from chromaserve.library.colour_options import ColourOptions
 from chromaserve.photos.in_memory import read_array
 from chromaserve.photos.photo import Float, Photo, Pixels
 from chromaserve.pipeline.options import Order
@@ -76,7 +76,7 @@ def colorize_frames(
     """
     if min(width, height) < 1:
         raise InvalidOptions(f"A frame has at least 1 × 1 pixels, not {width} × {height}.")
-    order = order_for(colorizer.background.model, "png", options)
+    order = colorizer.order(**options)
     start = time.perf_counter()
     written = 0
     frames_in = read_frames(source, width, height, pixel_format)

@@ -12,7 +12,7 @@ from typing import Unpack
 
 from chromaserve.errors import InvalidOptions
 from chromaserve.library.colorizer import Colorizer
-from chromaserve.library.colour_options import ColourOptions, order_for
+from chromaserve.library.colour_options import ColourOptions
 from chromaserve.video.colorize import coloured
 from chromaserve.video.container import (
     Codec,
@@ -75,7 +75,7 @@ def colorize_film(
     if target.exists() and target.samefile(source):
         raise InvalidOptions(f"{target} is the film itself. Give the result another name.")
     start = time.perf_counter()
-    order = order_for(colorizer.background.model, "png", options)
+    order = colorizer.order(**options)
     with closing(FilmReader(source)) as reader:
         chosen: Codec = codec or ("h265" if reader.look.bits > 8 else "h264")
         check_codec(target, chosen)

@@ -20,6 +20,7 @@ from chromaserve import (
     Client,
     Hint,
     ProblemError,
+    Result,
     Unauthorized,
     Unreachable,
 )
@@ -205,3 +206,21 @@ def test_the_asynchronous_client_runs_requests_side_by_side(server: Server, phot
     one, *others = asyncio.run(several())
     assert decoded(one).shape == (427, 640, 3)
     assert others == [one, one]
+
+
+def test_a_reference_is_sent_beside_the_photo_and_again_with_every_request(
+    client: Client, http: httpx.Client, photo: Path, tmp_path: Path
+) -> None:
+    reference = tmp_path / "print.png"
+    reference.write_bytes(raw("astronaut.png"))
+    sent = {"file": photo.read_bytes(), "reference": reference.read_bytes()}
+    wanted = http.post("/colorize", files=sent).content
+    for given in (reference, str(reference), raw("astronaut.png")):
+        assert client.colorize(photo, reference=given).data == wanted
+    with reference.open("rb") as file:
+        many = client.colorize_many([photo] * 3, reference=file, per_request=1)
+        results = [each.outcome for each in many]
+    assert [isinstance(each, Result) and each.data for each in results] == [wanted] * 3
+    grey = encoded(small("L"), "PNG")
+    with pytest.raises(BadOptions, match="reference: this photo is grey"):
+        client.colorize(photo, reference=grey)

@@ -306,3 +306,23 @@ def test_a_map_of_confidence_lies_beside_the_result(
     assert drawn.read_bytes() == colorized(http, CAT, "?confidence=png")
     assert f"confidence {told['confidence']:.2f}" in said(again)
     assert run("colorize", photo, "-o", "-", "--confidence").returncode == 2
+
+
+def test_a_reference_gives_its_colours_here_and_by_a_service(
+    tmp_path: Path, http: httpx.Client, server: Server
+) -> None:
+    photo, reference = tmp_path / "cat.jpg", tmp_path / "print.jpg"
+    shutil.copy(CAT, photo)
+    shutil.copy(CAT.parents[1] / "colour" / "cat.jpg", reference)
+    sent = {"file": photo.read_bytes(), "reference": reference.read_bytes()}
+    wanted = http.post("/colorize", files=sent).content
+    assert wanted != colorized(http, CAT)
+    for where in ((), ("--url", server.url)):
+        result = tmp_path / f"{len(where)}.png"
+        done = run("colorize", photo, "--reference", reference, "-o", result, *where)
+        assert done.returncode == 0, done.stderr
+        assert result.read_bytes() == wanted
+        refused = run("colorize", photo, "--reference", CAT, "-o", tmp_path / "no.png", *where)
+        assert refused.returncode != 0
+        assert "reference: this photo is grey" in said(refused)
+    assert "no.png" not in files(tmp_path)

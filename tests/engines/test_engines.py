@@ -243,3 +243,46 @@ def test_each_replica_has_a_device_of_its_own(small: ModelVersion) -> None:
         check=False,
     )
     assert done.stdout.splitlines() == ["(3, 224, 224, 2) CPU:0 CPU:1"], done.stderr
+
+
+def test_both_engines_see_the_same_in_photos(
+    ncnn: Engine, original: SavedModelEngine, L: Floats
+) -> None:
+    assert ncnn.has_features
+    assert original.has_features
+    one, other = ncnn.features(L), original.features(L)
+    assert one.fine.shape == (len(L), 28, 28, 512)
+    assert one.coarse.shape == (len(L), 14, 14, 512)
+    for mine, theirs in ((one.fine, other.fine), (one.coarse, other.coarse)):
+        np.testing.assert_allclose(np.square(mine).sum(-1), 1, atol=1e-4)
+        # Cosine of what the two see at one place.
+        assert (mine * theirs).sum(-1).min() > 0.999
+        np.testing.assert_allclose(mine, theirs, atol=0.01)
+
+
+@pytest.mark.parametrize("name", ["ncnn", "savedmodel"])
+def test_colours_and_features_come_from_one_run(
+    name: str, ncnn: Engine, original: SavedModelEngine, L: Floats
+) -> None:
+    engine = ncnn if name == "ncnn" else original
+    vividness = np.linspace(0, 1, len(L), dtype=np.float32)
+    ab, seen = engine.infer_with_features(L, vividness)
+    np.testing.assert_allclose(ab, engine.infer(L, vividness), atol=UNSEEN_AB)
+    alone = engine.features(L[2:3])
+    np.testing.assert_allclose(seen.fine[2:3], alone.fine, atol=1e-4)
+    np.testing.assert_allclose(seen.coarse[2:3], alone.coarse, atol=1e-4)
+
+
+def test_features_follow_what_is_seen(ncnn: Engine, L: Floats) -> None:
+    """A photo moved by two places of the fine grid is seen moved."""
+    moved = np.roll(L[:1], 16, axis=2)
+    here, there = ncnn.features(L[:1]).fine[0, 8:20], ncnn.features(moved).fine[0, 8:20]
+    same = (here[:, 6:18] * there[:, 8:20]).sum(-1).mean()
+    other = (here[:, 6:18] * there[:, 6:18]).sum(-1).mean()
+    assert same > 0.95
+    assert other < 0.8
+
+
+def test_a_model_without_an_encoder_has_no_features(small: ModelVersion) -> None:
+    (engine,) = load_engines(small, SETTINGS)
+    assert not engine.has_features

@@ -130,6 +130,7 @@ def test_what_can_be_refused_is_refused_at_once(mine: httpx.Client) -> None:
         (files(2), {"proposals": "2"}, 422, "invalid-options"),
         (files(1), {"callback": "https://elsewhere.test/"}, 422, "address-refused"),
         (files(41), {}, 413, "too-many-photos"),
+        ([*files(1), ("reference", files(1)[0][1])], {}, 422, "no-photo"),
     ):
         answer = mine.post("/jobs", files=given, params=options)
         assert (answer.status_code, slug(answer)) == (status, kind)

@@ -381,3 +381,48 @@ def test_pages_each_by_itself(colorizer: Colorizer, tmp_path: Path) -> None:
     assert list(colorizer.pages(str(leaf))) == [str(tmp_path / "leaf-colour.png")]
     with pytest.raises(InvalidOptions, match="by its page"):
         colorizer.colorize(book, pages="all")
+
+
+def test_a_reference_of_every_kind_gives_its_colours(colorizer: Colorizer, tmp_path: Path) -> None:
+    data = CAT.read_bytes()
+    other = SAMPLES / "colour" / "cat.jpg"
+    truth = pixels(other.read_bytes()).astype(int)
+    plain, liked = colorizer.colorize(data), colorizer.colorize(data, reference=other)
+    errors = [np.abs(pixels(each) - truth).mean() for each in (plain, liked)]
+    assert errors[1] < 0.7 * errors[0]
+    np.testing.assert_allclose(lightness(pixels(liked)), lightness(pixels(plain)), atol=1)
+    with Image.open(other) as image:
+        for given in (other.read_bytes(), str(other), image, pixels(other.read_bytes())):
+            again = pixels(colorizer.colorize(data, reference=given)).astype(int)
+            assert np.abs(again - pixels(liked)).mean() < 0.5
+    photos = [data, data]
+    assert list(colorizer.colorize_many(photos, reference=other)) == [liked, liked]
+    with pytest.raises(InvalidOptions, match="reference: this photo is grey"):
+        colorizer.colorize(data, reference=CAT)
+    with pytest.raises(DamagedPhoto, match="reference"):
+        colorizer.colorize(data, reference=other.read_bytes()[:4000])
+    mine = tmp_path / "print.jpg"
+    mine.write_bytes(other.read_bytes())
+    with pytest.raises(InvalidOptions, match="take the place"):
+        colorizer.colorize(CAT, reference=mine, output=mine)
+    assert mine.read_bytes() == other.read_bytes()
+
+
+def test_both_engines_give_the_colours_of_a_reference(
+    colorizer: Colorizer, model_root: Path
+) -> None:
+    other = SAMPLES / "colour" / "cat.jpg"
+    photo = pixels(CAT.read_bytes())
+    with Colorizer(model_root=model_root, device="cpu", engine="savedmodel") as original:
+        theirs = original.colorize(photo, reference=other).astype(int)
+    apart = np.abs(colorizer.colorize(photo, reference=other).astype(int) - theirs)
+    assert np.quantile(apart, 0.99) <= 2
+
+
+def test_a_model_without_features_takes_no_reference(tmp_path: Path) -> None:
+    publish(lambda L, vividness: tf.repeat(L * vividness / 10, 2, -1), tmp_path)
+    with (
+        Colorizer(model_root=tmp_path / "store", device="cpu") as made,
+        pytest.raises(InvalidOptions, match="cannot match photos with a reference"),
+    ):
+        made.colorize(CAT.read_bytes(), reference=SAMPLES / "colour" / "cat.jpg")

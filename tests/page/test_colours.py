@@ -13,6 +13,7 @@ from playwright.sync_api import Page, Request, Route, expect
 
 from tests.page.conftest import in_both
 from tests.page.stage import DONE, advanced, answer, bring, choose, chroma, photo, seen
+from tests.sample_photos import load
 
 HOUSE = photo("dust-bowl-home.jpg")
 
@@ -262,3 +263,65 @@ def test_places_to_ask_about_are_reached_by_keys(page: Page) -> None:
     expect(page.get_by_role("radio", name="sea", exact=True)).to_be_checked()
     page.keyboard.press("Enter")
     expect(page.locator("#hints li")).to_contain_text("sea at ")
+
+
+@in_both
+def test_a_photo_gets_the_colours_of_another_one(
+    page: Page, http: httpx.Client, tmp_path: Path
+) -> None:
+    left, right = two_views(tmp_path)
+    choose(page, left=left.read_bytes())
+    page.wait_for_selector(DONE)
+    page.locator("#split").press("Home")
+    first = seen(page)
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose it").click()
+    chooser.value.set_files(right)
+    says = page.locator("#reference-says")
+    expect(says).to_have_text("What looks like right.png gets its colours.")
+    expect(page.locator("#reference-image")).to_be_visible()
+    page.wait_for_selector(DONE)
+    liked = seen(page)
+    assert np.hypot(*np.moveaxis((liked - first)[..., 1:], -1, 0)).mean() > 3
+    page.locator("#format").select_option("png")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download", exact=True).click()
+    wanted = http.post(
+        "/colorize",
+        files={"file": left.read_bytes(), "reference": right.read_bytes()},
+        data={"vividness": "0.65", "postprocess": "guided"},
+    )
+    assert Path(download.value.path()).read_bytes() == wanted.content
+    advanced(page)
+    expect(page.locator("#command")).to_contain_text("-F 'reference=@right.png'")
+    page.on("dialog", lambda dialog: dialog.accept())
+    expect(page.locator("#kept")).to_contain_text("Kept in this browser")
+    page.reload()
+    page.wait_for_selector(DONE)
+    expect(says).to_have_text("What looks like right.png gets its colours.")
+    page.locator("#split").press("Home")
+    assert np.abs(seen(page) - liked).mean() < 0.5
+    page.get_by_role("button", name="Without it").click()
+    page.wait_for_selector(DONE)
+    assert np.abs(seen(page) - first).mean() < 0.5
+    expect(page.get_by_role("button", name="Without it")).to_be_hidden()
+
+
+def test_a_grey_photo_as_the_other_one_is_said_to_be_that(page: Page, tmp_path: Path) -> None:
+    left, _ = two_views(tmp_path)
+    choose(page, left=left.read_bytes())
+    page.wait_for_selector(DONE)
+    page.set_input_files("#reference-chooser", left)
+    expect(page.locator("#notice-text")).to_contain_text("this photo is grey")
+    page.get_by_role("button", name="Without it").click()
+    page.wait_for_selector(DONE)
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+def two_views(folder: Path) -> tuple[Path, Path]:
+    """A grey photo, and another view of the same in colour."""
+    whole = Image.fromarray(load("astronaut.png"))
+    left, right = folder / "left.png", folder / "right.png"
+    whole.crop((0, 0, 340, 512)).convert("L").save(left)
+    whole.crop((172, 0, 512, 512)).save(right)
+    return left, right

@@ -65,6 +65,18 @@ def test_tiles_are_reckoned_with() -> None:
     accepted.accept([MEGAPIXEL], deadline_s=1)
 
 
+def test_a_reference_is_reckoned_with_until_it_is_looked_at() -> None:
+    accepted = backlog()
+    ticket = accepted.accept([MEGAPIXEL], looks=2, beside=9 * MEGAPIXEL)
+    assert accepted.photos == 1
+    assert accepted.wait_s() == pytest.approx(0.5)  # ten megapixels; two looks are 0.2 s
+    ticket.prepared(9 * MEGAPIXEL)
+    assert accepted.wait_s() == pytest.approx(0.1)
+    ticket.close()
+    with pytest.raises(WouldBeLate):
+        accepted.accept([MEGAPIXEL], deadline_s=0.4, looks=2, beside=9 * MEGAPIXEL)
+
+
 def test_a_large_request_counts_by_its_turns() -> None:
     accepted = backlog()
     accepted.accept([MEGAPIXEL] * 64)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from chromaserve.engines import Distribution
+from chromaserve.engines import Distribution, Features
 from chromaserve.errors import Busy, EngineFailed, NotReady
 from chromaserve.pipeline.batching import Batcher
 from chromaserve.pipeline.waiting import Float, Inference
@@ -22,6 +22,7 @@ class Held:
     name = "held"
     device = "test"
     has_distribution = False
+    has_features = False
 
     def __init__(self, max_batch: int, streams: int = 1) -> None:
         self.alone = (self,)
@@ -41,6 +42,12 @@ class Held:
         return cast(Float, np.concatenate([L, L * vividness[:, None, None, None]], axis=3))
 
     def distribution(self, L: Float) -> Distribution:
+        raise NotImplementedError
+
+    def features(self, L: Float) -> Features:
+        raise NotImplementedError
+
+    def infer_with_features(self, L: Float, vividness: Float) -> tuple[Float, Features]:
         raise NotImplementedError
 
     def release(self, count: int = 1000) -> None:

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.metrics import Metrics
-from chromaserve.engines import Distribution
+from chromaserve.engines import Distribution, Features
 from chromaserve.pipeline.batching import Batcher
 from chromaserve.pipeline.cache import Cache, cache_key
 from chromaserve.pipeline.inference import Inferring
@@ -90,6 +90,7 @@ class Flat:
     device: str = "none"
     max_batch: int = field(default=4)
     has_distribution: bool = False
+    has_features: bool = False
     streams: int = 1
 
     def infer(self, L: Float, vividness: Float) -> Float:
@@ -97,6 +98,12 @@ class Flat:
         return np.full((len(L), 224, 224, 2), self.colour, np.float32)
 
     def distribution(self, L: Float) -> Distribution:
+        raise NotImplementedError
+
+    def features(self, L: Float) -> Features:
+        raise NotImplementedError
+
+    def infer_with_features(self, L: Float, vividness: Float) -> tuple[Float, Features]:
         raise NotImplementedError
 
 

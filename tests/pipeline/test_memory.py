@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,9 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
+from chromaserve.color.reference import Seen
+from chromaserve.pipeline.memory_needed import MATCH_BYTES
+from chromaserve.pipeline.reference import Reference
 from tests.photos.heif_files import avif, heic, wide_avif, wide_heic
 from tests.sample_photos import encoded, load, png16, raw
 
@@ -157,3 +161,20 @@ def test_a_photo_takes_no_more_than_it_is_accounted_for(
     assert took <= accounted
     # Not a made-up large number either: that would keep photos waiting for nothing.
     assert took >= accounted / 3
+
+
+def test_matching_with_a_reference_takes_no_more_than_it_is_accounted_for() -> None:
+    rng = np.random.default_rng(0)
+    row = np.abs(rng.standard_normal(28 * 28 * 512 + 14 * 14 * 512)).astype(np.float32)
+    look = rng.uniform(0, 100, (224, 224, 1)).astype(np.float32)
+    ab = rng.normal(0, 30, (224, 224, 2)).astype(np.float32)
+    fine, coarse = np.split(row[::-1].copy(), [28 * 28 * 512])
+    seen = Seen(fine.reshape(28, 28, 512), coarse.reshape(14, 14, 512), look[::4, ::4, 0])
+    reference = Reference(seen, ab[::4, ::4].copy())
+    tracemalloc.start()
+    try:
+        reference.applied(ab, look, row)
+        peak = tracemalloc.get_traced_memory()[1] + row.nbytes
+    finally:
+        tracemalloc.stop()
+    assert MATCH_BYTES / 4 < peak < MATCH_BYTES

@@ -42,6 +42,7 @@ def coloured(
     *,
     pixel_format: PixelFormat = "rgb24",
     smoothing: float = 0.9,
+    reference: Frames | None = None,
 ) -> Frames:
     sink = io.BytesIO()
     report = colorize_frames(
@@ -52,6 +53,7 @@ def coloured(
         colorizer=colorizer,
         pixel_format=pixel_format,
         smoothing=smoothing,
+        reference=reference,
     )
     assert report.frames == len(frames)
     return np.frombuffer(sink.getvalue(), np.uint8).reshape(-1, HEIGHT, WIDTH, 3)
@@ -67,6 +69,12 @@ def test_as_many_frames_in_their_order_with_their_lightness(
         assert off.mean() <= 0.3
         assert off.max() <= 1
     assert np.ptp(made, axis=3).mean() > 3  # colours, and not the grey
+
+
+def test_a_film_gets_the_colours_of_one_of_its_frames(colorizer: Colorizer, film: Frames) -> None:
+    plain, liked = coloured(colorizer, film), coloured(colorizer, film, reference=film[0])
+    errors = [np.abs(each.astype(int) - film).mean() for each in (plain, liked)]
+    assert errors[1] < 0.7 * errors[0]
 
 
 def test_without_smoothing_a_frame_is_what_it_would_be_as_a_photo(

@@ -40,11 +40,11 @@ export class Background {
     album.addEventListener('photo', soon);
   }
 
-  /** Those that nobody has begun with; a hint is for one photo, and a job has many. */
+  /** Those that nobody has begun with; a hint is for one photo, and a job takes no reference. */
   get waiting() {
     return this.album.photos.filter(
       (each) => WAITING.includes(each.state) && !each.handing && !each.job && !each.result
-        && !each.options.hints.length,
+        && !each.options.hints.length && !each.options.reference,
     );
   }
 
@@ -55,7 +55,8 @@ export class Background {
   /** Whether so many photos are more than a request has room for, and the service keeps jobs. */
   async isFor(photos) {
     const limits = await this.colouring.learn(new AbortController().signal).catch(() => null);
-    return Boolean(limits?.jobs_photos) && photos.length > limits.max_photos;
+    return Boolean(limits?.jobs_photos) && photos.length > limits.max_photos
+      && photos.every(({ options }) => !options.reference);
   }
 
   /** Hand photos in, in jobs of those that are alike, as large as the service takes. */

@@ -7,9 +7,10 @@
 
 import { Photo } from './album.js';
 import { defaults } from './options.js';
+import { pictureOf, remember } from './reference.js';
 
 const $ = (id) => document.getElementById(id);
-const STORE = 'photos'; // [id, 'file' | 'chosen' | 'result'] → value
+const STORE = 'photos'; // [id, 'file' | 'chosen' | 'result' | 'reference'] → value
 const MOST = 1000; // photos, the latest
 const MOST_BYTES = 500e6; // where the browser does not tell what room it has
 const SHARE = 0.5; // of that room
@@ -57,8 +58,13 @@ export class Kept {
     }
   }
 
-  revived({ id, file, chosen, result }) {
+  revived({ id, file, chosen, result, reference }) {
     const { options, saved, job = null } = JSON.parse(chosen);
+    if (options.reference && reference) {
+      remember(options.reference.id, reference).then(() => this.album.changed(photo));
+    } else {
+      options.reference = null;
+    }
     const photo = new Photo(file, { ...defaults, ...options });
     photo.saved = saved;
     photo.job = job;
@@ -117,6 +123,9 @@ export class Kept {
       }
       if (before?.chosen !== chosen) {
         store.put(chosen, [id, 'chosen']);
+        if (options.reference) {
+          store.put(pictureOf(options.reference), [id, 'reference']);
+        }
       }
       if (result && before?.result !== result) {
         const { url, ...rest } = result;

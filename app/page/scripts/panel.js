@@ -98,11 +98,11 @@ export class Panel {
     }
   }
 
-  /** All photos, and those to come, get this one's options; hints and the colouring are a photo's own. */
+  /** All photos, and those to come, get this one's options; hints and the colouring are its own. */
   same() {
     const { selected, photos } = this.album;
-    const { vividness, postprocess } = selected.options;
-    const common = { vividness, postprocess };
+    const { vividness, postprocess, reference } = selected.options;
+    const common = { vividness, postprocess, reference };
     this.album.options = { ...defaults, ...common };
     for (const photo of photos) {
       Object.assign(photo.options, common);

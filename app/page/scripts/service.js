@@ -20,7 +20,7 @@ let reason = '';
  *
  * @param {Blob} file
  * @param {string} name of the file
- * @param {Record<string, string>} fields options
+ * @param {Record<string, string|Blob>} fields options
  * @param {{signal?: AbortSignal, told?: (state: string, more?: object) => void}} how
  *     told gets 'uploading' {share}, 'colouring', 'waiting' {seconds, why}
  * @returns {Promise<{blob: Blob, version: string, milliseconds: number|null, confidence: number,
