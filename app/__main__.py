@@ -11,14 +11,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from chromaserve.command_line.exits import Exit
 from chromaserve.settings import MIB, MODEL_MB, container_memory
 
 from .settings import Settings
 
 log = logging.getLogger("chromaserve")
 
-NO_PORT = 6
-"""The exit status where the address or its port cannot be had."""
 _BACKLOG = 2048
 """Connections that the system takes before the service does; uvicorn's own number."""
 _LAST_PORT = 65535
@@ -32,12 +31,12 @@ def main() -> int:
         for fault in error.errors():
             name = "".join(f"CHROMASERVE_{part}".upper() for part in fault["loc"][:1])
             print(f"chromaserve: {name or 'settings'}: {fault['msg']}", file=sys.stderr)
-        return 2
+        return Exit.USAGE
     try:
         sockets = _listen(settings.host, settings.port)
     except OSError as error:
         print(f"chromaserve: {_unheard(error, settings)}", file=sys.stderr)
-        return NO_PORT
+        return Exit.NO_PORT
     import cv2
 
     from .auth import KeyFileError
@@ -54,13 +53,13 @@ def main() -> int:
         app = create_app(settings)
     except NoOpenTelemetry as error:
         print(f"chromaserve: {error}", file=sys.stderr)
-        return 2
+        return Exit.USAGE
     except KeyFileError as error:
         print(f"chromaserve: CHROMASERVE_API_KEYS_FILE: {error}", file=sys.stderr)
-        return 2
+        return Exit.USAGE
     except JobsUnusable as error:
         print(f"chromaserve: CHROMASERVE_JOBS: {error}", file=sys.stderr)
-        return 2
+        return Exit.USAGE
     service = app.state.service
     server = Server(Config(app, settings), service)
     # uvicorn raises the signal again when it is done, which would end us with a failure status.

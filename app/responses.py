@@ -4,10 +4,11 @@ import asyncio
 import base64
 import io
 import json
+import struct
 import time
 import zipfile
 import zlib
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from typing import Any, Self
 
@@ -15,7 +16,7 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from chromaserve.photos.formats import MEDIA_TYPES, SUFFIXES
-from chromaserve.photos.names import content_disposition, unique_names
+from chromaserve.photos.names import ZIP_FIELD, content_disposition, unique_names
 from chromaserve.pipeline.body import Upload
 from chromaserve.pipeline.options import Order
 from chromaserve.pipeline.pipeline import Colored
@@ -180,6 +181,7 @@ async def _zip(uploads: list[Upload], run: PhotoRun, order: Order) -> Chunks:
         if isinstance(outcome, Colored):
             with outcome.share:
                 entry = await asyncio.to_thread(Entry.of, names[index], outcome.data)
+                entry.tell(outcome.told.members())
                 with archive.open(entry, "w") as file:
                     for piece in _slices(outcome.data):
                         file.write(piece)
@@ -237,6 +239,11 @@ class Entry(zipfile.ZipInfo):
     def of(cls, name: str, data: bytes) -> Self:
         """The entry of so named data."""
         return cls(name, zlib.crc32(data), len(data))
+
+    def tell(self, members: Mapping[str, Any]) -> None:
+        """Say what is told of the photo, for programs that read the archive while it comes."""
+        told = json.dumps(members).encode()
+        self.extra = struct.pack("<HH", ZIP_FIELD, len(told)) + told
 
     def FileHeader(self, zip64: bool | None = None) -> bytes:  # noqa: N802 - zipfile's own name
         """The entry's local header."""

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -137,6 +138,23 @@ class Jobs:
         if standing is None:
             raise JobNotFound("There is no such job of yours; perhaps it has expired.")
         return told(standing, self.service.pipeline, self.settings.jobs_keep_s)
+
+    async def listed(self, owner: str, most: int) -> list[Job]:
+        """That owner's jobs, the latest first.
+
+        Raises:
+            JobNotFound: it is nobody; whoever has no key has the ids alone.
+        """
+        if not owner:
+            raise JobNotFound(
+                "Without an API key nobody's jobs can be told from others': they are known by their"
+                " ids. Keep the id that POST /jobs gave."
+            )
+        found = []
+        for each in await self.ask(self.records.of, owner, most):
+            with suppress(JobNotFound):  # it expired just now
+                found.append(await self.find(each, owner))
+        return found
 
     async def cancel(self, job: str, owner: str) -> Job:
         """Have no more of a job done.

@@ -58,6 +58,13 @@ class Records:
                 pixels += other["pixels_left"] * count / max(left, 1)
         return Standing(row, before, ahead, pixels, workers["number"])
 
+    def of(self, owner: str, most: int) -> list[str]:
+        """An owner's jobs, the latest first; their ids."""
+        rows = self._database.read(
+            "SELECT id FROM job WHERE owner = ? ORDER BY created DESC LIMIT ?", (owner, most)
+        )
+        return [row["id"] for row in rows]
+
     def photo(self, job: str, n: int) -> Row | None:
         """A photo of a job, None where it has none of that number."""
         found = self._database.read("SELECT * FROM photo WHERE job = ? AND n = ?", (job, n))

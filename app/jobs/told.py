@@ -50,6 +50,12 @@ class Job(BaseModel):
     results: Annotated[str, Field(description="Path of its results, once it has ended.")]
 
 
+class JobList(BaseModel):
+    """Jobs, the latest first."""
+
+    jobs: list[Job]
+
+
 def told(standing: Standing, pipeline: Pipeline, keep_s: float) -> Job:
     """A job as clients are told of it."""
     row = standing.row

@@ -19,7 +19,7 @@ from ..jobs.jobs import Jobs
 from ..jobs.options import JobOptions
 from ..jobs.order import new_job, read_order
 from ..jobs.results import entry_of, zipped
-from ..jobs.told import Job
+from ..jobs.told import Job, JobList
 from ..manifest import Manifest, PhotoResult
 from ..options import check_photos, merge
 from ..problems import ProblemResponse
@@ -123,6 +123,24 @@ async def submit_job(
         job = await jobs.accept(new, photos)
     response.headers["Location"] = job.self
     return job
+
+
+@router.get(
+    "/jobs",
+    summary="Your jobs",
+    response_model_exclude_none=True,
+    responses=problems(404, 422),
+)
+async def list_jobs(
+    jobs: KeptJobs,
+    owner: Owner,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Of how many, the latest.")] = 100,
+) -> JobList:
+    """List the jobs of your API key that are not forgotten yet, the latest first.
+
+    Where the service asks for no keys there is no such list: 404.
+    """
+    return JobList(jobs=await jobs.listed(owner, limit))
 
 
 @router.get(

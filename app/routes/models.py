@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from chromaserve.store.contract import Postprocess
 
 from ..problems import without_folders
+from ..settings import Settings
 from .dependencies import AnyService, ReadyService
 from .openapi import problems
 
@@ -53,6 +54,9 @@ class Limits(BaseModel):
     max_upload_bytes: Annotated[int, Field(description="Bytes of a request body.")]
     max_photos: Annotated[int, Field(description="Photos in one request.")]
     max_pixels: Annotated[int, Field(description="Pixels of one photo.")]
+    jobs_photos: Annotated[
+        int | None, Field(description="Photos in one job; null where the service keeps no jobs.")
+    ]
     max_side: Annotated[int, Field(description="Pixels of a photo's longer side.")]
 
 
@@ -122,9 +126,14 @@ async def list_models(service: AnyService) -> Models:
         device=default.engine.device if default else None,
         max_batch=default.engine.max_batch if default else None,
         models=versions,
-        limits=Limits.model_validate(service.settings, from_attributes=True),
+        limits=_limits(service.settings),
         load=_load(service),
     )
+
+
+def _limits(settings: Settings) -> Limits:
+    limits = Limits.model_validate(settings, from_attributes=True)
+    return limits if settings.jobs else limits.model_copy(update={"jobs_photos": None})
 
 
 def _load(service: AnyService) -> Load:

@@ -5,12 +5,18 @@ header says how long it is. The library for every kind of ZIP (stream-unzip) bri
 a package of ciphers.
 """
 
+import json
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from chromaserve.photos.names import ZIP_FIELD
 
 _LOCAL = struct.Struct("<4s2x2H4x3I2H")
 """Local file header (APPNOTE 4.3.7): signature, flags, method, CRC, sizes, lengths."""
+_FIELD = struct.Struct("<HH")
+"""Head of an extra field (4.5.1): what it is, and its length."""
 _ENTRY, _DIRECTORY = b"PK\3\4", (b"PK\1\2", b"PK\5\6")
 _ENCRYPTED, _SIZES_BEHIND, _UTF8 = 1, 8, 1 << 11
 _UNKNOWN = 0xFFFFFFFF  # sizes are in a ZIP64 field
@@ -18,6 +24,15 @@ _UNKNOWN = 0xFFFFFFFF  # sizes are in a ZIP64 field
 
 class BadArchive(Exception):  # noqa: N818 - reads as a fact
     """The bytes are not a ZIP as the service sends it, or they were cut short."""
+
+
+class ArchiveEntry(NamedTuple):
+    """A file of an archive."""
+
+    name: str
+    content: bytes
+    told: dict[str, Any]
+    """What the service tells of the photo beside it; empty where it says nothing."""
 
 
 class ArchiveReader:
@@ -29,8 +44,8 @@ class ArchiveReader:
         self.complete = False
         """Whether all entries have come: what follows is the directory."""
 
-    def feed(self, data: bytes) -> Iterator[tuple[str, bytes]]:
-        """Take the next bytes; give the names and contents of the entries that they complete.
+    def feed(self, data: bytes) -> Iterator[ArchiveEntry]:
+        """Take the next bytes; give the entries that they complete.
 
         Raises:
             BadArchive: they are no stored entries of known length, or a checksum is wrong.
@@ -45,7 +60,7 @@ class ArchiveReader:
             if entry is not None:
                 yield entry
 
-    def _entry(self) -> tuple[str, bytes] | None:
+    def _entry(self) -> ArchiveEntry | None:
         """The entry at the start of what is held; None while more bytes are `needed`."""
         held = self._held
         signature, flags, method, crc, packed, size, name_size, extra = _LOCAL.unpack_from(held)
@@ -62,10 +77,26 @@ class ArchiveReader:
         if len(held) < self._needed:
             return None
         name = bytes(held[_LOCAL.size : _LOCAL.size + name_size])
+        told = _told(bytes(held[_LOCAL.size + name_size : start]))
         with memoryview(held) as view:
             content = bytes(view[start : start + size])
         if zlib.crc32(content) != crc:
             raise BadArchive("The checksum of an entry of the ZIP is wrong.")
         del held[: self._needed]
         self._needed = _LOCAL.size
-        return name.decode("utf-8" if flags & _UTF8 else "cp437"), content
+        return ArchiveEntry(name.decode("utf-8" if flags & _UTF8 else "cp437"), content, told)
+
+
+def _told(extra: bytes) -> dict[str, Any]:
+    at = 0
+    while at + _FIELD.size <= len(extra):
+        kind, size = _FIELD.unpack_from(extra, at)
+        at += _FIELD.size
+        if kind == ZIP_FIELD:
+            try:
+                told = json.loads(extra[at : at + size])
+            except ValueError as error:
+                raise BadArchive("What the ZIP tells of a photo is broken.") from error
+            return told if isinstance(told, dict) else {}
+        at += size
+    return {}

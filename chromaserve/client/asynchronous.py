@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 import httpx
 
-from chromaserve.client.jobs import Address, AsyncJob, submitted, told
-from chromaserve.client.many import Batch, Limits, Numbered, UniqueNames, batches
+from chromaserve.client.batches import Limits, Numbered, UniqueNames, batches
+from chromaserve.client.jobs import Address, AsyncJob, JobStatus, listed, submitted, told
+from chromaserve.client.many import Batch
 from chromaserve.client.photos import JobOptions, ManyOptions, Photo, PhotoOptions, readied, source
 from chromaserve.client.problems import problem_of
 from chromaserve.client.request import (
@@ -124,6 +125,8 @@ class AsyncClient:
 
         A photo is handed out when it has come completely, while those after it are still in work.
         After one that failed, the rest of its request is held until the answer's end says why.
+        With pages="all", formats "tiff" and "same" apart, each page of a TIFF is handed out, at the
+        place of its photo and with its `page` told; what follows it in its request is held too.
         In memory are at most a few results a request, or a request's after a failure.
 
         Args:
@@ -136,8 +139,7 @@ class AsyncClient:
             ProblemError: a request as a whole is refused, for its options, its reference or its
                 key, or because the service stays too busy. One photo's problem is its outcome.
             Unreachable: there was no answer.
-            ValueError: per_request or requests below 1; pages="all", of which photos would have
-                several results.
+            ValueError: per_request or requests below 1.
             OSError: the reference cannot be read.
         """
         limits, names = Limits.of(options, per_request, requests), UniqueNames()
@@ -160,8 +162,6 @@ class AsyncClient:
     def begin(self, photos: list[Numbered], options: dict[str, Any], limits: Limits) -> Batch:
         """Start a request of `colorize_many`, its options `readied`; it must be read to its end or
         cancelled."""
-        if options.get("pages") == "all" and options.get("format") not in ("tiff", "same"):
-            raise ValueError("pages='all' is one result a photo for format='tiff' or 'same' alone")
         return Batch(self._http, photos, options, limits, self._retries)
 
     async def submit(
@@ -200,6 +200,14 @@ class AsyncClient:
         path = f"jobs/{quote(id, safe='')}"
         status = await self._again(lambda: told(self._http, "GET", path))
         return AsyncJob(self._http, self._again, status)
+
+    async def jobs(self, limit: int = 100) -> list[JobStatus]:
+        """How far the jobs of this API key are, the latest first, of so many at most.
+
+        Raises:
+            ProblemError, Unreachable: as `AsyncJob.refresh`; "job-not-found" without a key.
+        """
+        return await self._again(lambda: listed(self._http, limit))
 
     async def models(self) -> dict[str, Any]:
         """The versions on disk, the device and the load, as GET /models tells them.

@@ -12,8 +12,9 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from chromaserve.client.asynchronous import AsyncClient
+from chromaserve.client.batches import Limits, Numbered, UniqueNames, batches
 from chromaserve.client.jobs import Address, AsyncJob, JobStatus
-from chromaserve.client.many import Batch, Limits, Numbered, UniqueNames, batches
+from chromaserve.client.many import Batch
 from chromaserve.client.photos import JobOptions, ManyOptions, Photo, PhotoOptions, readied
 from chromaserve.client.request import TIMEOUT
 from chromaserve.client.results import Colorized, Result, ServiceInfo
@@ -126,6 +127,10 @@ class Client:
     def job(self, id: str) -> "Job":
         """A job that was submitted before: `AsyncClient.job`."""
         return Job(self._wait, self._wait(lambda: self._client.job(id)))
+
+    def jobs(self, limit: int = 100) -> list[JobStatus]:
+        """How far the jobs of this API key are, the latest first: `AsyncClient.jobs`."""
+        return self._wait(lambda: self._client.jobs(limit))
 
     def models(self) -> dict[str, Any]:
         """The versions on disk, the device and the load: `AsyncClient.models`."""

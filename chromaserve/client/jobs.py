@@ -229,6 +229,20 @@ async def submitted(
     return once
 
 
+async def listed(http: httpx.AsyncClient, limit: int) -> list[JobStatus]:
+    """The caller's jobs.
+
+    Raises:
+        ProblemError: it is answered with something else.
+        httpx.TransportError: it is not answered.
+    """
+    response = await http.get("jobs", params={"limit": limit})
+    try:
+        return [status_of(each) for each in response.raise_for_status().json()["jobs"]]
+    except (httpx.HTTPStatusError, ValueError, KeyError, TypeError) as error:
+        raise problem_of(response) from error
+
+
 async def told(http: httpx.AsyncClient, method: str, path: str, **more: Any) -> JobStatus:  # noqa: ANN401 - httpx's
     """The status that a request is answered with.
 

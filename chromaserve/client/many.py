@@ -2,23 +2,22 @@
 
 import asyncio
 import json
-import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from chromaserve.client.archive import ArchiveReader, BadArchive
-from chromaserve.client.photos import Options, Photo, Source, hints_of, numbered_hints, source
+from chromaserve.client.batches import Limits, Numbered
+from chromaserve.client.photos import hints_of, numbered_hints
 from chromaserve.client.problems import BadPhoto, ProblemError, TooBusy, problem_error
 from chromaserve.client.request import FAILURES, Named, answer, asked_pause_s, give_up, may_pass
 from chromaserve.client.results import Colorized, Outcome, Result, model_version_of
 from chromaserve.client.retries import Attempts, Retries
 from chromaserve.photos.formats import MEDIA_TYPES, SUFFIXES
-from chromaserve.photos.names import unique_name
+from chromaserve.photos.names import page_ending
 
 if TYPE_CHECKING:
     from chromaserve.pipeline.hints import AnyHint
@@ -26,90 +25,13 @@ if TYPE_CHECKING:
 _AHEAD = 2  # results that wait for the caller
 _MANIFEST = "manifest.json"
 _MEDIA_TYPES = {SUFFIXES[format]: MEDIA_TYPES[format] for format in SUFFIXES}
-_BODY_BYTES = 32 * 2**20
-
-
-@dataclass
-class Limits:
-    """What one request may hold, lowered to what the service says that it takes; and how many."""
-
-    photos: int = 16
-    requests: int = 2
-    bytes: int = _BODY_BYTES
-    together: bool = False
-    """All photos go into one request."""
-
-    @classmethod
-    def of(cls, options: Options, photos: int, requests: int) -> "Limits":
-        """Those that a caller asks for; of an album none.
-
-        Raises:
-            ValueError: a number below 1; hints of photos that are not in one request.
-        """
-        if options.get("album"):
-            return cls(sys.maxsize, 1, sys.maxsize, together=True)
-        if options.get("hints"):
-            raise ValueError("hints of several photos are for album=True, which sends all in one")
-        return cls(photos, requests)
-
-    def __post_init__(self) -> None:
-        if min(self.photos, self.requests) < 1:
-            raise ValueError("per_request and requests must be at least 1")
-
-
-class Numbered(NamedTuple):
-    """A photo with its place among all that were given."""
-
-    position: int
-    photo: Source | OSError
-    name: str
-
-
-class UniqueNames:
-    """Tells results apart whose photos have one name, in different folders."""
-
-    def __init__(self) -> None:
-        self._taken: dict[str, int] = {}
-
-    def told_apart(self, colorized: Colorized) -> Colorized:
-        """The same, its result under a name that none before it has."""
-        outcome = colorized.outcome
-        if not isinstance(outcome, Result):
-            return colorized
-        stem, dot, extension = outcome.name.rpartition(".")
-        name = unique_name(stem, dot + extension, self._taken)
-        return colorized._replace(outcome=replace(outcome, name=name))
-
-
-def batches(photos: Iterable[Photo], limits: Limits) -> Iterator[list[Numbered]]:
-    """Cut photos into what goes into one request each, by the limits as they are then."""
-    batch: list[Numbered] = []
-    held = 0
-    for position, photo in enumerate(photos):
-        each = _numbered(position, photo)
-        size = each.photo.size if isinstance(each.photo, Source) else 0
-        if batch and (len(batch) >= limits.photos or held + size > limits.bytes):
-            yield batch
-            batch, held = [], 0
-        batch.append(each)
-        held += size
-    if batch:
-        yield batch
-
-
-def _numbered(position: int, photo: Photo) -> Numbered:
-    try:
-        found = source(photo)
-    except OSError as error:
-        name = Path(photo).name if isinstance(photo, str | Path) else "photo"
-        return Numbered(position, error, name)
-    return Numbered(position, found, found.name)
 
 
 class Batch:
     """A task that colorizes a batch, in one request if all goes well; `next` gives the outcomes.
 
-    What comes to nothing is sent again, without the photos that are done.
+    What comes to nothing is sent again, without the photos that are done. A photo has one outcome,
+    or with pages="all" one a page; how many those are is known at an answer's end.
     """
 
     def __init__(
@@ -129,9 +51,11 @@ class Batch:
             self._hints = numbered_hints(hints, [each.name for each in photos])
         self._limits = limits
         self._retries = retries
-        self._done: dict[int, Outcome] = {}  # by place; those not handed out yet
+        self._apart = is_apart(options)
+        self._counts = {} if self._apart else dict.fromkeys(range(len(photos)), 1)
+        self._done: dict[tuple[int, int], Outcome] = {}  # by place and page; not handed out yet
         self._finished = 0
-        self._handed_out = 0
+        self._next = (0, 1)
         self._ready: asyncio.Queue[Colorized | Exception | None] = asyncio.Queue(_AHEAD)
         self._task = asyncio.create_task(self._run())
 
@@ -179,7 +103,7 @@ class Batch:
                     return
                 if not may_pass(error):
                     await self._refused(todo, error)
-            todo = [i for i in todo if self._open(i)]
+            todo = [i for i in todo if self._is_open(i)]
             if not todo:
                 return
             if self._finished > before:
@@ -190,7 +114,7 @@ class Batch:
                 if failure:
                     give_up(failure)
                 for place, problem in passing.items():
-                    await self._finish(place, problem)
+                    await self._fail(place, problem)
                 return
             await asyncio.sleep(pause_s)
 
@@ -206,7 +130,7 @@ class Batch:
                         raise photo
                     opened = photo.open(stack)
                 except OSError as error:
-                    await self._finish(place, error)
+                    await self._fail(place, error)
                     continue
                 # By its place, to know it again: the ZIP leaves out what failed.
                 files.append((f"{place}-{photo.name}", opened))
@@ -216,14 +140,23 @@ class Batch:
             options = {**self._options, "hints": hints_of(self._hints, sent)}
             async with answer(self._http, files, options, accept="application/zip") as response:
                 manifest = await self._read(response)
+        return await self._problems(manifest["photos"])
+
+    async def _problems(self, entries: Iterable[Mapping[str, Any]]) -> dict[int, ProblemError]:
+        """Take what a manifest's entries say of failures; those that may pass are returned."""
         passing: dict[int, ProblemError] = {}
-        for entry in manifest["photos"]:
+        counts: Counter[int] = Counter()
+        for entry in entries:
+            place = _place(entry["input"])
+            counts[place] += 1
             if "problem" in entry:
                 problem = problem_error(entry["problem"])
                 if isinstance(problem, TooBusy):
-                    passing[sent[entry["index"]]] = problem
+                    passing[place] = problem
                 else:
-                    await self._finish(sent[entry["index"]], problem)
+                    await self._finish(place, counts[place], problem)
+        self._counts |= counts
+        await self._hand_out()
         return passing
 
     async def _read(self, response: httpx.Response) -> dict[str, Any]:
@@ -232,16 +165,18 @@ class Batch:
         manifest: dict[str, Any] | None = None
         version, request_id = model_version_of(response), response.headers.get("x-request-id")
         async for chunk in response.aiter_bytes():
-            for name, content in reader.feed(chunk):
+            for name, content, told in reader.feed(chunk):
                 if name == _MANIFEST:
                     manifest = json.loads(content)
                     continue
-                place, _, own = name.partition("-")
-                media_type = _MEDIA_TYPES.get(
-                    f".{own.rpartition('.')[2]}", "application/octet-stream"
-                )
-                result = Result(content, media_type, own, version, {}, request_id)
-                await self._finish(int(place), result)
+                place, own = _place(name), name.partition("-")[2]
+                stem, _, suffix = own.rpartition(".")
+                media_type = _MEDIA_TYPES.get(f".{suffix}", "application/octet-stream")
+                page = int(told["page"].split()[0]) if self._apart and "page" in told else 1
+                if not stem.endswith(page_ending(page)):
+                    page = self._counts[place] = 1
+                result = Result(content, media_type, own, version, {}, request_id, told)
+                await self._finish(place, page, result)
         if manifest is None:
             raise BadArchive("The ZIP ended before its manifest.")
         return manifest
@@ -250,12 +185,12 @@ class Batch:
         """The photos in smaller requests, where the service says that these are too large."""
         if not isinstance(error, ProblemError) or len(todo) == 1 or self._limits.together:
             return []
-        limit = error.extensions.get("limit")
-        if error.slug == "too-many-photos" and isinstance(limit, int) and 0 < limit < len(todo):
+        limit, half = error.extensions.get("limit"), (len(todo) + 1) // 2
+        if error.slug == "too-many-photos" and isinstance(limit, int) and limit > 0:
             self._limits.photos = min(self._limits.photos, limit)
-            step = limit
+            step = limit if limit < len(todo) else half  # pages count as photos
         elif error.slug == "body-too-large" or error.status == 413:
-            step = (len(todo) + 1) // 2
+            step = half
             if isinstance(limit, int):
                 self._limits.bytes = min(self._limits.bytes, int(0.95 * limit))
         else:
@@ -270,27 +205,61 @@ class Batch:
         """
         if not isinstance(error, ProblemError):
             give_up(error)
-        waiting = [i for i in todo if self._open(i)]
+        waiting = [i for i in todo if self._is_open(i)]
         if error.slug == "all-photos-failed":
-            for place, told in zip(waiting, error.extensions["errors"], strict=True):
-                await self._finish(place, problem_error(told, request_id=error.request_id))
+            await self._problems(
+                {"input": told["input"], "problem": told} for told in error.extensions["errors"]
+            )
         elif (isinstance(error, BadPhoto) and len(waiting) == 1) or error.status >= 500:
             for place in waiting:
-                await self._finish(place, error)
+                await self._fail(place, error)
         else:
             raise error
 
-    def _open(self, place: int) -> bool:
-        return place >= self._handed_out and place not in self._done
+    def _is_open(self, place: int) -> bool:
+        """Whether something of a photo is still to come."""
+        if place not in self._counts:
+            return True
+        return any(self._is_wanted(place, n + 1) for n in range(self._counts[place]))
 
-    async def _finish(self, place: int, outcome: Outcome) -> None:
-        """Note an outcome; hand out those that are next, as the caller takes them."""
-        if not self._open(place):
-            return
-        self._done[place] = outcome
-        self._finished += 1
-        while self._handed_out in self._done:
-            position, _, name = self._photos[self._handed_out]
-            told = Colorized(position, name, self._done.pop(self._handed_out))
-            self._handed_out += 1
-            await self._ready.put(told)
+    def _is_wanted(self, place: int, page: int) -> bool:
+        return (place, page) >= self._next and (place, page) not in self._done
+
+    async def _fail(self, place: int, error: ProblemError | OSError) -> None:
+        """Take an error for all of a photo that is still to come; for one page of unknown many."""
+        there = [page for at, page in self._done if at == place]
+        if self._next[0] == place:
+            there.append(self._next[1] - 1)
+        count = self._counts.setdefault(place, max(there, default=0) + 1)
+        for n in range(count):
+            await self._finish(place, n + 1, error)
+
+    async def _finish(self, place: int, page: int, outcome: Outcome) -> None:
+        """Note an outcome, and hand out what is next."""
+        if self._is_wanted(place, page):
+            self._done[place, page] = outcome
+            self._finished += 1
+            await self._hand_out()
+
+    async def _hand_out(self) -> None:
+        """Hand out outcomes that are next, as the caller takes them."""
+        while self._next[0] < len(self._photos):
+            place, page = self._next
+            if self._next in self._done:
+                position, _, name = self._photos[place]
+                told = Colorized(position, name, self._done.pop(self._next))
+                self._next = place, page + 1
+                await self._ready.put(told)
+            elif page > self._counts.get(place, page):
+                self._next = place + 1, 1
+            else:
+                return
+
+
+def is_apart(options: Mapping[str, Any]) -> bool:
+    """Whether each page of a photo's file has a result of its own."""
+    return options.get("pages") == "all" and options.get("format") not in ("tiff", "same")
+
+
+def _place(name: str) -> int:
+    return int(name.partition("-")[0])

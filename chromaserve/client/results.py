@@ -37,7 +37,7 @@ class Result:
     """By which the service's log can be searched."""
     told: Mapping[str, Any] = field(default_factory=dict)
     """What else is known of the photo: its `colour`, and perhaps `kept`, `page`, `warnings`,
-    `confidence` with `hint_places`; empty for one of many photos."""
+    `confidence` with `hint_places`."""
 
     @cached_property
     def size(self) -> tuple[int, int]:

@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from chromaserve.cluster.places import Place
-from chromaserve.photos.formats import Wanted, is_photo_name, suffix_of
-from chromaserve.photos.names import result_names
+from chromaserve.library.made import Making
+from chromaserve.photos.formats import SUFFIXES, WRITTEN, Wanted, is_photo_name, suffix_of
+from chromaserve.photos.names import is_of_page, result_names
 
 REPORTS = "_reports"
 """Folder of the target that reports are written to."""
+
+
+_MOST_HEAD, _MOST_TIFF = 1 << 20, 64 << 20
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class Parcel:
     done: int = 0
     """Photos that were in this parcel and have their output already."""
     folder: str = ""
+    otherwise: bool = False
+    """Whether a result that is there, the one looked at, was made with other options."""
     fault: str | None = None
     """Why the folder, or its counterpart, could not be listed; there are no names then."""
 
@@ -58,7 +64,14 @@ def shards(source: Place, enough: int) -> list[Shard]:
 
 
 def parcels(
-    source: Place, target: Place, shard: Shard, output: Wanted, size: int
+    source: Place,
+    target: Place,
+    shard: Shard,
+    output: Wanted,
+    size: int,
+    *,
+    apart: bool = False,
+    making: Making | None = None,
 ) -> Iterator[Parcel]:
     """A shard's photos in parcels, those that have their output left out.
 
@@ -71,6 +84,9 @@ def parcels(
         shard: of the source.
         output: format of results.
         size: photos of a parcel.
+        apart: whether each page has a result of its own, so that TIFFs may have some that are not
+            there, whatever is.
+        making: how results are to be made; one of each folder is looked at.
     """
     waiting = [shard.folder]
     while waiting:
@@ -85,11 +101,36 @@ def parcels(
         if shard.deep:
             waiting += reversed(_below(folder, folders))
         results = result_names(photos, [suffix_of(name, output) for name in photos])
+        if apart:
+            results = [_clear(*pair, results) for pair in zip(photos, results, strict=True)]
+        first = [_join(folder, name) for name in results if name in done][:1]
+        otherwise = making is not None and any(_is_unlike(target, each, making) for each in first)
         for start in range(0, len(photos), size):
             pairs = list(zip(photos, results, strict=True))[start : start + size]
-            left = [pair for pair in pairs if pair[1] not in done]
+            left = [(n, r) for n, r in pairs if r not in done or (apart and _may_have_pages(n))]
             names, outputs = ([_join(folder, pair[n]) for pair in left] for n in (0, 1))
-            yield Parcel(names, outputs, len(pairs) - len(left), folder)
+            yield Parcel(names, outputs, len(pairs) - len(left), folder, otherwise and not start)
+
+
+def _may_have_pages(name: str) -> bool:
+    return WRITTEN.get(f".{name.rpartition('.')[2].lower()}") == "tiff"
+
+
+def _clear(photo: str, result: str, results: list[str]) -> str:
+    """The name that a photo's pages are called after: in full, where a page would be called as the
+    result of another photo is."""
+    stem, _, suffix = result.rpartition(".")
+    clashes = any(is_of_page(other.rpartition(".")[0], stem) for other in results)
+    return f"{photo}.{suffix}" if clashes else result
+
+
+def _is_unlike(target: Place, result: str, making: Making) -> bool:
+    suffix = f".{result.rpartition('.')[2]}"
+    most = _MOST_TIFF if suffix == SUFFIXES["tiff"] else _MOST_HEAD  # which has its tags at the end
+    try:
+        return making.is_unlike(target.read(result, most), suffix)
+    except OSError:
+        return False
 
 
 def _complete(target: Place, folder: str) -> set[str]:

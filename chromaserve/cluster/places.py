@@ -107,6 +107,19 @@ class Place:
             data: bytes = self._fs.cat_file(self._path(name), start=0, end=limit)
         return data
 
+    def has(self, name: str) -> bool:
+        """Whether there is a file of that name with something in it.
+
+        Raises:
+            OSError: it cannot be known.
+        """
+        try:
+            with _as_oserror():
+                found = self._fs.info(self._path(name))
+        except FileNotFoundError:
+            return False
+        return bool(found["type"] == "file" and found.get("size") != 0)
+
     def write(self, name: str, data: bytes) -> None:
         """Write a file that is there whole or not at all; one that was there is replaced.
 

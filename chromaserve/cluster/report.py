@@ -23,6 +23,8 @@ class Summary:
     done: int = 0
     already: int = 0
     """Photos that had their output when the run began."""
+    otherwise: int = 0
+    """Folders with results that were made with other options."""
     failed: Counter[str] = field(default_factory=Counter)
     """By kind of problem."""
     seconds: float = 0
@@ -48,11 +50,14 @@ class Report:
         self._file = self._next()
 
     def add(self, outcome: Outcome) -> None:
-        """Write what became of a photo.
+        """Write what became of a photo, or of a page; of one that was there already it is counted.
 
         Raises:
             OSError: the target is full, or is there no more.
         """
+        if outcome.status == "already":
+            self.summary.already += 1
+            return
         with _unwritable():
             if self._lines == LINES:
                 self._file.close()
@@ -81,6 +86,7 @@ class Report:
         told = {
             "done": self.summary.done,
             "already": self.summary.already,
+            "otherwise": self.summary.otherwise,
             "failed": dict(self.summary.failed),
             "seconds": round(self.summary.seconds, 2),
         }

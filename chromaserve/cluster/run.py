@@ -134,6 +134,7 @@ def run(job: Job, report: Report, workers: int, on_progress: Callable[[Summary],
     for block in outcomes.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
         for told in _told(block):
             report.summary.already += told["already"]
+            report.summary.otherwise += told["otherwise"]
             for line in told["outcomes"]:
                 report.add(Outcome(**line))
         on_progress(report.summary)
@@ -171,7 +172,13 @@ class Colorize:
         for told in _told(batch):
             parcel = Parcel(**told)
             outcomes = [asdict(each) for each in self._worker.do(parcel)]
-            rows.append({"already": parcel.done, "outcomes": outcomes})
+            rows.append(
+                {
+                    "already": parcel.done,
+                    "otherwise": parcel.otherwise,
+                    "outcomes": outcomes,
+                }
+            )
         return _table(rows)
 
 

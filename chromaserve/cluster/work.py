@@ -6,13 +6,16 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import chain
+from pathlib import Path, PurePosixPath
 
 from chromaserve.cluster.listing import Parcel, Shard, parcels
 from chromaserve.cluster.places import Place
 from chromaserve.errors import BodyTooLarge, detail_of, slug_of
 from chromaserve.library.colorizer import Colorizer
 from chromaserve.library.colour_options import ColourOptions
+from chromaserve.library.files import of_page, pages_apart
+from chromaserve.library.made import Making
 from chromaserve.photos.formats import Wanted
 from chromaserve.pipeline.options import Options
 from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
@@ -50,17 +53,23 @@ class Job:
         Options.checked({**given, "format": self.format})
         if self.source.inside(self.target) or self.target.inside(self.source):
             raise ValueError("SRC and DST must not lie in each other")
-        if self.options.get("pages") == "all" and self.format not in ("tiff", "same"):
-            raise ValueError(
-                "--pages all makes one file of a photo with --format tiff or same alone"
-            )
         self.source.list("")
         store = ModelStore(self.model_root or BUNDLED_ROOT)
         store.verify(store.resolve(self.model or "latest"))
 
+    @property
+    def is_apart(self) -> bool:
+        """Whether each page of a photo's file has a result of its own."""
+        return self.options.get("pages") == "all" and self.format not in ("tiff", "same")
+
     def parcels(self, shard: Shard) -> Iterator[Parcel]:
         """A shard's photos; see `listing.parcels`."""
-        return parcels(self.source, self.target, shard, self.format, self.parcel)
+        making = Making.of({**self.options, "model": self.model}, model_root=self.model_root)
+        return parcels(
+            *(self.source, self.target, shard, self.format, self.parcel),
+            apart=self.is_apart,
+            making=making,
+        )
 
 
 @dataclass(frozen=True)
@@ -71,12 +80,14 @@ class Outcome:
     output: str | None
     """None where there is none."""
     status: str
-    """`done` or `failed`."""
+    """`done` or `failed`; `already` of a page that has its result, of which no line is written."""
     problem: str | None
     """What kind of failure: as the API calls it, or `unreadable` or `unwritable`."""
     detail: str | None
     seconds: float
     """From reading to having written, other photos in between."""
+    page: int | None = None
+    """Of its file, where each has a result of its own."""
 
 
 class Worker:
@@ -105,50 +116,60 @@ class Worker:
         self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="photo")
 
     def do(self, parcel: Parcel) -> Iterator[Outcome]:
-        """Colorize a parcel's photos; each has an outcome, in order, and none raises."""
+        """Colorize a parcel's photos; each has an outcome, or one a page, in order; none raises."""
         if parcel.fault:
             folder = f"{parcel.folder}/"
             return iter([Outcome(folder, None, "failed", "unreadable", parcel.fault, 0.0)])
-        return self._pool.map(self._one, parcel.names, parcel.outputs)
+        done = self._pool.map(self._photo, parcel.names, parcel.outputs)
+        return chain.from_iterable(done)
 
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown()
         self._colorizer.close()
 
-    def _one(self, name: str, result: str) -> Outcome:
+    def _photo(self, name: str, result: str) -> list[Outcome]:
         job, start = self._job, time.perf_counter()
-        output: str | None = result
-        slug, detail = None, None
         try:
-            try:
-                data = job.source.read(name, self._most_bytes + 1)
-            except OSError as error:
-                raise _Fault("unreadable", error) from error
+            data = job.source.read(name, self._most_bytes + 1)
             if len(data) > self._most_bytes:
                 raise BodyTooLarge(f"The file has more than {self._most_bytes:,} bytes.")
-            colored = self._colorizer.colorize(data, format=job.format, **job.options)
-            try:
-                job.target.write(str(output), colored)
-            except OSError as error:
-                raise _Fault("unwritable", error) from error
-        except _Fault as fault:
-            output, slug, detail = None, fault.slug, str(fault)
+        except OSError as error:
+            return [_failed(name, "unreadable", f"{type(error).__name__}: {error}", start)]
+        except BodyTooLarge as error:
+            return [_failed(name, slug_of(error), detail_of(error), start)]
+        if not job.is_apart:
+            return [self._one(name, data, result, start)]
+        return [
+            self._one(name, data, str(of_page(PurePosixPath(result), page)), start, page)
+            for page in pages_apart(data, job.options.get("damaged"))
+        ]
+
+    def _one(
+        self, name: str, data: bytes, output: str, start: float, page: int | None = None
+    ) -> Outcome:
+        job = self._job
+        options: ColourOptions = {**job.options}
+        if job.is_apart:
+            options |= {"page": page, "pages": None}
+        try:
+            if job.is_apart and job.target.has(output):
+                return Outcome(name, output, "already", None, None, 0.0, page)
+            colored = self._colorizer.colorize(data, format=job.format, **options)
         except Exception as error:
-            output, slug, detail = None, slug_of(error), detail_of(error)
-        return Outcome(
-            input=name,
-            output=output,
-            status="failed" if slug else "done",
-            problem=slug,
-            detail=detail,
-            seconds=round(time.perf_counter() - start, 4),
-        )
+            return _failed(name, slug_of(error), detail_of(error), start, page)
+        try:
+            job.target.write(output, colored)
+        except OSError as error:
+            return _failed(name, "unwritable", f"{type(error).__name__}: {error}", start, page)
+        return Outcome(name, output, "done", None, None, _since(start), page)
 
 
-class _Fault(Exception):  # noqa: N818 - never leaves this module
-    """Reading or writing failed; by what slug the report says it."""
+def _failed(
+    name: str, problem: str | None, detail: str | None, start: float, page: int | None = None
+) -> Outcome:
+    return Outcome(name, None, "failed", problem, detail, _since(start), page)
 
-    def __init__(self, slug: str, error: OSError) -> None:
-        super().__init__(f"{type(error).__name__}: {error}")
-        self.slug = slug
+
+def _since(start: float) -> float:
+    return round(time.perf_counter() - start, 4)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,7 @@ from chromaserve.command_line.shared_options import (
     Look,
     Metadata,
     Model,
+    Pages,
     Postprocess,
     Quality,
     Vividness,
@@ -39,13 +40,7 @@ def batch(
     format: Annotated[FormatName, typer.Option(help="Of the results.")] = "png",
     quality: Quality = None,
     metadata: Metadata = None,
-    pages: Annotated[
-        Literal["first", "all"] | None,
-        typer.Option(
-            help="Of a TIFF with several: the first, which is the default, or all into one TIFF,"
-            " for --format tiff or same."
-        ),
-    ] = None,
+    pages: Pages = None,
     damaged: Damaged = None,
     colour: Colour = None,
     look: Look = None,
@@ -84,7 +79,7 @@ def batch(
     """Colorize a folder tree by many processes, on one machine or on many.
 
     SRC and DST are paths, or URLs such as s3:// and gs://, that every machine reaches. The result
-    of a.jpg is a.jpg.png, in the same folder of DST. Results that are there already are left
+    of a.jpg is a.png, in the same folder of DST. Results that are there already are left
     alone, so that an interrupted run is resumed by running it again.
     """
     with complaints():
@@ -142,6 +137,11 @@ def batch(
         print(f"{_say(summary)} in {summary.seconds:.1f} s; report: {job.target.url}/{folder}")
         for kind, count in sorted(summary.failed.items()):
             print(f"  {count:,} {kind}")
+        if summary.otherwise:
+            say(
+                f"in {summary.otherwise:,} folders results were there that were made with other"
+                " options or another model; without them they are made anew"
+            )
         raise typer.Exit(_status(summary))
 
 

@@ -113,22 +113,10 @@ class Remote:
             for task in tasks:  # a request with hints is for one photo
                 yield self._written(task, self._client.colorize(task.photo, **options))
             return
-        if options.get("confidence"):
-            for task in tasks:  # of one of many photos its figure is not told
-                yield self._written(task, self._alone(task, options))
-            return
         taken: list[Task] = []
         photos = (task.photo for task in _noted(tasks, taken))
         for _, _, outcome in self._client.colorize_many(photos, **options):
             yield self._written(taken.pop(0), outcome)
-
-    def _alone(self, task: Task, options: dict[str, Any]) -> "Result | Exception":
-        from chromaserve.client import ProblemError
-
-        try:
-            return self._client.colorize(task.photo, **options)
-        except (ProblemError, OSError) as error:
-            return error
 
     def close(self) -> None:
         """Close its connections."""

@@ -139,15 +139,15 @@ def colorize(
             plan(photos, output, format or "png"), proposals=proposals, confidence=confidence,
             pages=pages, damaged=damaged,
         )  # fmt: skip
-        if work.is_one_file and work.output and not overwrite:
-            _check_free(work.output)
+        if work.file and not overwrite:
+            _check_free(work.file)
         if watch and not work.folders:
             raise Complaint("--watch is for folders")
         if poll and not watch:
             raise Complaint("--poll is for --watch")
         from chromaserve.command_line.report import Report
 
-        chosen["format"] = _format_of(work.output if work.is_one_file else None, format)
+        chosen["format"] = _format_of(work.file, format)
         report = Report(quiet=quiet, as_json=as_json)
         status = _run(
             work, report, chosen, url, api_key, overwrite=overwrite, watch=watch, poll=poll
@@ -199,10 +199,10 @@ def _run(
     done = [] if overwrite else [task for task in tasks if task.is_done]
     report.skip(done)
     if done:
-        from chromaserve.command_line.made import made_otherwise
+        from chromaserve.library.made import Making, made_otherwise
 
-        outputs = [task.output for task in done]
-        report.made_otherwise(made_otherwise(outputs, chosen, here=url is None))
+        pairs = [(task.photo, task.output) for task in done]
+        report.made_otherwise(made_otherwise(pairs, Making.of(chosen, here=url is None)))
     try:
         if todo or watch:
             with colorist(url, api_key, chosen) as made:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chromaserve.command_line.colorists import answers
-from chromaserve.command_line.exits import Complaint, Exit, complaints, say
+from chromaserve.command_line.exits import Complaint, Exit, by_options, complaints, say
 from chromaserve.command_line.shared_options import (
     ApiKey,
     Colour,
     Damaged,
     Format,
     Json,
+    Look,
     Metadata,
     Model,
     Pages,
@@ -69,6 +70,7 @@ def submit(
     pages: Pages = None,
     damaged: Damaged = None,
     colour: Colour = None,
+    look: Look = None,
     proposals: Proposals = 1,
     model: Model = None,
     url: ServiceUrl = _HERE,
@@ -89,6 +91,7 @@ def submit(
             pages=pages,
             damaged=damaged,
             colour=colour,
+            look=look,
             proposals=proposals if proposals > 1 else None,
             model=model,
         )
@@ -96,6 +99,22 @@ def submit(
             _write(job.status)
         else:
             print(job.id)
+
+
+@jobs.command("list")
+def list_(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Of how many, the latest.")] = 100,
+    url: ServiceUrl = _HERE,
+    api_key: ApiKey = None,
+    as_json: Json = False,
+) -> None:
+    """Say how far your jobs are, those of your API key, the latest first."""
+    with _service(url, api_key) as client:
+        for status in client.jobs(limit):
+            if as_json:
+                _write(status)
+            else:
+                print(f"{status.id}  {_words(status)}")
 
 
 @jobs.command()
@@ -135,7 +154,7 @@ def fetch(
         job = client.job(id)
         for _, name, outcome in job.results():
             if isinstance(outcome, Exception):
-                say(f"{name}: {getattr(outcome, 'detail', outcome)}")
+                say(f"{name}: {by_options(str(getattr(outcome, 'detail', outcome)))}")
             elif outcome.data:
                 _keep(output / outcome.name, outcome.data, overwrite=overwrite, quiet=quiet)
         raise typer.Exit(_exit(job.status))
@@ -186,7 +205,11 @@ def _exit(status: "JobStatus") -> Exit:
 def _tell(status: "JobStatus", *, as_json: bool) -> None:
     if as_json:
         _write(status)
-        return
+    else:
+        print(_words(status))
+
+
+def _words(status: "JobStatus") -> str:
     failed = f", {status.failed} failed" if status.failed else ""
     parts = [f"{status.state}: {status.done} of {status.photos} photos done{failed}"]
     if status.place:
@@ -195,7 +218,7 @@ def _tell(status: "JobStatus", *, as_json: bool) -> None:
         parts.append(f"about {status.time_left_s:.0f} s left")
     if status.expires:
         parts.append(f"kept until {status.expires.astimezone():%Y-%m-%d %H:%M}")
-    print("; ".join(parts))
+    return "; ".join(parts)
 
 
 def _write(status: "JobStatus") -> None:

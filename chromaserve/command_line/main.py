@@ -14,6 +14,7 @@ from chromaserve.command_line.benchmark import benchmark
 from chromaserve.command_line.colorize import colorize
 from chromaserve.command_line.exits import STATUSES
 from chromaserve.command_line.info import info
+from chromaserve.command_line.inspect import inspect
 from chromaserve.command_line.jobs import jobs
 from chromaserve.command_line.models import models
 from chromaserve.command_line.serve import serve
@@ -48,7 +49,7 @@ def about(
     """Give grey photos colours: here, by a service, or as a service."""
 
 
-for part in (colorize, verify, video, batch, serve, info, benchmark):
+for part in (colorize, inspect, verify, video, batch, serve, info, benchmark):
     command.command(epilog=STATUSES)(part)
 command.add_typer(models, name="models", epilog=STATUSES)
 command.add_typer(jobs, name="jobs", epilog=STATUSES)

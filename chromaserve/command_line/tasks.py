@@ -120,6 +120,13 @@ class Plan:
         """Whether it is about one photo alone."""
         return len(self.inputs) == 1 and not self.folders
 
+    @property
+    def file(self) -> Path | None:
+        """The one file that results go to; None where they have names of their own."""
+        if self.output is None or not self.is_one_file or self.into_folder:
+            return None
+        return None if self.output.is_dir() else self.output
+
     def tasks(self, watcher: Watcher) -> list[Task]:
         """A task for each colouring and map of each photo there is, folders in their names' order.
 
@@ -157,8 +164,8 @@ class Plan:
         if self.output is None:
             for photo, name in self._named(photos, COLOUR):
                 yield Task(photo, photo.with_name(name))
-        elif self.is_one_file and not (self.into_folder or self.output.is_dir()):
-            yield Task(photos[0], self.output)
+        elif self.file:
+            yield Task(photos[0], self.file)
         else:
             own = identity(self.output) == identity(photos[0].parent)
             for photo, name in self._named(photos, COLOUR if own else ""):

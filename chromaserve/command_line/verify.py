@@ -43,7 +43,7 @@ def verify(
         if as_json:
             print(json.dumps({"photo": str(photo), "result": str(result), **told}))
         else:
-            print(printable(_words(told)))
+            print("\n".join(map(printable, _words(told).splitlines())))
         raise typer.Exit(Exit.DONE if told["same"] else Exit.SOME_FAILED)
 
 

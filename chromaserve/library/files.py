@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from mmap import ACCESS_READ, mmap
-from pathlib import Path
-from typing import BinaryIO
+from pathlib import Path, PurePath
+from typing import BinaryIO, TypeVar
 
 from chromaserve.photos.formats import (
     OTHER_SUFFIXES,
@@ -27,6 +27,7 @@ from chromaserve.photos.names import page_ending
 _NOT_MADE = frozenset((*PHOTO_SUFFIXES, *OTHER_SUFFIXES)) - WRITTEN.keys()
 _PART = re.compile(r"\.chromaserve-([0-9a-f]{12})-([0-9]+)-[0-9a-f]{16}\.part")
 
+AnyPath = TypeVar("AnyPath", bound=PurePath)
 Identity = tuple[int, int]
 """Of a file: its device, and its number there."""
 
@@ -79,7 +80,7 @@ def pages_apart(photo: bytes | str | Path, damaged: str | None) -> Sequence[int 
     return range(1, count + (more and damaged != "accept") + 1)
 
 
-def of_page(output: Path, number: int | None) -> Path:
+def of_page(output: AnyPath, number: int | None) -> AnyPath:
     """Where a page's result goes: NAME-page-2.png for NAME.png; the same place for None."""
     if number is None:
         return output

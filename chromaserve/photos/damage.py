@@ -10,7 +10,7 @@ from PIL import Image
 
 from chromaserve.errors import DamagedPhoto
 from chromaserve.photos.header import PIL_ERRORS, open_image
-from chromaserve.photos.photo import Header, strips
+from chromaserve.photos.photo import Header, Pixels, Strips, strips
 from chromaserve.photos.png_reading import SIGNATURE, Chunk, chunks
 
 _END = b"\xff\xd9"
@@ -243,3 +243,19 @@ def _row_sums(data: bytes, header: Header) -> list[int]:
             for start, stop in strips(header.height, header.width)
             for row in np.asarray(image.crop((0, start, header.width, stop)))
         ]
+
+
+def greyed(strips: Strips, row: int) -> Strips:
+    """With the rows from this one on grey, and opaque."""
+
+    def made(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
+        colours, alpha = strips(start, stop)
+        if stop > row:
+            colours = colours.copy()
+            colours[max(0, row - start) :] = 128
+            if alpha is not None:
+                alpha = alpha.copy()
+                alpha[max(0, row - start) :] = 255
+        return colours, alpha
+
+    return made

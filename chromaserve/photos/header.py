@@ -160,7 +160,7 @@ def _tiff_header(data: bytes, wanted: int, max_pixels: int, max_side: int) -> He
 
 def _boxed_header(data: bytes, kind: str, max_pixels: int, max_side: int) -> Header:
     found, boxed = read_heif(data, kind)
-    check_size(found.width, found.height, max_pixels, max_side)
+    check_size(*boxed.whole, max_pixels, max_side)
     return _header(kind, found, boxed)
 
 

@@ -11,7 +11,7 @@ from chromaserve.photos.heif_boxes import Boxes, Item
 from chromaserve.photos.photo import Header, Pixels
 from chromaserve.photos.structure import Unreadable
 
-_KEPT = (b"ispe", b"hvcC", b"pixi", b"irot", b"imir", b"clap", b"auxC")
+_KEPT = (b"ispe", b"hvcC", b"pixi", b"irot", b"imir", b"auxC")
 _MOST_HEAD = 1_000
 
 
@@ -49,13 +49,14 @@ def heic_strips(
     """
     image = pi_heif.open_heif(_plain(data, header.boxed), convert_hdr_to_8bit=False)[0]
     image.load()
-    if image.size != (header.width, header.height):
+    width, height = header.boxed.whole
+    if image.size != (width, height):
         raise ValueError(f"{image.size} is not what the header says")
     channels = pi_heif.heif.MODE_INFO[image.mode][0]
 
     def strips(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
         # The array is a view of what `image` holds, and does not keep it alive.
-        part = np.asarray(image).reshape(header.height, header.width, channels)[start:stop].copy()
+        part = np.asarray(image).reshape(height, width, channels)[start:stop].copy()
         alpha = part[..., -1] if channels in (2, 4) else None
         return (part[..., 0] if channels < 3 else part[..., :3]), alpha
 
@@ -97,7 +98,7 @@ def _plain(data: bytes, boxed: Boxed) -> bytes:
     ftyp = _box(b"ftyp", b"heic\0\0\0\0mif1heic")
 
     def meta(start: int) -> bytes:
-        rows = [struct.pack(">HHHII", n, 0, 1, start + at, size) for n, at, size in places]
+        rows = [struct.pack(">HHHII", n, 0, 1, start + at, size) for n, at, size in places if size]
         return _full(
             b"meta",
             _full(b"hdlr", bytes(4), b"pict", bytes(13)),

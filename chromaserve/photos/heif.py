@@ -7,6 +7,8 @@ them are held against the size that the file says.
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
+from math import floor
 
 from chromaserve.errors import UnsupportedFormat
 from chromaserve.photos.coded_size import (
@@ -26,6 +28,7 @@ _BLOCK = 64
 """Coded sides are whole blocks, so that they may be longer by less than one."""
 _CODED = {"HEIC": b"hvc1", "AVIF": b"av01"}
 _CONFIGURATION = {b"hvc1": b"hvcC", b"av01": b"av1C"}
+_CALLED = {b"iovl": "pictures laid over one another, iovl"}
 _SAYS_ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1")
 _AVIF_BRANDS = (b"avif", b"avis")
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis")
@@ -58,6 +61,10 @@ class Boxed:
     boxes: Boxes
     shown: tuple[int, ...]
     """The items that the picture and its alpha are made of, tiles after their grid."""
+    whole: Size
+    """Width and height as it is decoded."""
+    corner: tuple[int, int]
+    """Left and top there of what is to be shown, which is of the size that the header says."""
 
 
 def read_heif(data: bytes, kind: str) -> tuple[Structure, Boxed]:
@@ -75,18 +82,17 @@ def read_heif(data: bytes, kind: str) -> tuple[Structure, Boxed]:
         and (boxes.of(of, b"auxC") or b"")[4:].startswith(_SAYS_ALPHA)
     ][:1]  # fmt: skip
     parts = [_parts(data, boxes, one, kind) for one in (boxes.primary, *alpha)]
-    coded = [part for each in parts for part in (each[1:] or each)]
+    coded = [one for each in parts for one in each if boxes.items[one].kind == _CODED[kind]]
     _check_sizes(data, boxes, coded, (width, height))
     depth = _depth(boxes, coded[0], kind)
-    if kind == "HEIC":  # whose decoder cuts and turns
-        width, height = _turned(boxes, (width, height))
+    whole, place = _placed(boxes, (width, height), turns=kind == "HEIC")  # as its decoder does
     shown = tuple(part for each in parts for part in each)
     return (
         Structure(
-            *(width, height, 16 if depth > 8 else 8, bool(alpha), kind == "AVIF"),
+            *(place.width, place.height, 16 if depth > 8 else 8, bool(alpha), kind == "AVIF"),
             pictures=_pictures(boxes, kind),
         ),
-        Boxed(depth, _cicp(boxes), boxes, shown),
+        Boxed(depth, _cicp(boxes), boxes, shown, whole, (place.left, place.top)),
     )
 
 
@@ -97,7 +103,7 @@ def _pictures(boxes: Boxes, kind: str) -> int:
     shown = {
         number
         for number, item in boxes.items.items()
-        if item.kind in (_CODED[kind], b"grid") and not item.hidden and number not in parts
+        if item.kind in (_CODED[kind], b"grid", b"iden") and not item.hidden and number not in parts
     }
     return len(shown | {boxes.primary})
 
@@ -116,8 +122,18 @@ def _read(data: bytes, kind: str) -> Boxes:
 
 
 def _parts(data: bytes, boxes: Boxes, number: int, kind: str) -> list[int]:
-    """The items that a picture is made of: itself, and the tiles if it is a grid."""
+    """The items that a picture is made of: itself, and the tiles if it is a grid.
+
+    Or what it is the same as, but for how it is shown (`iden`), which a decoder of HEIC knows.
+    """
     item = boxes.items.get(number, Item())
+    if item.kind == b"iden" and kind == "HEIC":
+        named = [to for name, of, to in boxes.references if (name, of) == (b"dimg", number)]
+        if len(named) != 1 or len(named[0]) != 1 or named[0][0] == number:
+            raise Unreadable
+        other = named[0][0]
+        if boxes.items.get(other, Item()).kind != b"iden" and not _turns(boxes, other):
+            return [number, *_parts(data, boxes, other, kind)]
     tiles: list[int] = []
     if item.kind == b"grid":
         named = [to for name, of, to in boxes.references if (name, of) == (b"dimg", number)]
@@ -129,7 +145,7 @@ def _parts(data: bytes, boxes: Boxes, number: int, kind: str) -> list[int]:
     if b"" in kinds or len(tiles) > _MOST_TILES:
         raise Unreadable
     if kinds != {_CODED[kind]}:
-        names = ", ".join(sorted(one.decode("ascii", "replace") for one in kinds))
+        names = ", ".join(sorted(_CALLED.get(o, o.decode("ascii", "replace")) for o in kinds))
         raise UnsupportedFormat(
             f"This {kind} file's picture is stored in a way that is not read here"
             f" ({names}). Save it as JPEG or PNG."
@@ -218,17 +234,59 @@ def _depth(boxes: Boxes, item: int, kind: str) -> int:
     return (12 if said[2] & 0x20 else 10) if said[2] & 0x40 else 8
 
 
-def _turned(boxes: Boxes, size: Size) -> Size:
-    """What is left of a size when it is cut and turned, in the order that is said."""
+@dataclass(frozen=True)
+class _Place:
+    """A part of a picture, in pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+def _turns(boxes: Boxes, item: int) -> bool:
+    return any(name in (b"clap", b"irot", b"imir") for name, _, _ in boxes.properties_of(item))
+
+
+def _placed(boxes: Boxes, size: Size, *, turns: bool) -> tuple[Size, _Place]:
+    """The size of the decoded picture, turned or not, and which part of it is to be shown.
+
+    Cut and turned as is said, in that order. The decoder cuts nothing: its bound on a picture's
+    size goes by what is left.
+    """
+    (width, height), place = size, _Place(0, 0, *size)
     for name, content, _ in boxes.properties_of(boxes.primary):
+        left, top, across, down = place.left, place.top, place.width, place.height
         if name == b"clap":
-            width, over, height, under = struct.unpack_from(">4I", content)
-            if not (over and under):
-                raise Unreadable
-            size = min(size[0], width // over), min(size[1], height // under)
-        if name == b"irot" and content[0] & 1:
-            size = size[::-1]
-    return size
+            place = _cut(content, place)
+        elif name == b"irot" and turns:
+            for _ in range(content[0] & 3):  # quarters against the clock
+                left, top, across, down = top, width - left - across, down, across
+                width, height = height, width
+            place = _Place(left, top, across, down)
+        elif name == b"imir" and turns:
+            if content[0] & 1:
+                place = _Place(width - left - across, top, across, down)
+            else:
+                place = _Place(left, height - top - down, across, down)
+    return (width, height), place
+
+
+def _cut(content: bytes, place: _Place) -> _Place:
+    """The clean aperture (ISO/IEC 14496-12, 12.1.4): its size, and how far its middle is off."""
+    numbers = struct.unpack_from(">4IiIiI", content)
+    if not all(numbers[1::2]):
+        raise Unreadable
+    width, height, off, down = (Fraction(*numbers[i : i + 2]) for i in range(0, 8, 2))
+    left, top = (
+        floor(middle + (whole - side) / 2 + Fraction(1, 2))
+        for middle, whole, side in ((off, place.width, width), (down, place.height, height))
+    )
+    cut = _Place(place.left + left, place.top + top, floor(width), floor(height))
+    inside = 0 <= left <= place.width - cut.width and 0 <= top <= place.height - cut.height
+    if not (inside and cut.width and cut.height):
+        raise Unreadable
+    return cut
 
 
 def _cicp(boxes: Boxes) -> tuple[int, int] | None:

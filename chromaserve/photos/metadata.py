@@ -53,6 +53,9 @@ _PICTURES = b"<xmp:Thumbnails", b"</xmp:Thumbnails>"
 
 COLOURS_KEPT: Final = "colours kept"
 """What is noted of a photo that is left as it was."""
+RECOLOURED: Final = "recoloured"
+"""Of one that had colours, and got others."""
+_NOTE = re.compile(r"chromaserve \S+ \(([^)]*)\)$")
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,11 @@ class Metadata:
             said = _TURN.search(self.xmp)
             found = int(said[2]) if said else 1
         return found if found in range(1, 9) else 1
+
+    @property
+    def has_places(self) -> bool:
+        """Whether it says where the photo was taken."""
+        return bool(self.exif and GPS in self.exif.subs) or bool(_PLACES.search(self.xmp))
 
     def for_result(self, keep: Keep, made: str) -> "Metadata":
         """What goes along with an upright result, and what made it, as `software` says it."""
@@ -105,6 +113,12 @@ NOTHING: Final = Metadata()
 def software(model: int, *how: str) -> str:
     """What made a result, and how: "chromaserve 0.1.0 (model 2, vividness 0.65, guided)"."""
     return f"chromaserve {_version()} ({', '.join([f'model {model}', *how])})"
+
+
+def noted(said: str) -> set[str]:
+    """The words in brackets of such a note, which a text ends with; none where it has no note."""
+    found = _NOTE.search(said)
+    return set(found[1].split(", ")) if found else set()
 
 
 @cache

@@ -10,6 +10,9 @@ from urllib.parse import quote
 _MAX_STEM = 100
 _MAX_BYTES = 200
 """A file system takes 255, and a suffix and a number follow."""
+ZIP_FIELD = int.from_bytes(b"cs", "little")
+"""The extra field (APPNOTE 4.5) of a ZIP's entry that says in JSON what is told of its photo, when
+it comes; the manifest at the end says it again."""
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
 
 
@@ -50,6 +53,12 @@ def folded(name: str) -> str:
 def page_ending(number: int) -> str:
     """What the name of a page's result ends with before the suffix; pages count from 1."""
     return f"-page-{number}"
+
+
+def is_of_page(stem: str, of: str) -> bool:
+    """Whether a result's name, without its suffix, is that of a page of what is called `of`."""
+    page = folded(stem).removeprefix(folded(f"{of}-page-"))
+    return page != folded(stem) and page.isdecimal()
 
 
 def unique_names(names: list[str | None], extensions: Sequence[str]) -> list[str]:

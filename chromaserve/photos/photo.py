@@ -16,6 +16,8 @@ R = TypeVar("R")
 Float = NDArray[np.float32]
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 Depth = type[np.uint8] | type[np.uint16]
+Strips = Callable[[int, int], tuple[Pixels, Pixels | None]]
+"""From a first row and the row after the last to grey [n, W] or colours [n, W, C], and alpha."""
 
 
 _STRIP = 1 << 17  # pixels

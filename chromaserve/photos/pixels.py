@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from chromaserve.errors import DamagedPhoto, UnsupportedSamples
-from chromaserve.photos.damage import Repaired, repaired
+from chromaserve.photos.damage import Repaired, greyed, repaired
 from chromaserve.photos.foreign import info_of
 from chromaserve.photos.header import PIL_ERRORS, damaged, in_part, open_image
 from chromaserve.photos.heic import heic_info, heic_strips
 from chromaserve.photos.metadata import NOTHING, Metadata, gather, gather_tiff
-from chromaserve.photos.photo import Header, Pixels, widened
+from chromaserve.photos.photo import Header, Pixels, Strips, widened
 from chromaserve.photos.png_reading import colour_chunks
 from chromaserve.photos.pnm import Pnm
 from chromaserve.photos.profile_reading import profile_of, profile_of_cicp, profile_of_png
@@ -25,9 +25,6 @@ from chromaserve.photos.tiff_samples import Samples
 
 # Its complaints about damaged files are our 422s.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-
-Strips = Callable[[int, int], tuple[Pixels, Pixels | None]]
-"""From a first row and the row after the last to grey [n, W] or colours [n, W, C], and alpha."""
 
 _NOT_IN_PART = (
     "Of a TIFF with a palette, CMYK, fewer than 8 bits, or compression by JPEG or fax, what is"
@@ -96,7 +93,8 @@ def _opened(data: bytes, header: Header, repair: Repaired | None = None) -> Sour
     try:
         image.info.update(info_of(data, header.format))
         # A JPEG 2000 file says its size twice, and Pillow makes room for what it says first.
-        if sorted(image.size) != sorted((header.width, header.height)):
+        whole = header.boxed.whole if header.boxed else (header.width, header.height)
+        if sorted(image.size) != sorted(whole):
             raise damaged(header.format)
         if header.format == "TIFF":
             metadata, _ = gather_tiff(data, header.tiff.place)
@@ -104,14 +102,13 @@ def _opened(data: bytes, header: Header, repair: Repaired | None = None) -> Sour
             metadata = gather(data, image.info, header.format)
         strips, profile = _decoded(data, image, header)
         if repair and repair.grey_from is not None:
-            strips = _greyed(strips, repair.grey_from)
+            strips = greyed(strips, repair.grey_from)
     except BaseException:
         image.close()
         raise
     return Source(
-        image.height,
-        image.width,
-        strips,
+        *((header.height, header.width) if header.boxed else (image.height, image.width)),
+        _cut(strips, header) if header.boxed else strips,
         profile,
         is_upright=not header.may_turn or header.format == "TIFF",  # which Pillow turns
         metadata=metadata,
@@ -120,20 +117,16 @@ def _opened(data: bytes, header: Header, repair: Repaired | None = None) -> Sour
     )
 
 
-def _greyed(strips: Strips, row: int) -> Strips:
-    """With the rows from this one on grey, and opaque."""
+def _cut(strips: Strips, header: Header) -> Strips:
+    """Of a HEIC or AVIF, the part that is to be shown."""
+    left, top = header.boxed.corner
+    columns = slice(left, left + header.width)
 
-    def greyed(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
-        colours, alpha = strips(start, stop)
-        if stop > row:
-            colours = colours.copy()
-            colours[max(0, row - start) :] = 128
-            if alpha is not None:
-                alpha = alpha.copy()
-                alpha[max(0, row - start) :] = 255
-        return colours, alpha
+    def cut(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
+        colours, alpha = strips(top + start, top + stop)
+        return colours[:, columns], None if alpha is None else alpha[:, columns]
 
-    return greyed
+    return strips if header.boxed.whole == (header.width, header.height) else cut
 
 
 def _decoded(data: bytes, image: Image.Image, header: Header) -> tuple[Strips, Profile]:
@@ -297,4 +290,5 @@ def _heic(data: bytes, header: Header) -> Source:
         raise damaged("HEIC") from error
     info = heic_info(data, header.boxed.boxes)
     profile, metadata = _profile(data, info, header, mode), gather(data, info, "HEIC")
+    strips = _cut(strips, header)
     return Source(header.height, header.width, strips, profile, metadata=metadata)

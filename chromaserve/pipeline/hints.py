@@ -1,6 +1,7 @@
 """Colour hints: places, strokes and regions of a photo whose colour somebody knows."""
 
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -180,6 +181,13 @@ def parse_hints(text: str) -> tuple[Hint | Stroke | Region, ...]:
         return _LIST.validate_json(text, strict=True)
     except ValidationError as error:
         raise ValueError(_sentence(error)) from None
+
+
+def hints_noted(hints: tuple[Hint | Stroke | Region, ...]) -> str:
+    """What a result says of its hints: how many, and a checksum; nothing where there are none."""
+    if not hints:
+        return ""
+    return f"{len(hints)} hints {zlib.crc32(_LIST.dump_json(hints)):08x}"
 
 
 def check_inside(hints: tuple[Hint | Stroke | Region, ...], width: int, height: int) -> None:

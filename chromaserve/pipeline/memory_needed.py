@@ -69,4 +69,5 @@ def memory_needed(
     more += DISTRIBUTION_BYTES if distribution else 0
     more += MATCH_BYTES if matched else 0
     more += LOOK_BYTES * (looks - 1)
-    return BYTES_PER_PHOTO + more + header.pixels * each
+    width, height = header.boxed.whole if header.boxed else (header.width, header.height)
+    return BYTES_PER_PHOTO + more + width * height * each

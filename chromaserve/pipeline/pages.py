@@ -147,7 +147,7 @@ def _write(
     image: Striped,
     photo: Photo,
 ) -> None:
-    writer.add(image, for_result(photo, order), settings.png_level, page)
+    writer.add(image, for_result(photo, order, "tiff"), settings.png_level, page)
 
 
 def _keep() -> None:

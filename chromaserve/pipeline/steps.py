@@ -11,11 +11,11 @@ from chromaserve.errors import InvalidOptions
 from chromaserve.photos.encode import check_format, encode
 from chromaserve.photos.formats import Format
 from chromaserve.photos.free_cores import ALONE, FreeCores
-from chromaserve.photos.metadata import COLOURS_KEPT, NOTHING, Metadata, software
+from chromaserve.photos.metadata import COLOURS_KEPT, NOTHING, RECOLOURED, Metadata, software
 from chromaserve.photos.photo import Photo, Striped
 from chromaserve.photos.png import PngLevel
 from chromaserve.pipeline.assess import Assessed, as_map, assess, certain
-from chromaserve.pipeline.hints import check_inside
+from chromaserve.pipeline.hints import check_inside, hints_noted
 from chromaserve.pipeline.inference import Answer
 from chromaserve.pipeline.options import Order
 from chromaserve.pipeline.recolor import Looks, as_it_is, prepare, prepare_tiles, recolor
@@ -88,7 +88,7 @@ def encoded_by(
     return write(image, photo), assessed
 
 
-def for_result(photo: Photo, order: Order) -> Metadata:
+def for_result(photo: Photo, order: Order, format: Format) -> Metadata:
     """A photo's metadata, as far as it goes along, and what was done to it."""
     if order.confidence == "png":
         return NOTHING
@@ -99,9 +99,14 @@ def for_result(photo: Photo, order: Order) -> Metadata:
         tiles = tiling(*photo.size, order.look)
         how += [f"{tiles.count} tiles"] if tiles else []
         how += [f"proposal {order.proposal}"] * (order.proposal > 1)
-        how += [f"{len(order.hints)} hints"] * bool(order.hints)
+        how += [hints_noted(order.hints)] * bool(order.hints)
         how += ["reference"] * (order.reference is not None)
         how += ["album"] * (order.shift is not None)
+        how += [RECOLOURED] * (photo.colour == "colour")
+    if photo.missing:
+        how.append(f"{max(1, round(100 * photo.missing))}% missing")
+    if order.quality and format in ("jpeg", "webp"):
+        how.append(f"quality {order.quality}")
     return photo.metadata.for_result(order.metadata, software(order.model.version, *how))
 
 
@@ -109,7 +114,7 @@ def writing(format: Format, order: Order, level: PngLevel) -> Callable[[Striped,
     """What encodes an image for an order, its photo's metadata with it."""
 
     def write(image: Striped, photo: Photo) -> bytes:
-        metadata = for_result(photo, order)
+        metadata = for_result(photo, order, format)
         return encode(image, format, level, quality=order.quality, metadata=metadata)
 
     return write

@@ -24,7 +24,7 @@ def test_entries_come_as_soon_as_they_are_complete(step: int) -> None:
     found: dict[str, bytes] = {}
     first_at = 0
     for i in range(0, len(data), step):
-        found |= dict(reader.feed(data[i : i + step]))
+        found |= {each.name: each.content for each in reader.feed(data[i : i + step])}
         first_at = first_at or (i + step if found else 0)
     assert found == ENTRIES
     assert reader.complete

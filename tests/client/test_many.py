@@ -1,14 +1,17 @@
 """Many photos by the client: in order, as they come, in requests that the service takes."""
 
 import asyncio
+import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
+import tifffile
 
-from chromaserve import AsyncClient, BadOptions, BadPhoto, Client, Result, Retries
+from chromaserve import AsyncClient, BadOptions, BadPhoto, Client, Colorized, Result, Retries
 from tests.client.faulty import Fault, Proxy
 from tests.conftest import Server
 from tests.sample_photos import decoded, encoded, small
@@ -111,8 +114,96 @@ def test_an_error_of_the_whole_ends_it_and_one_of_all_photos_does_not(
     assert list(client.colorize_many([])) == []
     with pytest.raises(ValueError, match="per_request"):
         next(client.colorize_many([b"1"], per_request=0))
-    with pytest.raises(ValueError, match="one result a photo"):
-        next(client.colorize_many([b"1"], pages="all"))
+
+
+def book(widths: Sequence[int]) -> bytes:
+    """A TIFF of so wide pages; where one is 0 of a page whose samples are not taken."""
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as made:
+        for width in widths:
+            kind = np.uint8 if width else np.int16
+            made.write(np.full((40, width or 50), 99, kind), photometric="minisblack")
+    return file.getvalue()
+
+
+def told(done: list[Colorized]) -> list[tuple[int, int | str, str]]:
+    """Place, width or kind of problem, and page of each."""
+    found: list[tuple[int, int | str, str]] = []
+    for position, _, one in done:
+        if isinstance(one, Result):
+            found.append((position, one.size[0], str(one.told.get("page", ""))))
+        else:
+            found.append((position, str(getattr(one, "slug", "unreadable")), ""))
+    return found
+
+
+def test_all_pages_come_at_the_place_of_their_photo(
+    client: Client, proxy: Proxy, tmp_path: Path
+) -> None:
+    names = ("a.tif", "x-page-3.png", "b.tif", "missing.png", "c.tif", "x-page-1.gif")
+    moving = [small("L", (80 + i, 40)) for i in range(3)]
+    data: tuple[bytes | None, ...] = (
+        *(book([50, 51, 52]), photo(60), book([61, 0, 62]), None, book([0])),
+        encoded(moving[0], "GIF", save_all=True, append_images=moving[1:]),
+    )
+    for name, content in zip(names, data, strict=True):
+        if content:
+            (tmp_path / name).write_bytes(content)
+    done = list(client.colorize_many([tmp_path / name for name in names], pages="all"))
+    assert told(done) == [
+        *((0, 50, "1 of 3"), (0, 51, "2 of 3"), (0, 52, "3 of 3")),
+        (1, 60, ""),
+        *((2, 61, "1 of 3"), (2, "unsupported-samples", ""), (2, 62, "3 of 3")),
+        (3, "unreadable", ""),
+        (4, "unsupported-samples", ""),
+        (5, 80, "1 of 3"),
+    ]
+    assert [one.outcome.name for one in done[:4] if isinstance(one.outcome, Result)] == [
+        *(f"a-page-{n}.png" for n in (1, 2, 3)),
+        "x-page-3.png",
+    ]
+    assert max(seen.photos for seen in proxy.seen) == 5
+
+    [whole] = client.colorize_many([tmp_path / "a.tif"], pages="all", format="tiff")
+    assert told([whole]) == [(0, 50, "1-3 of 3")]
+    outcomes = told(list(client.colorize_many([book([50] * 5)] * 3, pages="all")))
+    assert [place for place, _, _ in outcomes] == [0] * 5 + [1] * 5 + [2] * 5, "split in two"
+    [many] = client.colorize_many([book([50] * (LIMIT + 1))], pages="all")
+    assert told([many]) == [(0, "too-many-photos", "")]
+    assert client.colorize_many([photo(50)] * 9, per_request=9).__next__().position == 0
+
+
+def test_pages_that_came_before_a_connection_broke_are_there_once(
+    client: Client, proxy: Proxy
+) -> None:
+    scans = [book([100, 101, 102]), photo(90)]
+    first = len(client.colorize(photo(100)).data)
+    proxy.faults.extend([Fault(cut_after=2 * first), Fault(503)])
+    done = list(client.colorize_many(scans, pages="all"))
+    assert [(place, wide) for place, wide, _ in told(done)] == [
+        *((0, 100), (0, 101), (0, 102), (1, 90))
+    ]
+
+
+def test_what_is_told_of_each_of_many_comes_with_it(client: Client) -> None:
+    torn = encoded(small("L", (200, 200)), "JPEG")
+    photos = [encoded(small("RGB", (200, 160)), "PNG"), torn[: len(torn) // 2], book([50, 60])]
+    colour, damaged, pages = (
+        one.outcome.told
+        for one in client.colorize_many(photos, damaged="accept", colour="keep")
+        if isinstance(one.outcome, Result)
+    )
+    assert (colour["colour"], colour["kept"]) == ("colour", True)
+    assert "pixels are missing" in damaged["warnings"][0]
+    assert pages["page"] == "1 of 2"
+    assert "pages=all" in pages["warnings"][0]
+    found = [
+        one.outcome.told["confidence"]
+        for one in client.colorize_many(photos[:1] * 2, confidence="figure")
+        if isinstance(one.outcome, Result)
+    ]
+    assert len(found) == 2
+    assert all(0 <= figure <= 1 for figure in found)
 
 
 def test_bodies_beyond_the_byte_limit_are_split(client: Client, proxy: Proxy) -> None:

@@ -4,16 +4,19 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 
-from chromaserve.cluster.listing import Parcel
+from chromaserve.cluster.listing import Parcel, Shard
 from chromaserve.cluster.places import Place
 from chromaserve.cluster.report import Report
 from chromaserve.cluster.work import Job, Outcome, Worker
 from tests.command_line.command import files
+from tests.sample_photos import encoded, small
 
 CAT = Path(__file__).parents[2] / "samples" / "grey" / "cat.jpg"
 
@@ -72,6 +75,46 @@ def test_each_photo_has_an_outcome_and_none_ends_the_others(
     (one,) = worker.do(Parcel([], folder="locked", fault="PermissionError: denied"))
     assert (one.input, one.status, one.problem) == ("locked/", "failed", "unreadable")
     assert one.detail == "PermissionError: denied"
+
+
+def test_each_page_has_a_result_and_those_that_are_there_are_left(
+    tmp_path: Path, model_root: Path
+) -> None:
+    scans, out = tmp_path / "in", tmp_path / "out"
+    scans.mkdir()
+    pages = [small("L"), small("L", (60, 40)), small("L", (70, 40))]
+    (scans / "book.tif").write_bytes(
+        encoded(pages[0], "TIFF", save_all=True, append_images=pages[1:])
+    )
+    (scans / "book-page-2.jpg").write_bytes(encoded(pages[0], "JPEG"))
+    (scans / "leaf.tif").write_bytes(encoded(pages[0], "TIFF"))
+    places = (Place.of(str(scans)), Place.of(str(out)))
+    job = Job(*places, "jpeg", {"pages": "all"}, None, model_root, 1, 0, 64)
+    job.check()
+    whole = Shard("", deep=True)
+    (parcel,) = job.parcels(whole)
+    worker = Worker(job)
+    try:
+        found = list(worker.do(parcel))
+        assert all(one.status == "done" for one in found), found
+        names = {f"book.tif-page-{n}.jpg" for n in (1, 2, 3)}, {"book-page-2.jpg", "leaf.jpg"}
+        assert files(out) == set().union(*names), "no page takes another photo's name"
+        assert {one.page for one in found if one.input == "book.tif"} == {1, 2, 3}
+        assert Image.open(out / "book.tif-page-3.jpg").size == (70, 40)
+        (out / "book.tif-page-2.jpg").unlink()
+        (parcel,) = job.parcels(whole)
+        assert (set(parcel.names), parcel.done) == ({"book.tif", "leaf.tif"}, 1)
+        with Report(places[1], "told") as report:
+            for one in worker.do(parcel):
+                report.add(one)
+        assert (report.summary.done, report.summary.already) == (1, 3)
+        assert lines(out / "told" / "part-00000.jsonl") == ["book.tif"]
+        (parcel,) = job.parcels(whole)
+        assert not parcel.otherwise
+        (parcel,) = replace(job, options={"pages": "all", "quality": 50}).parcels(whole)
+        assert parcel.otherwise
+    finally:
+        worker.close()
 
 
 def outcome(name: str, problem: str | None = None) -> Outcome:

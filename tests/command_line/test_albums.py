@@ -14,7 +14,10 @@ from tests.conftest import Server
 from tests.sample_photos import encoded, small
 
 
-def test_an_album_keeps_its_formats_and_its_colours(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by_service", [False, True], ids=["here", "by a service"])
+def test_an_album_keeps_its_formats_and_its_colours(
+    tmp_path: Path, server: Server, by_service: bool
+) -> None:
     album, out = tmp_path / "album", tmp_path / "out"
     album.mkdir()
     holiday = small("RGB", (240, 160))
@@ -28,7 +31,8 @@ def test_an_album_keeps_its_formats_and_its_colours(tmp_path: Path) -> None:
         encoded(small("L"), "TIFF", save_all=True, append_images=[small("L")])
     )
     options = ("--format", "same", "--colour", "keep", "--damaged", "accept", "--json")
-    done = run("colorize", album, "-o", out, *options)
+    where = ("--url", server.url) if by_service else ()
+    done = run("colorize", album, "-o", out, *options, *where)
     words = said(done)
     assert done.returncode == 0
     assert files(out) == {"holiday.png", "oma.jpg", "torn.jpg", "scan.tif"}
@@ -69,8 +73,7 @@ def test_all_pages_each_into_a_file(tmp_path: Path, server: Server, by_service: 
     rows = map(json.loads, done.stdout.splitlines()[:-1])
     told = {Path(row["output"]).name: row for row in rows if row["output"]}
     assert "warnings" not in told["book-page-2.png"]
-    if not by_service:  # which tells of many at the end
-        assert told["book-page-2.png"]["page"] == "2 of 3"
+    assert told["book-page-2.png"]["page"] == "2 of 3"
     (out / "book-page-2.png").unlink()
     again = run("colorize", scans, "-o", out, "--pages", "all", *where)
     assert "1 colorized, 3 skipped, 1 failed" in said(again)
@@ -87,6 +90,21 @@ def test_a_page_that_fails_is_named_and_counts(tmp_path: Path, server: Server) -
     assert "book.tif: page 2: " in said(done)
     assert "2 colorized, 1 failed" in said(done)
     assert files(out) == {"book-page-1.png", "book-page-3.png"}
+
+
+def test_one_photo_in_its_own_format_into_a_folder(tmp_path: Path, server: Server) -> None:
+    photo = tmp_path / "oma.jpg"
+    photo.write_bytes(encoded(small("L"), "JPEG"))
+    for folder in (f"{tmp_path}/new/", tmp_path / "new"):  # not there yet; there
+        done = run(
+            *("colorize", photo, "-o", folder, "--format", "same", "--overwrite"),
+            *("--url", server.url),
+        )
+        assert done.returncode == 0, done.stderr
+        assert files(tmp_path / "new") == {"oma.jpg"}
+    done = run("colorize", photo, "-o", tmp_path / "a.jpg", "--format", "same")
+    assert done.returncode == 2
+    assert "names the result itself" in said(done)
 
 
 def test_all_pages_into_one_tiff(tmp_path: Path) -> None:

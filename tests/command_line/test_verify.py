@@ -68,7 +68,7 @@ def test_a_photo_of_16_bits_comes_back_in_16(tmp_path: Path) -> None:
     done = run("verify", *places[:2], "--grey", places[2])
     assert done.returncode == 0, done.stderr
     assert b"lightness untouched" in done.stdout
-    assert b"it says nothing of its making" in done.stdout
+    assert b"\nit says nothing of its making" in done.stdout
     back = decoded(places[2].read_bytes())
     assert back.dtype == np.uint16
     assert np.abs(back.astype(int) - grey).max() <= 1

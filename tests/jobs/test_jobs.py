@@ -5,9 +5,10 @@ from pathlib import Path
 
 import httpx
 
+from tests.command_line.command import run
 from tests.conftest import Server, Start
 from tests.jobs.asking import ended, events, files, photo, slug, submitted, unzipped
-from tests.jobs.conftest import OTHER
+from tests.jobs.conftest import KEY, OTHER
 from tests.sample_photos import encoded, raw, small
 
 
@@ -86,6 +87,24 @@ def test_a_job_is_its_keys_own(service: Server, mine: httpx.Client) -> None:
         assert stranger.delete(f"/jobs/{job}").status_code == 404
     assert httpx.get(f"{service.url}/jobs/{job}").status_code == 401
     assert mine.get(f"/jobs/{job}/results/0").status_code == 200
+
+
+def test_ones_own_jobs_are_listed_the_latest_first(service: Server, mine: httpx.Client) -> None:
+    first, second = submitted(mine, files(1)), submitted(mine, files(2))
+    listed = mine.get("/jobs").json()["jobs"]
+    assert [(job["id"], job["photos"]) for job in listed[:2]] == [(second, 2), (first, 1)]
+    assert ended(mine, second)["done"] == 2
+    assert [job["state"] for job in mine.get("/jobs", params={"limit": 1}).json()["jobs"]] == [
+        "done"
+    ]
+    with httpx.Client(base_url=service.url, headers={"x-api-key": OTHER}) as stranger:
+        theirs = {job["id"] for job in stranger.get("/jobs").json()["jobs"]}
+    assert not theirs & {first, second}
+    assert mine.get("/jobs", params={"limit": 0}).status_code == 422
+    assert httpx.get(f"{service.url}/jobs").status_code == 401
+    done = run("jobs", "list", "--limit", 2, "--url", service.url, "--api-key", KEY)
+    assert [line.split()[0] for line in done.stdout.decode().splitlines()] == [second, first]
+    assert "done: 2 of 2 photos done; kept until " in done.stdout.decode()
 
 
 def test_an_idempotency_key_stands_for_one_job(service: Server, mine: httpx.Client) -> None:

@@ -270,6 +270,48 @@ def test_on_a_phone_in_dark_mode(open_page: Open, engine: tuple[Playwright, Brow
     expect(page.get_by_label("Colour of hint 1")).to_have_value("#c02a30")
 
 
+def test_a_service_that_is_away_for_minutes_is_waited_for(open_page: Open) -> None:
+    away = True
+
+    def network(route: Route) -> None:
+        path = urlsplit(route.request.url).path
+        if away and (path in ("/healthz", "/colorize")):
+            route.fulfill(status=502, body="a proxy's")
+        else:
+            route.continue_()
+
+    page = open_page(route=network)
+    page.clock.install()
+    choose(page, cat=photo("cat.jpg"))
+    item = page.locator("#shelf li")
+    for _ in range(12):  # four attempts, then looks
+        expect(item).to_have_attribute("data-state", "waiting")
+        page.clock.fast_forward(20_000)
+    expect(page.locator("#away")).to_contain_text("Service out of reach")
+    away = False
+    expect(item).to_have_attribute("data-state", "waiting")
+    page.clock.fast_forward(20_000)
+    expect(item).to_have_attribute("data-state", "done")
+    expect(page.locator("#away")).to_be_hidden()
+
+
+def test_text_of_twice_the_size_has_room(page: Page) -> None:
+    choose(page, cat=photo("cat.jpg"), coffee=photo("coffee.jpg"))
+    expect(page.locator("#shelf li[data-state=done]")).to_have_count(2)
+    before = page.locator("#shelf .name").first.bounding_box()
+    page.evaluate("document.documentElement.style.fontSize = '200%'")
+    after = page.locator("#shelf .name").first.bounding_box()
+    assert before
+    assert after
+    assert after["height"] > 1.9 * before["height"], "the reader's size counts"
+    thumb = page.locator("#shelf .thumb").first.bounding_box()
+    assert thumb
+    assert after["y"] + after["height"] <= thumb["y"] + thumb["height"]
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_a_service_behind_a_proxy_with_a_key_that_is_not_ready_yet(
     open_page: Open, start_server: Start
 ) -> None:

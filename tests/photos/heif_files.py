@@ -117,3 +117,70 @@ def grid(
 
     start = len(ftyp) + len(meta(0)) + 8
     return ftyp + meta(start) + box(b"mdat", *(data for _, data in parts))
+
+
+def put_together(
+    items: Sequence[tuple[bytes, bytes, Sequence[bytes]]],
+    references: Sequence[tuple[bytes, int, Sequence[int]]] = (),
+    brand: bytes = b"heic",
+) -> bytes:
+    """A file of these items, the first of which is shown.
+
+    Args:
+        items: of each its kind, its bytes, and the boxes of its properties in their order.
+        references: of each its kind, from which item and to which, from 1.
+        brand: of the file.
+    """
+    head = box(b"ftyp", brand + b"\0\0\0\0mif1" + brand)
+    numbered = list(enumerate(items, 1))
+    infos = [
+        full(b"infe", struct.pack(">HH4sB", n, 0, kind, 0), version=2)
+        for n, (kind, _, _) in numbered
+    ]
+    properties = [each for _, _, own in items for each in own]
+    linked, at = [], 1
+    for n, (_, _, own) in numbered:
+        essential = [0x80 * (each[4:8] in (b"clap", b"irot", b"imir")) for each in own]
+        places = [at + i | must for i, must in enumerate(essential)]
+        linked.append(struct.pack(f">HB{len(own)}B", n, len(own), *places))
+        at += len(own)
+    links = [
+        box(kind, struct.pack(f">HH{len(to)}H", of, len(to), *to)) for kind, of, to in references
+    ]
+
+    def meta(start: int) -> bytes:
+        places = []
+        for n, (_, data, _) in numbered:
+            places.append(struct.pack(">HHHII", n, 0, 1, start, len(data)))
+            start += len(data)
+        return full(
+            b"meta",
+            full(b"hdlr", bytes(4), b"pict", bytes(13)),
+            full(b"pitm", struct.pack(">H", 1)),
+            full(b"iinf", struct.pack(">H", len(items)), *infos),
+            full(b"iref", *links) if links else b"",
+            box(
+                b"iprp",
+                box(b"ipco", *properties),
+                full(b"ipma", struct.pack(">I", len(linked)), *linked),
+            ),
+            full(b"iloc", b"\x44\0", struct.pack(">H", len(places)), *places),
+        )
+
+    start = len(head) + len(meta(0)) + 8
+    return head + meta(start) + box(b"mdat", *(data for _, data, _ in items))
+
+
+def clap(width: int, height: int, left: int, top: int, size: tuple[int, int]) -> bytes:
+    """The part that is to be shown, of so many pixels from there (ISO/IEC 14496-12, 12.1.4)."""
+    across, down = 2 * left + width - size[0], 2 * top + height - size[1]
+    return box(b"clap", struct.pack(">IIIIiIiI", width, 1, height, 1, across, 2, down, 2))
+
+
+def coded_avif(image: Image.Image) -> tuple[bytes, bytes]:
+    """As `coded`, of an AVIF."""
+    file = avif(image)
+    at = file.index(b"av1C") - 4
+    configuration = file[at : at + int.from_bytes(file[at : at + 4], "big")]
+    at = file.index(b"mdat") - 4
+    return configuration, file[at + 8 : at + int.from_bytes(file[at : at + 4], "big")]

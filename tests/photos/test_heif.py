@@ -13,7 +13,20 @@ from chromaserve.errors import DamagedPhoto, TooManyPixels, UnsupportedSamples
 from chromaserve.photos.decode import decode
 from chromaserve.photos.header import inspect
 from chromaserve.photos.photo import Photo
-from tests.photos.heif_files import avif, grid, heic, wide_avif, wide_heic
+from tests.photos.heif_files import (
+    avif,
+    box,
+    clap,
+    coded,
+    coded_avif,
+    full,
+    grid,
+    heic,
+    ispe,
+    put_together,
+    wide_avif,
+    wide_heic,
+)
 from tests.sample_photos import lightness, small
 
 
@@ -51,6 +64,53 @@ def test_tiles_become_one_photo() -> None:
     photo = taken(grid(tiles, 3, (300, 200)))
     assert photo.size == (300, 200)
     assert np.abs(lightness(photo.grey) - lightness(np.asarray(whole))).max() < 2
+
+
+@pytest.mark.parametrize("turn", range(4))
+@pytest.mark.parametrize("mirror", [None, 0, 1])
+@pytest.mark.parametrize("kind", ["HEIC", "AVIF"])
+def test_what_is_to_be_shown_is_cut_out_then_turned_then_mirrored(
+    kind: str, mirror: int | None, turn: int
+) -> None:
+    image = small("L")
+    made = (coded if kind == "HEIC" else coded_avif)(image.convert("RGB"))
+    says = [ispe(*image.size), full(b"pixi", b"\3\10\10\10"), made[0]]
+    says.append(clap(31, 17, 6, 9, image.size))  # a small part: libheif alone takes no such one
+    says += [box(b"irot", bytes([turn]))] * bool(turn)
+    says += [] if mirror is None else [box(b"imir", bytes([mirror]))]
+    item, brand = (b"hvc1", b"heic") if kind == "HEIC" else (b"av01", b"avif")
+    photo = taken(put_together([(item, made[1], says)], brand=brand))
+    wanted = np.rot90(np.asarray(image)[9:26, 6:37], turn)
+    wanted = {None: wanted, 0: wanted[::-1], 1: wanted[:, ::-1]}[mirror]
+    assert photo.grey.shape == wanted.shape
+    assert np.abs(lightness(photo.grey) - lightness(wanted)).mean() < 0.5
+
+
+def test_a_part_that_lies_outside_or_hides_a_large_picture_is_refused() -> None:
+    image = small()
+    configuration, data = coded(image)
+    plain = [ispe(*image.size), configuration]
+    for part in ((60, 40, 100, 9), (0, 17, 6, 9), (200, 17, -9, 9)):
+        with pytest.raises(DamagedPhoto):
+            taken(put_together([(b"hvc1", data, [*plain, clap(*part, image.size)])]))
+    hidden = put_together([(b"hvc1", data, [*plain, clap(31, 17, 6, 9, image.size)])])
+    with pytest.raises(TooManyPixels):
+        taken(hidden, max_pixels=120 * 80 - 1)
+
+
+def test_the_same_as_another_picture_but_turned() -> None:
+    image = small("L")
+    configuration, data = coded(image.convert("RGB"))
+    says = [ispe(*image.size), configuration]
+    turned = [ispe(*image.size), box(b"irot", b"\1")]
+    items = [(b"iden", b"", turned), (b"hvc1", data, says)]
+    photo = taken(put_together(items, [(b"dimg", 1, [2])]))
+    wanted = np.rot90(np.asarray(image))
+    assert photo.grey.shape == wanted.shape
+    assert np.abs(lightness(photo.grey) - lightness(wanted)).max() < 1
+    for again in ([1], [2, 2], [3]):  # itself, two, none
+        with pytest.raises(DamagedPhoto):
+            taken(put_together(items, [(b"dimg", 1, again)]))
 
 
 @pytest.mark.parametrize("make", [wide_heic, wide_avif])

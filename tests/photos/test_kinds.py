@@ -18,7 +18,17 @@ from chromaserve.photos.decode import decode
 from chromaserve.photos.header import inspect
 from chromaserve.photos.photo import Photo
 from tests.hostile.files import chunk
-from tests.photos.heif_files import avif, grid, heic, wide_avif, wide_heic
+from tests.photos.heif_files import (
+    avif,
+    clap,
+    coded,
+    grid,
+    heic,
+    ispe,
+    put_together,
+    wide_avif,
+    wide_heic,
+)
 from tests.sample_photos import encoded, lightness, png16, small
 
 DOCUMENT = Path(__file__).parents[2] / "docs/reference/photos.md"
@@ -98,6 +108,8 @@ def with_alpha16(colours: NDArray[Any], extra: str, kind: str) -> bytes:
 
 
 GREY, COLOUR = small("L"), small()
+HEVC, PART = coded(COLOUR), (31, 17, 6, 9)
+HEVC_SAYS = [ispe(*COLOUR.size), HEVC[0]]
 HIGH_RANGE = b"nclx" + struct.pack(">HH", 1, 13), b"nclx" + struct.pack(">HH", 9, 16)
 LOSSY = "JPEG,", "JPEG w", "PNG, 1 to", "AVIF", "HEIC"
 JPEG = encoded(GREY, "JPEG", quality=95)
@@ -218,6 +230,23 @@ MAKERS: dict[str, tuple[Callable[[], bytes], NDArray[Any] | None]] = {
     "HEIC with alpha": (lambda: heic(transparent()), RGB8),
     "HEIC, 10 or 12 bits": (lambda: wide_heic(RGB16), RGB16),
     "HEIC of tiles, as telephones make it": (lambda: grid([COLOUR], 1, COLOUR.size), RGB8),
+    "HEIC of which a part is to be shown (clap)": (
+        lambda: put_together([(b"hvc1", HEVC[1], [*HEVC_SAYS, clap(*PART, COLOUR.size)])]),
+        RGB8[9:26, 6:37],
+    ),
+    "HEIC by another picture of the file (iden)": (
+        lambda: put_together(
+            [(b"iden", b"", HEVC_SAYS[:1]), (b"hvc1", HEVC[1], HEVC_SAYS)], [(b"dimg", 1, [2])]
+        ),
+        RGB8,
+    ),
+    "HEIC of pictures laid over one another (iovl)": (
+        lambda: put_together(
+            [(b"iovl", bytes(22), HEVC_SAYS[:1]), (b"hvc1", HEVC[1], HEVC_SAYS)],
+            [(b"dimg", 1, [2])],
+        ),
+        None,
+    ),
     "AVIF": (lambda: avif(COLOUR), RGB8),
     "AVIF with alpha": (lambda: avif(transparent()), RGB8),
     "AVIF, 10 or 12 bits": (lambda: wide_avif(RGB16), RGB16),
@@ -287,7 +316,7 @@ def test_a_photo_becomes_what_the_table_says(name: str) -> None:
     assert (photo.alpha is not None) == ("with alpha" in said)
     assert photo.missing == 0
     assert expected is not None
-    assert photo.size == (COLUMNS, ROWS)
+    assert photo.size == expected.shape[1::-1]
     off = np.abs(lightness(photo.grey) - lightness(expected))
     assert off.mean() < (1.5 if name.startswith(LOSSY) else 0.02)
     assert pages == (3 if name == "TIFF, several pages" else 1)

@@ -17,6 +17,16 @@ const MOST_RESULTS = 24; // kept a photo
  * @property {number|null} milliseconds
  */
 
+/**
+ * A photo of a job of the service.
+ *
+ * @typedef {object} Job
+ * @property {string} id
+ * @property {number} n which of its photos
+ * @property {string} wish all that was chosen for the photo then
+ * @property {string} format of the result
+ */
+
 export class Photo {
   /** @param {File} file */
   constructor(file, options) {
@@ -34,8 +44,12 @@ export class Photo {
     this.thumbnail = null;
     this.width = 0; // of the photo, upright; 0 while unknown
     this.height = 0;
+    /** @type {Job|null} where it is, or was, done in the background */
+    this.job = null;
+    this.handing = false; // whether it is being sent for that
     this.saved = ''; // the options that it was downloaded with, in a text
     this.leaving = new AbortController();
+    this.turn = new AbortController(); // of its first colours, which may be had otherwise
     /** @type {Result[]} the latest last */
     this.results = [];
   }
@@ -107,6 +121,7 @@ export class Album extends EventTarget {
     /** @type {Photo|null} */
     this.selected = null;
     this.options = defaults; // of photos that come
+    this.kept = false; // whether photos come back after a reload
     this.removed = null; // the latest: {photos, before: all that there were}
   }
 
@@ -150,9 +165,13 @@ export class Album extends EventTarget {
     this.removed = null;
   }
 
-  /** Whether a photo has colours that were not downloaded. */
+  /** Whether a photo has colours that were not downloaded, nor are kept by the service for us. */
   get unsaved() {
-    return this.photos.some((each) => each.state === 'done' && each.saved !== wish(each));
+    return this.photos.some((each) => {
+      const { state, saved, job } = each;
+      const here = state === 'done' && !(this.kept && job?.wish === wish(each));
+      return (here && saved !== wish(each)) || (state === 'background' && !this.kept);
+    });
   }
 
   select(photo) {

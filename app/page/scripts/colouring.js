@@ -27,7 +27,7 @@ export class Colouring {
   /** Small pictures of photos that wait, one after the other, where the browser reads them. */
   async sketch(photos) {
     for (const photo of photos) {
-      if (photo.state === 'queued' && !photo.thumbnail && await kindOf(photo.file)) {
+      if (!['done', 'failed'].includes(photo.state) && !photo.thumbnail && await kindOf(photo.file)) {
         const small = await thumbnail(photo.file).catch(() => null);
         if (small && !photo.thumbnail && !photo.leaving.signal.aborted) {
           this.album.changed(photo, { thumbnail: URL.createObjectURL(small) });
@@ -39,7 +39,8 @@ export class Colouring {
   /** The first colours of a photo, when it is its turn. */
   async start(photo) {
     const { album } = this;
-    const { signal } = photo.leaving;
+    photo.turn = new AbortController();
+    const signal = AbortSignal.any([photo.leaving.signal, photo.turn.signal]);
     album.changed(photo, { state: 'queued', more: {}, problem: null });
     try {
       await this.lanes.run(async () => {
@@ -157,7 +158,7 @@ export class Colouring {
       return;
     }
     const { signal } = photo.leaving;
-    this.limits ??= (await read('models', signal))?.limits ?? null;
+    await this.learn(signal);
     if (this.limits) {
       checkBytes(photo.file, this.limits);
     }
@@ -177,13 +178,23 @@ export class Colouring {
     this.album.changed(photo, { sent, width, height });
   }
 
-  /** What only an answer shows: its small picture, and the photo that the browser cannot read. */
-  async complete(photo, result) {
+  async learn(signal) {
+    this.limits ??= (await read('models', signal))?.limits ?? null;
+    return this.limits;
+  }
+
+  /**
+   * What only an answer shows: its small picture, and the photo that the browser cannot read.
+   *
+   * @param {import('./album.js').Result} result
+   * @param {Blob} [whole] the answer, where the result has a smaller picture of it
+   */
+  async complete(photo, result, whole = result.blob) {
     if (!photo.results.includes(result)) {
       photo.keep(result);
     }
     const small = await thumbnail(result.blob);
-    const sent = photo.before ? photo.sent : await recovered(result.blob);
+    const sent = photo.before ? photo.sent : await recovered(whole);
     photo.leaving.signal.throwIfAborted();
     URL.revokeObjectURL(photo.thumbnail ?? '');
     photo.thumbnail = URL.createObjectURL(small);

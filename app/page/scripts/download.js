@@ -8,9 +8,10 @@
 
 import { wish } from './album.js';
 import { say } from './announce.js';
+import { result } from './background.js';
 import { EXTENSIONS, fields, stem } from './options.js';
 import { inWords } from './problem.js';
-import { colorize } from './service.js';
+import { ask, colorize } from './service.js';
 import { words } from './states.js';
 import { downloadZip } from '../vendor/client-zip/client-zip.js';
 
@@ -85,6 +86,15 @@ export class Download {
   /** The API's answer for the file itself. */
   ask(photo, signal, told) {
     const sent = fields(photo.options, this.format);
+    if (photo.job?.wish === wish(photo) && photo.job.format === this.format) {
+      return this.lanes.run(async () => {
+        const response = await ask(result(photo), { signal }).catch(() => null);
+        signal.throwIfAborted();
+        return response
+          ? { blob: await response.blob() } // as it was done in the background
+          : colorize(photo.file, photo.name, sent, { signal, told }); // no longer kept
+      }, signal);
+    }
     return this.lanes.run(
       () => colorize(photo.file, photo.name, sent, { signal, told }),
       signal,

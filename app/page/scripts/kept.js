@@ -11,8 +11,9 @@ import { pictureOf, remember } from './reference.js';
 
 const $ = (id) => document.getElementById(id);
 const STORE = 'photos'; // [id, 'file' | 'chosen' | 'result' | 'reference'] → value
-const MOST = 50; // photos, the latest
-const MOST_BYTES = 500e6;
+const MOST = 1000; // photos, the latest
+const MOST_BYTES = 500e6; // where the browser does not tell what room it has
+const SHARE = 0.5; // of that room
 const EVERY_MS = 200; // at most; uploads tell of their progress without a pause
 const LOOKED_AT = 'chromaserve-photo'; // of this tab, in its session storage
 
@@ -37,6 +38,8 @@ export class Kept {
     const { album } = this;
     try {
       this.database = await opened();
+      const room = await navigator.storage?.estimate?.();
+      this.most = room?.quota ? SHARE * room.quota : MOST_BYTES;
       this.database.onclose = () => this.end(''); // somebody has cleared what sites keep
       const photos = (await read(this.database)).map((each) => this.revived(each));
       album.addEventListener('photos', () => {
@@ -56,7 +59,7 @@ export class Kept {
   }
 
   revived({ id, file, chosen, result, reference }) {
-    const { options, saved } = JSON.parse(chosen);
+    const { options, saved, job = null } = JSON.parse(chosen);
     if (options.reference && reference) {
       remember(options.reference.id, reference).then(() => this.album.changed(photo));
     } else {
@@ -64,6 +67,7 @@ export class Kept {
     }
     const photo = new Photo(file, { ...defaults, ...options });
     photo.saved = saved;
+    photo.job = job;
     if (result) {
       photo.results = [{ ...result, url: URL.createObjectURL(result.blob) }];
     }
@@ -112,8 +116,8 @@ export class Kept {
     for (const photo of wanted) {
       const id = this.id(photo);
       const before = this.written.get(photo);
-      const { options, saved, result } = photo;
-      const chosen = JSON.stringify({ options, saved });
+      const { options, saved, job, result } = photo;
+      const chosen = JSON.stringify({ options, saved, job });
       if (!before) {
         store.put(photo.file, [id, 'file']);
       }
@@ -130,6 +134,7 @@ export class Kept {
       this.written.set(photo, { chosen, result: result ?? before?.result });
     }
     transaction.commit();
+    this.album.kept = wanted.size === this.album.photos.length;
     if (wanted.size === this.album.photos.length) {
       this.tell('Kept in this browser until you remove them.');
     } else {
@@ -145,7 +150,7 @@ export class Kept {
     let bytes = 0;
     for (const photo of this.album.photos.toReversed()) {
       bytes += photo.file.size + (photo.result?.blob.size ?? 0);
-      if (wanted.size === MOST || bytes > MOST_BYTES) {
+      if (wanted.size === MOST || bytes > this.most) {
         break;
       }
       wanted.add(photo);
@@ -160,6 +165,7 @@ export class Kept {
   end(why) {
     this.database?.close();
     this.database = null;
+    this.album.kept = false;
     this.tell(why);
   }
 }

@@ -7,7 +7,7 @@ import { Problem } from './problem.js';
 
 const FORM_BYTES = 60_000; // of a request, beside the photo: its options and hints
 
-/** @typedef {{max_upload_bytes: number, max_pixels: number, max_side: number}} Limits */
+/** @typedef {{max_upload_bytes: number, max_photos: number, max_pixels: number, max_side: number, jobs_photos: number|null}} Limits */
 
 /**
  * @param {File} file

@@ -1,7 +1,8 @@
 /** The page: its parts, put together. */
 
-import { Album } from './album.js';
+import { Album, wish } from './album.js';
 import { follow, say } from './announce.js';
+import { Background } from './background.js';
 import { Colouring } from './colouring.js';
 import { Doubt } from './doubt.js';
 import { Download } from './download.js';
@@ -24,6 +25,7 @@ history.replaceState(null, '', document.baseURI);
 
 const album = new Album();
 const colouring = new Colouring(album);
+const background = new Background(album, colouring);
 const viewer = new Viewer(album);
 const hints = new Hints(viewer, (photo) => colouring.recolour(photo));
 new Doubt(viewer, hints);
@@ -71,6 +73,10 @@ intake(async (files) => {
   const photos = album.add(files);
   if (first) {
     viewer.stage.focus({ preventScroll: true });
+  }
+  if (await background.isFor(photos)) {
+    background.send(photos);
+    return;
   }
   photos.forEach((photo) => colouring.start(photo));
   colouring.sketch(photos);
@@ -127,7 +133,13 @@ if (before.length) {
   before.forEach((photo) => photo.keepOnly(panel.version));
   const looked = kept.lookedAt(before);
   album.enter(before, looked);
-  [looked, ...before.filter((each) => each !== looked)].forEach((photo) => colouring.start(photo));
+  [looked, ...before.filter((each) => each !== looked)].forEach((photo) => {
+    if (photo.job && !photo.result && photo.job.wish === wish(photo)) {
+      background.resume(photo);
+    } else {
+      colouring.start(photo);
+    }
+  });
   colouring.sketch(before);
 }
 $('welcome').hidden = album.photos.length > 0;

@@ -32,13 +32,17 @@ export class Problem extends Error {
     return this.message;
   }
 
+  /** Whether no answer of the service came. */
+  get outOfReach() {
+    return this.status === 0 || (this.status === 502 && !this.told);
+  }
+
   /** Seconds after which the same request is worth another try, null where it is not. */
   patience(attempt) {
     if (this.status === 503 || this.status === 429) {
       return this.retryAfter ?? 5;
     }
-    const outOfReach = this.status === 0 || (this.status === 502 && !this.told);
-    return outOfReach && attempt <= 4 ? 2 ** attempt : null;
+    return this.outOfReach && attempt <= 4 ? 2 ** attempt : null;
   }
 }
 

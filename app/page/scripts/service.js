@@ -11,6 +11,7 @@ export const address = (path) => new URL(path, ROOT);
 /** Events: 'away' (detail: why) where nobody answers, 'back' where somebody does. */
 export const service = new EventTarget();
 
+const LONGEST_S = 15; // between looks for a service that is away
 let resumeAt = 0; // before this moment (performance.now) nothing is sent
 let reason = '';
 
@@ -27,11 +28,60 @@ let reason = '';
  * @throws {Problem} what another try would not mend
  */
 export async function colorize(file, name, fields, { signal, told = () => {} } = {}) {
+  const form = formOf(fields, [{ file, name }]);
+  const response = await patiently(() => send('colorize', form, {}, signal, told), signal, told);
+  return {
+    blob: response.body,
+    version: response.header('X-Model-Version') ?? '?',
+    milliseconds: total(response.header('Server-Timing')),
+    confidence: Number(response.header('X-Photo-Confidence')),
+    places: pairs(response.header('X-Hint-Places')),
+  };
+}
+
+/**
+ * Hand photos in as a job, for as long as that takes.
+ *
+ * @param {{file: Blob, name: string}[]} photos
+ * @param {Record<string, string>} fields options
+ * @param {{signal?: AbortSignal, told?: (state: string, more?: object) => void}} how as `colorize`
+ * @returns {Promise<{id: string}>} the job
+ * @throws {Problem}
+ */
+export async function submit(photos, fields, { signal, told = () => {} } = {}) {
+  const form = formOf(fields, photos);
+  const once = { 'Idempotency-Key': crypto.randomUUID?.() ?? `${Math.random()}${Math.random()}` };
+  const { body } = await patiently(() => send('jobs', form, once, signal, told), signal, told);
+  return JSON.parse(await body.text());
+}
+
+/**
+ * A request without a body, for as long as it takes.
+ *
+ * @returns {Promise<Response>} whose body comes yet
+ * @throws {Problem}
+ */
+export function ask(path, { signal, method = 'GET', headers = {} } = {}) {
+  return patiently(async () => {
+    const all = { ...headers, ...authorization() };
+    const response = await fetch(address(path), { method, headers: all, signal }).catch(() => {
+      signal?.throwIfAborted();
+      throw new Problem(0);
+    });
+    if (!response.ok) {
+      throw await problemOf(response.status, (name) => response.headers.get(name), response);
+    }
+    return response;
+  }, signal);
+}
+
+/** Do something until it is answered: waits while the service is busy, wants a key, or is away. */
+async function patiently(once, signal, told = () => {}) {
   for (let attempt = 1; ; attempt += 1) {
     await rested(signal, told);
     const used = key();
     try {
-      const answered = await send(file, name, fields, signal, told);
+      const answered = await once();
       service.dispatchEvent(new Event('back'));
       return answered;
     } catch (problem) {
@@ -42,13 +92,19 @@ export async function colorize(file, name, fields, { signal, told = () => {} } =
         await askForKey(problem, used, signal);
         continue;
       }
-      const patience = problem.patience(attempt);
+      const patience = problem.patience(attempt) ?? (await isAway(problem, signal) ? LONGEST_S : null);
       if (patience === null) {
         throw problem;
       }
       rest(patience, problem);
     }
   }
+}
+
+/** Whether nobody answers anything: else it is this request that comes to nothing. */
+async function isAway(problem, signal) {
+  return problem.outOfReach
+    && !(await fetch(address('healthz'), { signal }).then(({ ok }) => ok, () => false));
 }
 
 /**
@@ -82,7 +138,7 @@ function rest(patience, problem) {
     resumeAt = until;
     reason = problem.title;
   }
-  if (!problem.status || (problem.status === 502 && !problem.told)) {
+  if (problem.outOfReach) {
     service.dispatchEvent(new CustomEvent('away', { detail: problem.title }));
   }
 }
@@ -99,7 +155,10 @@ async function rested(signal, told) {
   }
 }
 
-function pause(milliseconds, signal) {
+// The network is there again: look at once.
+addEventListener('online', () => { resumeAt = 0; });
+
+export function pause(milliseconds, signal) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, milliseconds);
     signal?.addEventListener('abort', () => {
@@ -109,18 +168,20 @@ function pause(milliseconds, signal) {
   });
 }
 
-/** One request. Not by fetch, which does not tell how much of a body is sent. */
-function send(file, name, fields, signal, told) {
+function formOf(fields, photos) {
   const form = new FormData();
-  for (const [option, value] of Object.entries(fields)) {
-    form.append(option, value);
-  }
-  form.append('file', file, name);
+  Object.entries(fields).forEach(([option, value]) => form.append(option, value));
+  photos.forEach(({ file, name }) => form.append('file', file, name));
+  return form;
+}
+
+/** One request. Not by fetch, which does not tell how much of a body is sent. */
+function send(path, form, headers, signal, told) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     const abort = () => request.abort();
-    request.open('POST', address('colorize'));
-    for (const [header, value] of Object.entries(authorization())) {
+    request.open('POST', address(path));
+    for (const [header, value] of Object.entries({ ...headers, ...authorization() })) {
       request.setRequestHeader(header, value);
     }
     request.responseType = 'blob';
@@ -139,22 +200,17 @@ function send(file, name, fields, signal, told) {
 }
 
 async function answer(request) {
-  const type = request.getResponseHeader('Content-Type') ?? '';
-  if (request.status === 200 && type.startsWith('image/')) {
-    return {
-      blob: request.response,
-      version: request.getResponseHeader('X-Model-Version') ?? '?',
-      milliseconds: total(request.getResponseHeader('Server-Timing')),
-      confidence: Number(request.getResponseHeader('X-Photo-Confidence')),
-      places: pairs(request.getResponseHeader('X-Hint-Places')),
-    };
+  const header = (name) => request.getResponseHeader(name);
+  const wanted = request.status === 202 || (header('Content-Type') ?? '').startsWith('image/');
+  if (request.status < 300 && wanted) {
+    return { body: request.response, header };
   }
-  const details = type.includes('json') ? await parsed(request.response) : {};
-  throw new Problem(
-    request.status,
-    details,
-    seconds(request.getResponseHeader('Retry-After')),
-  );
+  throw await problemOf(request.status, header, request.response);
+}
+
+async function problemOf(status, header, body) {
+  const details = (header('Content-Type') ?? '').includes('json') ? await parsed(body) : {};
+  return new Problem(status, details, seconds(header('Retry-After')));
 }
 
 async function parsed(body) {

@@ -1,0 +1,291 @@
+/**
+ * Photos that the service does as jobs: it has them once they are sent, and goes on whether this page
+ * is open or not. Results are shown as they come, and fetched again when the page is opened again.
+ */
+
+import { wish } from './album.js';
+import { Lanes } from './lanes.js';
+import { checkBytes } from './limits.js';
+import { fields, key } from './options.js';
+import { prepare } from './preview.js';
+import { inWords, Problem } from './problem.js';
+import { ask, pause, submit } from './service.js';
+
+const $ = (id) => document.getElementById(id);
+const MOST_BYTES = 64e6; // of one job's photos, so that the first are done while others are sent
+const FORM_BYTES = 100_000;
+const AT_ONCE = 2; // results that are fetched
+const AGAIN_MS = 1000; // after a stream of events that ended early
+const WAITING = ['queued', 'preparing'];
+
+export class Background {
+  /**
+   * @param {import('./album.js').Album} album
+   * @param {import('./colouring.js').Colouring} colouring
+   */
+  constructor(album, colouring) {
+    this.album = album;
+    this.colouring = colouring;
+    this.sending = Promise.resolve(); // one upload after the other
+    this.followed = new Map(); // id → AbortController
+    this.lanes = new Lanes(AT_ONCE);
+    this.timer = 0;
+    $('to-background').addEventListener('click', () => this.send(this.waiting));
+    $('background-stop').addEventListener('click', () => this.stop());
+    const soon = () => { this.timer ||= setTimeout(() => this.show(), 100); };
+    album.addEventListener('photos', () => {
+      this.letGo();
+      soon();
+    });
+    album.addEventListener('photo', soon);
+  }
+
+  /** Those that nobody has begun with; a hint is for one photo, and a job takes no reference. */
+  get waiting() {
+    return this.album.photos.filter(
+      (each) => WAITING.includes(each.state) && !each.handing && !each.job && !each.result
+        && !each.options.hints.length && !each.options.reference,
+    );
+  }
+
+  get there() {
+    return this.album.photos.filter((each) => each.state === 'background' || each.handing);
+  }
+
+  /** Whether so many photos are more than a request has room for, and the service keeps jobs. */
+  async isFor(photos) {
+    const limits = await this.colouring.learn(new AbortController().signal).catch(() => null);
+    return Boolean(limits?.jobs_photos) && photos.length > limits.max_photos
+      && photos.every(({ options }) => !options.reference);
+  }
+
+  /** Hand photos in, in jobs of those that are alike, as large as the service takes. */
+  async send(photos) {
+    const limits = await this.colouring.learn(new AbortController().signal).catch(() => null);
+    const format = $('format').value;
+    const groups = new Map();
+    for (const photo of photos) {
+      photo.turn.abort();
+      try {
+        checkBytes(photo.file, limits);
+      } catch (problem) {
+        this.album.changed(photo, { state: 'failed', problem: inWords(problem) });
+        continue;
+      }
+      this.album.changed(photo, { state: 'queued', handing: true, more: {}, problem: null });
+      const said = wish(photo);
+      groups.set(said, [...groups.get(said) ?? [], photo]);
+    }
+    for (const alike of groups.values()) {
+      for (const part of parts(alike, limits)) {
+        this.sending = this.sending.then(() => this.submit(part, format));
+      }
+    }
+    this.colouring.sketch(photos);
+  }
+
+  async submit(part, format) {
+    const { album } = this;
+    const photos = part.filter((each) => !each.leaving.signal.aborted);
+    if (!photos.length) {
+      return;
+    }
+    const leaving = new AbortController();
+    const all = (news) => photos.forEach((each) => album.changed(each, news));
+    const signals = photos.map((each) => each.leaving.signal);
+    signals.forEach((signal) => signal.addEventListener('abort', () => {
+      if (signals.every(({ aborted }) => aborted)) {
+        leaving.abort();
+      }
+    }));
+    const told = (state, more = {}) => all({ state: state === 'colouring' ? 'uploading' : state, more });
+    const files = photos.map(({ file, name }) => ({ file, name }));
+    const chosen = wish(photos[0]);
+    try {
+      const { id } = await submit(
+        files, fields(photos[0].options, format), { signal: leaving.signal, told },
+      );
+      photos.forEach((each, n) => signals[n].aborted || album.changed(each, {
+        state: 'background', handing: false, more: {}, job: { id, n, wish: chosen, format },
+      }));
+      this.follow(id);
+    } catch (error) {
+      if (!leaving.signal.aborted) {
+        // All were refused, each for a reason of its own: they are told one by one.
+        all({ handing: false });
+        photos.forEach((each) => this.colouring.start(each));
+      }
+    }
+  }
+
+  /** A photo of a job that this page, or another one before it, has handed in. */
+  resume(photo) {
+    this.album.changed(photo, { state: 'background', more: {}, problem: null });
+    this.follow(photo.job.id);
+  }
+
+  /** Take what becomes of a job's photos, until it has ended. */
+  async follow(id) {
+    if (this.followed.has(id)) {
+      return;
+    }
+    const leaving = new AbortController();
+    this.followed.set(id, leaving);
+    const { signal } = leaving;
+    let last = '0';
+    try {
+      for (let ended = false; !ended;) {
+        const response = await ask(`jobs/${id}/events`, { signal, headers: { 'Last-Event-ID': last } });
+        for await (const event of events(response)) {
+          last = event.id || last;
+          ended = event.kind === 'end';
+          if (event.kind === 'photo') {
+            this.of(id).filter(({ job }) => job.n === event.data.index)
+              .forEach((photo) => this.take(photo, event.data));
+          } else if (event.data.state === 'cancelled') {
+            this.fail(id, { title: 'Stopped', detail: 'It was not done by then.', again: true });
+          }
+        }
+        if (!ended) {
+          await pause(AGAIN_MS, signal);
+        }
+      }
+    } catch (error) {
+      if (!signal.aborted) {
+        const gone = error instanceof Problem && error.status === 404;
+        this.fail(id, gone
+          ? { title: 'No longer kept', detail: 'The service has forgotten it.', again: true }
+          : inWords(error));
+      }
+    }
+    this.followed.delete(id);
+    this.show();
+  }
+
+  /** Photos of a job whose colours are still to come. */
+  of(id) {
+    return this.album.photos.filter((each) => each.state === 'background' && each.job?.id === id);
+  }
+
+  fail(id, problem) {
+    this.of(id).forEach((each) => this.album.changed(each, { state: 'failed', job: null, problem }));
+  }
+
+  /** @param {object} entry of the manifest */
+  async take(photo, entry) {
+    const { album } = this;
+    const { signal } = photo.leaving;
+    album.changed(photo, { state: 'preparing' });
+    try {
+      if (entry.problem) {
+        throw new Problem(entry.problem.status, entry.problem);
+      }
+      await this.lanes.run(() => this.fetch(photo, entry), signal);
+      album.changed(photo, { state: 'done', more: {} });
+    } catch (error) {
+      if (!signal.aborted) {
+        album.changed(photo, { state: 'failed', job: null, problem: inWords(error) });
+      }
+    }
+    if (photo.state === 'done' && !photo.result) { // other options were chosen meanwhile
+      this.colouring.start(photo);
+    }
+  }
+
+  async fetch(photo, entry) {
+    const whole = await (await ask(result(photo), { signal: photo.leaving.signal })).blob();
+    await this.colouring.prepare(photo);
+    const { blob } = await prepare(whole); // what is looked at; all of it is had by a download
+    const { vividness, proposal, ...rest } = JSON.parse(photo.job.wish);
+    const made = {
+      key: key({ ...rest, proposal }),
+      vividness,
+      proposal,
+      blob,
+      url: URL.createObjectURL(blob),
+      version: String(entry.model_version),
+      milliseconds: null,
+    };
+    await this.colouring.complete(photo, made, whole);
+  }
+
+  /** Have no more done of what is in the background. */
+  stop() {
+    const ids = new Set(this.there.map(({ job }) => job?.id).filter(Boolean));
+    ids.forEach((id) => ask(`jobs/${id}`, { method: 'DELETE' }).catch(() => {}));
+    const problem = { title: 'Stopped', detail: 'It was not sent by then.', again: true };
+    this.there.filter((each) => each.handing).forEach((each) => {
+      each.leaving.abort();
+      this.album.changed(each, {
+        state: 'failed', handing: false, leaving: new AbortController(), problem,
+      });
+    });
+  }
+
+  /** Have no more done of jobs of which all photos were removed for good. */
+  letGo() {
+    const { photos, removed } = this.album;
+    const held = new Set([...photos, ...removed?.photos ?? []].map(({ job }) => job?.id));
+    for (const [id, leaving] of this.followed) {
+      if (!held.has(id)) {
+        leaving.abort();
+        ask(`jobs/${id}`, { method: 'DELETE' }).catch(() => {});
+      }
+    }
+  }
+
+  show() {
+    this.timer = 0;
+    const there = this.there.length;
+    const unsent = this.there.some((each) => each.handing);
+    const says = unsent ? ', still being sent.' : this.album.kept ? ': you can close this page.' : '.';
+    $('background').hidden = !there;
+    $('background-says').textContent = `${there} in the background${says}`;
+    const able = this.colouring.limits?.jobs_photos && this.waiting.length > 1;
+    $('to-background').hidden = !able;
+  }
+}
+
+/** The path of a photo's result. */
+export const result = ({ job: { id, n } }) => `jobs/${id}/results/${n}`;
+
+/** Photos in the order that they have, in parts that a job may have. */
+function* parts(photos, limits) {
+  const most = Math.min(MOST_BYTES, limits.max_upload_bytes - FORM_BYTES);
+  let part = [];
+  let bytes = 0;
+  for (const photo of photos) {
+    if (part.length && (part.length === limits.jobs_photos || bytes + photo.file.size > most)) {
+      yield part;
+      part = [];
+      bytes = 0;
+    }
+    part.push(photo);
+    bytes += photo.file.size + 1000;
+  }
+  if (part.length) {
+    yield part;
+  }
+}
+
+/** Server-sent events; ends early where the connection does. EventSource would send no key. */
+async function* events(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = '';
+  for (;;) {
+    const { done, value } = await reader.read().catch(() => ({ done: true }));
+    if (done) {
+      return;
+    }
+    text += value;
+    const blocks = text.split(/\r?\n\r?\n/);
+    text = blocks.pop();
+    for (const block of blocks) {
+      const told = Object.fromEntries(block.split(/\r?\n/).filter((line) => !line.startsWith(':'))
+        .map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()]));
+      if (told.data) {
+        yield { kind: told.event, id: told.id, data: JSON.parse(told.data) };
+      }
+    }
+  }
+}

@@ -1,0 +1,114 @@
+"""`chromaserve inspect`: what a photo is, before it gets colours."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chromaserve.command_line.colorize import MOST_BYTES
+from chromaserve.command_line.exits import (
+    Complaint,
+    Exit,
+    by_options,
+    complaints,
+    printable,
+    say,
+    sentence,
+    tell_warnings,
+)
+from chromaserve.command_line.shared_options import Json, MaxPixels
+
+if TYPE_CHECKING:
+    from chromaserve.library.inspect import Inspected
+
+_SAY = {"WEBP": "WebP", "JPEG2000": "JPEG 2000"}
+
+
+def inspect(
+    photos: Annotated[
+        list[Path], typer.Argument(metavar="PHOTO", help="Photos, or folders of them.")
+    ],
+    max_pixels: MaxPixels = None,
+    as_json: Json = False,
+) -> None:
+    """Say what photos are, without colouring them: format, size, bits, profile, pages, whether they
+    are in colour or damaged, and which metadata go along with a result.
+
+    The status is 1 where some would be refused, 3 where all would.
+    """
+    with complaints():
+        tell_warnings()
+        from chromaserve.errors import ServiceError
+        from chromaserve.library.background import local_settings
+        from chromaserve.library.files import file_size
+        from chromaserve.library.inspect import inspect_photo
+
+        settings = local_settings(max_pixels=max_pixels)
+        taken = refused = 0
+        for path in _named(photos):
+            try:
+                file_size(path, MOST_BYTES)
+                for one in inspect_photo(path.read_bytes(), settings):
+                    problem = bool(one.problem or one.missing)
+                    refused, taken = refused + problem, taken + (not problem)
+                    if as_json:
+                        print(json.dumps({"input": str(path), **asdict(one)}))
+                    else:
+                        print(printable(f"{path}: {_words(one)}"))
+            except (ServiceError, OSError) as error:
+                refused += 1
+                if as_json:
+                    told = {"input": str(path), "detail": sentence(error)}
+                    print(json.dumps({**told, "problem": _kind(error)}))
+                say(f"{path}: {sentence(error)}")
+        if refused:
+            raise typer.Exit(Exit.SOME_FAILED if taken else Exit.NOTHING_DONE)
+
+
+def _kind(error: Exception) -> str:
+    from chromaserve.errors import slug_of
+
+    return "unreadable" if isinstance(error, OSError) else slug_of(error)
+
+
+def _named(photos: list[Path]) -> Iterator[Path]:
+    from chromaserve.photos.formats import is_photo_name
+
+    for path in photos:
+        if not path.is_dir():
+            yield path
+            continue
+        found = sorted(p for p in path.rglob("*") if p.is_file() and is_photo_name(p.name))
+        if not found:
+            raise Complaint(f"there is no photo in {path}", Exit.NOTHING_DONE)
+        yield from found
+
+
+def _words(one: "Inspected") -> str:
+    parts = [f"{_SAY.get(one.format, one.format)}, {one.width} × {one.height}, {one.bits} bits"]
+    if one.pages > 1:
+        parts.append(f"page {one.page} of {one.pages}")
+    if one.pictures > 1:
+        parts.append(f"the first of {one.pictures} pictures")
+    if one.alpha:
+        parts.append("with transparency")
+    parts += [f"profile {one.profile}"] if one.profile else []
+    parts += [f"turned by EXIF ({one.orientation})"] if one.orientation > 1 else []
+    parts += [f"{one.dpi[0]:g} dpi"] if one.dpi else []
+    said = {"colour": "in colour already", "grey": "grey", "toned": "grey with a tone"}
+    parts += [said[one.colour]] if one.colour else []
+    if one.missing:
+        part = max(1, round(100 * one.missing))
+        parts.append(f"damaged: about {part}% of the pixels are missing; --damaged accept takes it")
+    if one.detail:
+        parts.append(f"refused: {by_options(one.detail)}")
+    else:
+        parts.append(f"keeps {', '.join(one.kept)}" if one.kept else "has no metadata")
+    if one.places:
+        parts.append("says where it was taken, which --metadata all alone keeps")
+    if one.lost:
+        parts.append(f"too large or broken to go along: {', '.join(one.lost)}")
+    return "; ".join(parts)

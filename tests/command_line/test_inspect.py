@@ -1,0 +1,76 @@
+"""`chromaserve inspect`: what photos are is told without a model."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from chromaserve.command_line.main import command
+from chromaserve.photos.icc import srgb_profile
+from tests.photos.heif_files import heic
+from tests.sample_photos import encoded, small
+
+
+@pytest.fixture
+def shoebox(tmp_path: Path) -> Path:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x013B] = 6, "Anna"
+    exif.get_ifd(0x8825)[1] = "N"
+    jpeg = encoded(small("L"), "JPEG", exif=exif, dpi=(300, 300))
+    pages = {"save_all": True, "append_images": [small("L", (60, 40))]}
+    (tmp_path / "deep").mkdir()
+    for name, data in {
+        "anna.jpg": jpeg,
+        "book.tif": encoded(small("L"), "TIFF", **pages),
+        "deep/cut.jpg": encoded(small("L", (400, 300)), "JPEG")[:-4000],
+        "holiday.png": encoded(small("RGB", (240, 160)), "PNG", icc_profile=srgb_profile()),
+        "phone.jpg": heic(small("L").convert("RGB")),
+        "notes.txt": b"no photo",
+        "torn.gif": b"GIF89a",
+    }.items():
+        (tmp_path / name).write_bytes(data)
+    return tmp_path
+
+
+def told(*arguments: object) -> tuple[int, list[dict[str, object]], str]:
+    done = CliRunner().invoke(command, ["inspect", "--json", *map(str, arguments)])
+    return done.exit_code, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+def test_each_photo_of_each_file_is_described(shoebox: Path) -> None:
+    status, rows, said = told(shoebox)
+    assert status == 1
+    assert "torn.gif" in said
+    found = {(Path(str(row["input"])).name, row.get("page")): row for row in rows}
+    assert list(found) == [
+        *(("anna.jpg", 1), ("book.tif", 1), ("book.tif", 2), ("cut.jpg", 1)),
+        *(("holiday.png", 1), ("phone.jpg", 1), ("torn.gif", None)),
+    ]
+    anna = found["anna.jpg", 1]
+    assert (anna["width"], anna["height"], anna["orientation"]) == (80, 120, 6), "upright"
+    assert (anna["dpi"], anna["kept"], anna["places"]) == ([300, 300], ["EXIF"], True)
+    assert (anna["colour"], anna["problem"]) == ("grey", None)
+    assert (found["book.tif", 2]["width"], found["book.tif", 2]["pages"]) == (60, 2)
+    assert 0.05 < float(str(found["cut.jpg", 1]["missing"])) < 0.95
+    assert found["holiday.png", 1]["colour"] == "colour"
+    assert "sRGB" in str(found["holiday.png", 1]["profile"])
+    assert (found["phone.jpg", 1]["format"], found["phone.jpg", 1]["bits"]) == ("HEIC", 8)
+    assert found["torn.gif", None]["problem"] == "damaged-photo"
+    assert told(shoebox / "anna.jpg")[0] == 0
+    assert told(shoebox / "anna.jpg", "--max-pixels", 100)[1][0]["problem"] == "too-many-pixels"
+    assert told(shoebox / "torn.gif", shoebox / "missing.jpg")[0] == 3
+
+
+def test_it_is_told_in_words(shoebox: Path) -> None:
+    done = CliRunner().invoke(command, ["inspect", str(shoebox)])
+    lines = {line.split(": ")[0].rsplit("/")[-1]: line for line in done.stdout.splitlines()}
+    assert (
+        "JPEG, 80 × 120, 8 bits; turned by EXIF (6); 300 dpi; grey; keeps EXIF"
+        in (lines["anna.jpg"])
+    )
+    assert "says where it was taken, which --metadata all alone keeps" in lines["anna.jpg"]
+    assert "page 2 of 2" in lines["book.tif"]
+    assert "--damaged accept takes it" in lines["cut.jpg"]
+    assert "in colour already" in lines["holiday.png"]

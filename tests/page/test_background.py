@@ -1,0 +1,140 @@
+"""Photos that the service does in the background, as jobs, whether the page is open or not."""
+
+import zipfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import Dialog, Page, Route, expect
+
+from tests.conftest import Server, Start
+from tests.page.conftest import Open, in_both
+from tests.page.stage import DONE, answer, choose, chroma, photo, seen
+
+NAMES = ("cat", "coffee", "dahlia", "rocket", "pagoda")
+DESK = {"viewport": {"width": 1280, "height": 800}}
+
+
+@pytest.fixture
+def keeping(start_server: Start, tmp_path: Path) -> Server:
+    """A service that keeps jobs, and whose requests hold three photos."""
+    server = start_server(jobs=tmp_path / "jobs", max_photos=3)
+    server.wait_ready()
+    return server
+
+
+class Gate:
+    """What passes through to the service; some of it can be held."""
+
+    def __init__(self, held: str) -> None:
+        self.held: str | None = held
+        self.waiting: list[Route] = []
+        self.seen: list[str] = []
+
+    def __call__(self, route: Route) -> None:
+        path = urlsplit(route.request.url).path
+        if path.startswith(("/jobs", "/colorize")):
+            self.seen.append(f"{route.request.method} {path}")
+        if self.held and path.endswith(self.held) and route.request.method != "DELETE":
+            self.waiting.append(route)
+        else:
+            route.continue_()
+
+    def open(self) -> None:
+        self.held = None
+        for route in self.waiting:
+            route.continue_()
+
+
+def states(page: Page, state: str, count: int) -> None:
+    expect(page.locator(f"#shelf li[data-state={state}]")).to_have_count(count)
+
+
+@in_both
+def test_more_than_a_request_holds_are_done_also_while_the_page_is_closed(
+    open_page: Open, keeping: Server, tmp_path: Path
+) -> None:
+    gate = Gate("/events")
+    page = open_page(keeping.url + "/", gate, **DESK)
+    photos = {name: photo(f"{name}.jpg") for name in NAMES}
+    choose(page, **photos, broken=photos["cat"][:9000])
+    expect(page.locator("#background")).to_contain_text(
+        "6 in the background: you can close this page."
+    )
+    states(page, "background", 6)
+    dialogs: list[str] = []
+
+    def accept(dialog: Dialog) -> None:
+        dialogs.append(dialog.message)
+        dialog.accept()
+
+    page.on("dialog", accept)
+    gate.held = None
+    page.reload()
+    assert not dialogs, "nothing would be lost"
+    states(page, "done", 5)
+    states(page, "failed", 1)
+    expect(page.locator("#background")).to_be_hidden()
+    assert [each for each in gate.seen if each.startswith("POST /jobs")] == ["POST /jobs"]
+    page.get_by_role("button", name="cat.jpg Done").click()
+    page.wait_for_selector(DONE)
+    page.locator("#split").press("Home")
+    assert chroma(seen(page)) > 2
+    page.get_by_role("button", name="1 failed").click()
+    expect(page.get_by_role("alert")).to_contain_text("Damaged photo")
+    gate.seen.clear()
+    with page.expect_download() as started:
+        page.get_by_role("button", name="All as ZIP").click()
+    started.value.save_as(tmp_path / "all.zip")
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        found = {name: archive.read(name) for name in archive.namelist()}
+    with httpx.Client(base_url=keeping.url, timeout=60) as http:
+        assert found == {
+            f"{name}.png": answer(http, data, vividness=0.65, postprocess="guided", format="png")
+            for name, data in photos.items()
+        }
+    results = [each for each in gate.seen if each.startswith("GET /jobs") and "/results/" in each]
+    assert len(results) == 5, "what the job has made is not made again"
+
+
+def test_what_is_in_the_background_is_stopped_and_done_here(
+    open_page: Open, keeping: Server
+) -> None:
+    gate = Gate("/jobs")
+    page = open_page(keeping.url + "/", gate, **DESK)
+    choose(page, **{name: photo(f"{name}.jpg") for name in NAMES[:4]})
+    expect(page.locator("#background")).to_contain_text("4 in the background, still being sent.")
+    page.locator("#background").get_by_role("button", name="Stop").click()
+    states(page, "failed", 4)
+    expect(page.get_by_role("alert")).to_contain_text("Stopped")
+    page.get_by_role("button", name="Try again").click()
+    states(page, "done", 1)
+
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Clear all").click()
+    gate.waiting.clear()
+    gate.held = "/events"
+    choose(page, **{name: photo(f"{name}.jpg") for name in NAMES})
+    states(page, "background", 5)
+    with page.expect_response(lambda response: response.request.method == "DELETE") as ended:
+        page.locator("#background").get_by_role("button", name="Stop").click()
+    job = ended.value.json()
+    gate.open()
+    states(page, "done", job["done"])
+    states(page, "failed", 5 - job["done"])
+
+
+def test_a_few_are_sent_to_the_background_by_a_button(open_page: Open, keeping: Server) -> None:
+    gate = Gate("/colorize")
+    page = open_page(keeping.url + "/", gate, **DESK)
+    choose(page, **{name: photo(f"{name}.jpg") for name in NAMES[:3]})
+    # Two are on their way, as long as they are not answered.
+    expect(page.locator("#to-background")).to_be_hidden()
+    choose(page, **{name: photo(f"{name}.jpg") for name in NAMES[3:]})
+    page.get_by_role("button", name="Finish in the background").click()
+    states(page, "done", 3)
+    assert gate.seen.count("POST /colorize") == 2
+    gate.open()
+    states(page, "done", 5)
+    expect(page.get_by_role("button", name="Finish in the background")).to_be_hidden()
