@@ -151,8 +151,8 @@ async def _read_multipart(
         raise NoPhoto(f"The request holds no photo. {_HOW}")
     if len(uploads) > most:
         raise too_many_photos(most)
-    # A form whose field was left empty sends a file without name or bytes.
-    references = [each for each in references if each.data or each.name]
+    # A form whose field was left empty sends a file of no bytes, without a name or as a blob.
+    references = [each for each in references if each.data or each.name not in (None, "blob")]
     if len(references) > 1:
         raise InvalidOptions(f"reference is one photo, and {len(references)} came. Send one.")
     return uploads, fields, references[0] if references else None

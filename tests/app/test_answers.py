@@ -127,7 +127,10 @@ def test_pages_come_each_by_itself_where_the_format_has_none(http: httpx.Client)
         ({"page": 0}, "page"),
         ({"page": 2, "pages": "all"}, "Send one of these"),
         ({"pages": "all", "proposals": 2}, "proposals are of one photo"),
-        ({"pages": "all", "hints": '[{"x": 1, "y": 1, "color": "#335577"}]'}, "for one photo"),
+        (
+            {"pages": "all", "hints": '[{"x": 1, "y": 1, "color": "#335577"}]'},
+            "does not say which of the 2 photos",
+        ),
     ],
 )
 def test_pages_that_there_cannot_be(

@@ -168,7 +168,7 @@ CASES: dict[str, tuple[int, Send]] = {
     "multipart of another boundary": (400, multipart("; boundary=c", PART + photo())),
     "multipart cut off": (422, multipart("; boundary=b", PART + photo()[:500])),
     "multipart with a very long field": (400, multipart("; boundary=b",
-        b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\n' + b"1" * 99_999)),
+        b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\n' + b"1" * 199_999)),
     "wrong method": (405, lambda http: http.get("/colorize")),
     "wrong path": (404, lambda http: http.post("/colourise")),
 }  # fmt: skip

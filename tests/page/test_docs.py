@@ -11,7 +11,7 @@ def test_a_photo_is_tried_out_as_it_stands(open_page: Open, server: Server) -> N
     page = open_page(server.url + "/docs")
     page.get_by_role("button", name="POST /colorize Colorize photos").click()
     page.get_by_role("button", name="Try it out").click()
-    page.locator("input[type=file]").set_input_files(GREY / "cat.jpg")
+    page.locator("input[type=file]").first.set_input_files(GREY / "cat.jpg")
     page.get_by_role("button", name="Execute").click()
     picture = page.locator(".live-responses-table img")
     expect(picture).to_have_js_property("naturalWidth", 451)
