@@ -143,16 +143,19 @@ async def colorize(
         if reference := body.reference:
             await run_in_threadpool(pipeline.look_at, [reference])
             looks, beside = looks + 1, reference.pixels
+        if chosen.album:  # each is seen once before the first is coloured
+            looks, beside = looks + len(pixels), beside + sum(pixels)
         ticket = pipeline.backlog.accept(pixels, chosen.deadline_s, caller(request), looks, beside)
         held.callback(ticket.close)
         if reference:
             await body.hold(REFERENCE_BYTES)
             order = await unless_gone(request, with_upload(pipeline, reference, order, ticket))
-            ticket.prepared(beside)
+            ticket.prepared(reference.pixels)
             body.release(reference)
         if chosen.album:
             openings = [partial(_opened, pipeline, upload, order) for upload in body.uploads]
             order = await unless_gone(request, together(pipeline, openings, order, ticket))
+            ticket.prepared(sum(pixels), len(pixels))
         # The second proposal finds the model's answer kept, the third what all others are made of.
         window = pipeline.window(order.model) if order.proposals == 1 else 1
         run = PhotoRun(pipeline, body, order, ticket, window)

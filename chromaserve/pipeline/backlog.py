@@ -60,10 +60,10 @@ class Ticket:
         if telling and self.photos == 1:
             self._backlog.learn(self._foreseen_s, time.perf_counter() - self.since)
 
-    def prepared(self, pixels: int) -> None:
-        """The reference is looked at, which has so many pixels."""
+    def prepared(self, pixels: int, looks: int = 1) -> None:
+        """What comes before the photos is done: so many pixels of a reference, or of an album."""
         self.pixels_left -= pixels
-        self.looks_left -= 1
+        self.looks_left -= looks
 
     def close(self) -> None:
         """The request is answered: its places are free; harmless if they are already."""
@@ -135,7 +135,7 @@ class Backlog:
             deadline_s: the client's own limit on the time until all is done.
             owner: who asks.
             looks: how often the model runs for all of them; by default once a photo.
-            beside: pixels of a reference, which is decoded before them.
+            beside: pixels that are decoded before them: a reference's, or an album's own.
 
         Raises:
             Busy: there are not as many places, or it would wait too long.

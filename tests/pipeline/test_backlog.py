@@ -77,6 +77,14 @@ def test_a_reference_is_reckoned_with_until_it_is_looked_at() -> None:
         accepted.accept([MEGAPIXEL], deadline_s=0.4, looks=2, beside=9 * MEGAPIXEL)
 
 
+def test_an_album_is_reckoned_with_twice_until_all_of_it_is_seen() -> None:
+    accepted = backlog()
+    ticket = accepted.accept([MEGAPIXEL] * 4, looks=8, beside=4 * MEGAPIXEL)
+    assert accepted.wait_s(4) == pytest.approx(0.8)
+    ticket.prepared(4 * MEGAPIXEL, 4)
+    assert accepted.wait_s(4) == pytest.approx(0.4)
+
+
 def test_a_large_request_counts_by_its_turns() -> None:
     accepted = backlog()
     accepted.accept([MEGAPIXEL] * 64)
