@@ -77,6 +77,7 @@ export function ask(path, { signal, method = 'GET', headers = {} } = {}) {
 
 /** Do something until it is answered: waits while the service is busy, wants a key, or is away. */
 async function patiently(once, signal, told = () => {}) {
+  let away = false;
   for (let attempt = 1; ; attempt += 1) {
     await rested(signal, told);
     const used = key();
@@ -92,9 +93,18 @@ async function patiently(once, signal, told = () => {}) {
         await askForKey(problem, used, signal);
         continue;
       }
-      const patience = problem.patience(attempt) ?? (await isAway(problem, signal) ? LONGEST_S : null);
+      let patience = problem.patience(attempt);
       if (patience === null) {
-        throw problem;
+        const was = away && problem.outOfReach;
+        away = await isAway(problem, signal);
+        if (away) {
+          patience = LONGEST_S;
+        } else if (was) { // it came back just now
+          attempt = 0;
+          continue;
+        } else {
+          throw problem;
+        }
       }
       rest(patience, problem);
     }
