@@ -37,7 +37,8 @@ def how_trained(weights: Path) -> dict[str, Any]:
     told: dict[str, Any] = {"config": without_folders(config), "weights": weights.name}
     sources = folder / SOURCES
     if sources.is_file() and (means := json.loads(sources.read_text()).get(weights.name)):
-        return told | {"mean_of": [how_trained(folder / source) for source in means]}
+        each = [folder / source for source in means]
+        return told | {"mean_of": [_published(one) or how_trained(one) for one in each]}
     settings = config.train
     epochs = _epochs(folder / "log.csv", weights.name)
     views = epochs * (settings.views_per_epoch // settings.batch) * settings.batch
@@ -83,15 +84,17 @@ def unfrozen(told: dict[str, Any]) -> str | None:
 
 
 def _published(folder: Path) -> dict[str, Any] | None:
-    """A published version by its name, and what of its encoder had been trained."""
+    """A published version: its name, its training photos, what of its encoder had been trained."""
     if not (folder / "model.json").is_file():
         return None
     described = json.loads((folder / "model.json").read_text())
     training = described["training"]
     first = unfrozen(training["history"]) if "history" in training else None
     own = training["encoder"]["trainable_from"]
+    counts = described["data"].get("photos", {})
     return {
         "published": f"{described['name']} {described['version']}",
+        "photos": sum(n for name, n in counts.items() if name.startswith("train/")),
         "trainable_from": min((step for step in (first, own) if step), default=None),
     }
 

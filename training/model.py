@@ -27,6 +27,7 @@ from .network import (
     pixels_from_L,
     pool_taps,
 )
+from .vgg import frozen_taps
 
 Float = NDArray[np.float32]
 
@@ -34,12 +35,6 @@ Float = NDArray[np.float32]
 def target_side(config: Config, side: int) -> int:
     """The side of the answer to an input of that side."""
     return side // (2 if config.decoder.width_112 else 4)
-
-
-def frozen_taps(config: Config) -> tuple[str, ...]:
-    """The taps of the encoder's frozen blocks."""
-    first = config.encoder.trainable_from
-    return TAP_NAMES if first is None else TAP_NAMES[: int(first.removeprefix("block")) - 1]
 
 
 class ColorizationModel(keras.Model):  # type: ignore[misc]

@@ -24,8 +24,9 @@ def model_card(description: ModelDescription, version: int, bins: int) -> str:
     training = description.training
     views = ""
     if "history" in training:
-        start = f"from {_start(training['history'])} on"
-        views = f" {training['views']:,} views of training photos in all, each drawn anew, {start};"
+        told = training["history"]
+        views = f" {training['views']:,} views of training photos in all, each drawn anew, from\n"
+        views += f"{_start(told)} on.{_mean(told)}"
     livelier = "the annealed mean of the distribution head"
     if description.blend:
         livelier = "what both heads say, with the photo's\nmean colour taken out in part, scaled"
@@ -88,5 +89,16 @@ def _start(told: dict[str, Any]) -> str:
         return _start(told["mean_of"][0])
     earlier = told.get("started_from")
     if isinstance(earlier, dict):
-        return str(earlier["published"]) if "published" in earlier else _start(earlier)
+        if "published" not in earlier:
+            return _start(earlier)
+        photos = f" ({earlier['photos']:,} photos)" if "photos" in earlier else ""
+        return f"{earlier['published']}{photos}"
     return str(earlier or "VGG16's own weights")
+
+
+def _mean(told: dict[str, Any]) -> str:
+    """Of what the weights are the mean, where they are."""
+    if "mean_of" not in told:
+        return ""
+    names = (each.get("published") or each["config"]["name"] for each in told["mean_of"])
+    return f" The weights are the mean of {' and '.join(names)}."

@@ -3,15 +3,19 @@
 import hashlib
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from .config import TAP_NAMES, Decoder
 from .conversion.ncnn_network import Layer, written
-from .model import ColorizationModel, frozen_taps
-from .network import BGR_MEAN, BLOCKS, pool_factors
+from .vgg import BGR_MEAN, BLOCKS, frozen_taps, pool_factors
+
+if TYPE_CHECKING:  # worker processes, which have the encoder, need no Keras
+    import keras
+
+    from .model import ColorizationModel
 
 
 class NcnnEncoder:
@@ -70,7 +74,7 @@ class NcnnEncoder:
         return taps
 
 
-def frozen_part(model: ColorizationModel) -> NcnnEncoder:
+def frozen_part(model: "ColorizationModel") -> NcnnEncoder:
     """The frozen blocks of a model's encoder."""
     return NcnnEncoder(
         encoder_weights(model.encoder), frozen_taps(model.config), model.config.decoder
@@ -78,7 +82,7 @@ def frozen_part(model: ColorizationModel) -> NcnnEncoder:
 
 
 def encoder_weights(
-    encoder: keras.Model,
+    encoder: "keras.Model",
 ) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Take the convolutions' kernels and biases out of a Keras encoder."""
     return {layer.name: tuple(layer.get_weights()) for layer in encoder.layers if layer.weights}

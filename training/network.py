@@ -14,17 +14,8 @@ from keras import layers, ops
 
 from .config import TAP_NAMES, Decoder, Fusion
 from .errors import WeightsError
+from .vgg import BGR_MEAN, BLOCKS, TAP_SHAPES, pool_factors
 
-BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
-BGR_MEAN = (103.939, 116.779, 123.68)
-# Tap -> (side, channels) as the decoder takes it: the two finest are average-pooled to 56x56.
-TAP_SHAPES = {
-    "block1_conv2": (56, 64),
-    "block2_conv2": (56, 128),
-    "block3_conv3": (56, 256),
-    "block4_conv3": (28, 512),
-    "block5_conv3": (14, 512),
-}
 AB_SCALE = 128.0
 
 
@@ -126,13 +117,6 @@ def build_fusion(settings: Fusion, width: int, bins: int) -> tuple[keras.Model, 
 def pixels_from_L(L: Tensor) -> Tensor:  # noqa: N802
     """L float32 [N, 224, 224, 1] in [0, 100] -> VGG16's input: grey in BGR, mean subtracted."""
     return 2.55 * L - ops.convert_to_tensor(BGR_MEAN, "float32")
-
-
-def pool_factors(settings: Decoder) -> dict[str, int]:
-    """By how much the decoder takes each tap coarser than the encoder gives it."""
-    if settings.width_112:
-        return {name: 2 if name == "block1_conv2" else 1 for name in TAP_SHAPES}
-    return {"block1_conv2": 4, "block2_conv2": 2} | dict.fromkeys(list(TAP_SHAPES)[2:], 1)
 
 
 def pool_taps(taps: dict[str, Tensor], settings: Decoder = Decoder()) -> dict[str, Tensor]:  # noqa: B008

@@ -19,10 +19,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .vgg import BGR_MEAN
+
 Image = NDArray[np.uint8]
 SIDE = 256  # pixels: larger photos are reduced to it
 _LEAST = 16  # pixels that four poolings need
-_BGR_MEAN = (103.939, 116.779, 123.68)  # `training.network` has it too, but imports TensorFlow
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def _original_scaling() -> Any:  # noqa: ANN401 - a torch.nn.Module, where torch
 
     class Scaling(torch.nn.Module):  # type: ignore[misc]
         def forward(self, rgb: Any) -> Any:  # noqa: ANN401
-            mean = torch.tensor(_BGR_MEAN).view(1, 3, 1, 1)
+            mean = torch.tensor(BGR_MEAN).view(1, 3, 1, 1)
             return (rgb.flip(1) + 1) * 127.5 - mean
 
     return Scaling()

@@ -1,14 +1,12 @@
 """The stream of views that a fit sees: a pure function of the seed, so that it resumes exactly."""
 
 import os
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import cv2
 import keras
@@ -16,22 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .config import Views
-from .data import Entry, read_entry
-from .views import view, whole
+from .data import Entry
+from .maker import Float, Frozen, Maker, make, start
 
 if TYPE_CHECKING:
     from .tap_cache import TapCache
 
-Float = NDArray[np.float32]
 Batch = tuple[dict[str, NDArray[np.generic]], dict[str, Float]]
 RUN_OF_FILES = 512  # files of a folder that are shuffled as one shard
-
-
-class Frozen(Protocol):
-    """Computes the taps of the encoder's frozen blocks on the worker."""
-
-    def __call__(self, L: Float) -> dict[str, Float]:
-        """L float32 [side, side, 1] -> taps [h, w, C] by name, as the model takes them."""
 
 
 def shuffled(entries: Sequence[Entry], buffer: int, seed: tuple[int, ...]) -> NDArray[np.int64]:
@@ -58,55 +48,6 @@ def shuffled(entries: Sequence[Entry], buffer: int, seed: tuple[int, ...]) -> ND
     return order
 
 
-@dataclass(frozen=True)
-class _Maker:
-    """Makes views: what a worker process needs to know."""
-
-    root: Path
-    settings: Views
-    target: int
-    seed: int
-    frozen: Frozen | None = None
-    taps: "TapCache | None" = None
-
-    def __call__(self, entry: Entry, number: int | None) -> tuple[dict[str, Float], Float]:
-        """The view of that number; the photo as it is where there is none."""
-
-        def read() -> tuple[Float, Float]:
-            return whole(read_entry(self.root, entry), self.target)
-
-        if number is None and self.taps is not None:
-            return self.taps(entry.sha256, read)
-        if number is None:
-            L, ab = read()
-        else:
-            random = np.random.default_rng((self.seed, number))
-            L, ab = view(read_entry(self.root, entry), self.settings, self.target, random)
-        return (self.frozen(L) if self.frozen else {"L": L}), ab
-
-
-_maker: _Maker | None = None
-
-
-def _start(maker: _Maker) -> None:
-    global _maker
-    cv2.setNumThreads(1)
-    _maker = maker
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A fit that is killed leaves no process behind."""
-    if parent := parent_process():
-        parent.join()
-        os._exit(0)
-
-
-def _make(jobs: list[tuple[Entry, int | None]]) -> list[tuple[dict[str, Float], Float]]:
-    assert _maker is not None
-    return [_maker(*job) for job in jobs]
-
-
 class Stream(keras.utils.PyDataset):  # type: ignore[misc]
     """Batches of views of training photos, epoch after epoch; or of the photos as they are.
 
@@ -126,12 +67,12 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
         self._entries, self.batch, self._views = list(entries), batch, views
         self._seed, self._plain = seed, settings.plain
         self._order = lru_cache(2)(lambda turn: shuffled(self._entries, buffer, (seed, turn)))
-        self._make = _Maker(root, settings, target, seed, frozen, taps)
+        self._make = Maker(root, settings, target, seed, frozen, taps)
         self._pool = None
         if processes:
             # Spawned: a process with TensorFlow or JAX in it must not be forked.
             self._pool = ProcessPoolExecutor(
-                processes, get_context("spawn"), initializer=_start, initargs=(self._make,)
+                processes, get_context("spawn"), initializer=start, initargs=(self._make,)
             )
 
     def __len__(self) -> int:
@@ -149,17 +90,17 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
 
     def __getitem__(self, index: int) -> Batch:
         """The batch of that number in the epoch."""
-        start, stop = index * self.batch, (index + 1) * self.batch
+        low, high = index * self.batch, (index + 1) * self.batch
         if self._views is None:
-            numbers = range(start, min(stop, len(self._entries)))
+            numbers = range(low, min(high, len(self._entries)))
         else:
             first = self.epoch * len(self) * self.batch
-            numbers = range(first + start, first + stop)
+            numbers = range(first + low, first + high)
         jobs = [self._job(n) for n in numbers]
         if self._pool is None:
             made = [self._make(*job) for job in jobs]
         else:
-            made = self._pool.submit(_make, jobs).result()
+            made = self._pool.submit(make, jobs).result()
         offset = np.zeros((len(jobs), 2), np.int32)
         if self._views is not None:
             offset[:] = np.random.default_rng((self._seed, numbers[0], 1)).integers(0, 2, 2)

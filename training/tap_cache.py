@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .config import Decoder
 from .errors import DataError
 from .ncnn_encoder import NcnnEncoder
-from .network import TAP_SHAPES, pool_factors
+from .vgg import TAP_SHAPES, pool_factors
 
 Float = NDArray[np.float32]
 

@@ -11,13 +11,13 @@ from keras import ops
 from .callbacks import Clock, Follow, KeepWeights
 from .config import Config, run_config
 from .data import Entry, evenly_spaced
-from .errors import DataError, WeightsError
+from .errors import DataError
 from .losses import rebalancing_weights, soft_bins
-from .model import ColorizationModel, frozen_taps, target_side
-from .network import TAP_SHAPES
+from .model import ColorizationModel, target_side
 from .optimizer import optimizer
 from .stream import Stream, limit_threads
-from .weights import assign, load_npz
+from .vgg import TAP_SHAPES, frozen_taps
+from .weights import assign, load_npz, read_weights
 
 if TYPE_CHECKING:
     from .ncnn_encoder import NcnnEncoder
@@ -57,13 +57,7 @@ def measure_statistics(
 
 def start(model: ColorizationModel, source: Path) -> list[str]:
     """Take weights from a run's .npz or a published version; returns what it lacks."""
-    if source.is_file():
-        return load_npz(source, model, grow=True)
-    if not (source / "model.json").is_file():
-        raise WeightsError(f"no weights to start from at {source}")
-    from .export import published_weights  # needs TensorFlow
-
-    return assign(model, published_weights(source), grow=True)
+    return assign(model, read_weights(source), grow=True)
 
 
 def check_config(folder: Path, config: Config) -> None:

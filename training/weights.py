@@ -43,20 +43,37 @@ def halve(source: Path, out: Path) -> None:
 
 
 def average_npz(sources: Sequence[Path], out: Path) -> None:
-    """Write the mean of several .npz of one network (Wortsman et al. 2022, "Model soups").
+    """Write the mean of several weights of one network (Wortsman et al. 2022, "Model soups").
 
+    Of a version and of what went on from it on other photos, the mean keeps most of what either
+    knows (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+
+    sources: runs' .npz, or published versions' folders, which lack what training alone needs.
     Raises WeightsError when they aren't of the same network.
     """
-    total: dict[str, Float] = {}
-    for source in sources:
+    loaded = [read_weights(source) for source in sources]
+    whole = max(loaded, key=len)
+    for source, arrays in zip(sources, loaded, strict=True):
+        names = arrays.keys() & whole.keys() if source.is_dir() else whole.keys()
+        if arrays.keys() != names or any(arrays[n].shape != whole[n].shape for n in names):
+            raise WeightsError(f"{source} is of another network than {sources[0]}")
+    of = {name: [arrays[name] for arrays in loaded if name in arrays] for name in whole}
+    _write(out, {name: np.asarray(np.mean(each, 0, np.float32)) for name, each in of.items()})
+
+
+def read_weights(source: Path) -> Mapping[str, NDArray[Any]]:
+    """Weights by the names of `named_weights`, of a run's .npz or a published version's folder.
+
+    Raises WeightsError where there is neither.
+    """
+    if source.is_file():
         with np.load(source) as arrays:
-            shapes = {name: arrays[name].shape for name in arrays.files}
-            if total and shapes != {name: each.shape for name, each in total.items()}:
-                raise WeightsError(f"{source} is of another network than {sources[0]}")
-            for name in shapes:
-                share = arrays[name].astype(np.float32) / len(sources)
-                total[name] = total[name] + share if name in total else share
-    _write(out, total)
+            return {name: arrays[name] for name in arrays.files}
+    if not (source / "model.json").is_file():
+        raise WeightsError(f"no weights at {source}")
+    from .export import published_weights  # needs TensorFlow
+
+    return published_weights(source)
 
 
 def _write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:

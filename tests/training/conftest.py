@@ -1,15 +1,46 @@
 """How small fits run."""
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
 
 import pytest
 
+from chromaserve.engines import savedmodel
+from training.conversion import speed
 
-@pytest.fixture
-def eagerly() -> Iterator[None]:
+
+@contextmanager
+def untraced() -> Iterator[None]:
     """Without tracing, which takes longer than the few steps of a small fit."""
     import tensorflow as tf
 
     tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def eagerly() -> Iterator[None]:
+    with untraced():
+        yield
+
+
+@pytest.fixture(autouse=True, scope="package")
+def _briefly() -> Iterator[None]:
+    """How fast engines are is measured on few photos: what is found isn't looked at here."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(speed, "_ROUNDS", {False: 1, True: 1})
+        patched.setattr(speed, "_BUSY_S", 0.1)
+        patched.setitem(savedmodel._MAX_BATCH, "CPU", 1)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _threads_of_a_fit() -> Iterator[None]:
+    """A fit tells the processes that it starts to have few; later services' are not its own."""
+    with patch.dict(os.environ):
+        yield

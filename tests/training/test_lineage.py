@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from chromaserve.store.versions import BUNDLED_ROOT
 from tests.training.program import train_here
 from training.config import Config, Encoder, Train
-from training.lineage import how_trained, total_views, unfrozen
+from training.export import published_weights
+from training.lineage import SOURCES, how_trained, total_views, unfrozen
+from training.weights import average_npz
 
 
 def run(folder: Path, start: Path | None, first: str | None, losses: list[float]) -> Path:
@@ -51,3 +54,30 @@ def test_a_mean_tells_of_each(tmp_path: Path) -> None:
     told = how_trained(mean)
     assert [each["epochs"] for each in told["mean_of"]] == [2, 2]
     assert unfrozen(told) is None
+
+
+def test_a_mean_may_have_a_version_in_it(tmp_path: Path) -> None:
+    version = next(p.parent for p in BUNDLED_ROOT.glob("colorizer/*/model.json"))
+    run(tmp_path / "one", version, "block4", [3])
+    before = dict(published_weights(version))
+    after: dict[str, Any] = {name: 3 * each for name, each in before.items()} | {
+        "bin_weights": np.ones(4)
+    }
+    np.savez(tmp_path / "one" / "last.npz", **after)
+    (tmp_path / "mean").mkdir()
+    mean = tmp_path / "mean" / "mean.npz"
+    average_npz([tmp_path / "one" / "last.npz", version], mean)
+    with np.load(mean) as weights:
+        assert weights["bin_weights"].tolist() == [1] * 4
+        for name, each in before.items():
+            assert np.allclose(weights[name], 2 * each, rtol=1e-6)
+    (mean.parent / "config.json").write_bytes((tmp_path / "one" / "config.json").read_bytes())
+    sources = {mean.name: ["../one/last.npz", str(version)]}
+    (mean.parent / SOURCES).write_text(json.dumps(sources))
+    told = how_trained(mean)
+    assert [each.get("published") for each in told["mean_of"]] == [
+        None,
+        f"colorizer {version.name}",
+    ]
+    assert total_views(told) == 8
+    assert unfrozen(told) == "block4"

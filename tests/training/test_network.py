@@ -10,7 +10,6 @@ import tensorflow as tf
 from training.config import Decoder
 from training.errors import WeightsError
 from training.network import (
-    TAP_SHAPES,
     build_decoder,
     build_encoder,
     build_heads,
@@ -18,6 +17,7 @@ from training.network import (
     pixels_from_L,
     pool_taps,
 )
+from training.vgg import TAP_SHAPES
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +17,13 @@ from PIL import Image
 from chromaserve import Colorizer
 from chromaserve.store.contract import check_signatures
 from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
+from tests.training.conftest import untraced
 from tests.training.program import train_here
 from training.export import published_config, published_weights
 from training.gains import load_model
 
 ROOT = Path(__file__).parents[2]
+EVALUATED = ("astronaut", "cat", "coffee", "dahlia", "pagoda", "rocket")
 CONFIG = """
 name = "tiny"
 seed = 3
@@ -35,25 +39,26 @@ width_14 = 16
 width_28 = 16
 width_56 = 8
 dropout = 0.1
-{decoder}
+width_112 = 8
+depthwise_28 = 1
+depthwise_56 = 1
 [views]
 side = 64
 [train]
-epochs = {epochs}
+epochs = 3
 views_per_epoch = 8
 batch = 4
 warmup = 1
 val_photos = 2
 """
-REFINED = "width_112 = 8\ndepthwise_28 = 1\ndepthwise_56 = 1"
 
 
 class Trainer:
     """The command line, in a folder of its own."""
 
-    def __init__(self, folder: Path, decoder: str = "", epochs: int = 2) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder, self.run = folder, folder / "run"
-        (folder / "tiny.toml").write_text(CONFIG.format(decoder=decoder, epochs=epochs))
+        (folder / "tiny.toml").write_text(CONFIG)
 
     def arguments(self, stage: str, *more: str) -> list[str]:
         return [
@@ -65,6 +70,20 @@ class Trainer:
         done = train_here(*self.arguments(stage, *more))
         assert done.returncode == 0, done.stderr
 
+    def killed(self) -> int:
+        """Begin the fit and kill it in its second epoch; the exit status."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "training", *self.arguments("train")],
+            stdout=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("Epoch 2/"):
+                process.send_signal(signal.SIGKILL)
+                break
+        process.communicate(timeout=60)
+        return process.returncode
+
     def publish(self, weights: str) -> ModelStore:
         store = ModelStore(self.folder / "models")
         done = train_here(
@@ -75,6 +94,25 @@ class Trainer:
         return store
 
 
+@dataclass
+class Published:
+    """A fit that was killed, resumed and published."""
+
+    trainer: Trainer
+    status: int
+    store: ModelStore
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    trainer = Trainer(tmp_path_factory.mktemp("published"))
+    trainer.here("scan")
+    status = trainer.killed()
+    with untraced():
+        trainer.here("train")
+    return Published(trainer, status, trainer.publish("last.npz"))
+
+
 def test_an_unknown_setting_is_refused_by_name(tmp_path: Path) -> None:
     trainer = Trainer(tmp_path)
     (tmp_path / "tiny.toml").write_text('name = "x"\n[train]\nepoch = 3\n')
@@ -83,24 +121,13 @@ def test_an_unknown_setting_is_refused_by_name(tmp_path: Path) -> None:
     assert "train.epoch" in refused.stderr
 
 
-def test_a_killed_fit_resumes_then_is_published_and_evaluated(tmp_path: Path) -> None:
-    trainer = Trainer(tmp_path, REFINED, epochs=3)
-    trainer.here("scan")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "training", *trainer.arguments("train")],
-        stdout=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("Epoch 2/"):
-            process.send_signal(signal.SIGKILL)
-            break
-    process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGKILL
-    trainer.here("train")
+def test_a_killed_fit_resumes_then_is_published_and_evaluated(
+    published: Published, tmp_path: Path
+) -> None:
+    trainer, store = published.trainer, published.store
+    assert published.status == -signal.SIGKILL
     assert len((trainer.run / "log.csv").read_text().splitlines()) == 4
 
-    store = trainer.publish("last.npz")
     model = store.resolve("latest")
     store.verify(model)
     assert (model.path / "MODEL_CARD.md").read_text().startswith("# Model card")
@@ -109,7 +136,7 @@ def test_a_killed_fit_resumes_then_is_published_and_evaluated(tmp_path: Path) ->
     told = model.description.training["history"]
     assert told["weights"] == "last.npz"
     assert told["epochs"] == 3
-    assert str(tmp_path) not in (model.path / "model.json").read_text()
+    assert str(trainer.folder) not in (model.path / "model.json").read_text()
     loaded = tf.saved_model.load(str(model.path))
     check_signatures(loaded.signatures)
     L = np.full((3, 224, 224, 1), 50, np.float32)
@@ -123,25 +150,24 @@ def test_a_killed_fit_resumes_then_is_published_and_evaluated(tmp_path: Path) ->
     with Colorizer(model_root=store.root, device="cpu", threads=1) as colorizer:
         assert colorizer.engine.startswith("ncnn")
 
-    out = tmp_path / "evaluation"
+    out, photos = tmp_path / "evaluation", tmp_path / "photos"
+    photos.mkdir()
+    for name in EVALUATED:
+        shutil.copy(ROOT / "samples" / "colour" / f"{name}.jpg", photos)
     evaluated = train_here(
-        *("evaluate", str(ROOT / "samples" / "colour"), "--store", str(store.root)),
+        *("evaluate", str(photos), "--store", str(store.root)),
         *("--out", str(out), "--sheet-photos", "6"),
     )
     assert evaluated.returncode == 0, evaluated.stderr
     summary = json.loads((out / "summary.json").read_text())["all"]
-    assert summary["photos"] == len(list((ROOT / "samples" / "colour").iterdir()))
+    assert summary["photos"] == len(EVALUATED)
     assert summary["gain"] == pytest.approx(summary["psnr"] - summary["psnr_grey"], abs=1e-3)
     assert Image.open(out / "contact_sheet.png").size[0] > 600
 
 
-def test_what_is_published_has_the_runs_weights_at_half_precision(tmp_path: Path) -> None:
-    trainer = Trainer(tmp_path, epochs=1)
-    trainer.here("scan")
-    trainer.here("train")
-    store = trainer.publish("best.npz")
-    stored = published_weights(store.resolve("latest").path)
-    with np.load(trainer.run / "best.npz") as kept:
+def test_what_is_published_has_the_runs_weights_at_half_precision(published: Published) -> None:
+    stored = published_weights(published.store.resolve("latest").path)
+    with np.load(published.trainer.run / "last.npz") as kept:
         assert set(stored) == set(kept.files) - {"bin_weights"}
         for name, value in stored.items():
             own = kept[name]

@@ -85,10 +85,13 @@ def test_processes_make_what_threads_make(root: Path) -> None:
     apart = Stream(entries(root), root, settings, 32, 4, views=8, seed=3, processes=1)
     try:
         (x, y), (x2, y2) = here[1], apart[1]
+        assert apart._pool
+        has_keras = apart._pool.submit(eval, "'keras' in __import__('sys').modules").result()
     finally:
         apart.close()
     assert np.array_equal(x["L"], x2["L"])
     assert np.array_equal(y["ab"], y2["ab"])
+    assert not has_keras  # which takes long to start, and much memory
 
 
 def test_what_ages_the_lightness_leaves_the_colours(root: Path) -> None:

@@ -35,7 +35,7 @@ DECODER = Decoder(
 
 
 def config(**settings: object) -> Config:
-    base = {"views_per_epoch": 8, "batch": 4, "epochs": 3, "warmup": 2, "val_photos": 4}
+    base = {"views_per_epoch": 8, "batch": 4, "epochs": 3, "warmup": 2, "val_photos": 2}
     return Config(
         name="small",
         encoder=Encoder(weights="none", trainable_from="block5"),

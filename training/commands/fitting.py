@@ -18,7 +18,8 @@ def add_stages(add: AddStage) -> None:
     sub.add_argument("out", type=Path, help="where its float16 copy goes")
     add_run_stage(add, "fusion", fusion_command)
     sub = add("average", average_command)
-    sub.add_argument("weights", type=Path, nargs="+", help="runs' .npz")
+    sub.add_argument("weights", type=Path, nargs="+",
+                     help="runs' .npz, the first of a run, or published versions")  # fmt: skip
     sub.add_argument("--out", type=Path, default=Path("runs/average/mean.npz"))
     sub = add_run_stage(add, "ablation", ablation_command, config="ablation", run="ablation")
     sub.add_argument("--start", help="weights that every step starts from")
@@ -57,7 +58,7 @@ def fusion_command(args: argparse.Namespace) -> None:
 
 
 def average_command(args: argparse.Namespace) -> None:
-    """Make a run of the mean of several runs' weights, all started from the same."""
+    """Make a run of the mean of several weights, all started from the same."""
     from ..lineage import SOURCES
     from ..weights import average_npz
 
