@@ -23,8 +23,9 @@ SUPPORTED  := import sys; sys.exit(not ((3, $(MIN_PYTHON)) <= sys.version_info[:
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c "$(SUPPORTED)" >/dev/null 2>&1 && echo $$p && break; done)
 
-# Files of tests share servers; more workers would only be in each other's way.
-PARALLEL := -n logical --maxprocesses 4 --dist loadfile
+# Files of tests share servers; more workers would only be in each other's way. Those that take
+# longest begin (tests/conftest.py), in place of those with the most tests.
+PARALLEL := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # What `make serve` installs: gpu where there is one, else base, which has no TensorFlow.
 VARIANT ?= $(shell ls /dev/nvidia[0-9]* >/dev/null 2>&1 || nvidia-smi -L >/dev/null 2>&1 \
@@ -49,12 +50,15 @@ ATHERIS := build/atheris
 CLIENTS := build/clients/bin/openapi-python-client
 # Locks beside base.lock; all that a developer needs is in dev.lock.
 LOCKS := tensorflow gpu otel ray
-EXTRAS := tensorflow otel ray postgresql train docs dev
+EXTRAS := tensorflow otel ray postgresql c2pa train docs dev
 PEERS := fastapi litserve bentoml ray
 # setuptools installs the package itself.
 LOCK  := echo setuptools | $(UV) pip compile pyproject.toml - --universal --python-version 3.$(MIN_PYTHON) \
 	--generate-hashes --no-emit-index-url --no-annotate --quiet \
 	--custom-compile-command "make lock"
+
+# Compiled once: a process that has to compile what it imports takes twice as long to start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help serve test coverage soak fuzz audit lint format lock train publish ablation thesis evaluate picture screenshots bench image sbom reference docs clean

@@ -6,12 +6,10 @@ import os
 import signal
 import socket
 import sys
-import threading
-from pathlib import Path
 
 from pydantic import ValidationError
 
-from chromaserve.command_line.exits import Exit
+from chromaserve.command_line.exits import Exit, ready_streams
 from chromaserve.settings import MIB, MODEL_MB, container_memory
 
 from .settings import Settings
@@ -25,6 +23,10 @@ _LAST_PORT = 65535
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT; the exit status is 0 unless the service could not run."""
+    ready_streams()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Nothing is accepted yet. Process 1 of a container hears no signal without being asked to.
+        signal.signal(number, lambda *_: os._exit(0))
     try:
         settings = Settings()
     except ValidationError as error:
@@ -37,47 +39,19 @@ def main() -> int:
     except OSError as error:
         print(f"chromaserve: {_unheard(error, settings)}", file=sys.stderr)
         return Exit.NO_PORT
-    import cv2
-
-    from .auth import KeyFileError
-    from .jobs.jobs import JobsUnusable
     from .logs import configure_logging
-    from .main import create_app
-    from .server import Config, Server
-    from .tracing import NoOpenTelemetry, asked_for
+    from .tracing import asked_for
 
-    configure_logging(settings, traces=asked_for(settings))
+    several = settings.workers > 1
+    configure_logging(settings, traces=asked_for(settings), worker=0 if several else None)
     _warn(settings)
-    cv2.setNumThreads(1)  # photos have threads of their own, for which OpenCV's only wake
-    try:
-        app = create_app(settings)
-    except NoOpenTelemetry as error:
-        print(f"chromaserve: {error}", file=sys.stderr)
-        return Exit.USAGE
-    except KeyFileError as error:
-        print(f"chromaserve: CHROMASERVE_API_KEYS_FILE: {error}", file=sys.stderr)
-        return Exit.USAGE
-    except JobsUnusable as error:
-        print(f"chromaserve: CHROMASERVE_JOBS: {error}", file=sys.stderr)
-        return Exit.USAGE
-    service = app.state.service
-    server = Server(Config(app, settings), service)
-    # uvicorn raises the signal again when it is done, which would end us with a failure status.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it
-        signal.signal(signal.SIGHUP, server.handle_exit)
-    _greet(settings)
-    server.run(sockets)
-    if service.failure:
-        print(f"chromaserve: cannot serve: {_line(service.failure)}", file=sys.stderr)
-    if [each for each in threading.enumerate() if each is not threading.main_thread()]:
-        # One that loads a model, or hangs in one, is not waited for, nor unloaded under its feet.
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(1 if service.failure else 0)
-    return 1 if service.failure else 0
+    if several:
+        from .supervisor import supervise
+
+        return supervise(settings, sockets)
+    from .process import serve
+
+    return serve(settings, sockets)
 
 
 def _listen(host: str, port: int) -> list[socket.socket]:
@@ -125,27 +99,13 @@ def _warn(settings: Settings) -> None:
     for name in Settings.unknown_variables():
         log.warning("%s is no setting of this version and is ignored", name)
     limit = container_memory()
-    if limit and limit < (settings.max_memory_mb + MODEL_MB) * MIB:
+    models_mb = MODEL_MB * settings.workers
+    if limit and limit < (settings.max_memory_mb + models_mb) * MIB:
         log.warning(
             "this container may have %d MiB: set CHROMASERVE_MAX_MEMORY_MB (%g) to what it has less"
             " %d MiB for the model",
-            *(limit // MIB, settings.max_memory_mb, MODEL_MB),
+            *(limit // MIB, settings.max_memory_mb, models_mb),
         )
-
-
-def _greet(settings: Settings) -> None:
-    everywhere = ("0.0.0.0", "::")  # nosec B104 - compared, not listened on
-    host = "localhost" if settings.host in (*everywhere, "127.0.0.1") else settings.host
-    url = f"http://{host}:{settings.port}"
-    try:
-        print(f"chromaserve is starting on {url}  (documentation: {url}/docs)")
-        print(f"Try:  curl -F file=@photo.jpg {url}/colorize -o colour.png", flush=True)
-    except OSError:  # a full disk; what could not be written would be tried again at the end
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for the process
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ def _state(file: Path) -> tuple[int, ...] | None:
 
 def _read(file: Path) -> dict[bytes, bool]:
     try:
-        lines = [line.strip() for line in file.read_text("utf-8").splitlines()]
+        lines = [line.strip() for line in file.read_text("utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise KeyFileError(f"{file} cannot be read: {type(error).__name__}") from error
     digests: dict[bytes, bool] = {}
@@ -236,12 +236,21 @@ class CrossOrigin(CORSMiddleware):
         return refusal
 
 
-def install_inner(app: FastAPI, settings: Settings, keys: Keys | None) -> None:
-    """Add what has to be inside of `Connections`: a refused body is then read to its end."""
+def install_inner(
+    app: FastAPI, settings: Settings, keys: Keys | None, shared: Path | None = None
+) -> None:
+    """Add what has to be inside of `Connections`: a refused body is then read to its end.
+
+    Args:
+        app: the service.
+        settings: which of them there are.
+        keys: that are accepted, where one is needed.
+        shared: folder of several workers, where there are others.
+    """
     windows = [("minute", 60, settings.rate_limit), ("day", 86_400, settings.daily_limit)]
     limits = [Window(*window) for window in windows if window[2]]
     if limits:
-        app.add_middleware(RateLimit, windows=limits)
+        app.add_middleware(RateLimit, windows=limits, folder=shared)
     if keys:
         app.add_middleware(KeyCheck, keys=keys)
     if settings.trusted_hosts:

@@ -33,6 +33,13 @@ class TooManyPhotos(ServiceError):
     """The request holds more photos than one request may."""
 
 
+def too_many_photos(limit: int) -> TooManyPhotos:
+    """The error for a request that holds more photos than one may."""
+    return TooManyPhotos(
+        f"A request may hold {limit} photos at most. Send the rest in another.", limit=limit
+    )
+
+
 class UnsupportedBody(ServiceError):
     """The Content-Type of the request is not one that carries photos."""
 
@@ -95,6 +102,14 @@ class RateLimited(ServiceError):
 
 class MalformedRequest(ServiceError):
     """The request's head is not HTTP, or programs could read it in two ways."""
+
+
+class NoSuchPart(ServiceError):
+    """The Range header asks for bytes that the file does not have."""
+
+
+class UnsupportedTransfer(ServiceError):
+    """The request's body comes in a transfer coding that is not undone here, such as gzip."""
 
 
 class HeadTooLarge(ServiceError):

@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 import logging
+import resource
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chromaserve.errors import NotReady
 
 from .arrivals import BODY_LIMIT
+from .errors import UnsupportedTransfer
 from .problems import error_response
 from .root_path import HEALTH, route_path
 from .service import Service
@@ -21,6 +24,7 @@ ABORT = "chromaserve.abort"
 _SMALL_BODY = 64 * 1024
 """Bytes of any other body, which a framework would read whole before anything is checked."""
 _LINGER_S = 10.0
+_CHUNKED = "chunked"
 
 
 class Connections:
@@ -29,6 +33,7 @@ class Connections:
     - A client that does not take its response loses its connection after `send_timeout_s`.
     - A refusal of a body that is still arriving (413, 415, 503…) would be lost to a client that
       sends before it reads: the rest of the body is read and thrown away for a while first.
+    - A body in a transfer coding beside chunks is refused (501): its bytes are not what was sent.
     - A body that no route takes care of ends at `_SMALL_BODY` bytes (413).
     - While the service shuts down, new requests on open connections get 503 and a close.
     """
@@ -82,6 +87,12 @@ class Connections:
         if self._service.draining and route_path(scope) not in HEALTH:
             error = NotReady("The service is shutting down. Send the request again shortly.")
             app = error_response(error, scope["path"])
+        coding = Headers(scope=scope).get("transfer-encoding", _CHUNKED)
+        if coding.strip().lower() != _CHUNKED:
+            told = (
+                f"The transfer coding {coding[:50]!r} is not undone here. Send the body without it."
+            )
+            app = error_response(UnsupportedTransfer(told), scope["path"])
         try:
             await app(scope, reading, sending)
         except _Stalled:
@@ -101,3 +112,14 @@ def _has_body(scope: Scope) -> bool:
     if b"expect" in headers:
         return False  # the client waits for our word before it sends
     return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
+
+
+def file_descriptors() -> int:
+    """How many file descriptors this process may have, as many as the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (ValueError, OSError):
+            return soft
+    return hard if hard != resource.RLIM_INFINITY else 2**20

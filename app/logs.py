@@ -24,21 +24,35 @@ trace_id: ContextVar[str] = ContextVar("trace_id", default="-")
 
 
 class _Identity(logging.Filter):
-    """Gives each record the ids of its request and its trace."""
+    """Gives each record the ids of its request and its trace, and the process that it is of."""
+
+    worker: int | None = None
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
         record.trace_id = trace_id.get()
+        if self.worker is not None:
+            record.worker = self.worker
         return True
 
 
-def configure_logging(settings: Settings, *, traces: bool = False) -> None:
-    """One line a record on standard error, uvicorn's records too; with trace ids if there are."""
+def configure_logging(
+    settings: Settings, *, traces: bool = False, worker: int | None = None
+) -> None:
+    """One line a record on standard error, uvicorn's records too.
+
+    Args:
+        settings: what is logged, and how.
+        traces: whether there are trace ids.
+        worker: which of several this process is; 0: the one that looks after them.
+    """
     level = settings.log_level.upper()
+    _Identity.worker = worker
+    named = "" if worker is None else "worker %(worker)d "
     ids = "[%(request_id)s trace=%(trace_id)s]" if traces else "[%(request_id)s]"
     fields = "%(asctime)s %(levelname)s %(name)s %(request_id)s %(message)s"
     formatters: dict[str, dict[str, Any]] = {
-        "line": {"format": f"%(asctime)s %(levelname)-7s %(name)s {ids}: %(message)s"},
+        "line": {"format": f"%(asctime)s %(levelname)-7s {named}%(name)s {ids}: %(message)s"},
         "json": {
             "()": "pythonjsonlogger.json.JsonFormatter",
             "fmt": fields + (" %(trace_id)s" if traces else ""),

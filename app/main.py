@@ -18,7 +18,10 @@ from .access_log import WATCHED, Observation
 from .auth import Keys, install_inner, install_outer
 from .jobs.jobs import Jobs
 from .limits import Connections
+from .methods import Heads
 from .problems import CLIENT_CLOSED
+from .ranges import Ranges
+from .root_path import Redirects
 from .routes import (
     colorize,
     health,
@@ -35,18 +38,21 @@ from .routes import (
 from .service import Service
 from .settings import Settings
 from .tracing import TraceIds
+from .worker import Worker
 
 log = logging.getLogger("chromaserve")
 
 _CLOSE_S = 1.0
 """For a model that still works on photos that nobody waits for."""
+_LOOK_S = 0.05
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, worker: Worker | None = None) -> FastAPI:
     """Build the service; its model is loaded when it starts, while /healthz answers already.
 
     Args:
         settings: by default those of the environment.
+        worker: what the process is, where it is one of several.
 
     Raises:
         KeyFileError: the file of API keys cannot be used.
@@ -54,7 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or Settings()
     keys = _keys(settings) if settings.wants_keys else None
-    service = Service(settings)
+    service = Service(settings, worker)
     if settings.jobs:
         service.jobs = Jobs(service, settings.jobs)
     traces = tracing.start(settings, _version())
@@ -71,6 +77,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         ]
         if service.jobs:
             tasks += map(asyncio.create_task, service.jobs.work())
+        if worker:
+            tasks.append(asyncio.create_task(service.serve_beside_others(worker)))
+            while worker.waits and not (service.takes_photos or service.draining):
+                await asyncio.sleep(_LOOK_S)
         yield
         for task in tasks:
             task.cancel()
@@ -100,7 +110,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.service = service
     for module in (colorize, jobs, models, v2, v2_infer, health, metrics, problems, page, swagger):
         app.include_router(module.router)
-    install_inner(app, settings, keys)
+    app.add_middleware(Heads)
+    app.add_middleware(Ranges)
+    app.add_middleware(Redirects)
+    install_inner(app, settings, keys, worker.folder if worker else None)
     app.add_middleware(Connections, service=service)
     install_outer(app, settings)
     app.add_middleware(Observation, metrics=service.metrics)
@@ -135,7 +148,7 @@ def _keys(settings: Settings) -> Keys:
     return Keys(own, settings.api_keys_file, admin)
 
 
-def _client_gone(request: Request, error: Exception) -> Response:  # noqa: ARG001 - a handler
+async def _client_gone(request: Request, error: Exception) -> Response:  # noqa: ARG001 - a handler
     return Response(status_code=CLIENT_CLOSED)
 
 

@@ -1,29 +1,53 @@
 """Prometheus metrics: what the service did, by stage and reason, and how full it is now."""
 
-from collections.abc import Callable, Iterator
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, values
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from chromaserve.pipeline.observer import Observer
 from chromaserve.pipeline.timings import Timings
 
+from .worker import STATES, Gauge, Worker
+
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 
-Gauges = Callable[[], Iterator[tuple[str, str, dict[str, str], float]]]
-"""What is true now: (name, meaning, labels, value), names without the prefix."""
+_SAME = {"ready", "wait_seconds", "model_loaded", "job_photos", "job_bytes"}
+"""Gauges of which several workers' greatest is told; of all others, their sum."""
+
+Gauges = Callable[[], Iterable[Gauge]]
+"""What is true now."""
 
 
 class Metrics(Observer):
     """One service's metrics, in a registry of their own; times are in seconds."""
 
-    def __init__(self, gauges: Gauges) -> None:
-        """Count from zero; `gauges` is asked at every scrape."""
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        self.registry.register(_Now(gauges))
+    def __init__(self, gauges: Gauges, worker: Worker | None = None) -> None:
+        """Count from zero, or on from where the worker before this one died.
+
+        Args:
+            gauges: asked at every scrape.
+            worker: what this process is, where it is one of several, all of which any tells of.
+        """
+        self.told = CollectorRegistry()
+        """What is asked for."""
+        self.registry = CollectorRegistry() if worker else self.told
+        if worker:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(worker.folder)
+            values.ValueClass = values.MultiProcessValue(  # type: ignore[no-untyped-call]
+                lambda: worker.number
+            )
+            MultiProcessCollector(self.told, str(worker.folder))  # type: ignore[no-untyped-call]
+            self.told.register(_Workers(gauges, worker))
+        else:
+            ProcessCollector(registry=self.told)
+            self.told.register(_Now(gauges))
         self._requests = Counter(
             "chromaserve_requests",
             "Requests answered, by route, method and status.",
@@ -112,10 +136,53 @@ class _Now(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """One family a name, its samples in order."""
-        families: dict[str, GaugeMetricFamily] = {}
-        for name, meaning, labels, value in self._gauges():
-            family = families.setdefault(
-                name, GaugeMetricFamily(f"chromaserve_{name}", meaning, labels=list(labels))
-            )
-            family.add_metric(list(labels.values()), value)
-        yield from families.values()
+        yield from _families(self._gauges())
+
+
+class _Workers(Collector):
+    """What is true now of all workers, and of their processes."""
+
+    def __init__(self, gauges: Gauges, worker: Worker) -> None:
+        self._gauges = gauges
+        self._worker = worker
+
+    def collect(self) -> Iterator[Metric]:
+        """Gauges of all, and those of each process, whose number is their label."""
+        with suppress(OSError):  # a full disk
+            self._worker.note(self._gauges())
+        joined: dict[tuple[str, ...], Gauge] = {}
+        processes: dict[str, Metric] = {}
+        for file in sorted(self._worker.folder.glob(STATES)):
+            try:
+                state = json.loads(file.read_text())
+            except FileNotFoundError:  # it died just now
+                continue
+            for name, meaning, labels, value in state["gauges"]:
+                key = (name, *labels.values())
+                known = joined[key][3] if key in joined else 0.0
+                both = max(known, value) if name in _SAME else known + value
+                joined[key] = (name, meaning, labels, both)
+            for family in _process(state["pid"]):
+                told = processes.setdefault(
+                    family.name, Metric(family.name, family.documentation, family.type)
+                )
+                told.samples += [
+                    sample._replace(labels={"worker": str(state["number"])})
+                    for sample in family.samples
+                ]
+        yield from _families(joined.values())
+        yield from processes.values()
+
+
+def _process(pid: int) -> Iterable[Metric]:
+    return ProcessCollector(pid=lambda: pid, registry=CollectorRegistry()).collect()
+
+
+def _families(gauges: Iterable[Gauge]) -> Iterable[Metric]:
+    families: dict[str, GaugeMetricFamily] = {}
+    for name, meaning, labels, value in gauges:
+        family = families.setdefault(
+            name, GaugeMetricFamily(f"chromaserve_{name}", meaning, labels=list(labels))
+        )
+        family.add_metric(list(labels.values()), value)
+    return families.values()

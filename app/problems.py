@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -49,6 +49,7 @@ from .errors import (
     MalformedRequest,
     NoPhoto,
     NoResult,
+    NoSuchPart,
     NotAcceptable,
     OriginRefused,
     PhotoAbandoned,
@@ -57,10 +58,12 @@ from .errors import (
     TooManyPhotos,
     Unauthorized,
     UnsupportedBody,
+    UnsupportedTransfer,
     UntrustedHost,
     UploadStalled,
 )
 from .logs import REQUEST_ID_HEADER, request_id
+from .methods import taken_at
 from .root_path import reference
 
 log = logging.getLogger("chromaserve.http")
@@ -106,6 +109,7 @@ KINDS: dict[type[Exception], Kind] = {
     TooManyPhotos: Kind(413, "too-many-photos", "Too many photos"),
     TooManyPixels: Kind(413, "too-many-pixels", "Photo has too many pixels"),
     UnsupportedBody: Kind(415, "unsupported-body", "Unsupported request body"),
+    NoSuchPart: Kind(416, "no-such-part", "No such part of the file"),
     UnsupportedFormat: Kind(415, "unsupported-format", "Unsupported image format"),
     UnsupportedSamples: Kind(415, "unsupported-samples", "Unsupported kind of pixels"),
     DamagedPhoto: Kind(422, "damaged-photo", "Damaged photo"),
@@ -117,6 +121,7 @@ KINDS: dict[type[Exception], Kind] = {
     IdempotencyKeyReused: Kind(422, "idempotency-key-reused", "Idempotency-Key used before"),
     RateLimited: Kind(429, "rate-limited", "Asked too often"),
     HeadTooLarge: Kind(431, "head-too-large", "Request head too large"),
+    UnsupportedTransfer: Kind(501, "unsupported-transfer", "Unsupported transfer coding"),
     NotReady: Kind(503, "not-ready", "Not ready", {"Retry-After": "5"}),
     TooManyConnections: Kind(503, "too-many-connections", "Too many connections", _SOON),
     Busy: Kind(503, "busy", "Too busy"),
@@ -230,7 +235,8 @@ def install(app: FastAPI, retry_after_s: Callable[[], int]) -> None:
     retry_after_s is asked what to tell a client for whom there is no room now.
     """
 
-    def on_error(request: Request, error: Exception) -> JSONResponse:
+    # Coroutines, as Starlette has threads for functions: a refusal would wait for one.
+    async def on_error(request: Request, error: Exception) -> JSONResponse:
         if isinstance(error, ModelStoreError) and not isinstance(error, ModelNotFound):
             log.error("%s", error)
         response = error_response(error, request.url.path)
@@ -238,13 +244,13 @@ def install(app: FastAPI, retry_after_s: Callable[[], int]) -> None:
             response.headers["Retry-After"] = str(retry_after_s())
         return response
 
-    def on_unknown_error(request: Request, error: Exception) -> JSONResponse:
+    async def on_unknown_error(request: Request, error: Exception) -> JSONResponse:
         response = error_response(error, request.url.path)
         # This one is sent from outside all middleware.
         response.headers[REQUEST_ID_HEADER] = request_id.get()
         return response
 
-    def on_http_error(request: Request, error: Exception) -> JSONResponse:
+    async def on_http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         kind = HTTP_KINDS.get(error.status_code) or Kind(error.status_code, "http-error", "Error")
         docs = f"See {reference('/docs')} for what"
@@ -252,10 +258,15 @@ def install(app: FastAPI, retry_after_s: Callable[[], int]) -> None:
             404: f"There is nothing at {request.url.path}. {docs} there is.",
             405: f"{request.url.path} does not take {request.method}. {docs} it takes.",
         }.get(error.status_code, str(error.detail))
-        headers = dict(error.headers) if error.headers else None
+        headers = dict(error.headers or {})
+        asks = request.method == "OPTIONS"
+        if error.status_code == 405 or (asks and request.url.path.endswith("*")):
+            headers["Allow"] = ", ".join(taken_at(request))  # the framework names one route's
+            if asks:
+                return Response(status_code=204, headers=headers)
         return ProblemResponse(problem_of_kind(kind, detail, request.url.path, {}), headers)
 
-    def on_invalid(request: Request, error: Exception) -> JSONResponse:
+    async def on_invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
         return error_response(invalid_options(error.errors()), request.url.path)
 

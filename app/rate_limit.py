@@ -1,10 +1,12 @@
 """An ASGI layer that lets each key, or address, ask for so much work a minute, and a day."""
 
+import json
 import math
+import sqlite3
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,6 +17,11 @@ from .problems import error_response
 
 _MOST_CALLERS = 10_000
 """Callers that are remembered; who has not asked for longest is forgotten, and starts afresh."""
+_WAIT_S = 5.0
+_TABLE = """
+CREATE TABLE IF NOT EXISTS bucket (caller TEXT PRIMARY KEY, tokens TEXT, at REAL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS bucket_at ON bucket (at);
+"""
 
 
 @dataclass(frozen=True)
@@ -38,11 +45,23 @@ class RateLimit:
     which jumps, and remembers any number of callers.
     """
 
-    def __init__(self, app: ASGIApp, windows: Sequence[Window]) -> None:
+    def __init__(self, app: ASGIApp, windows: Sequence[Window], folder: Path | None = None) -> None:
+        """Every caller has all tokens at first.
+
+        Args:
+            app: what is asked where there are some left.
+            windows: in each of which a caller has tokens.
+            folder: that other workers have buckets in, too, which are then the same ones.
+        """
         self._app = app
         self._windows = windows
         self._full = tuple(float(window.requests) for window in windows)
-        self._buckets: OrderedDict[str, tuple[tuple[float, ...], float]] = OrderedDict()
+        file = folder / "rate-limits.sqlite3" if folder else ":memory:"
+        self._buckets = sqlite3.connect(file, timeout=_WAIT_S, isolation_level=None)
+        # Outlives a process that is killed; a power cut has ended the service.
+        self._buckets.execute("PRAGMA journal_mode = WAL")
+        self._buckets.execute("PRAGMA synchronous = OFF")
+        self._buckets.executescript(_TABLE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -84,15 +103,29 @@ class RateLimit:
 
     def _take(self, caller: str) -> tuple[float, ...]:
         """Requests that the caller has left, a window each; below 0: this is one too many."""
-        now = time.monotonic()
-        had, when = self._buckets.pop(caller, (self._full, now))
-        tokens = tuple(
-            min(full, rest + (now - when) * full / window.seconds)
-            for window, full, rest in zip(self._windows, self._full, had, strict=True)
-        )
-        left = tuple(rest - 1 for rest in tokens)
-        # Who is refused has spent nothing.
-        self._buckets[caller] = (left if min(left) >= 0 else tokens, now)
-        while len(self._buckets) > _MOST_CALLERS:
-            self._buckets.popitem(last=False)
+        with self._buckets:
+            self._buckets.execute("BEGIN IMMEDIATE")
+            now = time.monotonic()  # the same in all processes
+            known = self._buckets.execute(
+                "SELECT tokens, at FROM bucket WHERE caller = ?", (caller,)
+            ).fetchone()
+            had, when = (json.loads(known[0]), known[1]) if known else (self._full, now)
+            tokens = tuple(
+                min(full, rest + (now - when) * full / window.seconds)
+                for window, full, rest in zip(self._windows, self._full, had, strict=True)
+            )
+            left = tuple(rest - 1 for rest in tokens)
+            # Who is refused has spent nothing.
+            rest = left if min(left) >= 0 else tokens
+            self._buckets.execute(
+                "INSERT INTO bucket VALUES (?, ?, ?) ON CONFLICT (caller) DO UPDATE"
+                " SET tokens = excluded.tokens, at = excluded.at",
+                (caller, json.dumps(rest), now),
+            )
+            if not known:
+                self._buckets.execute(
+                    "DELETE FROM bucket WHERE caller IN (SELECT caller FROM bucket ORDER BY at"
+                    " LIMIT max(0, (SELECT count(*) FROM bucket) - ?))",
+                    (_MOST_CALLERS,),
+                )
         return left

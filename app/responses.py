@@ -279,6 +279,9 @@ class Sink(io.RawIOBase):
         self._end = max(self._end, self._position)
         return len(data)
 
+    def flush(self) -> None:
+        """Nothing is held back; of a ZIP that is given up `zipfile` asks after this is closed."""
+
     def tell(self) -> int:
         """Where the next bytes go."""
         return self._position

@@ -3,9 +3,14 @@
 import asyncio
 import logging
 import math
+import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
+
+from fastapi.concurrency import run_in_threadpool
 
 from chromaserve.errors import Busy, NotReady
 from chromaserve.pipeline.models import LoadedModel
@@ -16,12 +21,14 @@ from .departures import Departures
 from .metrics import Metrics
 from .settings import Settings
 from .watchdog import Watchdog, on_own_thread
+from .worker import Worker
 
 if TYPE_CHECKING:
     from .jobs.jobs import Jobs
 
 log = logging.getLogger("chromaserve")
 
+_TELL_S = 0.1
 _LEAST_STAY_S = 10.0
 """From one load that takes another version's place to the next: loading is not all that is done."""
 
@@ -29,10 +36,16 @@ _LEAST_STAY_S = 10.0
 class Service:
     """What routes work with; made once, started and closed by the application's lifespan."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Nothing runs yet; `load` brings the model."""
+    def __init__(self, settings: Settings, worker: Worker | None = None) -> None:
+        """Nothing runs yet; `load` brings the model.
+
+        Args:
+            settings: this process's.
+            worker: what it is, where it is one of several.
+        """
         self.settings = settings
-        self.metrics = Metrics(self._gauges)
+        self._worker = worker
+        self.metrics = Metrics(self._gauges, worker)
         self.pipeline = Pipeline(settings, self.metrics)
         self.arrivals = Arrivals(settings)
         self.departures = Departures(self.pipeline.memory, settings.photo_timeout_s)
@@ -62,11 +75,25 @@ class Service:
             raise NotReady("The model is still loading. Try again in a few seconds.")
         return model
 
+    @property
+    def takes_photos(self) -> bool:
+        """Whether `ready` has an answer."""
+        return (
+            self.pipeline.models.default is not None
+            and not self.draining
+            and not self.failure
+            and not self.watchdog.broken
+        )
+
     async def load(self) -> None:
         """Load and warm up the default model in a thread; a failure is kept in `failure`."""
         start = time.perf_counter()
+        # FastAPI's threads begin with an import, which the first photo would wait for.
+        await run_in_threadpool(self.pipeline.look_at, ())
         try:
-            model = await on_own_thread(self.pipeline.models.load_default, "loading")
+            version = self._worker.version if self._worker else None
+            load = partial(self.pipeline.models.load_default, version)
+            model = await on_own_thread(load, "loading")
         except Exception as error:
             self.failure = error
             raise
@@ -79,8 +106,7 @@ class Service:
         """What `Metrics` tells of the present."""
         pipeline = self.pipeline
         default = pipeline.models.default
-        ready = default is not None and not self.draining and not self.watchdog.broken
-        yield "ready", "1 while photos are taken.", {}, float(ready)
+        yield "ready", "1 while photos are taken.", {}, float(self.takes_photos)
         yield "queue_photos", "Photos that wait for the model.", {}, pipeline.batcher.waiting
         yield (
             "accepted_photos",
@@ -155,6 +181,39 @@ class Service:
     async def reload(self, *, again: bool = True) -> LoadedModel:
         """Serve what was published since; see `Models.reload`, whose errors pass."""
         return await asyncio.to_thread(self.pipeline.models.reload, again=again)
+
+    async def reload_everywhere(self) -> LoadedModel:
+        """The same here, and where that is possible by all other workers, before this returns."""
+        model = await self.reload()
+        if self._worker:
+            await self._worker.reload_others()
+        return model
+
+    async def serve_beside_others(self, worker: Worker) -> None:
+        """Be heard of, and reload when another worker did, for ever."""
+        wanted = asyncio.Event()
+
+        def hear() -> None:
+            if worker.hear():
+                wanted.set()
+
+        asyncio.get_running_loop().add_reader(worker.line.fileno(), hear)
+        while True:
+            default = self.pipeline.models.default
+            serves = default.version if default and self.takes_photos else None
+            worker.tell(serves, self._gauges())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TELL_S):
+                    await wanted.wait()
+            if not wanted.is_set():
+                continue
+            wanted.clear()
+            try:
+                await self.reload()
+            except Exception as error:
+                log.critical("cannot serve what other workers do: %s", error)
+                signal.raise_signal(signal.SIGTERM)  # another takes the place, with that version
+            worker.say_reloaded()
 
     async def follow_store(self) -> None:
         """Reload every `reload_s` seconds, for ever; what stands in the way is told once.

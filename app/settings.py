@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode
 
-from chromaserve.settings import PipelineSettings, Positive, Seconds
+from chromaserve.settings import PipelineSettings, Positive, Seconds, usable_cores
 
 Item = TypeVar("Item")
 
@@ -82,6 +82,11 @@ class Settings(PipelineSettings):
     )
     port: int = Field(
         default=8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one."
+    )
+    workers: Positive = Field(
+        default=1,
+        description="Processes that serve from the one port, each with a model of its own. What is"
+        " bounded here is divided among them, and so are cores and GPUs.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="What is logged: records of this level and above."
@@ -205,6 +210,41 @@ class Settings(PipelineSettings):
         if self.max_photos > self.max_queue:
             raise ValueError("max_photos must not exceed max_queue")
         return self
+
+    @model_validator(mode="after")
+    def _every_worker_has_room_for_uploads(self) -> Self:
+        if self.workers > 1 and 2 * self.max_upload_bytes * self.workers > self.upload_memory_bytes:
+            raise ValueError(
+                f"max_memory_mb={self.max_memory_mb:g} is divided among {self.workers} workers, and"
+                f" must be at least {8 * self.workers} times max_upload_mb={self.max_upload_mb:g}"
+            )
+        return self
+
+    def for_worker(self, number: int) -> Self:
+        """What one of the workers has of the machine and its limits.
+
+        Its queue holds one request of `max_photos` in any case, however many the workers are.
+
+        Args:
+            number: from 1.
+        """
+
+        def part(whole: int) -> int:
+            return max(1, whole // self.workers + (number <= whole % self.workers))
+
+        cores = usable_cores()
+        return self.model_copy(
+            update={
+                "max_memory_mb": self.max_memory_mb / self.workers,
+                "cache_mb": self.cache_mb / self.workers,
+                "max_queue": max(self.max_photos, part(self.max_queue)),
+                "max_uploads": part(self.max_uploads),
+                "max_connections": part(self.max_connections),
+                "engine_threads": part(self.engine_threads or cores),
+                "photo_threads": part(self.photo_threads or cores),
+                "replicas": self.replicas and part(self.replicas),
+            }
+        )
 
     @property
     def wants_keys(self) -> bool:

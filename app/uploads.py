@@ -17,17 +17,19 @@ from chromaserve.pipeline.body import Body, Upload
 from chromaserve.pipeline.memory import Share
 
 from .arrivals import Arrivals, too_large
-from .errors import MalformedBody, NoPhoto, TooManyPhotos, UnsupportedBody
+from .errors import MalformedBody, NoPhoto, UnsupportedBody, too_many_photos
 from .json_photos import read_json
 from .settings import Settings
 
 FIELD, REFERENCE = "file", "reference"
-_MAX_FIELDS = 16
+_MAX_FIELDS = 32
+"""Of a form: every option, and some."""
 _MAX_FIELD_BYTES = 128 * 1024  # as many points of hints as there may be, numbers at full length
 _HOW = f"Send the photo as the multipart field `{FIELD}`, or bare as an image/* body."
 _EXTENDED = re.compile(rb"""filename\*=["']?(utf-8|iso-8859-1)'[^']*'([^;"\s]*)""", re.IGNORECASE)
 _CHARSETS = (None, "utf-8", "us-ascii", "iso-8859-1")
 _MAX_NAME = 4096
+_AS_IT_IS = ("", "binary", "8bit", "7bit")
 
 
 def announced_length(request: Request, settings: Settings) -> int | None:
@@ -46,8 +48,17 @@ def announced_length(request: Request, settings: Settings) -> int | None:
 
 def content_coding(request: Request) -> str:
     """What the body is encoded by beside its own format; empty where it is by nothing."""
-    given = request.headers.get("content-encoding", "").strip().lower()
-    return "" if given == "identity" else given
+    given = ",".join(request.headers.getlist("content-encoding")).lower().split(",")
+    return ", ".join(each.strip() for each in given if each.strip() not in ("", "identity"))
+
+
+def check_coding(request: Request) -> None:
+    """Raise UnsupportedBody where the body is encoded once more."""
+    if coding := content_coding(request):
+        raise UnsupportedBody(
+            f"A body in the coding {coding[:50]!r} is not accepted: photos are compressed already."
+            " Send it without Content-Encoding."
+        )
 
 
 async def read_body(
@@ -77,11 +88,7 @@ async def read_body(
         UploadStalled: the client sends too slowly.
         Busy: there is no room for what it sends.
     """
-    if coding := content_coding(request):
-        raise UnsupportedBody(
-            f"A body in the coding {coding[:50]!r} is not accepted: photos are compressed already."
-            " Send it without Content-Encoding."
-        )
+    check_coding(request)
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     most = max_photos or settings.max_photos
     stream, reference = arrivals.receive(request, share), None
@@ -95,10 +102,8 @@ async def read_body(
             raise NoPhoto(f"The request body is empty. {_HOW}")
     elif media_type == "application/json":
         uploads, fields, reference = await run_in_threadpool(
-            read_json, await joined(stream), FIELD, REFERENCE if referring else None
+            read_json, await joined(stream), FIELD, most, REFERENCE if referring else None
         )
-        if len(uploads) > most:
-            raise too_many_photos(most)
     else:
         raise UnsupportedBody(f"A body of type {media_type[:80]} is not accepted. {_HOW}")
     share.shrink(max(sum(len(each.data) for each in (*uploads, reference) if each), 1))
@@ -136,6 +141,9 @@ async def _read_multipart(
         raise MalformedBody(f"{error.message.rstrip('.')}. {_HOW}") from error
     except (UnicodeError, ValueError, KeyError) as error:
         raise MalformedBody(f"The multipart body cannot be taken apart. {_HOW}") from error
+    if not parser.is_whole:
+        await form.close()
+        raise MalformedBody(f"The multipart body ends before its last boundary. {_HOW}")
     uploads: list[Upload] = []
     references: list[Upload] = []
     fields: list[tuple[str, str]] = []
@@ -147,11 +155,12 @@ async def _read_multipart(
             await form.close()
             raise NoPhoto(f"A file came in the field {name[:50]!r}. {_HOW}")
         (uploads if name == FIELD else references).append(await _taken(value))
-    if not [upload for upload in uploads if upload.data or upload.name]:
+    # A form whose field was left empty sends a file of no bytes, without a name; or as a blob.
+    uploads = [each for each in uploads if each.data or each.name]
+    if not uploads:
         raise NoPhoto(f"The request holds no photo. {_HOW}")
     if len(uploads) > most:
         raise too_many_photos(most)
-    # A form whose field was left empty sends a file of no bytes, without a name or as a blob.
     references = [each for each in references if each.data or each.name not in (None, "blob")]
     if len(references) > 1:
         raise InvalidOptions(f"reference is one photo, and {len(references)} came. Send one.")
@@ -161,9 +170,18 @@ async def _read_multipart(
 class _Parser(MultiPartParser):
     """Starlette's, which knows a photo by its field, whether its name is there or not."""
 
+    is_whole = False
+
+    def on_end(self) -> None:
+        """The last boundary is here."""
+        self.is_whole = True
+
     def on_headers_finished(self) -> None:
         """A part begins."""
         part = self._current_part
+        coding = Headers(raw=part.item_headers).get("content-transfer-encoding", "").strip().lower()
+        if coding not in _AS_IT_IS:  # which nobody is to use (RFC 7578, 4.7)
+            raise MultiPartException(f"A part is in {coding[:50]}: send its bytes as they are")
         disposition = part.content_disposition or b""
         _, told = parse_options_header(disposition)
         field = told.get(b"name", b"").decode("latin-1")
@@ -221,10 +239,3 @@ async def _taken(file: UploadFile) -> Upload:
     data = await file.read()
     await file.close()
     return Upload(file.filename or None, data)
-
-
-def too_many_photos(limit: int) -> TooManyPhotos:
-    """The error for a request that holds more photos than one may."""
-    return TooManyPhotos(
-        f"A request may hold {limit} photos at most. Send the rest in another.", limit=limit
-    )

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ log = logging.getLogger("chromaserve")
 
 T = TypeVar("T")
 
-_LOOK_S = 0.25
+_LOOK_S, _RESUMED_S = 0.25, 5.0
 _FAILURES = 3
 """Photos failed one after the other, from which an engine is asked about a photo that is known."""
 _LOADING = 3
@@ -36,7 +37,11 @@ class Watchdog:
     async def watch(self) -> None:
         """Look after the engines for ever."""
         while True:
+            before = time.monotonic()
             await asyncio.sleep(_LOOK_S)
+            if time.monotonic() - before > self._hang_s:
+                # All of the process stood still, or the machine slept: batches go on now.
+                await asyncio.sleep(_RESUMED_S)
             try:
                 if await self._trouble():
                     await self._recover()

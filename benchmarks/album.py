@@ -17,12 +17,9 @@ Albums of photos that do not belong together have the first of each set.
 """
 
 import argparse
-import csv
-import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations, groupby
 from pathlib import Path
 
 import cv2
@@ -31,6 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.hints import SHOWN_SHAPES
+from benchmarks.scenes import Pixels, Points, grey, made, series, shared, sized
 from chromaserve.color.lab import lab_to_srgb, srgb_to_lab
 from chromaserve.library.colorizer import Colorizer
 from chromaserve.pipeline.hints import AnyHint, Hint, Region
@@ -39,15 +37,8 @@ from training.metrics import psnr
 from training.summary import interval
 
 Float = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
-Points = dict[tuple[int, int], tuple[NDArray[np.intp], NDArray[np.intp]]]
-"""Of two photos of a set, rows and columns [n, 2] of what both show."""
 
-_SIDE = 448
-_LEAST = 40  # points that two photos of one scene share
-_RATIO = 0.75
 _ALBUM = 8  # photos that do not belong together
-_GAMMA = 1.3
 _HEIGHT = 200  # of a row of the picture
 
 
@@ -65,80 +56,9 @@ class Measured:
     """A photo, alone and in the album."""
 
 
-def made(rgb: Pixels) -> list[Pixels]:
-    """Three views of a photo."""
-    height, width = rgb.shape[:2]
-    right = rgb[height // 8 :, width // 4 :]
-    darker = np.rint(255 * (right / 255.0) ** _GAMMA).astype(np.uint8)
-    middle = rgb[height // 8 : -height // 8, width // 8 : -width // 8]
-    views = rgb[:, : width * 3 // 4], darker, middle[:, ::-1]
-    return [_sized(np.ascontiguousarray(each)) for each in views]
-
-
-def series(photos: Path, source: str, gap: int) -> Iterator[list[Path]]:
-    """Photos of a source that follow each other, 2 to 4 at a time."""
-    with (photos.parent / "manifest.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["source"] == source]
-    there = [row for row in rows if row["place"] == photos.name]
-
-    def place(row: dict[str, str]) -> tuple[str, int]:
-        path = row["original_path"]
-        numbers = re.findall(r"\d+", Path(path).name)
-        return re.sub(r"\d+(?=\.\w+$)", "", path), int(numbers[-1]) if numbers else 0
-
-    there.sort(key=place)
-    for _, alike in groupby(there, lambda row: place(row)[0]):
-        group: list[Path] = []
-        last = 0
-        for row in alike:
-            number = place(row)[1]
-            if group and (number - last > gap or len(group) == 4):
-                yield group
-                group = []
-            group.append(photos / row["file"])
-            last = number
-        yield group
-
-
-def shared(photos: Sequence[Pixels]) -> Points:
-    """What photos show of the same things, mirrored or not, by their grey."""
-    found: Points = {}
-    greys = [_grey(each) for each in photos]
-    for i, j in combinations(range(len(photos)), 2):
-        width = greys[j].shape[1]
-        mirrored = np.ascontiguousarray(greys[j][:, ::-1])
-        ways = [_points(greys[i], each) for each in (greys[j], mirrored)]
-        best = max(ways, key=lambda pair: len(pair[0]))
-        if len(best[0]) >= _LEAST:
-            here, there = best
-            if best is ways[1]:
-                there = there * (1, -1) + (0, width - 1)
-            found[i, j] = here, there
-    return found
-
-
-def _points(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> tuple[NDArray[np.intp], ...]:
-    sift = cv2.SIFT.create(2000)
-    (keys, told), (others, known) = (sift.detectAndCompute(each, None) for each in (one, other))
-    nothing = np.zeros((0, 2), np.intp)
-    if told is None or known is None or min(len(told), len(known)) < 8:
-        return nothing, nothing
-    pairs = cv2.BFMatcher().knnMatch(told, known, k=2)
-    good = [a for a, b in pairs if a.distance < _RATIO * b.distance]
-    if len(good) < 8:
-        return nothing, nothing
-    here = np.array([keys[match.queryIdx].pt for match in good], np.float32)
-    there = np.array([others[match.trainIdx].pt for match in good], np.float32)
-    _, inside = cv2.findHomography(here, there, cv2.RANSAC, 4.0)
-    if inside is None:
-        return nothing, nothing
-    fits = inside.ravel() > 0
-    return tuple(np.rint(each[fits][:, ::-1]).astype(np.intp) for each in (here, there))
-
-
 def measured(colorizer: Colorizer, photos: Sequence[Pixels], points: Points) -> Measured:
     """Colorize a set each way."""
-    greys = [_grey(each) for each in photos]
+    greys = [grey(each) for each in photos]
     start = time.process_time()
     alone = _colours(colorizer, greys, album=False)
     middle = time.process_time()
@@ -209,19 +129,9 @@ def _gain(photo: Pixels, ab: Float) -> float:
     return psnr(np.asarray(coloured, np.uint8), photo) - psnr(np.asarray(grey, np.uint8), photo)
 
 
-def _grey(rgb: Pixels) -> Pixels:
-    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
-
-
-def _sized(rgb: Pixels) -> Pixels:
-    scale = _SIDE / max(rgb.shape[:2])
-    size = round(rgb.shape[1] * scale), round(rgb.shape[0] * scale)
-    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
 def strangers(colorizer: Colorizer, photos: Sequence[Pixels]) -> list[float]:
     """How much each of some photos of different scenes changes: mean distance of ab."""
-    greys = [_grey(each) for each in photos]
+    greys = [grey(each) for each in photos]
     before, after = (_colours(colorizer, greys, album=album) for album in (False, True))
     return [
         float(np.hypot(*np.moveaxis(one - other, -1, 0)).mean())
@@ -232,7 +142,7 @@ def strangers(colorizer: Colorizer, photos: Sequence[Pixels]) -> list[float]:
 def draw(colorizer: Colorizer, photo: Pixels, out: Path) -> None:
     """A set in grey, each by itself, as an album, and that with regions on its first photo."""
     photos = made(photo)
-    greys = [_grey(each) for each in photos]
+    greys = [grey(each) for each in photos]
     height, width = photos[0].shape[:2]
     hints = [  # that lie in the first view, which is nearly as large as the sample
         Region(
@@ -301,7 +211,7 @@ def main() -> None:
             source, _, gap = each.partition(":")
             groups = [g for g in series(options.photos, source, int(gap)) if len(g) > 1]
             chosen = [groups[i] for i in evenly_spaced(len(groups), options.sets)]
-            sets[source] = [[_sized(read_photo(path)) for path in group] for group in chosen]
+            sets[source] = [[sized(read_photo(path)) for path in group] for group in chosen]
         seconds: list[tuple[float, float]] = []
         rows = []
         for name, some in sets.items():

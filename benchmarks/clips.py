@@ -105,10 +105,16 @@ def _as_filmed(clean: list[Grey], seed: int) -> list[Grey]:
     ]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mkv"
-        command = [
-            *(imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error"),
-            *("-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{WIDTH}x{HEIGHT}", "-r", str(RATE)),
-            *("-i", "-", "-c:v", "libx264", "-crf", str(CRF), "-pix_fmt", "yuv420p", str(path)),
-        ]
-        subprocess.run(command, input=b"".join(frame.tobytes() for frame in noisy), check=True)
+        encoded(noisy, path)
         return _decoded(path, len(clean))
+
+
+def encoded(frames: list[Grey], path: Path) -> None:
+    """Write frames by x264, uint8 [H, W] each."""
+    height, width = frames[0].shape
+    command = [
+        *(imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y"),
+        *("-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{width}x{height}", "-r", str(RATE)),
+        *("-i", "-", "-c:v", "libx264", "-crf", str(CRF), "-pix_fmt", "yuv420p", str(path)),
+    ]
+    subprocess.run(command, input=b"".join(frame.tobytes() for frame in frames), check=True)

@@ -6,8 +6,9 @@
 `cost` sends the same photos as one job and, as the baseline, by /colorize in requests of 64, in
 turn, and tells the time and the service's CPU time; and it asks for single photos alone, beside a
 job, and beside the same photos sent by somebody else as requests. `kill` has two processes share a
-folder, kills one with SIGKILL when half of the photos are done, and counts: each photo's result is
-asked of /colorize again and compared.
+folder, kills one with SIGKILL when half of the photos are done, and counts: by the job's records,
+by what the two processes say that they have coloured, and each photo's result is asked of /colorize
+again and compared.
 """
 
 import argparse
@@ -52,9 +53,9 @@ def photos(count: int, size: str) -> list[bytes]:
 
 @contextlib.contextmanager
 def service(
-    folder: Path, port: int, database: str
+    folder: Path, port: int, database: str, cache_mb: int = 0
 ) -> Iterator[tuple[httpx.Client, "subprocess.Popen[bytes]", Tree]]:
-    chosen = {"PORT": port, "LOG_LEVEL": "warning", "CACHE_MB": 0, "JOBS": folder / "queue",
+    chosen = {"PORT": port, "LOG_LEVEL": "warning", "CACHE_MB": cache_mb, "JOBS": folder / "queue",
               "JOBS_DATABASE": database, "MAX_WAIT_S": 600, "PHOTO_TIMEOUT_S": 600}  # fmt: skip
     environment = {f"CHROMASERVE_{name}": str(value) for name, value in chosen.items()}
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *sys.path])
@@ -162,6 +163,12 @@ def cost(given: list[bytes], folder: Path, database: str, rounds: int) -> dict[s
     }
 
 
+def coloured(http: httpx.Client) -> int:
+    """Photos that a process has coloured since its start."""
+    lines = http.get("/metrics").raise_for_status().text.splitlines()
+    return sum(int(float(x.split()[-1])) for x in lines if 'total{outcome="colorized"}' in x)
+
+
 def kill(given: list[bytes], folder: Path, database: str) -> dict[str, object]:
     count = len(given)
     with (
@@ -170,10 +177,12 @@ def kill(given: list[bytes], folder: Path, database: str) -> dict[str, object]:
     ):
         identity, _ = job(other, given)
         before = wait(survivor, identity, until=count // 2)
+        by_other = coloured(other)
         process.send_signal(signal.SIGKILL)
         killed_at = time.perf_counter()
         told = wait(survivor, identity)
         took_s = time.perf_counter() - killed_at
+        by_survivor = coloured(survivor)
         names = []
         with survivor.stream("GET", f"/jobs/{identity}/events") as stream:
             for line in stream.iter_lines():
@@ -193,6 +202,7 @@ def kill(given: list[bytes], folder: Path, database: str) -> dict[str, object]:
         "state": told["state"],
         "done": told["done"],
         "failed": told["failed"],
+        "coloured by the killed one until just before, and by the other": [by_other, by_survivor],
         "photos told of as done, and how many different ones": [len(names), len(set(names))],
         "results that are /colorize's own, byte by byte": alike,
         "results by the attempt that made them": attempts,

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     )
     from chromaserve.library.colorizer import Colorizer
     from chromaserve.library.confidence import Confidence
+    from chromaserve.library.verified import Verified, verify
     from chromaserve.pipeline.hints import Hint, Region, Stroke
     from chromaserve.store.errors import ModelNotFound, ModelStoreError
     from chromaserve.video import (
@@ -86,13 +87,16 @@ __all__ = [
     "Unreachable",
     "UnsupportedFormat",
     "UnsupportedSamples",
+    "Verified",
     "colorize_film",
     "colorize_frames",
+    "verify",
 ]
 
 _HOMES = {
     "Colorizer": "chromaserve.library.colorizer",
     "Confidence": "chromaserve.library.confidence",
+    **dict.fromkeys(("Verified", "verify"), "chromaserve.library.verified"),
     **dict.fromkeys(("Hint", "Region", "Stroke"), "chromaserve.pipeline.hints"),
     **dict.fromkeys(
         ("FilmReport", "FrameReport", "TruncatedFrame", "colorize_film", "colorize_frames"),

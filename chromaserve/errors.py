@@ -62,6 +62,7 @@ class EngineFailed(ServiceError):
     """The model raised an error on this photo's batch."""
 
 
+_MOST_FAULTS = 10
 _UNKNOWN = "The service failed on this request. Please report it with the answer's X-Request-ID."
 
 
@@ -80,10 +81,13 @@ def detail_of(error: Exception) -> str:
 
 
 def invalid_options(errors: Any) -> InvalidOptions:  # noqa: ANN401 - pydantic's error dicts
-    """Pydantic's validation errors as one error of ours, a sentence for each option."""
-    faults = [
-        {"option": str(e["loc"][-1] if e["loc"] else ""), "message": str(e["msg"])} for e in errors
-    ]
+    """Pydantic's validation errors as one error of ours, a sentence for each of the first ones."""
+    faults = []
+    for error in errors[:_MOST_FAULTS]:
+        unknown = error["type"] == "extra_forbidden"
+        option = str(error["loc"][-1] if error["loc"] else "")[:50]
+        message = "There is no such option" if unknown else str(error["msg"])
+        faults.append({"option": option, "message": message})
     said = "; ".join(f"{f['option']}: {f['message']}" for f in faults)
     return InvalidOptions(f"{said}. Correct this.", errors=faults)
 

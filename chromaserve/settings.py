@@ -77,6 +77,12 @@ class PipelineSettings(BaseSettings):
         default="fast",
         description="small makes PNGs somewhat smaller and takes many times as long.",
     )
+    c2pa_certificate: Path | None = Field(
+        default=None,
+        description="PEM file of a certificate, and of those that vouch for it: results are signed"
+        " as C2PA has it (Content Credentials).",
+    )
+    c2pa_key: Path | None = Field(default=None, description="PEM file of its private key.")
     photo_threads: int = Field(
         default=0, ge=0, description="Threads that decode and encode; 0: one a core."
     )
@@ -98,7 +104,8 @@ class PipelineSettings(BaseSettings):
         gt=0,
         allow_inf_nan=False,
         description="MiB held by uploads and photos at once; a quarter is for uploads, and the"
-        " model is not counted. By default less in a container that has less.",
+        " model is not counted. By default less in a container that has less, and 512 for each of"
+        " the service's workers at least.",
     )
     max_wait_s: Seconds = Field(
         default=10,
@@ -121,11 +128,12 @@ class PipelineSettings(BaseSettings):
         for name in sorted(links):
             log.warning("CHROMASERVE_%s is ignored: Kubernetes set it", name.upper())
         kept = {k: v for k, v in given.items() if k not in links}
-        limit = container_memory()
-        if limit and "max_memory_mb" not in kept:
-            room_mb = limit // MIB - MODEL_MB
-            if room_mb < _MEMORY_MB:
-                kept["max_memory_mb"] = max(_LEAST_MEMORY_MB, room_mb)
+        if "max_memory_mb" not in kept:
+            told = str(kept.get("workers", ""))  # the service's
+            workers = int(told) if told.isdecimal() else 1
+            limit = container_memory()
+            room_mb = limit // MIB - workers * MODEL_MB if limit else _MEMORY_MB
+            kept["max_memory_mb"] = max(workers * _LEAST_MEMORY_MB, min(_MEMORY_MB, room_mb))
         return kept
 
     @classmethod

@@ -13,12 +13,68 @@ from pathlib import Path
 
 import httpx
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from chromaserve.store.versions import BUNDLED_ROOT
+from tests.small_network import publish
 
+# Hundreds of processes are started: each would compile what it imports anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+TESTS = Path(__file__).parent
+LONGEST = (
+    "cluster",
+    "training/test_train.py",
+    "training/test_publish.py",
+    "page",
+    "video/test_film_hints.py",
+    "command_line/test_colorize.py",
+    "test_project.py",
+    "engines",
+    "library",
+    "packaging",
+    "training/test_thesis.py",
+    "pipeline/test_memory.py",
+    "jobs",
+    "training",
+    "app",
+    "command_line",
+    "video",
+    "examples",
+    "client",
+)
+"""Files and folders that take longest: they begin, and short ones fill the end on every core."""
+
+SHARED = {"max_upload_mb": 8, "max_photos": 8, "max_wait_s": 60, "shutdown_timeout_s": 60}
 START_S = 120.0
 STOP_S = 60.0
 ENDED_S = 5.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    assert all((TESTS / name).exists() for name in LONGEST)
+
+    def place(item: pytest.Item) -> int:
+        path = item.path.relative_to(TESTS)
+        names = (path.as_posix(), path.parts[0])
+        return min((LONGEST.index(name) for name in names if name in LONGEST), default=len(LONGEST))
+
+    items.sort(key=place)
+
+
+class Scheduling(LoadFileScheduling):  # type: ignore[misc]
+    """Files stay whole, and those that share a Ray cluster stay together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        folder = f"{TESTS.name}/cluster"
+        return folder if file.startswith(folder) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @dataclass
@@ -29,22 +85,24 @@ class Server:
     process: "subprocess.Popen[bytes]"
     log: Path
 
-    def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=120)
+    def client(self, timeout: float = 120) -> httpx.Client:
+        # No certificates: to read them takes longer than many an answer.
+        return httpx.Client(base_url=self.url, timeout=timeout, verify=False)
 
     def wait_ready(self) -> None:
         self.wait_for("/readyz")
 
     def wait_for(self, path: str) -> None:
         deadline = time.monotonic() + START_S
-        while time.monotonic() < deadline:
-            assert self.process.poll() is None, f"the server ended:\n{self.log.read_text()}"
-            try:
-                if httpx.get(self.url + path, timeout=5).status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.05)
+        with self.client(5) as client:
+            while time.monotonic() < deadline:
+                assert self.process.poll() is None, f"the server ended:\n{self.log.read_text()}"
+                try:
+                    if client.get(path).status_code == 200:
+                        return
+                except httpx.TransportError:
+                    pass
+                time.sleep(0.05)
         raise AssertionError(f"{path} was not 200 in time:\n{self.log.read_text()}")
 
     def stop(self) -> int:
@@ -117,8 +175,8 @@ def model_root() -> Path:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all tests that do not harm it; its upload limit is small on purpose."""
-    with running(tmp_path_factory.mktemp("server")) as start:
-        started = start(max_upload_mb=8, max_photos=8, max_wait_s=60, shutdown_timeout_s=60)
+    with running(tmp_path_factory.mktemp("server"), **SHARED) as start:
+        started = start()
         started.wait_ready()
         yield started
 
@@ -134,4 +192,43 @@ def http(server: Server) -> Iterator[httpx.Client]:
 def start_server(tmp_path: Path) -> Iterator[Start]:
     """Starts servers with settings of a test's own; they end with the test."""
     with running(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def small_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store whose network is small, for tests of what is done around it."""
+    root = tmp_path_factory.mktemp("small")
+    publish(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def small_network(small_root: Path) -> dict[str, object]:
+    """Settings of a service with that network."""
+    return {"model_root": small_root, "engine": "ncnn"}
+
+
+@pytest.fixture(scope="session")
+def small_server(
+    tmp_path_factory: pytest.TempPathFactory, small_network: dict[str, object]
+) -> Iterator[Server]:
+    """As `server`, with that network."""
+    with running(tmp_path_factory.mktemp("server"), **SHARED, **small_network) as start:
+        started = start()
+        started.wait_ready()
+        yield started
+
+
+@pytest.fixture(scope="session")
+def small_http(small_server: Server) -> Iterator[httpx.Client]:
+    """A client of `small_server`."""
+    with small_server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def start_small(tmp_path: Path, small_network: dict[str, object]) -> Iterator[Start]:
+    """As `start_server`, with that network."""
+    with running(tmp_path, **small_network) as start:
         yield start

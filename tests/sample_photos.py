@@ -1,6 +1,7 @@
 """Photos for the tests, from scikit-image's wheel, and ways to encode and measure them."""
 
 import io
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,12 @@ NAMES = [
 ]
 
 
+@cache
 def load(name: str) -> NDArray[Any]:
-    """A photo as scikit-image reads it, uint8 [H, W] or [H, W, 3]."""
-    return np.asarray(imread(FOLDER / name))
+    """A photo as scikit-image reads it, uint8 [H, W] or [H, W, 3]; it can't be written to."""
+    photo = np.asarray(imread(FOLDER / name))
+    photo.setflags(write=False)
+    return photo
 
 
 def raw(name: str) -> bytes:

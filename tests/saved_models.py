@@ -1,13 +1,12 @@
 """Small SavedModels to the contract, for tests of what the service does with a model's files."""
 
-import datetime
 from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
 
-from chromaserve.store.contract import GuidedFilter, ModelDescription
 from chromaserve.store.versions import ModelStore, ModelVersion
+from tests.small_network import describe
 
 Network = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """From L [N, 224, 224, 1] and a vividness [N, 1, 1, 1] to ab [N, 224, 224, 2].
@@ -39,15 +38,4 @@ def publish(network: Network, root: Path) -> ModelVersion:
     """A store's next version with this network."""
     folder = root / "saved"
     save(network, folder)
-    described = ModelDescription(
-        name="colorizer",
-        created=datetime.datetime.now(datetime.UTC),
-        licence="Apache-2.0",
-        attribution="",
-        default_vividness=0.5,
-        guided_filter=GuidedFilter(radius=8, eps=0.001),
-        training={},
-        data={},
-        metrics={},
-    )
-    return ModelStore(root / "store").publish(folder, described)
+    return ModelStore(root / "store").publish(folder, describe(default_vividness=0.5))

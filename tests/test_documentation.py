@@ -39,7 +39,7 @@ def test_generated_parts_are_as_the_code_makes_them() -> None:
 
 def test_every_setting_is_documented_once() -> None:
     page = (ROOT / "docs" / "reference" / "settings.md").read_text()
-    documented = re.findall(r"^\| `(CHROMASERVE_[A-Z_]+)` \|", page, re.M)
+    documented = re.findall(r"^\| `(CHROMASERVE_[A-Z0-9_]+)` \|", page, re.M)
     names = [f"CHROMASERVE_{name.upper()}" for name in Settings.model_fields]
     assert sorted(documented) == sorted(names)
 
@@ -90,7 +90,7 @@ def test_what_the_pages_name_there_is() -> None:
                 assert name in subcommands, f"{page}: chromaserve {name}"
         for module in re.findall(r"python -m ((?:benchmarks|training|docs)[.\w]*)", text):
             assert importlib.util.find_spec(module.rstrip(".")), f"{page}: {module}"
-        for name in re.findall(r"CHROMASERVE_[A-Z_]+[A-Z]", text):
+        for name in re.findall(r"CHROMASERVE_[A-Z0-9_]+[A-Z]", text):
             assert name in settings, f"{page}: {name}"
 
 

@@ -91,7 +91,7 @@ def test_arrows_in_the_library_run_down() -> None:
         assert not above, f"{path} imports {above}"
 
 
-@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.parametrize("package", [*PACKAGES, "benchmarks"])
 def test_every_module_says_what_it_is_for_and_stays_small(package: str) -> None:
     for path in modules(package):
         assert ast.get_docstring(ast.parse(path.read_text())), f"{path} has no docstring"

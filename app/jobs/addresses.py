@@ -1,16 +1,21 @@
 """Addresses that photos come from, results go to, and callbacks are sent to: those on a list only.
 
 An address on the list is an origin, or a path on one with all below it. Redirects are not followed,
-proxies of the environment are not asked, so that nothing off the list ever is.
+proxies of the environment are not asked, so that nothing off the list ever is. Who is slower than
+uploads may be is not waited for, nor is an answer read that nobody needs.
 """
 
+import asyncio
 import re
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from urllib.parse import unquote
 
 import httpx
 
 from chromaserve.errors import BodyTooLarge
 
+from ..arrivals import Arrival
 from ..errors import AddressFailed, AddressRefused
 from ..settings import Settings
 
@@ -28,7 +33,9 @@ class Addresses:
     def __init__(self, settings: Settings) -> None:
         self._allowed = [_parsed(each) for each in settings.jobs_addresses or ()]
         self._max_bytes = settings.max_upload_bytes
-        self.http = httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False, trust_env=False)
+        self._patience_s = settings.upload_timeout_s
+        self._least_rate = settings.min_upload_kb_s * 1024
+        self._http = httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False, trust_env=False)
 
     def check(self, address: str) -> str:
         """The address, if it is on the list.
@@ -57,18 +64,27 @@ class Addresses:
         """
         self.check(address)
         data = bytearray()
+        arrival = Arrival(self._least_rate, self._patience_s)
         try:
-            async with self.http.stream("GET", address) as answer:
-                _judge(address, answer)
-                async for piece in answer.aiter_bytes():
+            async with aclosing(self._pieces(address)) as pieces:
+                while (piece := await arrival.piece(pieces)) is not None:
                     data += piece
+                    arrival.received = len(data)
                     if len(data) > self._max_bytes:
                         raise BodyTooLarge(
                             f"{_shown(address)} has more than {self._max_bytes:,} bytes."
                         )
+        except TimeoutError as error:
+            raise Unavailable(f"{_shown(address)} sends too slowly") from error
         except httpx.HTTPError as error:
             raise Unavailable(f"{_shown(address)}: {type(error).__name__}") from error
         return bytes(data)
+
+    async def _pieces(self, address: str) -> AsyncGenerator[bytes, None]:
+        async with self._http.stream("GET", address) as answer:
+            _judge(address, answer)
+            async for piece in answer.aiter_bytes():
+                yield piece
 
     async def send(self, address: str, data: bytes, media_type: str) -> None:
         """Put a result at an address.
@@ -76,14 +92,33 @@ class Addresses:
         Raises:
             AddressRefused, AddressFailed, Unavailable: as `fetch`.
         """
+        limit_s = self._patience_s + len(data) / self._least_rate
+        _judge(
+            address, await self.told("PUT", address, data, {"Content-Type": media_type}, limit_s)
+        )
+
+    async def told(
+        self, method: str, address: str, data: bytes, headers: Mapping[str, str], limit_s: float
+    ) -> httpx.Response:
+        """What an address says to data, of which no more than the head is read.
+
+        Raises:
+            AddressRefused: it is not on the list; nothing was asked for it.
+            Unavailable: it gave no answer in so many seconds.
+        """
         self.check(address)
+        asked = self._http.stream(method, address, content=data, headers=headers)
         try:
-            answer = await self.http.put(
-                address, content=data, headers={"Content-Type": media_type}
-            )
+            async with asyncio.timeout(limit_s), asked as answer:
+                return answer
+        except TimeoutError as error:
+            raise Unavailable(f"{_shown(address)} gave no answer in {limit_s:.0f} s") from error
         except httpx.HTTPError as error:
             raise Unavailable(f"{_shown(address)}: {type(error).__name__}") from error
-        _judge(address, answer)
+
+    async def close(self) -> None:
+        """End the connections that are open."""
+        await self._http.aclose()
 
 
 def _judge(address: str, answer: httpx.Response) -> None:
@@ -106,7 +141,12 @@ def _parsed(address: str) -> httpx.URL:
         url = httpx.URL(address)
     except httpx.InvalidURL as error:
         raise ValueError(str(error)) from error
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.fragment:
+    if url.scheme not in ("http", "https", ""):
+        raise ValueError(
+            f"{url.scheme}:// is not asked. Have the store presign an https:// address, and give"
+            " that"
+        )
+    if not url.scheme or not url.host or url.userinfo or url.fragment:
         raise ValueError("it is to be http(s)://HOST/PATH")
     if ".." in unquote(unquote(url.raw_path.decode("ascii").partition("?")[0])).split("/"):
         raise ValueError("it leaves its folder")

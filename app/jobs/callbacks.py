@@ -10,15 +10,15 @@ import hashlib
 import hmac
 import json
 import logging
+import re
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
-import httpx
-
-from chromaserve.errors import ServiceError
-
+from ..errors import AddressRefused
+from .addresses import Unavailable
 from .records import Notice
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ _LEASE_S = 30.0
 """A process that ends while it asks leaves the callback to another one, from then on."""
 _GONE = 410
 """The receiver wants no more of it."""
+_AT_ONCE = 8
+"""Receivers that are told at once, of one thing each: who is slow holds nobody else up."""
+_ORIGIN = re.compile("[^/]*//[^/?#]*")
 
 
 def signature(secret: str, identity: str, timestamp: int, body: bytes) -> str:
@@ -55,26 +58,52 @@ class Callbacks:
 
     def __init__(self, jobs: "Jobs") -> None:
         self._jobs = jobs
+        self._telling: dict[str, asyncio.Task[None]] = {}
+        """By the receiver's origin."""
 
     async def run(self) -> None:
         """Send what is due, for ever."""
-        while True:
-            try:
-                while await self._next():
-                    pass
-            except Exception:
-                log.exception("callbacks cannot be sent")
-            self._jobs.ended.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_S):
-                    await self._jobs.ended.wait()
+        try:
+            while True:
+                self._jobs.ended.clear()
+                try:
+                    while len(self._telling) < _AT_ONCE and await self._begin():
+                        pass
+                except Exception:
+                    log.exception("callbacks cannot be sent")
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_S):
+                        await self._jobs.ended.wait()
+        finally:
+            tasks = list(self._telling.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _next(self) -> bool:
-        """Send the next one that is due; False where none is."""
+    async def _begin(self) -> bool:
+        """Send the next one that is due, to nobody who is being told; False where none is."""
         now = time.time()
-        notice = await self._jobs.ask(self._jobs.records.due, now, now + _LEASE_S)
+        due = self._jobs.records.due
+        notice = await self._jobs.ask(due, now, now + _LEASE_S, list(self._telling))
         if notice is None:
             return False
+        origin = _ORIGIN.match(notice.callback)
+        assert origin  # it was checked when it was accepted
+        self._telling[origin[0]] = task = asyncio.create_task(self._tell(notice))
+        task.add_done_callback(partial(self._over, origin[0]))
+        return True
+
+    def _over(self, origin: str, _: "asyncio.Task[None]") -> None:
+        del self._telling[origin]
+        self._jobs.ended.set()
+
+    async def _tell(self, notice: Notice) -> None:
+        try:
+            await self._try(notice)
+        except Exception:  # its lease ends
+            log.exception("the callback of job %s cannot be sent", notice.job)
+
+    async def _try(self, notice: Notice) -> None:
         again_at = None
         said = await self._send(notice)
         if said and notice.notices < len(PAUSES_S) and said != str(_GONE):
@@ -83,7 +112,6 @@ class Callbacks:
         if said:
             then = "it is tried again" if again_at else "it is given up"
             log.warning("the callback of job %s came to nothing (%s); %s", notice.job, said, then)
-        return True
 
     async def _send(self, notice: Notice) -> str:
         """Empty where it was heard, else what stood in the way."""
@@ -107,10 +135,7 @@ class Callbacks:
             "webhook-signature": signature(secret.get_secret_value(), identity, timestamp, body),
         }
         try:
-            jobs.addresses.check(notice.callback)
-            answer = await jobs.addresses.http.post(
-                notice.callback, content=body, headers=headers, timeout=_TIMEOUT_S
-            )
-        except (ServiceError, httpx.HTTPError) as error:
-            return type(error).__name__
+            answer = await jobs.addresses.told("POST", notice.callback, body, headers, _TIMEOUT_S)
+        except (AddressRefused, Unavailable) as error:
+            return str(error)
         return "" if answer.is_success else str(answer.status_code)

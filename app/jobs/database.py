@@ -61,6 +61,8 @@ _WAIT_S = 30.0
 """For another process's transaction, which takes milliseconds."""
 
 # A job's counts are in its row, so that no answer counts photos. Times are seconds since 1970.
+# `look` has what comes before an album's first photo is coloured: a look at each, and at last what
+# makes them agree, as -1.
 TABLES = """
 CREATE TABLE IF NOT EXISTS worker (id TEXT PRIMARY KEY, until DOUBLE PRECISION NOT NULL);
 CREATE TABLE IF NOT EXISTS job (
@@ -111,6 +113,11 @@ CREATE TABLE IF NOT EXISTS photo (
 );
 CREATE INDEX IF NOT EXISTS photo_states ON photo (state, job, n);
 CREATE INDEX IF NOT EXISTS photo_numbers ON photo (job, number);
+CREATE TABLE IF NOT EXISTS look (
+    job TEXT NOT NULL REFERENCES job ON DELETE CASCADE,
+    n BIGINT NOT NULL,
+    PRIMARY KEY (job, n)
+);
 """
 
 

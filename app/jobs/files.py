@@ -1,7 +1,8 @@
 """Photos and results of jobs on disk: whole and synced before anybody is told of them.
 
-A job's photos are one file, so that accepting them waits for the disk once; it goes when the job
-has ended. Each result is a file, named by the photo and the attempt at it.
+A job's photos, and a reference before them, are one file, so that accepting them waits for the
+disk once; it goes when the job has ended, and so does what was seen of an album's photos. Each
+result is a file, named by the photo and the attempt at it.
 """
 
 import os
@@ -26,8 +27,9 @@ class Files:
             OSError: they cannot be made.
         """
         self._photos, self._results = folder / "photos", folder / "results"
+        self._albums = folder / "albums"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for each in (self._photos, self._results):
+        for each in (self._photos, self._results, self._albums):
             each.mkdir(exist_ok=True, mode=0o700)
 
     def keep_photos(self, job: str, photos: Sequence[bytes]) -> None:
@@ -67,21 +69,28 @@ class Files:
         Raises:
             OSError: it cannot be written, and is not there.
         """
-        path = self.result(job, n, attempt)
-        if not path.parent.is_dir():
-            path.parent.mkdir(exist_ok=True, mode=0o700)
-            _sync_folder(self._results)
-        try:
-            # No other attempt's file is called so, and nobody is told of it before it is whole.
-            with path.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
+        # No other attempt's file is called so, and nobody is told of it before it is whole.
+        _write(self.result(job, n, attempt), data)
         return zlib.crc32(data)
+
+    def keep_seen(self, job: str, name: str, attempt: int, data: bytes) -> None:
+        """Write what was seen of an album's photo, or of all, by its name.
+
+        Raises:
+            OSError: it cannot be written, and is not there.
+        """
+        path = self._albums / job / f"{name}.{attempt}"
+        _write(path, data)
+        path.replace(path.with_suffix(""))  # which another attempt may have written, alike
+        _sync_folder(path.parent)
+
+    def seen(self, job: str, name: str) -> bytes:
+        """What was seen.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        return (self._albums / job / name).read_bytes()
 
     def drop_result(self, job: str, n: int, attempt: int) -> None:
         """Remove a result that nobody is going to be told of."""
@@ -89,9 +98,10 @@ class Files:
             self.result(job, n, attempt).unlink(missing_ok=True)
 
     def drop_photos(self, job: str) -> None:
-        """Remove a job's photos, which are all done."""
+        """Remove a job's photos, which are all done, and what was seen of them."""
         with suppress(OSError):
             (self._photos / job).unlink(missing_ok=True)
+        shutil.rmtree(self._albums / job, ignore_errors=True)
 
     def drop(self, job: str) -> None:
         """Remove all that there is of a job."""
@@ -101,13 +111,29 @@ class Files:
     def sweep(self, jobs: Collection[str], ended: Collection[str]) -> None:
         """Remove what is of none of these jobs, and photos of those that have ended."""
         old = time.time() - _ORPHAN_S
-        for folder in (self._photos, self._results):
+        for folder in (self._photos, self._results, self._albums):
             for path in folder.iterdir():
                 with suppress(OSError):
                     if path.name not in jobs and path.stat().st_mtime < old:
                         self.drop(path.name)
         for job in ended:
             self.drop_photos(job)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file of a job whole, its folder too where that is not there yet."""
+    if not path.parent.is_dir():
+        path.parent.mkdir(exist_ok=True, mode=0o700)
+        _sync_folder(path.parent.parent)
+    try:
+        with path.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -20,8 +20,9 @@ from .database import Database, DatabaseFault, Sqlite
 from .files import Files
 from .options import JobOptions
 from .order import Address
+from .queued import NewJob
 from .records import Records
-from .store import NewJob, Store
+from .store import Store
 from .told import Job, told
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Jobs:
 
         Args:
             new: the job; it gets its id here.
-            photos: what its file is made of.
+            photos: what its file is made of; first a reference, if there is one.
 
         Raises:
             IdempotencyKeyReused: its key came with something else before.
@@ -110,6 +111,7 @@ class Jobs:
         if known:
             return await self.find(known, new.owner)
         size = sum(map(len, photos)) + sum(photo.reserved for photo in new.photos)
+        size += new.album_bytes
         await self.ask(self.store.check_room, size)
         new = replace(new, id=secrets.token_urlsafe(18))
         try:
@@ -192,7 +194,7 @@ class Jobs:
 
     async def close(self) -> None:
         """Close the queue; what runs is finished first."""
-        await self.addresses.http.aclose()
+        await self.addresses.close()
         await asyncio.to_thread(self._thread.shutdown)
         self._database.close()
 

@@ -17,15 +17,7 @@ class JobOptions(Options):
         examples=["https://shop.example.org/colour-done"],
     )
 
-    def check_for_jobs(self, photos: int) -> None:
+    def check_for_jobs(self) -> None:
         """Raise InvalidOptions for what only an answer can have that somebody waits for."""
-        if self.hints and photos > 1:
-            raise InvalidOptions(
-                f"hints are for one photo, and {photos} came. Send each photo with its own hints."
-            )
-        if self.album:
-            raise InvalidOptions(
-                "album is for /colorize: of a job each photo is coloured by itself."
-            )
         if self.deadline_s is not None:
             raise InvalidOptions("deadline_s is for /colorize: a job takes the time that it takes.")

@@ -1,29 +1,29 @@
 """A request for a job: its photos or their addresses, and what is written down of it."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic_core import from_json
 from starlette.requests import Request
 
 from chromaserve.errors import InvalidOptions
 from chromaserve.photos.formats import Format
 from chromaserve.photos.names import unique_names
 from chromaserve.photos.photo import Header
+from chromaserve.pipeline.album import SEEN_BYTES
 from chromaserve.pipeline.body import Body, Upload
 from chromaserve.pipeline.memory import Share
 from chromaserve.pipeline.options import Order
 
 from ..arrivals import Arrivals
-from ..json_photos import read_json
+from ..errors import MalformedBody, too_many_photos
+from ..json_photos import as_fields, decoded, parsed, read_json
 from ..manifest import manifest
 from ..settings import Settings
-from ..uploads import FIELD, joined, read_body, too_many_photos
+from ..uploads import FIELD, REFERENCE, check_coding, joined, read_body
 from .options import JobOptions
-from .store import NewJob, NewPhoto
+from .queued import NewJob, NewPhoto
 
 UNKNOWN_BYTES = 4 * 2**20
 """Reserved for the result of a photo that is not here yet; one that is larger waits for room."""
@@ -65,35 +65,40 @@ async def read_order(
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     most = settings.jobs_photos
     if media_type != "application/json":
-        return await read_body(request, settings, arrivals, share, most), []
+        return await read_body(request, settings, arrivals, share, most, referring=True), []
+    check_coding(request)
     data = await joined(arrivals.receive(request, share))
     if b'"photos"' not in data:
-        uploads, fields, _ = await run_in_threadpool(read_json, data, FIELD)
-        if len(uploads) > most:
-            raise too_many_photos(most)
-        share.shrink(max(sum(len(upload.data) for upload in uploads), 1))
-        return Body(uploads, fields, share), []
-    addresses, fields = await run_in_threadpool(_read, data)
-    if len(addresses) > most:
-        raise too_many_photos(most)
-    share.shrink(1)
-    return Body([Upload(_name(each), b"") for each in addresses], fields, share), addresses
+        uploads, fields, reference = await run_in_threadpool(
+            read_json, data, FIELD, most, REFERENCE
+        )
+        addresses: list[Address] = []
+    else:
+        addresses, fields, reference = await run_in_threadpool(_read, data, most)
+        uploads = [Upload(_name(each), b"") for each in addresses]
+    share.shrink(max(sum(len(each.data) for each in (*uploads, reference) if each), 1))
+    return Body(uploads, fields, share, reference), addresses
 
 
-def _read(data: bytes) -> tuple[list[Address], list[tuple[str, str]]]:
+def _read(data: bytes, most: int) -> tuple[list[Address], list[tuple[str, str]], Upload | None]:
     try:
-        told = from_json(data, allow_inf_nan=False)
-        addresses = _ADDRESSES.validate_python(told.pop("photos"))
-    except (ValueError, AttributeError, KeyError) as error:
-        first = error.errors()[0] if isinstance(error, ValidationError) else None
-        said = f"{first['loc']}: {first['msg']}" if first else str(error)
+        told = parsed(data, most)
+        addresses = _ADDRESSES.validate_python(told.pop("photos", None))
+    except MalformedBody as error:
+        raise InvalidOptions(f"photos: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(["photos", *map(str, first["loc"])])
         raise InvalidOptions(
-            f'photos: {said}. Send {{"photos": [{{"url": "https://…"}}]}}.'
+            f'{where[:100]}: {first["msg"]}. Send {{"photos": [{{"url": "https://…"}}]}}.'
         ) from error
     if not addresses:
         raise InvalidOptions("photos: there is none.")
-    plain = {k: v if isinstance(v, str) else json.dumps(v) for k, v in told.items()}
-    return addresses, list(plain.items())
+    if len(addresses) > most:
+        raise too_many_photos(most)
+    text = told.pop(REFERENCE, None)
+    reference = None if text is None else Upload(None, decoded(text, REFERENCE))
+    return addresses, as_fields(told), reference
 
 
 def _name(address: Address) -> str:
@@ -105,7 +110,7 @@ def new_job(
     key: str | None,
     chosen: JobOptions,
     order: Order,
-    uploads: Sequence[Upload],
+    body: Body,
     addresses: Sequence[Address],
 ) -> NewJob:
     """What is written down of a job; digests of large photos take a while.
@@ -114,15 +119,18 @@ def new_job(
         owner: whose it is.
         key: of idempotency.
         chosen: options.
-        order: what they make of the photos.
-        uploads: the photos, looked at; empty where they are to be fetched.
+        order: what they make of the photos; its hints name them by number.
+        body: the photos, looked at; empty where they are to be fetched. And perhaps a reference.
         addresses: of each photo, or none at all.
     """
-    options = chosen.model_dump_json(exclude_defaults=True)
-    digest = hashlib.sha256(options.encode())
+    uploads, reference = body.uploads, body.reference.data if body.reference else b""
+    album = chosen.album and len(uploads) > 1
+    kept = chosen.model_copy(update={"hints": order.hints, "album": album})
+    options = kept.model_dump_json(exclude_defaults=True)
+    digest = hashlib.sha256(options.encode() + hashlib.sha256(reference).digest())
     photos: list[NewPhoto] = []
     names = [upload.name for upload in uploads for _ in range(order.proposals)]
-    stems, start = unique_names(names, [""] * len(names)), 0
+    stems, start = unique_names(names, [""] * len(names)), len(reference)
     for place, upload in enumerate(uploads):
         address = addresses[place] if addresses else None
         told = address.model_dump_json() if address else repr((upload.name, len(upload.data)))
@@ -143,7 +151,10 @@ def new_job(
             )
         start += len(upload.data)
     told = manifest(order, []).model_dump_json()
-    return NewJob("", owner, key, digest.hexdigest(), options, told, chosen.callback, photos)
+    album_bytes = len(photos) * SEEN_BYTES if album else 0
+    return NewJob(
+        "", owner, key, digest.hexdigest(), options, told, chosen.callback, photos, album_bytes
+    )
 
 
 def _reserved(upload: Upload, order: Order, address: Address | None) -> int:

@@ -49,7 +49,14 @@ class Postgresql:
     def read(self, statement: str, parameters: tuple[Any, ...] = ()) -> Sequence[Any]:
         """See `Database`."""
         try:
-            return _run(self._connected(), statement, parameters).fetchall()
+            connection = self._connected()
+            try:
+                return _run(connection, statement, parameters).fetchall()
+            except psycopg.OperationalError:
+                if not connection.closed:
+                    raise
+                # It was lost while nobody asked.
+                return _run(self._connected(), statement, parameters).fetchall()
         except psycopg.Error as error:
             raise DatabaseFault(type(error).__name__) from error
 

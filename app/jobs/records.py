@@ -41,7 +41,11 @@ class Records:
     def standing(self, job: str, owner: str, now: float) -> Standing | None:
         """Where that owner's job stands; None where there is none."""
         read = self._database.read
-        found = read("SELECT * FROM job WHERE id = ? AND owner = ?", (job, owner))
+        found = read(
+            "SELECT job.*, (SELECT count(*) FROM look WHERE look.job = job.id) AS looks FROM job"
+            " WHERE id = ? AND owner = ?",
+            (job, owner),
+        )
         if not found:
             return None
         (row,) = found
@@ -107,16 +111,20 @@ class Records:
         rows = self._database.read("SELECT id, ended FROM job")
         return {row["id"] for row in rows}, {row["id"] for row in rows if row["ended"]}
 
-    def due(self, now: float, until: float) -> Notice | None:
-        """A callback that is due; nobody else gets it until then."""
-        if not self._database.read("SELECT 1 FROM job WHERE notify_at <= ? LIMIT 1", (now,)):
+    def due(self, now: float, until: float, but: Sequence[str] = ()) -> Notice | None:
+        """A callback that is due; nobody else gets it until then. None whose address begins with
+        one of `but`."""
+        other = " AND substr(callback, 1, ?) <> ?" * len(but)
+        wanted = f"notify_at <= ?{other} ORDER BY notify_at LIMIT 1"
+        values = now, *(value for each in but for value in (len(each), each))
+        if not self._database.read(f"SELECT 1 FROM job WHERE {wanted}", values):  # nosec B608
             return None
         with self._database.transaction() as run:
             row = run(
                 "UPDATE job SET notify_at = ?, notices = notices + 1 WHERE id ="
-                " (SELECT id FROM job WHERE notify_at <= ? ORDER BY notify_at LIMIT 1)"
+                f" (SELECT id FROM job WHERE {wanted})"  # nosec B608
                 " RETURNING id, owner, callback, notices",
-                (until, now),
+                (until, *values),
             ).fetchone()
         return row and Notice(row["id"], row["owner"], row["callback"], row["notices"] - 1)
 

@@ -4,15 +4,14 @@ A photo is `waiting`, `working`, and then `done`, `failed` or `cancelled` for ev
 holds it as long as its worker is heard of; what it makes counts only while it still holds it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
 from typing import Literal
 
 from ..errors import IdempotencyKeyReused, JobsFull
 from .database import Database, Row, Run
+from .queued import Claim, Held, NewJob
 
 Became = Literal["lost", "settled", "ended"]
-
 MOST_FAULTS = 3
 """Attempts at a photo that may end with the process, or with an error of the model."""
 
@@ -20,60 +19,6 @@ _HEARD_OF = (
     "INSERT INTO worker (id, until) VALUES (?, ?)"
     " ON CONFLICT (id) DO UPDATE SET until = excluded.until"
 )
-
-
-@dataclass(frozen=True)
-class NewPhoto:
-    """A photo of a job that is to be accepted."""
-
-    name: str | None
-    stem: str
-    """Of its result's name, told apart from the others'."""
-    start: int
-    """Where its bytes begin in the job's file."""
-    size: int
-    pixels: int
-    reserved: int
-    """Bytes of disk that its result may take."""
-    source: str | None = None
-    """Address that it is fetched from; then there are no bytes in the file."""
-    target: str | None = None
-    """Address that its result is sent to, in place of the disk here."""
-
-
-@dataclass(frozen=True)
-class NewJob:
-    """A job that is to be accepted."""
-
-    id: str
-    owner: str
-    key: str | None
-    """Of idempotency: the same one of the same owner is the same job."""
-    digest: str
-    """Of all that was asked for."""
-    options: str
-    manifest: str
-    callback: str | None
-    photos: Sequence[NewPhoto]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A photo that a worker holds."""
-
-    job: str
-    n: int
-    attempt: int
-    owner: str
-    options: str
-    name: str | None
-    stem: str
-    start: int
-    size: int
-    pixels: int
-    source: str | None
-    target: str | None
-    faults: int
 
 
 class Store:
@@ -97,7 +42,8 @@ class Store:
             return None
         if found[0]["digest"] != digest:
             raise IdempotencyKeyReused(
-                "This Idempotency-Key came with another request before. Take a new one for each job"
+                "This Idempotency-Key came with another request before. Take a new one for each"
+                " job."
             )
         return str(found[0]["id"])
 
@@ -119,6 +65,9 @@ class Store:
             JobsFull: as `check_room`.
         """
         inputs = max((photo.start + photo.size for photo in new.photos), default=0)
+        inputs += new.album_bytes
+        looks = [*range(len(new.photos)), -1] if new.album_bytes else []
+        pixels = sum(photo.pixels for photo in new.photos)
         held = inputs + sum(photo.reserved for photo in new.photos)
         with self._database.transaction() as run:
             # Another request with the key may have come while this one was read.
@@ -132,7 +81,7 @@ class Store:
                 (
                     *(new.id, new.owner, new.key, new.digest, new.options, new.manifest),
                     *(new.callback, now, len(new.photos)),
-                    *(sum(photo.pixels for photo in new.photos), inputs, held),
+                    *((2 if looks else 1) * pixels, inputs, held),
                 ),
             )
             for n, photo in enumerate(new.photos):
@@ -144,49 +93,58 @@ class Store:
                         *(photo.pixels, photo.reserved, photo.source, photo.target),
                     ),
                 )
+            for n in looks:
+                run("INSERT INTO look (job, n) VALUES (?, ?)", (new.id, n))
         return new.id
 
-    def beat(self, worker: str, until: float) -> set[tuple[str, int, int]]:
+    def beat(self, worker: str, until: float) -> set[Held]:
         """Let a worker hold its photos until then; those that it does hold, with their attempts."""
         with self._database.transaction() as run:
             run(_HEARD_OF, (worker, until))
             run("DELETE FROM worker WHERE until < ?", (until - 3600,))
-            held = run(
-                "SELECT job, n, attempt FROM photo WHERE state = 'working' AND worker = ?",
-                (worker,),
-            )
-            return {(row["job"], row["n"], row["attempt"]) for row in held.fetchall()}
+            return _held(run, worker)
 
     def leave(self, worker: str) -> None:
         """Forget a worker, which has given back what it held."""
         with self._database.transaction() as run:
             run("DELETE FROM worker WHERE id = ?", (worker,))
 
-    def claim(self, worker: str, most: int, now: float, until: float) -> list[Claim]:
+    def claim(
+        self, worker: str, most: int, now: float, until: float, mine: Collection[Held]
+    ) -> list[Claim]:
         """Up to so many photos for a worker to hold until then: jobs take turns, a photo each.
 
-        What a worker held that is not heard of any more waits again. A photo that a process ended
-        with is a suspect: a worker has one of those at a time, so that it takes no others with it.
+        What a worker held that is not heard of any more waits again, and so does what this one
+        holds that is not among `mine`, those that it works on: it was not told that it got them, or
+        could not tell what became of them. A photo that a process ended with is a suspect: a worker
+        has one of those at a time, so that it takes no others with it.
         """
         (look,) = self._database.read(
             "SELECT EXISTS (SELECT 1 FROM photo WHERE state = 'waiting' AND due <= ?) OR EXISTS"
             " (SELECT 1 FROM photo WHERE state = 'working' AND worker NOT IN"
-            " (SELECT id FROM worker WHERE until > ?)) AS found",
-            (now, now),
+            " (SELECT id FROM worker WHERE until > ?)) OR"
+            " (SELECT count(*) FROM photo WHERE state = 'working' AND worker = ?) > ? AS found",
+            (now, now, worker, len(mine)),
         )
         if not look["found"]:
             return []  # without a write, which would wait for the disk
         claims: list[Claim] = []
         with self._database.transaction() as run:
             run(_HEARD_OF, (worker, until))
+            for held in _held(run, worker) - set(mine):
+                run(
+                    "UPDATE photo SET state = 'waiting', worker = NULL"
+                    " WHERE job = ? AND n = ? AND attempt = ?",
+                    held,
+                )
             run(
                 "UPDATE photo SET state = 'waiting', worker = NULL, faults = faults + 1"
                 " WHERE state = 'working' AND worker NOT IN"
                 " (SELECT id FROM worker WHERE until > ?)",
                 (now,),
             )
-            held = "SELECT 1 FROM photo WHERE state = 'working' AND worker = ? AND faults > 0"
-            suspect = run(held, (worker,)).fetchone() is not None
+            bad = "SELECT 1 FROM photo WHERE state = 'working' AND worker = ? AND faults > 0"
+            suspect = run(bad, (worker,)).fetchone() is not None
             while len(claims) < most:
                 row = _next(run, now, 0 if suspect else MOST_FAULTS)
                 if row is None:
@@ -214,6 +172,22 @@ class Store:
                 " WHERE job = ? AND n = ? AND attempt = ? AND worker = ? AND state = 'working'",
                 (due, int(fault), claim.job, claim.n, claim.attempt, worker),
             )
+
+    def seen(self, claim: Claim, worker: str) -> None:
+        """A photo of an album was looked at, which clears it of suspicion, and waits for others."""
+        with self._database.transaction() as run:
+            changed = run(
+                "UPDATE photo SET state = 'waiting', worker = NULL, faults = 0"
+                " WHERE job = ? AND n = ? AND attempt = ? AND worker = ? AND state = 'working'",
+                (*claim.held, worker),
+            )
+            if changed.rowcount:
+                _looked(run, claim)
+
+    def agreed(self, job: str) -> None:
+        """An album's photos were made to agree, and can be coloured."""
+        with self._database.transaction() as run:
+            run("DELETE FROM look WHERE job = ? AND n = -1", (job,))
 
     def settle(
         self, claim: Claim, worker: str, now: float, told: str, *, fine: bool, size: int, crc: int
@@ -245,6 +219,7 @@ class Store:
             )
             if changed.rowcount != 1:
                 return "lost"
+            _looked(run, claim)
             run(
                 "UPDATE job SET done = done + ?, failed = failed + ?,"
                 " pixels_left = pixels_left - ?,"
@@ -275,17 +250,49 @@ class Store:
                 " WHERE id = ? AND ended IS NULL",
                 (now, job, now, job),
             )
+            run("DELETE FROM look WHERE job = ?", (job,))
+
+
+def _held(run: Run, worker: str) -> set[Held]:
+    """What a worker holds."""
+    rows = run(
+        "SELECT job, n, attempt FROM photo WHERE state = 'working' AND worker = ?", (worker,)
+    )
+    return {(row["job"], row["n"], row["attempt"]) for row in rows.fetchall()}
+
+
+def _looked(run: Run, claim: Claim) -> None:
+    """Nobody has to look at a photo of an album any more, if it is one."""
+    gone = run("DELETE FROM look WHERE job = ? AND n = ?", (claim.job, claim.n))
+    if gone.rowcount:
+        run("UPDATE job SET pixels_left = pixels_left - ? WHERE id = ?", (claim.pixels, claim.job))
 
 
 def _next(run: Run, now: float, faults: int) -> Row | None:
     """The first photo that waits of the job whose turn it is, of those with so few faults."""
-    jobs = run("SELECT id, owner, options FROM job WHERE ended IS NULL ORDER BY turn").fetchall()
+    jobs = run(
+        "SELECT id, owner, options, (SELECT max(n) FROM look WHERE look.job = job.id) AS looks"
+        " FROM job WHERE ended IS NULL ORDER BY turn"
+    ).fetchall()
     for job in jobs:
+        step, which = "colour", ""
+        if job["looks"] is not None and job["looks"] >= 0:
+            step, which = "look", " AND n IN (SELECT n FROM look WHERE look.job = photo.job)"
+        elif job["looks"] is not None:  # by one worker, for all
+            step = "agree"
+            which = (
+                " AND NOT EXISTS (SELECT 1 FROM photo AS other"
+                " WHERE other.job = photo.job AND other.state = 'working')"
+            )
         row: Row | None = run(
-            "SELECT * FROM photo WHERE state = 'waiting' AND job = ? AND due <= ? AND faults <= ?"
-            " ORDER BY n LIMIT 1",
+            "SELECT * FROM photo"
+            " WHERE state = 'waiting' AND job = ? AND due <= ? AND faults <= ?"  # nosec B608
+            + which  # of what is written here
+            + " ORDER BY n LIMIT 1",
             (job["id"], now, faults),
         ).fetchone()
         if row is not None:
-            return {**row, "owner": job["owner"], "options": job["options"]}
+            first = run("SELECT start FROM photo WHERE job = ? AND n = 0", (job["id"],)).fetchone()
+            told = {"owner": job["owner"], "options": job["options"], "step": step}
+            return {**row, **told, "reference": first["start"]}
     return None

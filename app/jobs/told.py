@@ -80,7 +80,7 @@ def told(standing: Standing, pipeline: Pipeline, keep_s: float) -> Job:
         job.state = "waiting"
     job.place, job.ahead = standing.before + 1, standing.ahead
     if pipeline.estimate.known:
-        left = standing.ahead + row["photos"] - row["done"] - row["failed"]
+        left = standing.ahead + row["photos"] - row["done"] - row["failed"] + row["looks"]
         work_s = pipeline.estimate.seconds(left, standing.ahead_pixels + row["pixels_left"])
         job.time_left_s = round(
             work_s / max(standing.workers, 1) + pipeline.backlog.wait_s(left), 1

@@ -26,9 +26,12 @@ from ..errors import AddressFailed, JobsFull, PhotoAbandoned
 from ..manifest import describe
 from ..root_path import root_path
 from .addresses import Unavailable
+from .database import DatabaseFault
+from .guidance import Guidance
 from .options import JobOptions
 from .order import UNKNOWN_BYTES
-from .store import MOST_FAULTS, Claim
+from .queued import Claim, Held
+from .store import MOST_FAULTS
 
 if TYPE_CHECKING:
     from .jobs import Jobs
@@ -43,7 +46,6 @@ _PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
 _MOST_ASKED = 10
 """Times that an address is asked which does not answer."""
 
-Held = tuple[str, int, int]
 Made = tuple[Colored, int]
 
 
@@ -55,6 +57,7 @@ class Worker:
         self._service = jobs.service
         self._pipeline = jobs.service.pipeline
         self._id = secrets.token_hex(8)
+        self._guidance = Guidance(jobs)
         self._tasks: dict[Held, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -65,6 +68,8 @@ class Worker:
             while True:
                 try:
                     await self._take()
+                except DatabaseFault as error:  # a full disk, say: again every second
+                    log.error("the queue of jobs cannot be asked: %s", error)
                 except Exception:
                     log.exception("the queue of jobs cannot be asked")
                 self._jobs.changed.clear()
@@ -77,6 +82,7 @@ class Worker:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._guidance.close()
             with suppress(Exception):  # its lease ends by itself
                 await self._jobs.ask(self._jobs.store.leave, self._id)
 
@@ -89,13 +95,12 @@ class Worker:
         room = _at_once(model, self._pipeline.decoding.threads) - len(self._tasks)
         if room <= 0:
             return
-        now = time.time()
+        now, mine = time.time(), set(self._tasks)
         claim_some = self._jobs.store.claim
-        for claim in await self._jobs.ask(claim_some, self._id, room, now, now + LEASE_S):
-            held = claim.job, claim.n, claim.attempt
+        for claim in await self._jobs.ask(claim_some, self._id, room, now, now + LEASE_S, mine):
             task = asyncio.create_task(self._work(claim))
-            self._tasks[held] = task
-            task.add_done_callback(partial(self._over, held))
+            self._tasks[claim.held] = task
+            task.add_done_callback(partial(self._over, claim.held))
 
     def _over(self, held: Held, _: "asyncio.Task[None]") -> None:
         del self._tasks[held]
@@ -111,6 +116,9 @@ class Worker:
             try:
                 until = time.time() + LEASE_S
                 held = await self._jobs.ask(self._jobs.store.beat, self._id, until)
+            except DatabaseFault as error:
+                log.error("the queue of jobs cannot be told that this worker lives: %s", error)
+                continue
             except Exception:
                 log.exception("the queue of jobs cannot be told that this worker lives")
                 continue
@@ -122,11 +130,15 @@ class Worker:
         """One photo: its result or its problem is put into the queue, or it is given back."""
         pause_s = min(_PAUSE_S * 2**claim.attempt, _LONGEST_PAUSE_S)
         try:
-            await self._settle(claim, await self._outcome(claim))
+            outcome = await self._outcome(claim)
+            if outcome is None:
+                await self._jobs.ask(self._jobs.store.seen, claim, self._id)
+            else:
+                await self._settle(claim, outcome)
         except asyncio.CancelledError:
             await self._release(claim, 0)
             raise
-        except (Busy, NotReady, Unavailable, OSError) as error:
+        except (Busy, NotReady, Unavailable, OSError, DatabaseFault) as error:
             log.info("photo %d of job %s waits: %s", claim.n, claim.job, detail_of(error))
             await self._release(claim, pause_s)
         except EngineFailed:
@@ -138,15 +150,16 @@ class Worker:
     async def _release(self, claim: Claim, pause_s: float, *, fault: bool = False) -> None:
         due = time.time() + pause_s if pause_s else 0.0
         store = self._jobs.store
-        with suppress(Exception):  # its lease ends by itself
+        with suppress(Exception):  # when it takes the next ones, it waits again
             await self._jobs.ask(store.release, claim, self._id, due, fault=fault)
 
-    async def _outcome(self, claim: Claim) -> Made | Exception:
-        """The result and the version that made it, or what is wrong with the photo.
+    async def _outcome(self, claim: Claim) -> Made | Exception | None:
+        """The result and the version that made it, or what is wrong with the photo; None where it
+        was only to be looked at.
 
         Raises:
-            Busy, NotReady, EngineFailed, Unavailable, OSError: it is not the photo's fault, or
-                perhaps not.
+            Busy, NotReady, EngineFailed, Unavailable, OSError, DatabaseFault: it is not the photo's
+                fault, or perhaps not.
         """
         if claim.faults >= MOST_FAULTS:
             return PhotoAbandoned(
@@ -165,8 +178,10 @@ class Worker:
                 raise
             return AddressFailed(f"{error}, {claim.attempt} times.")
 
-    async def _colored(self, claim: Claim) -> Made:
+    async def _colored(self, claim: Claim) -> Made | None:
         pipeline, options = self._pipeline, JobOptions.model_validate_json(claim.options)
+        order = options.order(await self._service.model_for(options.model))
+        order = await self._guidance.order(claim, order, album=options.album)
         expected = self._jobs.settings.max_upload_bytes if claim.source else claim.size
         with await pipeline.uploads.take(max(expected, 1), background=True) as share:
             if claim.source:
@@ -179,10 +194,10 @@ class Worker:
             upload = Upload(claim.name, data)
             del data  # the body gives it back
             await asyncio.to_thread(pipeline.look_at, [upload], options.page)
-            order = options.order(await self._service.model_for(options.model))
-            if order.proposals > 1:
-                order = order.nth(claim.n)
             ticket = pipeline.backlog.behind(upload.pixels, claim.owner)
+            if claim.step == "look":
+                await self._guidance.look(claim, upload, order, ticket)
+                return None
             colored = await pipeline.colorize(Body([upload], [], share), upload, order, ticket)
             if claim.source and not claim.target:
                 with colored.share.until_failure():

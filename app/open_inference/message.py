@@ -134,7 +134,8 @@ def json_length(header: str | None, body: bytes) -> int:
     """
     length = len(body)
     if header is not None:
-        length = int(header) if header.isascii() and header.isdecimal() else -1
+        plain = header.isascii() and header.isdecimal() and len(header) <= 20
+        length = int(header) if plain else -1
         if not 0 < length <= len(body):
             raise MalformedBody(
                 f"{HEADER_LENGTH}: {header[:20]} does not fit a body of {len(body):,} bytes."

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from chromaserve.errors import InvalidOptions
 from chromaserve.pipeline.options import Options
 
-from ..errors import InvalidTensor
-from ..uploads import too_many_photos
+from ..errors import InvalidTensor, too_many_photos
 from .catalogue import LIGHTNESS, NETWORK, VIVIDNESS, ProtocolModel
 from .message import Message
 from .tensors import Float, read_bytes, read_floats, rows

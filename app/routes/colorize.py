@@ -1,7 +1,6 @@
 """POST /colorize: grey photos in, colour photos out."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
@@ -10,14 +9,11 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from chromaserve.errors import InvalidOptions
-from chromaserve.photos.decode import decode
-from chromaserve.pipeline.album import Opened, opened_for, together
-from chromaserve.pipeline.body import Body, Upload
-from chromaserve.pipeline.hints import of_photos
+from chromaserve.pipeline.album import opened_upload, together
+from chromaserve.pipeline.body import Body
+from chromaserve.pipeline.hint_photos import of_photos
 from chromaserve.pipeline.options import Options, Order, format_for
-from chromaserve.pipeline.pipeline import Pipeline
 from chromaserve.pipeline.reference import REFERENCE_BYTES, with_upload
-from chromaserve.pipeline.steps import reading
 
 from ..errors import AllPhotosFailed
 from ..negotiation import Representation, negotiate
@@ -27,7 +23,7 @@ from ..problems import problem
 from ..requests import PhotoRun, unless_gone
 from ..responses import image_response, json_response, zip_response
 from ..uploads import announced_length, read_body
-from .dependencies import ReadyService, caller
+from .dependencies import ServiceWithRoom, caller
 from .openapi import REQUEST_BODY, problems, with_reference
 
 router = APIRouter(tags=["colorize"])
@@ -97,7 +93,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 )
 async def colorize(
     request: Request,
-    service: ReadyService,
+    service: ServiceWithRoom,
     options: Annotated[Options, Query()],  # noqa: ARG001 - checked early; merged below
 ) -> Response:
     """Give photos colours, at their own size and with their luminance untouched.
@@ -120,7 +116,6 @@ async def colorize(
     Options are query parameters, or else form fields or members of the JSON object.
     """
     pipeline, settings = service.pipeline, service.settings
-    pipeline.backlog.check()
     async with AsyncExitStack() as held:
         announced_length(request, settings)
         share = held.enter_context(await pipeline.uploads.take(1))
@@ -136,7 +131,7 @@ async def colorize(
             check_photos(chosen, len(body.uploads))
             wanted = _negotiated(request, chosen, body)
         order = chosen.order(await service.model_for(chosen.model), wanted.format)
-        order = _with_hints(order, body)
+        order = with_hints(order, body)
         pixels = [upload.pixels for upload in body.uploads]
         looks = sum(order.looks_at(upload.header) for upload in body.uploads)
         beside = 0
@@ -153,8 +148,9 @@ async def colorize(
             ticket.prepared(reference.pixels)
             body.release(reference)
         if chosen.album:
-            openings = [partial(_opened, pipeline, upload, order) for upload in body.uploads]
-            order = await unless_gone(request, together(pipeline, openings, order, ticket))
+            openings = [partial(opened_upload, pipeline, upload, order) for upload in body.uploads]
+            agreed = together(pipeline, openings, order, ticket, share.amount)
+            order = await unless_gone(request, agreed)
             ticket.prepared(sum(pixels), len(pixels))
         # The second proposal finds the model's answer kept, the third what all others are made of.
         window = pipeline.window(order.model) if order.proposals == 1 else 1
@@ -169,7 +165,12 @@ async def colorize(
         return respond(body.uploads, run, first, order, held.pop_all())
 
 
-def _with_hints(order: Order, body: Body) -> Order:
+def with_hints(order: Order, body: Body) -> Order:
+    """An order whose hints name their photos by number.
+
+    Raises:
+        InvalidOptions: there is no such photo, or more than one.
+    """
     if order.proposals > 1 or not order.hints:
         return order
     try:
@@ -177,13 +178,6 @@ def _with_hints(order: Order, body: Body) -> Order:
     except ValueError as error:
         raise InvalidOptions(f"hints: {error}.") from error
     return replace(order, hints=hints)
-
-
-@asynccontextmanager
-async def _opened(pipeline: Pipeline, upload: Upload, order: Order) -> AsyncIterator[Opened]:
-    """A photo whose bytes stay with the request."""
-    header = opened_for(upload.header, order, upload.page)
-    yield header, partial(decode, upload.data, header, **reading(order, pipeline.cores))
 
 
 def _negotiated(request: Request, chosen: Options, body: Body) -> Representation:

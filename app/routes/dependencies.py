@@ -20,10 +20,18 @@ async def _ready(request: Request) -> Service:
     return service
 
 
+async def _with_room(request: Request) -> Service:
+    service = await _ready(request)
+    service.pipeline.backlog.check()
+    return service
+
+
 AnyService = Annotated[Service, Depends(_service)]
 """In whatever state it is."""
 ReadyService = Annotated[Service, Depends(_ready)]
 """That takes photos; NotReady (503) where it does not."""
+ServiceWithRoom = Annotated[Service, Depends(_with_room)]
+"""That takes one more photo; Busy (503) where it does not, before anything else is looked at."""
 
 
 def caller(request: Request) -> str:

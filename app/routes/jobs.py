@@ -9,9 +9,13 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.staticfiles import NotModifiedResponse
 
 from chromaserve.photos.formats import MEDIA_TYPES
 from chromaserve.photos.names import content_disposition
+from chromaserve.pipeline.album import check_album
+from chromaserve.pipeline.backlog import Ticket
+from chromaserve.pipeline.reference import with_upload
 
 from ..access_log import KEY_NAME
 from ..errors import JobNotEnded, JobsOff, NoResult
@@ -23,12 +27,14 @@ from ..jobs.told import Job, JobList
 from ..manifest import Manifest, PhotoResult
 from ..options import check_photos, merge
 from ..problems import ProblemResponse
+from ..requests import unless_gone
 from ..responses import HeldStream
 from ..root_path import reference
 from ..uploads import announced_length
-from .colorize import all_failed
-from .dependencies import AnyService, ReadyService
-from .openapi import REQUEST_BODY, problems
+from .colorize import all_failed, with_hints
+from .dependencies import AnyService, ReadyService, caller
+from .openapi import REQUEST_BODY, problems, with_reference
+from .page import static
 
 router = APIRouter(tags=["jobs"])
 
@@ -75,7 +81,7 @@ Found = Annotated[Job, Depends(_found)]
         },
         **problems(400, 404, 408, 413, 415, 422, 500, 503, 507),
     },
-    openapi_extra={"requestBody": REQUEST_BODY},
+    openapi_extra={"requestBody": with_reference(REQUEST_BODY)},
 )
 async def submit_job(
     request: Request,
@@ -107,7 +113,7 @@ async def submit_job(
         share = held.enter_context(await pipeline.uploads.take(1))
         body, addresses = await read_order(request, settings, service.arrivals, share)
         chosen = merge(request.query_params.multi_items(), body.fields, JobOptions)
-        chosen.check_for_jobs(len(body.uploads))
+        chosen.check_for_jobs()
         check_photos(chosen, len(body.uploads))
         jobs.check_addresses(chosen, addresses)
         if not addresses:
@@ -115,10 +121,18 @@ async def submit_job(
             errors = [u.header for u in body.uploads if isinstance(u.header, Exception)]
             if len(errors) == len(body.uploads):
                 raise all_failed(body, errors)
-        order = chosen.order(await service.model_for(chosen.model))
+        order = with_hints(chosen.order(await service.model_for(chosen.model)), body)
+        if chosen.album:
+            await check_album(len(body.uploads), order)
         photos = [] if addresses else [upload.data for upload in body.uploads]
+        if reference := body.reference:
+            await run_in_threadpool(pipeline.look_at, [reference])
+            ticket = Ticket(pipeline.backlog, [reference.pixels], 1, 0.0, None, caller(request))
+            # What is wrong with it is told now, and not of each photo.
+            await unless_gone(request, with_upload(pipeline, reference, order, ticket))
+            photos.insert(0, reference.data)
         new = await run_in_threadpool(
-            new_job, owner, idempotency_key, chosen, order, body.uploads, addresses
+            new_job, owner, idempotency_key, chosen, order, body, addresses
         )
         job = await jobs.accept(new, photos)
     response.headers["Location"] = job.self
@@ -182,7 +196,8 @@ async def job_events(
     """Server-sent events: `job` when its state or place changes, `photo` with each photo's entry of
     the manifest, once and in the order in which they are done, and at last `end`, after which the
     stream ends."""
-    number = int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0
+    told_last = last_event_id if last_event_id and last_event_id.isdecimal() else "0"
+    number = int(told_last[:18])  # a larger one fits into no database, and is as far beyond all
     told: tuple[Any, ...] = ()
     while True:
         # First how far it is, so that all photos of a job that has ended are told of.
@@ -234,10 +249,12 @@ async def job_results(jobs: KeptJobs, job: Found) -> Response:
             "content": dict.fromkeys(MEDIA_TYPES.values(), _BINARY),
         },
         206: {"description": "A part of it, where Range asks for one."},
-        **problems(400, 404, 409, 413, 415, 422, 500, 502),
+        304: {"description": "Nothing: it is the one that If-None-Match names."},
+        **problems(400, 404, 409, 413, 415, 416, 422, 500, 502),
     },
 )
 async def job_result(
+    request: Request,
     jobs: KeptJobs,
     job: Found,
     number: Annotated[int, Path(ge=0, le=2**31, description="Of the photo in the job, from 0.")],
@@ -258,4 +275,11 @@ async def job_result(
     assert entry.output
     headers = {"Content-Disposition": content_disposition(entry.output)}
     path = jobs.files.result(job.id, number, photo["attempt"])
-    return FileResponse(path, media_type=entry.media_type, headers=headers)
+    try:
+        stat = await run_in_threadpool(path.stat)
+    except FileNotFoundError as error:  # it expired just now
+        raise NoResult(f"The result of photo {number} is not kept any more.") from error
+    answer = FileResponse(path, media_type=entry.media_type, headers=headers, stat_result=stat)
+    if static.is_not_modified(answer.headers, request.headers):
+        return NotModifiedResponse(answer.headers)
+    return answer

@@ -20,4 +20,4 @@ async def metrics(request: Request, service: AnyService) -> Response:
     OpenMetrics where the Accept header prefers it.
     """
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
-    return Response(encode(service.metrics.registry), headers={"Content-Type": content_type})
+    return Response(encode(service.metrics.told), headers={"Content-Type": content_type})

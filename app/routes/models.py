@@ -94,7 +94,7 @@ async def reload_models(service: ReadyService) -> Reloaded:
     in work end with the version that they began with. One that cannot be used changes nothing.
     """
     before = service.ready()
-    model = await service.reload()
+    model = await service.reload_everywhere()
     return Reloaded(version=model.version, changed=model.version != before.version)
 
 

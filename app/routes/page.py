@@ -41,10 +41,10 @@ HEADERS = {
 }
 
 router = APIRouter(include_in_schema=False)
-_files = StaticFiles(directory=FOLDER)
+static = StaticFiles(directory=FOLDER)
 
 
-@router.api_route("/", methods=["GET", "HEAD"])
+@router.get("/")
 async def index(request: Request) -> Response:
     """Give the page.
 
@@ -59,9 +59,9 @@ async def index(request: Request) -> Response:
     return HTMLResponse(named, headers=HEADERS)
 
 
-@router.api_route("/page/{path:path}", methods=["GET", "HEAD"])
+@router.get("/page/{path:path}")
 async def file(request: Request, path: str) -> Response:
     """Give one of the page's files; there is nothing else below /page."""
-    response = await _files.get_response(path, request.scope)
+    response = await static.get_response(path, request.scope)
     response.headers.update(HEADERS)
     return response

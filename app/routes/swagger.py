@@ -14,7 +14,7 @@ _package = StaticFiles(packages=[("fastapi_swagger", "resources")])
 router = APIRouter(include_in_schema=False)
 
 
-@router.api_route("/docs", methods=["GET", "HEAD"])
+@router.get("/docs")
 async def docs(request: Request) -> Response:
     """Give the page that shows /openapi.json."""
     response = await file(request, "docs.html")
@@ -22,7 +22,7 @@ async def docs(request: Request) -> Response:
     return response
 
 
-@router.api_route("/docs/{name}", methods=["GET", "HEAD"])
+@router.get("/docs/{name}")
 async def swagger(request: Request, name: str) -> Response:
     """Give one of Swagger UI's own files."""
     if name not in _FILES:

@@ -175,7 +175,7 @@ async def repository_index(request: Request, service: AnyService) -> list[Indexe
 async def repository_load(service: ReadyService, name: str) -> ModelReady:
     """Load what was published since and switch to it, for both models: as POST /models/reload."""
     model = find(name)
-    await service.reload()
+    await service.reload_everywhere()
     return ModelReady(name=model.name)
 
 

@@ -23,7 +23,7 @@ from ..open_inference.message import (
 )
 from ..requests import unless_gone
 from ..uploads import announced_length, content_coding, joined
-from .dependencies import ReadyService, caller
+from .dependencies import ServiceWithRoom, caller
 from .openapi import problems, reference
 from .v2 import known
 
@@ -46,7 +46,7 @@ _ABOUT: dict[str, Any] = {
 
 
 @router.post("/models/{name}/infer", **_ABOUT)
-async def model_infer(request: Request, service: ReadyService, name: str) -> Response:
+async def model_infer(request: Request, service: ServiceWithRoom, name: str) -> Response:
     """Run a model on a batch of photos; each row counts as a photo of POST /colorize does.
 
     `colorizer` is the bare network, `L` to `ab`; `colorizer-photo` takes encoded photos and gives
@@ -57,19 +57,18 @@ async def model_infer(request: Request, service: ReadyService, name: str) -> Res
 
 @router.post("/models/{name}/versions/{version}/infer", **_ABOUT)
 async def version_infer(
-    request: Request, service: ReadyService, name: str, version: str
+    request: Request, service: ServiceWithRoom, name: str, version: str
 ) -> Response:
     """Run a version of a model, as `/v2/models/{name}/infer` does the default one."""
     return await _infer(request, service, name, version)
 
 
 async def _infer(
-    request: Request, service: ReadyService, name: str, version: str | None
+    request: Request, service: ServiceWithRoom, name: str, version: str | None
 ) -> Response:
     model = find(name)
     if version is not None:
         known(await run_in_threadpool(service.pipeline.models.store.versions), version)
-    service.pipeline.backlog.check()
     _check_type(request)
     announced_length(request, service.settings)
     async with AsyncExitStack() as held:
@@ -101,7 +100,7 @@ def _check_type(request: Request) -> None:
 
 
 async def _read(
-    request: Request, service: ReadyService, model: ProtocolModel, share: Share
+    request: Request, service: ServiceWithRoom, model: ProtocolModel, share: Share
 ) -> tuple[Message, Options, reading.Tensors]:
     """The request, its tensors as arrays or photos; nothing of its body is left."""
     settings, decoding = service.settings, service.pipeline.decoding

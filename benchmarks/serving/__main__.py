@@ -3,9 +3,9 @@
     make bench                     all of it, writes docs/measurements/benchmarks.md
     make bench ARGS=--quick        a few seconds each, to see whether all works
 
-Every server is started once a round and measured with each size of photo; rounds interleave the
-contenders. Lines go to the results file as they come: a run that was interrupted goes on where it
-stopped, `--fresh` begins anew, `--report` only writes the page.
+All servers on one engine are started, and have their turns with each size of photo, round by round:
+what is compared is measured minutes apart. Lines go to the results file as they come: an
+interrupted run goes on where it stopped, `--fresh` begins anew, `--report` only writes the page.
 """
 
 import argparse
@@ -15,15 +15,24 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-from benchmarks.serving.contenders import CONTENDERS, ENGINES, EVERYONE, OWN_PYTHON, Contender
+from benchmarks.serving.contenders import (
+    CONTENDERS,
+    ENGINES,
+    EVERYONE,
+    OWN_PYTHON,
+    SLOWER,
+    Contender,
+)
 from benchmarks.serving.load import require_h2load
-from benchmarks.serving.measure import difference, measure, wait_until_ready
+from benchmarks.serving.measure import Record, difference, measure, wait_until_ready
 from benchmarks.serving.photos import ROOT, SIZES, Size, write_forms
-from benchmarks.serving.processes import running
+from benchmarks.serving.processes import Tree, running
 from benchmarks.serving.report import page
 from benchmarks.serving.results import Results, describe_run
 
@@ -76,21 +85,11 @@ def _run(arguments: argparse.Namespace, profile: str, results: Results) -> None:
     forms = write_forms(RUNS / "photos")
     quick = arguments.quick
     began = time.monotonic()
-    rounds = arguments.rounds or (1 if arguments.quick else 2)
+    rounds = arguments.rounds or (1 if quick else 2)
     sizes = [size for size in SIZES if size.name in arguments.sizes]
-    for round_ in range(1, rounds + 1):
-        # Every other round backwards, so that a machine that slows down slows all alike.
-        for contender in chosen if round_ % 2 else chosen[::-1]:
-            if contender.ours and not results.has(
-                kind="raw", round=round_, engine=contender.engine
-            ):
-                _raw(contender.engine, round_, results, 2 if quick else 6)
-            try:
-                _contender(contender, round_, results, forms, sizes, 0 if quick else rounds)
-            except (RuntimeError, OSError, httpx.HTTPError) as error:
-                print(f"  failed: {error}", flush=True)
-                results.append({"kind": "failure", "round": round_, "contender": contender.name,
-                                "message": str(error)})  # fmt: skip
+    for engine in ENGINES:
+        group = [contender for contender in chosen if contender.engine == engine]
+        _group(group, rounds, sizes, forms, results, quick=quick)
     print(f"{(time.monotonic() - began) / 60:.1f} minutes")
 
 
@@ -110,35 +109,101 @@ def _raw(engine: str, round_: int, results: Results, seconds: float) -> None:
           f" {rates['single']:.2f} one by one", flush=True)  # fmt: skip
 
 
-def _contender(
-    contender: Contender, round_: int, results: Results, forms: dict[str, Path],
-    chosen: list[Size], rounds: int,
+def _group(
+    group: list[Contender], rounds: int, sizes: list[Size], forms: dict[str, Path],
+    results: Results, *, quick: bool,
 ) -> None:  # fmt: skip
-    """Measure one; of no rounds, quickly."""
-    keys = {"kind": "cell", "round": round_, "contender": contender.name}
-    sizes = [size for size in chosen if not contender.sizes or size.name in contender.sizes]
-    todo = [size for size in sizes if not results.has(**keys, size=size.name)]
-    if not todo:
-        return
-    print(f"round {round_}, {contender.title}", flush=True)
+    """Measure contenders on one engine: all are started, then each has its turn at each size."""
+    cells = [
+        Cell(contender, size, round_)
+        for round_ in range(1, rounds + 1)
+        for size in sizes
+        # Every other round backwards, so that a machine that slows down slows all alike.
+        for contender in (group if round_ % 2 else group[::-1])
+        if not contender.sizes or size.name in contender.sizes
+    ]
+    todo = [cell for cell in cells if not results.has(**cell.keys)]
+    waiting = {cell.contender.name for cell in todo}
+    alone = any(each.ours for each in group)  # the engine is measured, too
+    with ExitStack() as stack:
+        servers: dict[str, Server] = {}
+        for contender in group:
+            if contender.name in waiting:
+                try:
+                    servers[contender.name] = _started(stack, contender, forms[SIZES[0].name])
+                except (RuntimeError, OSError) as error:
+                    _failed(results, Cell(contender, sizes[0], 1), error)
+        for cell in todo:
+            engine = cell.contender.engine
+            keys = {"kind": "raw", "round": cell.round, "engine": engine}
+            if alone and not results.has(**keys):
+                _raw(engine, cell.round, results, 2 if quick else 6)
+            if server := servers.get(cell.contender.name):
+                timed = 0 if quick or engine == SLOWER else cell.size.timed // rounds
+                try:
+                    results.append(_measured(cell, server, forms, timed, quick=quick))
+                except (RuntimeError, OSError, httpx.HTTPError) as error:
+                    _failed(results, cell, error)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is measured at one time."""
+
+    contender: Contender
+    size: Size
+    round: int
+
+    @property
+    def keys(self) -> Record:
+        """Of its record."""
+        return {
+            "kind": "cell", "round": self.round, "contender": self.contender.name,
+            "size": self.size.name,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Server:
+    """A contender that runs."""
+
+    url: str
+    tree: Tree
+    ready_s: float
+
+
+def _started(stack: ExitStack, contender: Contender, body: Path) -> Server:
     port = _free_port()
     url = f"http://127.0.0.1:{port}/colorize"
-    log = RUNS / "logs" / f"{contender.name}-{round_}.log"
+    log = RUNS / "logs" / f"{contender.name}.log"
     began = time.monotonic()
-    with running(contender.words(port), contender.variables(port), log) as (process, tree):
-        wait_until_ready(url, forms[SIZES[0].name], process, log)
-        ready_s = time.monotonic() - began
-        for size in todo:
-            body = forms[size.name]
-            apart = difference(url, body, size, RUNS / "photos" / f"{size.width}.png")
-            seconds, timed = (size.seconds, size.timed // rounds) if rounds else (QUICK_S, 0)
+    process, tree = stack.enter_context(
+        running(contender.words(port), contender.variables(port), log)
+    )
+    wait_until_ready(url, body, process, log)
+    ready_s = round(time.monotonic() - began, 1)
+    print(f"{contender.title}: ready in {ready_s:.1f} s", flush=True)
+    return Server(url, tree, ready_s)
 
-            def say(text: str, name: str = size.name) -> None:
-                print(f"  {name}: {text}", flush=True)
 
-            cell = measure(url, body, size, tree, seconds, timed, say)
-            results.append({**keys, "size": size.name, "ready_s": round(ready_s, 1),
-                            "apart": apart, **cell})  # fmt: skip
+def _measured(
+    cell: Cell, server: Server, forms: dict[str, Path], timed: int, *, quick: bool
+) -> Record:
+    size, body = cell.size, forms[cell.size.name]
+    apart = difference(server.url, body, size, RUNS / "photos" / f"{size.width}.png")
+
+    def say(text: str) -> None:
+        print(f"round {cell.round}, {size.name}, {cell.contender.title}: {text}", flush=True)
+
+    seconds = QUICK_S if quick else size.seconds
+    record = measure(server.url, body, size, server.tree, seconds, timed, say)
+    return {**cell.keys, "ready_s": server.ready_s, "apart": apart, **record}
+
+
+def _failed(results: Results, cell: Cell, error: Exception) -> None:
+    print(f"  failed: {error}", flush=True)
+    results.append({"kind": "failure", "round": cell.round, "contender": cell.contender.name,
+                    "message": str(error)})  # fmt: skip
 
 
 def _free_port() -> int:

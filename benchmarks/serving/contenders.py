@@ -56,13 +56,16 @@ OWN_PYTHON = Path(sys.executable)
 def _ours(engine: str) -> Contender:
     return Contender(
         f"chromaserve-{engine}", f"chromaserve, {ENGINES[engine]}", "chromaserve", "",
-        ("-m", "app"), engine, ours=True,
+        ("-m", "app"), engine, ours=True, sizes=MEASURED[engine],
         settings={"CHROMASERVE_ENGINE": engine, "CHROMASERVE_PORT": "{port}",
                   "CHROMASERVE_CACHE_MB": "0", "CHROMASERVE_LOG_LEVEL": "warning"},
     )  # fmt: skip
 
 
-ENGINES = {"savedmodel": "SavedModel", "ncnn": "ncnn"}
+ENGINES = {"ncnn": "ncnn", "savedmodel": "SavedModel"}
+SLOWER = "savedmodel"
+MEASURED: dict[str, tuple[str, ...]] = {"ncnn": (), SLOWER: ("256²",)}
+"""Sizes by engine: beside the slower one a server's own work is hard to see."""
 _PEERS = (
     Contender(
         "litserve", "LitServe", "litserve", "litserve",
@@ -96,12 +99,16 @@ _PEERS = (
 def _on(engine: str, peer: Contender) -> Contender:
     return replace(
         peer, name=f"{peer.name}-{engine}", title=f"{peer.title}, {ENGINES[engine]}",
-        engine=engine, settings=peer.settings | {"PEER_ENGINE": engine},
+        engine=engine, sizes=peer.sizes or MEASURED[engine],
+        settings=peer.settings | {"PEER_ENGINE": engine},
     )  # fmt: skip
 
 
 CONTENDERS = tuple(
-    each for engine in ENGINES for each in (_ours(engine), *(_on(engine, p) for p in _PEERS))
+    each
+    for engine in ENGINES
+    for each in (_ours(engine), *(_on(engine, p) for p in _PEERS))
+    if not each.sizes or set(each.sizes) & set(MEASURED[engine] or each.sizes)
 )
 """All on the same engine one after the other, chromaserve first."""
 

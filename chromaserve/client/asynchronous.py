@@ -180,7 +180,7 @@ class AsyncClient:
             callback: address that the service tells when the job has ended.
             idempotency_key: by default one of this call, so that a request that is sent again
                 makes no second job.
-            options: for all photos; `proposals` and `hints` are for one.
+            options: for all photos; `proposals` are for one, and `hints` name the photo.
 
         Raises:
             ProblemError, Unreachable: as `colorize`.

@@ -1,6 +1,7 @@
 """Jobs of a service: photos that are handed in now, and fetched when they are done."""
 
 import asyncio
+import base64
 import json
 import time
 import uuid
@@ -13,7 +14,7 @@ from urllib.parse import quote
 
 import httpx
 
-from chromaserve.client.photos import Photo, parameters, source
+from chromaserve.client.photos import Photo, Source, parameters, readied, source
 from chromaserve.client.photos import fields as form_fields
 from chromaserve.client.problems import ProblemError, problem_error, problem_of
 from chromaserve.client.request import sendable
@@ -207,15 +208,22 @@ async def submitted(
     if not given or len(addresses) not in (0, len(given)):
         raise ValueError("A job has photos, or addresses of photos, and one at least.")
     headers = {"Idempotency-Key": key or str(uuid.uuid4())}
+    options = readied(options)
+    reference: Source | None = options.pop("reference", None)
     if addresses:
         members = [{k: v for k, v in vars(each).items() if v is not None} for each in addresses]
         body = {**parameters(options), **form_fields(options), "photos": members}
+        if reference:
+            body["reference"] = base64.b64encode(reference.read()).decode()
         return lambda: told(http, "POST", "jobs", json=body, headers=headers)
     sources = [source(each) for each in given if not isinstance(each, Address)]
 
     async def once() -> JobStatus:
         with ExitStack() as stack:
-            files = [("file", (sendable(each.name), each.open(stack))) for each in sources]
+            parts = [("file", each) for each in sources]
+            if reference:
+                parts.append(("reference", reference))
+            files = [(field, (sendable(each.name), each.open(stack))) for field, each in parts]
             return await told(
                 http,
                 "POST",

@@ -35,10 +35,12 @@ class Options(TypedDict, total=False):
     proposal: int | None
     confidence: Literal["figure", "png"] | None
     album: bool | None
-    """Of `colorize_many`: whether all photos, in one request, are to agree on their colours."""
+    """Of `colorize_many` and `submit`: whether all photos, in one request, are to agree on their
+    colours."""
     hints: "Iterable[AnyHint | Mapping[str, Any]] | str | None"
     """Colours that are known: `Hint`s, `Stroke`s and `Region`s, mappings with their members, or the
-    JSON of a list of them. For one photo; in an album each for its `photo`."""
+    JSON of a list of them. For one photo; of several photos, of a job or an album, each for its
+    `photo`."""
 
 
 class ManyOptions(Options, total=False):
@@ -52,7 +54,7 @@ class PhotoOptions(ManyOptions, total=False):
     """Options of a request for one photo."""
 
 
-class JobOptions(Options, total=False):
+class JobOptions(ManyOptions, total=False):
     """Options of a job."""
 
     proposals: int | None
@@ -83,6 +85,16 @@ class Source:
             stack.callback(file.close)
             return file
         return self.content  # httpx seeks to a file's start
+
+    def read(self) -> bytes:
+        """All of its bytes.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        with ExitStack() as stack:
+            opened = self.open(stack)
+            return opened if isinstance(opened, bytes) else opened.read()
 
 
 def source(photo: Photo) -> Source:
@@ -130,7 +142,7 @@ def readied(options: Mapping[str, Any]) -> dict[str, Any]:
         return dict(options)
     sent = source(reference)
     if not isinstance(sent.content, bytes | Path):  # several requests may send it at once
-        sent = replace(sent, content=sent.content.read())
+        sent = replace(sent, content=sent.read())
     return {**options, "reference": sent}
 
 
@@ -160,7 +172,8 @@ def numbered_hints(
     Raises:
         ValueError: there is no such photo, or a hint is none.
     """
-    from chromaserve.pipeline.hints import of_photos, parse_hints
+    from chromaserve.pipeline.hint_photos import of_photos
+    from chromaserve.pipeline.hints import parse_hints
 
     return of_photos(parse_hints(fields({"hints": hints})["hints"]), names)
 

@@ -67,7 +67,7 @@ class BadPhoto(ProblemError):
 
 
 class BadOptions(ProblemError):
-    """An option is unknown, out of range or contradicts another, or there is no such model."""
+    """An option, or a job's address or idempotency key, is wrong; or there is no such model."""
 
 
 _BY_SLUG: dict[str, type[ProblemError]] = {
@@ -82,8 +82,10 @@ _BY_SLUG: dict[str, type[ProblemError]] = {
         ),
         BadPhoto,
     ),
-    "invalid-options": BadOptions,
-    "model-not-found": BadOptions,
+    **dict.fromkeys(
+        ("address-refused", "idempotency-key-reused", "invalid-options", "model-not-found"),
+        BadOptions,
+    ),
 }
 _BY_STATUS: dict[int, type[ProblemError]] = {
     401: Unauthorized,

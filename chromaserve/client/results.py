@@ -51,12 +51,18 @@ class Result:
         return Image.open(BytesIO(self.data))
 
     def save(self, path: str | Path) -> Path:
-        """Write the file, into a folder under its own name; the file's path.
+        """Write the file; its path.
+
+        Args:
+            path: of the file, or of a folder, where it gets its own name: one that is there, or a
+                path without an extension where nothing is, which is made.
 
         Raises:
             OSError: it cannot be written.
         """
         target = Path(path)
+        if not target.suffix and not target.exists():
+            target.mkdir(parents=True)  # several results would become one file
         if target.is_dir():
             target /= self.name
         target.write_bytes(self.data)

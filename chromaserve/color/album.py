@@ -72,6 +72,12 @@ def matched(photo: Seen, other: Seen) -> Match:
     )  # fmt: skip
 
 
+def brought(match: Match, planes: Float) -> Float:
+    """What a photo's places have of another one's planes, by their match: [28, 28, K], as those."""
+    found = match.weights[..., np.newaxis] * planes.reshape(SIDE * SIDE, -1)[match.at]
+    return np.asarray(found.sum(1).reshape(planes.shape), np.float32)
+
+
 def agreed(
     colours: Sequence[Float], trust: Sequence[Float], pairs: Sequence[tuple[int, int, Match]]
 ) -> list[Float]:

@@ -29,6 +29,7 @@ _MATCHES = 8
 _TEMPERATURE = 0.03  # of likeness
 _LIGHTNESS = 12.0  # units of L by which a match may differ
 _BLUR = 1.0  # of weights, in places of the grid
+_EXACT = np.float32(2**12)
 WEIGHTS: tuple[float, ...] = (1.45, 1.09, 0.61, -0.66, -0.31, -0.22, -0.57)
 """A constant's, then those of each kind of `Match.evidence`."""
 WHOLE_WEIGHTS: tuple[float, ...] = (-7.53, 9.48, 9.09, 0.22)
@@ -139,15 +140,21 @@ def likeness(photo: Seen, reference: Seen) -> Float:
 
 
 def described(features: Float) -> Float:
-    """Features [h, w, C] at all places, of length 1: [784, C]."""
+    """Features [h, w, C] at all places, of length 1: [784, C], multiples of 2⁻¹².
+
+    As multiples of that, of length 1 at most, all sums of their products are exact in single
+    precision: a match does not hang on how many threads multiply, and in which order.
+    """
     side = len(features)
     if side != SIDE:  # OpenCV has no room for so many channels
         rows = cv2.resize(
             np.eye(side, dtype=np.float32), (side, SIDE), interpolation=cv2.INTER_LINEAR
         )
-        features = np.einsum("yi,xj,ijc->yxc", rows, rows, features, optimize=True)
+        # Without `optimize`, by which threads would multiply.
+        features = np.einsum("xj,yjc->yxc", rows, np.einsum("yi,ijc->yjc", rows, features))
     length = np.sqrt(np.square(features).sum(-1, keepdims=True))
-    return np.asarray(features / np.maximum(length, 1e-6), np.float32).reshape(SIDE * SIDE, -1)
+    unit = np.asarray(features / np.maximum(length, 1e-6), np.float32).reshape(SIDE * SIDE, -1)
+    return np.asarray(np.trunc(unit * _EXACT) / _EXACT, np.float32)
 
 
 def relit(L: Float, like: Float) -> Float:

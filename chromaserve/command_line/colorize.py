@@ -1,6 +1,5 @@
 """`chromaserve colorize`: a photo, several, a folder, or standard input."""
 
-import errno
 import os
 import sys
 from dataclasses import replace
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chromaserve.command_line.exits import Complaint, Exit, complaints
+from chromaserve.command_line.exits import NOTHING_FITS, Complaint, Exit, complaints
 from chromaserve.command_line.shared_options import (
     AlbumFlag,
     ApiKey,
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
 STREAM = "-"
 MOST_BYTES = 2**30
 """Of a photo that is not a file, or goes into none."""
-_NOTHING_FITS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def colorize(
@@ -156,7 +154,7 @@ def colorize(
 
 
 def _check_free(output: Path) -> None:
-    if output.is_file():
+    if output.is_file() or (output.is_symlink() and not output.exists()):
         raise Complaint(f"{output} is there already; --overwrite replaces it")
 
 
@@ -220,7 +218,7 @@ def _follow(made: "Local | Remote", report: "Report", todo: list[Task], written:
         error = outcome.error
         if error is None:
             written.add(outcome.task.output)
-        elif isinstance(error, OSError) and error.errno in _NOTHING_FITS:
+        elif isinstance(error, OSError) and error.errno in NOTHING_FITS:
             raise Complaint("no more results can be written there", Exit.SOME_FAILED)
 
 
@@ -271,8 +269,9 @@ def _stream(
         raise Complaint("- is for one photo; where its result goes is named by -o")
     source, target = photos[0], output or STREAM
     if target == STREAM:
-        if sys.stdout.isatty():
-            raise Complaint("standard output is a terminal; name a file for the result by -o")
+        if sys.stdout is None or sys.stdout.isatty():
+            what = "a terminal" if sys.stdout else "closed"
+            raise Complaint(f"standard output is {what}; name a file for the result by -o")
     elif not overwrite:
         _check_free(Path(target))
     chosen["format"] = _format_of(None if target == STREAM else Path(target), format)
@@ -290,6 +289,8 @@ def _read(source: str, target: Path | None) -> bytes:
     """A photo whose file, from which standard input may come, is not where its result goes."""
     from chromaserve.library.files import file_size, identity, read_pipe
 
+    if source == STREAM and sys.stdin is None:
+        raise Complaint("standard input is closed, and no photo comes from there")
     with sys.stdin.buffer if source == STREAM else Path(source).open("rb") as file:
         status = os.fstat(file.fileno())
         if target and identity(target) == (status.st_dev, status.st_ino):

@@ -1,5 +1,6 @@
 """Exit statuses of the command; errors and warnings told in a sentence."""
 
+import errno
 import logging
 import os
 import re
@@ -8,8 +9,10 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
+from io import TextIOWrapper
+from pathlib import Path
 
 import typer
 
@@ -44,9 +47,28 @@ class Complaint(Exception):  # noqa: N818 - not all of them are errors
         self.status = status
 
 
+NOTHING_FITS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Of an error where nothing can be written any more."""
+
+
+def ready_streams() -> None:
+    """Have standard streams that can be written to, before anything is opened.
+
+    A file that is opened has the number of one that is closed, and a library's words for standard
+    error would go into a photo. What an encoding does not know is written as its number.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - for the process
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def say(sentence: str) -> None:
-    """A line of the command's own on standard error."""
-    print(f"chromaserve: {printable(' '.join(sentence.split()))}", file=sys.stderr, flush=True)
+    """A line of the command's own on standard error, if that takes any."""
+    with suppress(OSError):
+        print(f"chromaserve: {printable(' '.join(sentence.split()))}", file=sys.stderr, flush=True)
 
 
 class _Lines(logging.Handler):
@@ -75,8 +97,7 @@ def complaints() -> Iterator[None]:
         say("interrupted; what is written is complete, and running it again goes on from there")
         raise typer.Exit(Exit.INTERRUPTED) from None
     except BrokenPipeError:
-        # Whoever read our output has seen enough; the interpreter must not flush into it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         raise typer.Exit(Exit.SOME_FAILED) from None
     except typer.Exit:
         raise
@@ -84,7 +105,16 @@ def complaints() -> Iterator[None]:
         if os.environ.get("CHROMASERVE_LOG_LEVEL", "").lower() == "debug":
             raise
         say(sentence(error))
+        if isinstance(error, OSError) and error.errno in NOTHING_FITS:
+            _write_no_more()
         raise typer.Exit(status_of(error)) from None
+
+
+def _write_no_more() -> None:
+    """Whoever read our output has seen enough, or takes nothing: the interpreter must not flush
+    into it again."""
+    with suppress(OSError, AttributeError):  # it is closed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
@@ -108,8 +138,9 @@ def status_of(error: Exception) -> Exit:
     """The status that an error ends the command with."""
     if isinstance(error, Complaint):
         return error.status
-    name = _first_name(error)
-    return _STATUSES.get(name, Exit.NOTHING_DONE)
+    if isinstance(error, OSError) and error.errno in NOTHING_FITS:
+        return Exit.SOME_FAILED
+    return _STATUSES.get(_first_name(error), Exit.NOTHING_DONE)
 
 
 def sentence(error: Exception) -> str:
@@ -124,8 +155,15 @@ def sentence(error: Exception) -> str:
     return f"unexpected {type(error).__name__}: {error} (CHROMASERVE_LOG_LEVEL=debug tells more)"
 
 
+def without_name(error: Exception, photo: Path) -> str:
+    """The same for a line that has the photo's name already."""
+    return sentence(error).removeprefix(f"{photo}: ")
+
+
 def by_options(said: str) -> str:
     """What a sentence says of a request's options, in the command's: --pages all for pages=all."""
+    said = said.replace("Send `Authorization: Bearer KEY` or `X-API-Key: KEY`", "Give --api-key")
+    said = said.replace("album=true", "--album")
     return re.sub(r"\b(damaged|format|pages)=(\w+)", r"--\1 \2", said)
 
 
@@ -133,6 +171,7 @@ def by_options(said: str) -> str:
 _STATUSES = {
     "ServiceError": Exit.NOTHING_DONE,
     "InvalidOptions": Exit.USAGE,
+    "CredentialsUnusable": Exit.USAGE,
     "ModelStoreError": Exit.NO_MODEL,
     "ModelNotFound": Exit.NO_MODEL,
     "NoGpu": Exit.NO_MODEL,

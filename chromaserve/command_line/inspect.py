@@ -16,13 +16,14 @@ from chromaserve.command_line.exits import (
     complaints,
     printable,
     say,
-    sentence,
     tell_warnings,
+    without_name,
 )
 from chromaserve.command_line.shared_options import Json, MaxPixels
 
 if TYPE_CHECKING:
     from chromaserve.library.inspect import Inspected
+    from chromaserve.settings import PipelineSettings
 
 _SAY = {"WEBP": "WebP", "JPEG2000": "JPEG 2000"}
 
@@ -41,31 +42,44 @@ def inspect(
     """
     with complaints():
         tell_warnings()
-        from chromaserve.errors import ServiceError
         from chromaserve.library.background import local_settings
-        from chromaserve.library.files import file_size
-        from chromaserve.library.inspect import inspect_photo
 
         settings = local_settings(max_pixels=max_pixels)
         taken = refused = 0
-        for path in _named(photos):
-            try:
-                file_size(path, MOST_BYTES)
-                for one in inspect_photo(path.read_bytes(), settings):
-                    problem = bool(one.problem or one.missing)
-                    refused, taken = refused + problem, taken + (not problem)
-                    if as_json:
-                        print(json.dumps({"input": str(path), **asdict(one)}))
-                    else:
-                        print(printable(f"{path}: {_words(one)}"))
-            except (ServiceError, OSError) as error:
-                refused += 1
+        for path, one in _looked_at(photos, settings):
+            bad = isinstance(one, Exception) or bool(one.problem or one.missing)
+            refused, taken = refused + bad, taken + (not bad)
+            if isinstance(one, Exception):
                 if as_json:
-                    told = {"input": str(path), "detail": sentence(error)}
-                    print(json.dumps({**told, "problem": _kind(error)}))
-                say(f"{path}: {sentence(error)}")
+                    told = {"input": str(path), "detail": without_name(one, path)}
+                    print(json.dumps({**told, "problem": _kind(one)}))
+                say(f"{path}: {without_name(one, path)}")
+            elif as_json:
+                print(json.dumps({"input": str(path), **asdict(one)}))
+            else:
+                print(printable(f"{path}: {_words(one)}"))
         if refused:
             raise typer.Exit(Exit.SOME_FAILED if taken else Exit.NOTHING_DONE)
+
+
+def _looked_at(
+    photos: list[Path], settings: "PipelineSettings"
+) -> "Iterator[tuple[Path, Inspected | Exception]]":
+    """Each photo of each file, or what is wrong with it or with a folder."""
+    from chromaserve.errors import ServiceError
+    from chromaserve.library.files import file_size
+    from chromaserve.library.inspect import inspect_photo
+
+    for path in _named(photos):
+        if isinstance(path, OSError):
+            yield Path(path.filename), path
+            continue
+        try:
+            file_size(path, MOST_BYTES)
+            for one in inspect_photo(path.read_bytes(), settings):
+                yield path, one
+        except (ServiceError, OSError) as error:
+            yield path, error
 
 
 def _kind(error: Exception) -> str:
@@ -74,16 +88,18 @@ def _kind(error: Exception) -> str:
     return "unreadable" if isinstance(error, OSError) else slug_of(error)
 
 
-def _named(photos: list[Path]) -> Iterator[Path]:
-    from chromaserve.photos.formats import is_photo_name
+def _named(photos: list[Path]) -> Iterator[Path | OSError]:
+    from chromaserve.command_line.folders import photos_in
 
     for path in photos:
         if not path.is_dir():
             yield path
             continue
-        found = sorted(p for p in path.rglob("*") if p.is_file() and is_photo_name(p.name))
-        if not found:
+        unreadable: list[OSError] = []
+        found = photos_in(path, unreadable.append)
+        if not found and not unreadable:
             raise Complaint(f"there is no photo in {path}", Exit.NOTHING_DONE)
+        yield from unreadable
         yield from found
 
 

@@ -5,17 +5,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from chromaserve.command_line.colorists import answers
 from chromaserve.command_line.exits import Complaint, Exit, by_options, complaints, say
 from chromaserve.command_line.shared_options import (
+    AlbumFlag,
     ApiKey,
     Colour,
     Damaged,
     Format,
+    Hints,
     Json,
     Look,
     Metadata,
@@ -25,8 +27,10 @@ from chromaserve.command_line.shared_options import (
     Proposals,
     Quality,
     Quiet,
+    Reference,
     Vividness,
     as_written,
+    read_hints,
 )
 
 if TYPE_CHECKING:
@@ -64,6 +68,7 @@ def submit(
     ] = None,
     vividness: Vividness = None,
     postprocess: Postprocess = None,
+    hints: Hints = None,
     format: Format = None,
     quality: Quality = None,
     metadata: Metadata = None,
@@ -71,7 +76,9 @@ def submit(
     damaged: Damaged = None,
     colour: Colour = None,
     look: Look = None,
+    reference: Reference = None,
     proposals: Proposals = 1,
+    album: AlbumFlag = False,
     model: Model = None,
     url: ServiceUrl = _HERE,
     api_key: ApiKey = None,
@@ -85,6 +92,7 @@ def submit(
             idempotency_key=key,
             vividness=vividness,
             postprocess=postprocess,
+            hints=read_hints(hints),
             format=as_written(format),
             quality=quality,
             metadata=metadata,
@@ -92,7 +100,9 @@ def submit(
             damaged=damaged,
             colour=colour,
             look=look,
+            reference=reference,
             proposals=proposals if proposals > 1 else None,
+            album=album or None,
             model=model,
         )
         if as_json:
@@ -169,19 +179,23 @@ def cancel(id: Id, url: ServiceUrl = _HERE, api_key: ApiKey = None, as_json: Jso
 
 def _given(photos: list[str]) -> "Iterator[Path | Address]":
     from chromaserve.client import Address
-    from chromaserve.photos.formats import is_photo_name
+    from chromaserve.command_line.folders import photos_in
 
     for each in photos:
         path = Path(each)
-        if each.startswith(("http://", "https://")):
+        if "://" in each:  # whether it is one that can be asked, the service says
             yield Address(each)
         elif path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.is_file() and is_photo_name(p.name))
+            found = photos_in(path, _refuse)
             if not found:
                 raise Complaint(f"there is no photo in {each}", Exit.NOTHING_DONE)
             yield from found
         else:
             yield path
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise error  # a job without what is in there would be another one
 
 
 def _keep(path: Path, data: bytes, *, overwrite: bool, quiet: bool) -> None:

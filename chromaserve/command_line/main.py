@@ -12,7 +12,7 @@ import typer
 from chromaserve.command_line.batch import batch
 from chromaserve.command_line.benchmark import benchmark
 from chromaserve.command_line.colorize import colorize
-from chromaserve.command_line.exits import STATUSES
+from chromaserve.command_line.exits import STATUSES, complaints, ready_streams
 from chromaserve.command_line.info import info
 from chromaserve.command_line.inspect import inspect
 from chromaserve.command_line.jobs import jobs
@@ -57,4 +57,9 @@ command.add_typer(jobs, name="jobs", epilog=STATUSES)
 
 def main() -> None:
     """Run the command; the process ends with its exit status."""
-    sys.exit(command())
+    ready_streams()
+    try:
+        with complaints():  # of --help and --version, which are told before a command runs
+            command()
+    except typer.Exit as ended:
+        sys.exit(ended.exit_code)

@@ -5,6 +5,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from rich.progress import (
 )
 
 from chromaserve.command_line.colorists import Outcome
-from chromaserve.command_line.exits import Exit, by_options, printable, sentence
+from chromaserve.command_line.exits import Exit, by_options, printable, without_name
 from chromaserve.command_line.tasks import Task
 
 _FILMS = {".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm"}
@@ -113,7 +114,7 @@ class Report:
             self._write(task, status="colorized", seconds=seconds, **outcome.told)
             return
         page = f"page {task.page}: " if task.page else ""
-        self._fail(task.output, task.photo, page + sentence(outcome.error))
+        self._fail(task.output, task.photo, page + without_name(outcome.error, task.photo))
 
     @property
     def all_left_out(self) -> str:
@@ -142,7 +143,8 @@ class Report:
             self._line(told)
 
     def _say(self, words: str) -> None:
-        self._console.print(printable(words), markup=False)
+        with suppress(OSError):  # nobody can be told
+            self._console.print(printable(words), markup=False)
 
     def _write(self, task: Task, **more: Any) -> None:  # noqa: ANN401 - any JSON value
         if self._json:

@@ -149,6 +149,6 @@ def read_hints(given: str | None) -> str | None:
     if given is None or not given.startswith("@"):
         return given
     try:
-        return Path(given[1:]).read_text("utf-8")
+        return Path(given[1:]).read_text("utf-8-sig")  # as Windows' editors write it
     except (OSError, ValueError) as error:
         raise Complaint(f"the hints cannot be read: {error}") from error

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from chromaserve.command_line.exits import Complaint, Exit
+from chromaserve.command_line.folders import may_be_file
 from chromaserve.command_line.written import written_ns
 from chromaserve.library.files import Identity, identity, of_page, pages_apart
 from chromaserve.photos.formats import WRITTEN, Wanted, is_photo_name, suffix_of
@@ -263,27 +264,26 @@ def _photos(
                 watcher.left_out(path, path.suffix.lower() or "without suffix")
             elif _RESULT.fullmatch(path.stem):
                 watcher.left_out(path, f"named {COLOUR}")
-            elif _may_be_file(path):
+            elif may_be_file(path):
                 photos.append(path)
         yield parent.relative_to(folder), photos
-
-
-def _may_be_file(path: Path) -> bool:
-    try:
-        return stat.S_ISREG(path.stat().st_mode)
-    except OSError:
-        return True  # which is told when it is read
 
 
 def plan(arguments: list[str], output: str | None, format: Wanted) -> Plan:
     """What to colorize and where to: arguments are inputs, the last one too: so *.jpg is safe.
 
     Raises:
-        Complaint: the results need a folder, and a file is there.
+        Complaint: the results need a folder, and a file is there, or named.
     """
     place = Path(output) if output else None
     into_folder = (output or "").endswith(("/", os.sep))
     made = Plan(tuple(map(Path, arguments)), place, format, into_folder)
-    if place and place.is_file() and not made.is_one_file:
-        raise Complaint(f"{place} is a file, and the results need a folder")
+    if place and not made.is_one_file and not place.is_dir():
+        if place.is_file():
+            raise Complaint(f"{place} is a file, and the results need a folder")
+        if place.suffix.lower() in WRITTEN and not into_folder:
+            raise Complaint(
+                f"{place} is named as one photo, and the results need a folder; end its name with /"
+                " if it is to be called so"
+            )
     return made

@@ -1,20 +1,25 @@
-"""`chromaserve verify`: that a result has its photo's lightness, and what it says of its making."""
+"""`chromaserve verify`: a result has its photo's lightness; what it says of its making, signed."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chromaserve.command_line.colorize import MOST_BYTES
 from chromaserve.command_line.exits import Complaint, Exit, complaints, printable, tell_warnings
 from chromaserve.command_line.shared_options import Json
 
-if TYPE_CHECKING:
-    from chromaserve.photos.photo import Photo
+_SIGNED = {
+    "trusted": "signed by {by}, as it is, by a certificate of those that you trust",
+    "valid": "signed by {by}, as it is; whose certificate that is, --trust checks",
+    "broken": "its signature is broken: it was changed since",
+    "unchecked": "it may be signed; pip install 'chromaserve[c2pa]' checks it",
+}
 
-_MEAN, _GREATEST = 0.3, 1.0
-"""Of L* between a photo of 8 bits and its result in a format that loses nothing."""
+if TYPE_CHECKING:
+    from chromaserve.library.verified import Verified
+    from chromaserve.photos.photo import Pixels
 
 
 def verify(
@@ -24,101 +29,62 @@ def verify(
         Path | None,
         typer.Option(metavar="OUT.png", help="Write the result's lightness as a grey PNG."),
     ] = None,
+    trust: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CERTIFICATES.pem",
+            help="Those whose word on a signature counts; by others, it is not enough.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check that a result has the size and the lightness of its photo, pixel by pixel.
 
-    What it says of how it was made is told too. The status is 1 where it is another photo, or was
-    changed: by more than 0.3 L* on average or 1 anywhere, which JPEG and WebP may be by themselves.
+    What it says of how it was made is told too, and whether it is signed (C2PA). The status is 1
+    where it is another photo, or was changed: by more than 0.3 L* on average or 1 anywhere, which
+    JPEG and WebP may be by themselves, or after it was signed; with --trust also where nobody named
+    there signed it.
     """
     with complaints():
         tell_warnings()
         if grey and grey.suffix.lower() != ".png":
             raise Complaint(f"{grey} has to be a .png")
-        one, other = _read(photo), _read(result)
-        told = _compared(one, other)
-        told["made_by"] = _made_by(other)
+        from chromaserve.library.verified import verify as held_against
+
+        told = held_against(photo, result, trust=trust)
         if grey:
-            _write(grey, other, one)
+            _write(grey, told.grey)
         if as_json:
-            print(json.dumps({"photo": str(photo), "result": str(result), **told}))
+            known = {key: value for key, value in asdict(told).items() if key != "grey"}
+            print(json.dumps({"photo": str(photo), "result": str(result), **known}))
         else:
             print("\n".join(map(printable, _words(told).splitlines())))
-        raise typer.Exit(Exit.DONE if told["same"] else Exit.SOME_FAILED)
+        state = told.signature and told.signature.state
+        signed = state == "trusted" if trust else state != "broken"
+        raise typer.Exit(Exit.DONE if told.same and signed else Exit.SOME_FAILED)
 
 
-def _read(path: Path) -> "Photo":
-    from chromaserve.library.background import local_settings
-    from chromaserve.library.files import file_size
-    from chromaserve.photos.decode import decode
-    from chromaserve.photos.header import inspect
-
-    settings = local_settings()
-    file_size(path, MOST_BYTES)
-    data = path.read_bytes()
-    header = inspect(data, max_pixels=settings.max_pixels, max_side=settings.max_side)
-    return decode(data, header)
-
-
-def _compared(one: "Photo", other: "Photo") -> dict[str, Any]:
-    import numpy as np
-
-    from chromaserve.color.lab import srgb_to_L
-    from chromaserve.photos.photo import strips
-
-    if one.size != other.size:
-        return {"same": False, "size": list(one.size), "size_of_result": list(other.size)}
-    rows, columns = one.grey.shape
-    total, greatest, place, alike = 0.0, 0.0, (0, 0), 0
-    for start, stop in strips(rows, columns):
-        apart = abs(srgb_to_L(one.grey[start:stop]) - srgb_to_L(other.grey[start:stop]))
-        total += float(apart.sum(dtype=np.float64))
-        alike += int(np.count_nonzero(apart < _GREATEST))
-        if apart.max() > greatest:
-            greatest = float(apart.max())
-            row, column = divmod(int(apart.argmax()), columns)
-            place = column, start + row
-    mean = total / (rows * columns)
-    return {
-        "same": mean <= _MEAN and greatest <= _GREATEST,
-        "mean": round(mean, 4),
-        "greatest": round(greatest, 4),
-        "greatest_at": list(place),
-        "within_1": round(alike / (rows * columns), 6),
-    }
-
-
-def _made_by(result: "Photo") -> str | None:
-    from chromaserve.photos.ifd import SOFTWARE
-
-    exif = result.metadata.exif
-    return (exif.text(SOFTWARE) if exif else "") or None
-
-
-def _write(path: Path, result: "Photo", photo: "Photo") -> None:
-    """The result's greys, in as many bits as the photo has."""
+def _write(path: Path, grey: "Pixels") -> None:
     import cv2
-    import numpy as np
 
     from chromaserve.library.files import write_whole
 
-    grey = result.grey
-    if photo.dtype is np.uint8 and grey.dtype == np.uint16:
-        grey = np.rint(grey / 257).astype(np.uint8)
     done, data = cv2.imencode(".png", grey)
     if not done:
         raise RuntimeError(f"OpenCV could not encode {grey.shape} as PNG")
     write_whole(path, data.tobytes(), replace=False)
 
 
-def _words(told: dict[str, Any]) -> str:
-    made = f"\nmade by {told['made_by']}" if told["made_by"] else "\nit says nothing of its making"
-    if "size" in told:
-        (width, height), (other, another) = told["size"], told["size_of_result"]
+def _words(told: "Verified") -> str:
+    made = f"\nmade by {told.made_by}" if told.made_by else "\nit says nothing of its making"
+    if told.signature:
+        made += f"\n{_SIGNED[told.signature.state].format(by=told.signature.signed_by)}"
+    if told.greatest_at is None:
+        (width, height), (other, another) = told.size, told.size_of_result
         return f"another photo: {other} × {another} pixels, not {width} × {height}{made}"
-    verdict = "lightness untouched" if told["same"] else "lightness was changed"
-    x, y = told["greatest_at"]
+    verdict = "lightness untouched" if told.same else "lightness was changed"
+    x, y = told.greatest_at
     return (
-        f"{verdict}: L* differs by {told['mean']:.3f} on average, by {told['greatest']:.2f} at most"
-        f" (at {x}, {y}); {100 * told['within_1']:.2f}% of the pixels by less than 1{made}"
+        f"{verdict}: L* differs by {told.mean:.3f} on average, by {told.greatest:.2f} at most"
+        f" (at {x}, {y}); {100 * (told.within_1 or 0):.2f}% of the pixels by less than 1{made}"
     )

@@ -15,7 +15,14 @@ from chromaserve.command_line.exits import (
     say,
     tell_warnings,
 )
-from chromaserve.command_line.shared_options import Model, Postprocess, Quiet, Reference, Vividness
+from chromaserve.command_line.shared_options import (
+    Model,
+    Postprocess,
+    Quiet,
+    Reference,
+    Vividness,
+    read_hints,
+)
 
 if TYPE_CHECKING:
     from chromaserve.library.colorizer import Colorizer
@@ -44,6 +51,15 @@ def video(
     ] = 0.8,
     vividness: Vividness = None,
     postprocess: Postprocess = None,
+    hints: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON|@FILE",
+            help='Colours that you know: [{"frame": 0, "x": 410, "y": 300, "color": "#2e6b3a"}]; '
+            "each with the frame that it was made on, from 0, or the time, in seconds; they follow"
+            " what has them through its shot.",
+        ),
+    ] = None,
     reference: Reference = None,
     model: Model = None,
     quiet: Quiet = False,
@@ -66,16 +82,22 @@ def video(
         tell_warnings()
         if (film is None) != (out is None) or (film is None and None in (width, height)):
             raise Complaint("name the film and where the result goes: chromaserve video IN OUT")
-        if film is None and (sys.stdin.isatty() or sys.stdout.isatty()):
-            raise Complaint("frames come from one pipe and go into another, not from a terminal")
-        if out is not None and out.exists() and not overwrite:
+        ends = (sys.stdin, sys.stdout)
+        if film is None and any(end is None or end.isatty() for end in ends):
+            raise Complaint("frames come from one pipe and go into another, which no terminal is")
+        if out is not None and (out.exists() or out.is_symlink()) and not overwrite:
             raise Complaint(f"{out} is there already; --overwrite replaces it")
         if film is not None and not film.is_file():
             raise Complaint(f"there is no {film}", Exit.NOTHING_DONE)
         from chromaserve.library.colorizer import Colorizer
         from chromaserve.library.colour_options import ColourOptions
 
-        options = ColourOptions(vividness=vividness, postprocess=postprocess, reference=reference)
+        options = ColourOptions(
+            vividness=vividness,
+            postprocess=postprocess,
+            reference=reference,
+            hints=read_hints(hints),
+        )
         with Colorizer(model) as colorizer:
             if film is not None and out is not None:
                 done = _film(film, out, colorizer, codec, smoothing, options, quiet)

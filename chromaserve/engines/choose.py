@@ -2,6 +2,7 @@
 
 import ctypes
 import logging
+import os
 
 import numpy as np
 
@@ -38,7 +39,7 @@ def load_engines(model: ModelVersion, settings: PipelineSettings) -> tuple[Engin
             raise EngineUnusable(
                 f"CHROMASERVE_ENGINE=ncnn cannot run model {model.version}: {error}. Use auto."
             ) from error
-    on_cpu = settings.device == "cpu" or (settings.device == "auto" and not _may_have_gpu())
+    on_cpu = settings.device == "cpu" or (settings.device == "auto" and not visible_gpus())
     if settings.engine == "auto" and on_cpu:
         try:
             return _ncnn_engines(model, settings)
@@ -76,13 +77,18 @@ def _ncnn_engines(model: ModelVersion, settings: PipelineSettings) -> tuple[Engi
     return engines
 
 
-def _may_have_gpu() -> bool:
-    """Whether CUDA's driver sees a device; asked of it, as TensorFlow takes seconds to start."""
+def visible_gpus() -> list[str]:
+    """Names, as CUDA_VISIBLE_DEVICES has them, of the GPUs that this process may use.
+
+    CUDA's driver is asked, as TensorFlow takes seconds to start.
+    """
     try:
         cuda = ctypes.CDLL("libcuda.so.1")
     except OSError:
-        return False
+        return []
     count = ctypes.c_int(0)
-    return (
-        cuda.cuInit(0) == 0 and cuda.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
-    )
+    if cuda.cuInit(0) != 0 or cuda.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return []
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    names = named.split(",") if named else map(str, range(count.value))
+    return list(names)[: count.value]

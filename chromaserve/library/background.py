@@ -25,6 +25,10 @@ _LOCAL: dict[str, Any] = {
 }
 
 
+_ARGUMENTS = {"model_version": "model", "engine_threads": "threads", "photo_timeout_s": "timeout_s"}
+"""Settings that `Colorizer` and the command call otherwise."""
+
+
 def local_settings(**chosen: Any) -> PipelineSettings:  # noqa: ANN401 - fields of PipelineSettings
     """Settings for work in this process: those given, else the environment's, else wide bounds.
 
@@ -34,11 +38,19 @@ def local_settings(**chosen: Any) -> PipelineSettings:  # noqa: ANN401 - fields 
     Raises:
         InvalidOptions: a setting is wrong, here or in the environment.
     """
+    given = {name for name, value in chosen.items() if value is not None}
+
+    def named(setting: int | str) -> str:
+        """As whoever gave it calls it."""
+        name = str(setting)
+        return _ARGUMENTS.get(name, name) if name in given else f"CHROMASERVE_{name.upper()}"
+
     wide = {k: v for k, v in _LOCAL.items() if f"CHROMASERVE_{k.upper()}" not in os.environ}
     try:
-        return PipelineSettings(**wide | {k: v for k, v in chosen.items() if v is not None})
+        return PipelineSettings(**wide | {name: chosen[name] for name in given})
     except ValidationError as error:
-        raise invalid_options(error.errors()) from error
+        faults = [{**each, "loc": tuple(map(named, each["loc"]))} for each in error.errors()]
+        raise invalid_options(faults) from error
 
 
 class Background:

@@ -97,7 +97,7 @@ class Colorizer:
         Args:
             photo: one of
 
-                - bytes of a JPEG, PNG, WebP, TIFF or BMP file: the result is an encoded file;
+                - bytes of a file (JPEG, PNG, TIFF, HEIC…): the result is an encoded file;
                 - the path of such a file, a `Path` or a `str`: the result is written and its path
                   returned;
                 - a Pillow image, turned upright by its EXIF and converted by its ICC profile: the
@@ -222,7 +222,7 @@ class Colorizer:
             options: see `ColourOptions`.
 
         Raises:
-            InvalidOptions: an option is out of range.
+            InvalidOptions: an option is out of range. Busy, EngineFailed, PhotoTimeout: of `album`.
         """
         encoding = format or "png"
         flow = self._flow(encoding, options)

@@ -32,7 +32,7 @@ class ColourOptions(TypedDict, total=False):
     hints: "Iterable[AnyHint | Mapping[str, Any]] | str | None"
     """Colours that are known: `Hint`s at places of the photo, `Stroke`s and `Region`s, mappings
     with their members, or the JSON of a list of them. Of several photos each is for its `photo`,
-    a number from 0 or a file's name."""
+    a number from 0 or a file's name; of a film each has its `frame`, from 0, or its `time`."""
     quality: int | None
     """Of JPEG and WebP, 1 to 100."""
     metadata: "Keep | None"

@@ -20,10 +20,10 @@ from chromaserve.library.given import Given, in_memory, opened, read_whole
 from chromaserve.photos.in_memory import (
     as_image,
 )
-from chromaserve.pipeline.album import together
+from chromaserve.pipeline.album import SEEN_BYTES, together
 from chromaserve.pipeline.backlog import Ticket
 from chromaserve.pipeline.body import Body, Upload
-from chromaserve.pipeline.hints import of_photos
+from chromaserve.pipeline.hint_photos import of_photos
 from chromaserve.pipeline.memory import Share
 from chromaserve.pipeline.options import Order
 from chromaserve.pipeline.pipeline import Colored, Pipeline
@@ -94,7 +94,10 @@ class Flow:
         except ValueError as error:
             raise InvalidOptions(f"hints: {error}.") from error
         if self._album:
-            openings = [partial(opened, self._pipeline, photo, self._order) for photo in photos]
+            beside = len(photos) * SEEN_BYTES
+            openings = [
+                partial(opened, self._pipeline, photo, self._order, beside) for photo in photos
+            ]
             self._order = await together(self._pipeline, openings, self._order, self._ticket)
 
     async def colorize(

@@ -45,8 +45,16 @@ def in_memory(
 
 
 @asynccontextmanager
-async def opened(pipeline: Pipeline, photo: Given, order: Order) -> AsyncIterator[Opened]:
+async def opened(
+    pipeline: Pipeline, photo: Given, order: Order, beside: int
+) -> AsyncIterator[Opened]:
     """A photo that is seen before it is coloured; a file's bytes are held for as long.
+
+    Args:
+        pipeline: that is to see it.
+        photo: of any kind.
+        order: what is wanted.
+        beside: bytes that the caller holds meanwhile.
 
     Raises:
         ServiceError, OSError, TypeError: what is wrong with it.
@@ -62,7 +70,8 @@ async def opened(pipeline: Pipeline, photo: Given, order: Order) -> AsyncIterato
         size = await asyncio.to_thread(file_size, Path(photo), uploads.total)
         if size is None:
             raise InvalidOptions(f"album: {photo} is a pipe, which cannot be read twice.")
-    with await uploads.take(max(1, size or 0)):
+    uploads.check(size + beside)  # it would wait for its own album
+    with await uploads.take(max(1, size)):
         data = photo if isinstance(photo, bytes) else None
         if data is None:
             data = await asyncio.to_thread(read_whole, Path(str(photo)), uploads.total)

@@ -1,4 +1,4 @@
-"""Formats that are read and not written, in bounded steps: GIF, JPEG 2000, PNM.
+"""Formats that are read and not written, in bounded steps: BMP, GIF, JPEG 2000, PNM.
 
 Their headers, and what they say beside their pixels that Pillow does not look for.
 """
@@ -30,7 +30,56 @@ _EXIF, _XMP, _IPTC = map(
 )
 """Of boxes in a JPEG 2000 (ExifTool's and Adobe's)."""
 _OF_ICC = 2
+_BMP_SHORT, _BMP_OS2, _BMP_MASKS, _BMP_BITS = 12, 64, 3, (1, 4, 8, 16, 24, 32)
+_BMP_ALPHA = 56
+_BMP_LAYOUTS = {
+    16: ((0xF800, 0x7E0, 0x1F, 0), (0x7C00, 0x3E0, 0x1F, 0)),
+    24: ((0xFF0000, 0xFF00, 0xFF, 0),),
+    32: (
+        (0xFF0000, 0xFF00, 0xFF, 0),
+        (0xFF0000, 0xFF00, 0xFF, 0xFF000000),
+        (0xFF, 0xFF00, 0xFF0000, 0xFF000000),
+        (0xFF000000, 0xFF0000, 0xFF00, 0),
+        (0xFF000000, 0xFF0000, 0xFF00, 0xFF),
+        (0xFF000000, 0xFF00, 0xFF, 0),
+        (0xFF000000, 0xFF00, 0xFF, 0xFF0000),
+    ),
+}
+"""Where red, green, blue and alpha are in a pixel, of the ways that Pillow reads."""
+_IN_BMP = {4: "JPEG", 5: "PNG"}
 JP2_BOXES, JP2_STREAM = b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"
+
+
+def check_bmp(data: bytes) -> None:
+    """Refuse bitmaps of the kinds that are whole, and that Pillow does not read.
+
+    Raises:
+        UnsupportedFormat: packed in a way of printers' or of OS/2.
+        UnsupportedSamples: pixels of an odd size.
+    """
+    size, bits, packing = *struct.unpack_from("<I", data, 14), *struct.unpack_from("<HI", data, 28)
+    if size == _BMP_SHORT:
+        return
+    if size != _BMP_OS2 and packing in _IN_BMP:
+        kind = _IN_BMP[packing]
+        raise UnsupportedFormat(f"This BMP file has a {kind} file in it. Save it as {kind} alone.")
+    if packing > (2 if size == _BMP_OS2 else 3):
+        raise UnsupportedFormat(
+            f"This BMP file is packed in a way (number {packing}) that is not read. Save it as PNG."
+        )
+    if bits not in _BMP_BITS:
+        raise UnsupportedSamples(f"The BMP file has {bits} bits a pixel. Save it as PNG.")
+    if packing == _BMP_MASKS and bits > 8:
+        masks = struct.unpack_from("<3I", data, 54)
+        if any(mask.bit_count() not in (5, 6, 8) for mask in masks):
+            raise UnsupportedSamples(
+                "The BMP file has colours of other than 5, 6 or 8 bits. Save it as PNG."
+            )
+        alpha = struct.unpack_from("<I", data, 66)[0] if bits == 32 and size >= _BMP_ALPHA else 0
+        if (*masks, alpha) not in _BMP_LAYOUTS[bits]:
+            raise UnsupportedSamples(
+                "The BMP file has its colours in an order that is not read. Save it as PNG."
+            )
 
 
 def read_gif(data: bytes) -> Structure:

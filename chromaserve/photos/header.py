@@ -18,6 +18,7 @@ from chromaserve.errors import DamagedPhoto, InvalidOptions, TooManyPixels, Unsu
 from chromaserve.photos.foreign import (
     JP2_BOXES,
     JP2_STREAM,
+    check_bmp,
     read_gif,
     read_jpeg2000,
     read_pnm,
@@ -130,6 +131,7 @@ def inspect(data: bytes, *, max_pixels: int, max_side: int, page: int = 0) -> He
             return _tiff_header(data, page, max_pixels, max_side)
         if kind in ("HEIC", "AVIF"):
             return _boxed_header(data, kind, max_pixels, max_side)
+        check_bmp(data)
     except (Unreadable, struct.error, IndexError, OverflowError) as error:
         raise damaged(kind) from error
     with open_image(data, kind) as image:

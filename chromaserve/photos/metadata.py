@@ -112,7 +112,7 @@ NOTHING: Final = Metadata()
 
 def software(model: int, *how: str) -> str:
     """What made a result, and how: "chromaserve 0.1.0 (model 2, vividness 0.65, guided)"."""
-    return f"chromaserve {_version()} ({', '.join([f'model {model}', *how])})"
+    return f"chromaserve {package_version()} ({', '.join([f'model {model}', *how])})"
 
 
 def noted(said: str) -> set[str]:
@@ -122,10 +122,11 @@ def noted(said: str) -> set[str]:
 
 
 @cache
-def _version() -> str:
+def package_version() -> str:
+    """Of this package, "0" where it is not installed."""
     try:
         return importlib.metadata.version("chromaserve")
-    except importlib.metadata.PackageNotFoundError:  # run from a folder, not installed
+    except importlib.metadata.PackageNotFoundError:  # run from a folder
         return "0"
 
 

@@ -13,7 +13,7 @@ _MAX_BYTES = 200
 ZIP_FIELD = int.from_bytes(b"cs", "little")
 """The extra field (APPNOTE 4.5) of a ZIP's entry that says in JSON what is told of its photo, when
 it comes; the manifest at the end says it again."""
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
+_RESERVED = re.compile(r"(con(in\$|out\$)?|prn|aux|nul|(com|lpt)[\d¹²³])", re.IGNORECASE)
 
 
 def safe_stem(name: str | None) -> str:
@@ -26,7 +26,7 @@ def safe_stem(name: str | None) -> str:
     kept = "".join(c if c.isprintable() and c not in '<>:"|?*;%' else "_" for c in stem)
     kept = kept.encode("utf-8", "ignore").decode("utf-8")[:_MAX_STEM]
     kept = kept.encode()[:_MAX_BYTES].decode("utf-8", "ignore").strip(" .")
-    if _RESERVED.fullmatch(kept.split(".")[0]):
+    if _RESERVED.fullmatch(kept.split(".")[0].strip()):
         kept = f"_{kept}"
     return kept or "photo"
 

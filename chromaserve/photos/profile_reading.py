@@ -183,6 +183,7 @@ def _point(data: bytes) -> Numbers:
     return np.array(struct.unpack_from(">3i", data, 8)) / 65536
 
 
+@np.errstate(over="ignore", divide="ignore")  # of a broken one, whose light is infinite
 def _curve(data: bytes) -> Numbers:
     """A `curv` or `para` (ICC.1:2022, 10.6 and 10.18) at every step."""
     if data[:4] == b"curv":

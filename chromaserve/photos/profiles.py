@@ -16,7 +16,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
-from scipy.ndimage import map_coordinates
 
 from chromaserve.color.gamut import XYZ_FROM_RGB
 from chromaserve.color.lab import codes, srgb_to_grey
@@ -126,6 +125,8 @@ class Tables:
         """See `Profile`."""
         if pixels.itemsize == 1:
             return self._narrow_grey(pixels)
+        from scipy.ndimage import map_coordinates  # a fifth of a start, and seldom needed
+
         at = pixels.reshape(-1, 3).T.astype(np.float32) * np.float32((_GRID - 1) / 65535)
         found = map_coordinates(self._grid, at, order=1, mode="nearest", output=np.float32)
         grey: NDArray[np.uint16] = np.rint(found).astype(np.uint16)

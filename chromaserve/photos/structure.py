@@ -10,19 +10,21 @@ from dataclasses import dataclass
 from itertools import pairwise
 from mmap import mmap
 
-from chromaserve.errors import DamagedPhoto
+from chromaserve.errors import DamagedPhoto, UnsupportedFormat, UnsupportedSamples
 from chromaserve.photos.ifd import TYPE_BYTES
 
 MAX_SEGMENTS = 1_000  # 64 KiB each, in a JPEG
 MAX_FILL_BYTES = 1_000
 MAX_SCANS = 200  # a progressive JPEG has about ten
+_RARE = (0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF)
+"""Of a JPEG: its frame is hierarchical, or lossless with arithmetic coding."""
 MAX_CHUNKS = 20_000  # of a PNG; pixels come in pieces of 8 KiB and more
 MAX_OTHER_CHUNKS = 1_000
 MAX_RIFF_CHUNKS = 5_000
 MAX_TAGS = 1_000
 MAX_PAGES = 1_000
 MAX_TAGS_OF_PAGES = 20_000
-MAX_VALUES = 1 << 17  # of one tag: a strip or tile each
+MAX_VALUES = 3 << 16  # of one tag: a strip or tile each, or a palette of 16 bits
 MAX_METADATA = 4 << 20
 """Bytes of EXIF, of a colour profile, of Photoshop's blocks, of text: each at most."""
 
@@ -73,7 +75,17 @@ def read_jpeg(data: bytes) -> Structure:
         kinds[marker] += 1
         if kinds.total() > MAX_SEGMENTS or length < 2:
             raise Unreadable
+        if marker == 0xF7:
+            raise UnsupportedFormat("This is a JPEG-LS file. Save it as PNG.")
+        if marker in _RARE:
+            raise UnsupportedFormat(
+                "This is a JPEG of a kind that hardly any program reads. Save it as PNG."
+            )
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            if data[at + 3] in (12, 16):
+                raise UnsupportedSamples(
+                    f"The JPEG has {data[at + 3]} bits a channel. Save it as 16-bit PNG or TIFF."
+                )
             height, width = struct.unpack_from(">HH", data, at + 4)
             size = width, height
         xmp = (
@@ -108,6 +120,10 @@ def read_png(data: bytes) -> Structure:
         if kind == b"IEND":
             break
         at += 12 + length
+    if data[12:16] == b"CgBI":
+        raise UnsupportedFormat(
+            "This is what Xcode makes of a PNG for a telephone. Take the PNG that it was made of."
+        )
     if data[12:16] != b"IHDR" or len(data) < 33 or any(kinds[kind] > 1 for kind in _ONCE):
         raise Unreadable
     width, height, bits, colour = struct.unpack_from(">IIBB", data, 16)

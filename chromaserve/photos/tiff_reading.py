@@ -34,6 +34,15 @@ _COLOURS = {8: "Lab", 9: "Lab", 10: "Lab", 32844: "logarithmic", 32845: "logarit
 PLAIN, LZW, DEFLATE, ADOBE_DEFLATE, PACKBITS = 1, 5, 32946, 8, 32773
 _UNPACKED: Final = frozenset((PLAIN, LZW, DEFLATE, ADOBE_DEFLATE, PACKBITS))
 """Compressions that are undone here."""
+_PACKED: Final = frozenset((2, 3, 4, 6, 7, 32771, 32809, 34925, 50000))
+"""Those that Pillow's libtiff undoes."""
+_NOT_UNPACKED: Final = {
+    **dict.fromkeys((33003, 33004, 33005, 34712), "JPEG 2000"),
+    **dict.fromkeys((9, 10, 34661), "JBIG"),
+    **dict.fromkeys((34927, 50001), "WebP"),
+    **dict.fromkeys((50002, 52546), "JPEG XL"),
+    34887: "LERC",
+}
 _MOST_BITS, _MOST_FLOAT_BITS, _TILE = 64, 256, 1 << 20
 """Of a pixel's samples, for whose memory the photo is charged; pixels of a tile, however small the
 photo."""
@@ -241,11 +250,16 @@ def check(page: Page) -> None:
     """Hold a page's samples against what can be used.
 
     Raises:
-        UnsupportedSamples: with what they are.
+        UnsupportedSamples: with what they are, or how they are compressed.
         DamagedPhoto: its tags contradict each other.
     """
     if page.samples < 1 or len(page.bits) < page.samples or not all(page.tile or (1, 1)):
         raise DamagedPhoto("The TIFF's tags contradict each other. Save it anew.")
+    if page.compression not in _UNPACKED | _PACKED:
+        name = _NOT_UNPACKED.get(page.compression, f"number {page.compression}")
+        raise UnsupportedSamples(
+            f"The TIFF's compression ({name}) is not undone here. Save it with LZW, ZIP or none."
+        )
     odd = next((n for n in page.formats if n not in (_WHOLE, _FLOAT)), None)
     if odd is not None or len(set(page.formats)) > 1:
         kind = _FORMATS.get(odd, "unknown") if odd is not None else "several kinds of"

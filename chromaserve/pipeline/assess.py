@@ -47,7 +47,9 @@ def assess(
     confidence = confidence_in(
         np.sqrt(on.squared).reshape(on.L.shape) if hints else error, calibration
     )
-    places = tuple((round(x * width, 1), round(y * height, 1)) for x, y in suggested(on))
+    places = tuple(
+        (round(float(x * width), 1), round(float(y * height), 1)) for x, y in suggested(on)
+    )
     return Assessed(round(float(confidence.mean()), 3), places, confidence)
 
 

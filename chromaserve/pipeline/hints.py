@@ -2,7 +2,7 @@
 
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import (
@@ -15,6 +15,7 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 MAX_HINTS = 200
@@ -43,6 +44,12 @@ WhichPhoto = Annotated[
 ]
 
 
+WhichFrame = SkipJsonSchema[Annotated[int, Field(ge=0)] | None]
+"""Of a film: the frame that it was made on, from 0. The service takes none."""
+WhichTime = SkipJsonSchema[Annotated[float, Field(ge=0)] | None]
+"""The second at which that is seen, in its place."""
+
+
 class _Coloured(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -67,6 +74,8 @@ class Hint(_Coloured):
     )
     color: Colour
     photo: WhichPhoto = None
+    frame: WhichFrame = None
+    time: WhichTime = None
 
     @property
     def points(self) -> tuple[Point, ...]:
@@ -90,6 +99,8 @@ class Stroke(_Coloured):
     )
     color: Colour
     photo: WhichPhoto = None
+    frame: WhichFrame = None
+    time: WhichTime = None
 
     @property
     def points(self) -> tuple[Point, ...]:
@@ -108,6 +119,8 @@ class Region(_Coloured):
     )
     color: Colour
     photo: WhichPhoto = None
+    frame: WhichFrame = None
+    time: WhichTime = None
 
     @property
     def points(self) -> tuple[Point, ...]:
@@ -187,57 +200,8 @@ def hints_noted(hints: tuple[Hint | Stroke | Region, ...]) -> str:
     """What a result says of its hints: how many, and a checksum; nothing where there are none."""
     if not hints:
         return ""
-    alone = _LIST.dump_json(hints, exclude={"__all__": {"photo"}})  # whichever number it has
+    alone = _LIST.dump_json(hints, exclude={"__all__": {"photo", "frame", "time"}})
     return f"{len(hints)} hints {zlib.crc32(alone):08x}"
-
-
-def check_inside(hints: tuple[Hint | Stroke | Region, ...], width: int, height: int) -> None:
-    """Raise ValueError, with a sentence, where a hint lies outside a photo of that size."""
-    for number, hint in enumerate(hints, 1):
-        for x, y in hint.points:
-            if x > width or y > height:
-                whose = "is" if isinstance(hint, Hint) else "has a point"
-                raise ValueError(
-                    f"hint {number} {whose} at ({x:g}, {y:g}), outside the photo, which is"
-                    f" {width} × {height} pixels when upright. Leave it out or move it"
-                )
-
-
-def of_photos(
-    hints: tuple[Hint | Stroke | Region, ...], names: Sequence[str | None]
-) -> tuple[Hint | Stroke | Region, ...]:
-    """Hints that name their photos by number.
-
-    Args:
-        hints: that name them by number or file name; of one photo they need not.
-        names: of the photos, as far as they have some.
-
-    Raises:
-        ValueError: with a sentence, where there is no such photo, or more than one.
-    """
-    found = []
-    for number, hint in enumerate(hints, 1):
-        photo = hint.photo
-        if photo is None and len(names) > 1:
-            raise ValueError(
-                f"hint {number} does not say which of the {len(names)} photos it is for. Give it"
-                " photo, a number from 0 or the file's name, or send each photo with its own hints"
-            )
-        if isinstance(photo, str):
-            at = [i for i, name in enumerate(names) if name == photo]
-            if len(at) != 1:
-                said = re.sub(r"[^\x20-\x7e]", "?", photo)[:50]
-                raise ValueError(
-                    f"hint {number} is for {said!r}, and {len(at) or 'no'} photos are called that."
-                    " Give it the photo's number, from 0"
-                )
-            photo = at[0]
-        if photo is not None and photo >= len(names):
-            raise ValueError(
-                f"hint {number} is for photo {photo}, and {len(names)} came, the first being 0"
-            )
-        found.append(hint.model_copy(update={"photo": photo}))
-    return tuple(found)
 
 
 def _sentence(error: ValidationError) -> str:
@@ -269,6 +233,8 @@ def _sentence(error: ValidationError) -> str:
         "radius": f"a number of pixels above 0 and up to {_MAX_RADIUS}, or left out",
         "color": "six hexadecimal digits after a #, such as #2e6b3a",
         "photo": "a number from 0 or a file's name, or left out",
+        "frame": "a frame's number, from 0, or left out",
+        "time": "a number of seconds, 0 or more, or left out",
         "stroke": f"1 to {MAX_POINTS} points [x, y] in pixels, 0 or more, such as in {example}",
         "region": f"3 to {MAX_POINTS} points [x, y] in pixels, 0 or more, such as in {example}",
     }[key]

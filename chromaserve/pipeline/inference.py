@@ -29,6 +29,8 @@ class Answer:
     """The proposal that is wanted, with the times of all that it took."""
     moments: Float | None = None
     """float32 [h, w, 3] of the distribution behind it, where confidence is wanted."""
+    features: Float | None = None
+    """What the encoder saw, in one row, where that is wanted."""
 
 
 NO_ANSWER = Answer(Inference.kept(np.zeros((1, 1, 2), np.float32)))
@@ -81,7 +83,13 @@ class Inferring:
         return result
 
     async def answer(
-        self, looks: Looks, order: Order, flow: Hashable, owner: Hashable = None
+        self,
+        looks: Looks,
+        order: Order,
+        flow: Hashable,
+        owner: Hashable = None,
+        *,
+        features: bool = False,
     ) -> Answer:
         """The colours that are wanted of a photo, and where confidence is, what that is made of.
 
@@ -91,12 +99,14 @@ class Inferring:
             looks: at it, at least one.
             order: what is wanted: model, vividness, proposal, reference, confidence.
             flow, owner: as for `infer`.
+            features: whether the encoder's are wanted, too.
 
         Raises:
             Busy, NotReady, EngineFailed: as `Batcher.submit`.
         """
         model, blend = order.model, order.model.description.blend
         vividness, reference = asked(order.vividness, blend), order.reference
+        matched = features or reference is not None
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
@@ -107,7 +117,7 @@ class Inferring:
                             vividness,
                             flow,
                             owner,
-                            colours_and_features if reference and number == 0 else colours,
+                            colours_and_features if matched and number == 0 else colours,
                             further=number > 0,
                         )
                     )
@@ -117,7 +127,7 @@ class Inferring:
             raise several.exceptions[0] from None
         answers = [task.result() for task in tasks]
         answer = _together(answers)
-        ab, seen = apart(answer.ab) if reference else (answer.ab, None)
+        ab, seen = apart(answer.ab) if matched else (answer.ab, None)
         if looks.tiling:
             tiles = [each.ab for each in answers[1:]]
             ab = await asyncio.to_thread(joined, ab, looks.tiles, tiles, looks.tiling)
@@ -131,9 +141,9 @@ class Inferring:
             ab = await asyncio.to_thread(reference.applied, answer.ab, looks.whole, seen)
             answer = replace(answer, ab=ab)
         if not order.confidence:
-            return Answer(answer)
+            return Answer(answer, features=seen)
         found = await self.infer(model, looks.whole, 0.0, flow, owner, _moments)
-        return Answer(_both(answer, found), found.ab)
+        return Answer(_both(answer, found), found.ab, seen)
 
 
 def _both(one: Inference, further: Inference) -> Inference:

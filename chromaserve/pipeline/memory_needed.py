@@ -17,6 +17,8 @@ TO_WEBP_BYTES_PER_PIXEL = {False: 4, True: 32}
 """More, where the result is encoded as WebP without or with alpha."""
 TO_TIFF_BYTES_PER_PIXEL = 5
 """More, where the result is encoded as TIFF, whose parts are put together at the end."""
+SIGNED_BYTES_PER_PIXEL = 6
+"""More, for each 8 bits, where the result is signed: it is written once more."""
 BYTES_PER_PHOTO = 6 * 2**20
 """For the network's input and output, and the fixed costs of decoders."""
 POSTPROCESS_BYTES: dict[Postprocess, int] = {
@@ -46,6 +48,7 @@ def memory_needed(
     keeps_colours: bool = False,
     distribution: bool = False,
     matched: bool = False,
+    signed: bool = False,
     looks: int = 1,
 ) -> int:
     """Bytes that a photo takes at most, from decoding to the end of encoding."""
@@ -63,6 +66,8 @@ def memory_needed(
         each += TO_WEBP_BYTES_PER_PIXEL[header.alpha]
     if output == "tiff":
         each += TO_TIFF_BYTES_PER_PIXEL
+    if signed:
+        each += SIGNED_BYTES_PER_PIXEL * header.bits // 8
     if keeps_colours:
         each += 3 * header.bits // 8
     more = POSTPROCESS_BYTES[method] + (HINTS_BYTES if hinted else 0)

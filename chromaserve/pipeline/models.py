@@ -64,14 +64,18 @@ class Models:
         """The versions in memory, least recently used first."""
         return list(self._loaded.values())
 
-    def load_default(self) -> LoadedModel:
+    def load_default(self, version: int | None = None) -> LoadedModel:
         """Load the version that the settings name; blocks for seconds.
+
+        Args:
+            version: to begin with, where it is there, whatever the settings name now.
 
         Raises:
             ModelStoreError: it is missing, damaged, or speaks another contract.
             NoGpu: a GPU was asked for and there is none.
         """
-        self.default = self._load(self._settings.model_version)
+        there = version is not None and version in self.store.versions()
+        self.default = self._load(str(version) if there else self._settings.model_version)
         return self.default
 
     def get(self, selector: str | None) -> LoadedModel:

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 def _from_json(given: Any) -> Any:  # noqa: ANN401 - whatever came
     """Hints from their JSON; FastAPI hands over a query parameter's values as a list."""
-    if isinstance(given, list) and len(given) == 1 and isinstance(given[0], str):
+    if isinstance(given, list) and given and all(isinstance(each, str) for each in given):
+        if len(set(given)) > 1:
+            raise PydanticCustomError("hints", "they are given twice, and differ")
         given = given[0]
     if not isinstance(given, str):
         return given

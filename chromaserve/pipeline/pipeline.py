@@ -9,6 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from chromaserve.errors import PhotoTimeout, slug_of
+from chromaserve.photos.credentials import Signing, credentials_of
 from chromaserve.photos.decode import decode
 from chromaserve.photos.formats import Format
 from chromaserve.photos.free_cores import FreeCores
@@ -58,6 +59,8 @@ class Pipeline:
         self.trace: Callable[[Timings, int, str], None] = lambda *_: None
         """Told of each photo that is done, in its request's context: timings, version, engine."""
         self.models = Models(settings)
+        self.credentials = credentials_of(settings)
+        """By which results are signed, where the settings name a certificate."""
         threads = settings.photo_threads or usable_cores()
         self.estimate = Estimate(threads)
         self.backlog = Backlog(
@@ -136,18 +139,25 @@ class Pipeline:
                         way, body, upload, order, self.settings, self.cores
                     )
                 else:
+                    signing = self._signing(upload, header, order)
                     data, made = await way(
                         header,
                         # Nothing else holds the bytes.
                         lambda: decode(upload.data, header, **reading(order, self.cores)),
-                        lambda: body.release(upload),
-                        writing(format, order, self.settings.png_level),
+                        lambda: None if signing and signing.before else body.release(upload),
+                        writing(format, order, self.settings.png_level, signing),
                     )
                 made.share.shrink(len(data))
         finally:
             body.release(upload)
         self.done(made.timings, order.model, upload.pixels)
         return Colored(data, format, *made.size, made.timings, made.share, made.told)
+
+    def _signing(self, upload: Upload, header: Header, order: Order) -> Signing | None:
+        """What signs a photo's result; a map of confidence is not signed."""
+        if self.credentials is None or order.confidence == "png":
+            return None
+        return self.credentials.of(upload.name, header.format, upload.data, order.metadata)
 
     async def colorize_pixels(
         self, header: Header, read: Callable[[], Photo], order: Order, ticket: Ticket
@@ -237,6 +247,7 @@ class Pipeline:
                     keeps_colours=order.colour == "keep",
                     distribution=order.proposal > 1 or order.confidence is not None,
                     matched=order.reference is not None,
+                    signed=self.credentials is not None,
                     looks=order.looks_at(header),
                 )
                 return place, await self.memory.take(needed, background=ticket.background)

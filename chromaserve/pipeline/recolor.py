@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import cv2
 import numpy as np
 
 from chromaserve.color.hint_shapes import Area, Disc, Shape, Stroke
-from chromaserve.color.hint_spreading import hint_model
+from chromaserve.color.hint_spreading import clear_share, hint_model
 from chromaserve.color.lab import srgb_to_L, srgb_to_lab
 from chromaserve.color.look import network_look, substance
 from chromaserve.color.postprocess import chroma_model
 from chromaserve.color.recombine import Recombination
 from chromaserve.color.tiles import Tiling
+from chromaserve.color.upsampling import apply_model
 from chromaserve.photos.free_cores import ALONE, FreeCores
 from chromaserve.photos.photo import Float, Photo, Pixels, Striped, strips
 from chromaserve.photos.thumbnail import Sum, Thumbnail
@@ -100,6 +102,28 @@ def shapes_of(hints: Sequence[AnyHint]) -> list[Shape]:
         return []
     _, ab = srgb_to_lab(np.array([[hint.rgb for hint in hints]], np.uint8))
     return [_shape(hint, float(a), float(b)) for hint, (a, b) in zip(hints, ab[0], strict=True)]
+
+
+def hint_planes(hints: Sequence[AnyHint], size: tuple[int, int], L: Float) -> Float:
+    """Where hints' colours go, on a small copy of a photo.
+
+    Args:
+        hints: one or more.
+        size: width and height of the photo.
+        L: float32 [h, w] in [0, 100], of any small copy of it.
+
+    Returns:
+        float32 [h', w', 3]: share in [0, 1], a, b; see `hint_model`.
+    """
+
+    def lightness(rows: int, columns: int) -> Float:
+        return np.asarray(cv2.resize(L, (columns, rows)), np.float32)
+
+    width, height = size
+    model = hint_model(shapes_of(hints), (height, width), lightness)
+    planes = apply_model(model, lightness(*model.shape[:2]))
+    clear_share(planes[..., :1])
+    return planes
 
 
 def _shape(hint: AnyHint, a: float, b: float) -> Shape:

@@ -8,6 +8,7 @@ import numpy as np
 from chromaserve.color.album import shifted
 from chromaserve.color.tiles import tiling
 from chromaserve.errors import InvalidOptions
+from chromaserve.photos.credentials import Signing
 from chromaserve.photos.encode import check_format, encode
 from chromaserve.photos.formats import Format
 from chromaserve.photos.free_cores import ALONE, FreeCores
@@ -15,7 +16,8 @@ from chromaserve.photos.metadata import COLOURS_KEPT, NOTHING, RECOLOURED, Metad
 from chromaserve.photos.photo import Photo, Striped
 from chromaserve.photos.png import PngLevel
 from chromaserve.pipeline.assess import Assessed, as_map, assess, certain
-from chromaserve.pipeline.hints import check_inside, hints_noted
+from chromaserve.pipeline.hint_photos import check_inside, check_of_photos
+from chromaserve.pipeline.hints import hints_noted
 from chromaserve.pipeline.inference import Answer
 from chromaserve.pipeline.options import Order
 from chromaserve.pipeline.recolor import Looks, as_it_is, prepare, prepare_tiles, recolor
@@ -52,6 +54,7 @@ def decoded_by(
     # In its own format there is room for it.
     check_format(photo, "png" if order.format == "same" else order.format)
     try:
+        check_of_photos(order.hints)
         check_inside(order.hints, *photo.size)
     except ValueError as error:
         raise InvalidOptions(f"hints: {error}.") from error
@@ -88,10 +91,8 @@ def encoded_by(
     return write(image, photo), assessed
 
 
-def for_result(photo: Photo, order: Order, format: Format) -> Metadata:
-    """A photo's metadata, as far as it goes along, and what was done to it."""
-    if order.confidence == "png":
-        return NOTHING
+def note_of(photo: Photo, order: Order, format: Format) -> str:
+    """What made a photo's result, and how, as `software` says it."""
     how = [f"vividness {order.vividness:g}", order.postprocess]
     if photo.colours is not None:
         how = [COLOURS_KEPT]
@@ -107,14 +108,27 @@ def for_result(photo: Photo, order: Order, format: Format) -> Metadata:
         how.append(f"{max(1, round(100 * photo.missing))}% missing")
     if order.quality and format in ("jpeg", "webp"):
         how.append(f"quality {order.quality}")
-    return photo.metadata.for_result(order.metadata, software(order.model.version, *how))
+    return software(order.model.version, *how)
 
 
-def writing(format: Format, order: Order, level: PngLevel) -> Callable[[Striped, Photo], bytes]:
-    """What encodes an image for an order, its photo's metadata with it."""
+def for_result(photo: Photo, order: Order, format: Format) -> Metadata:
+    """A photo's metadata, as far as it goes along, and what was done to it."""
+    if order.confidence == "png":
+        return NOTHING
+    return photo.metadata.for_result(order.metadata, note_of(photo, order, format))
+
+
+def writing(
+    format: Format, order: Order, level: PngLevel, signing: Signing | None
+) -> Callable[[Striped, Photo], bytes]:
+    """What encodes an image for an order, its photo's metadata with it, and signs it."""
 
     def write(image: Striped, photo: Photo) -> bytes:
         metadata = for_result(photo, order, format)
-        return encode(image, format, level, quality=order.quality, metadata=metadata)
+        data = encode(image, format, level, quality=order.quality, metadata=metadata)
+        if signing is None:
+            return data
+        note = note_of(photo, order, format)
+        return signing.sign(data, format, note, recoloured=photo.colours is None)
 
     return write

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -52,10 +53,15 @@ class ModelStore:
         return self.root / self.name
 
     def versions(self) -> list[int]:
-        """Numbers of the versions on disk, ascending, whether complete or not."""
-        if not self.folder.is_dir():
-            return []
-        folders = (entry.name for entry in self.folder.iterdir() if entry.is_dir())
+        """Numbers of the versions on disk, ascending, whether complete or not.
+
+        Raises:
+            ModelCorrupt: the folder cannot be read.
+        """
+        with _reading(self.folder):
+            if not self.folder.is_dir():
+                return []
+            folders = [entry.name for entry in self.folder.iterdir() if entry.is_dir()]
         return sorted(int(name) for name in folders if _NUMBER.fullmatch(name))
 
     def resolve(self, version: int | Literal["latest"] | str) -> ModelVersion:
@@ -86,15 +92,16 @@ class ModelStore:
             ModelCorrupt: naming the files that are changed, missing, or not listed.
         """
         listed = model.description.files
-        found = _files(model.path)
-        problems = [f"{name} is missing" for name in sorted(listed.keys() - found.keys())]
-        for name in sorted(found):
-            if name not in listed:
-                problems.append(f"{name} is not listed")
-            elif found[name].is_symlink() or not found[name].is_file():
-                problems.append(f"{name} is not a plain file")
-            elif sha256_of(found[name]) != listed[name]:
-                problems.append(f"{name} has changed")
+        with _reading(model.path):
+            found = _files(model.path)
+            problems = [f"{name} is missing" for name in sorted(listed.keys() - found.keys())]
+            for name in sorted(found):
+                if name not in listed:
+                    problems.append(f"{name} is not listed")
+                elif found[name].is_symlink() or not found[name].is_file():
+                    problems.append(f"{name} is not a plain file")
+                elif sha256_of(found[name]) != listed[name]:
+                    problems.append(f"{name} has changed")
         if problems:
             raise ModelCorrupt(
                 f"{model.path} is not what its {_DESCRIPTION} says: {'; '.join(problems)}. "
@@ -183,7 +190,7 @@ class ModelStore:
             complete = [n for n in versions if (self.folder / str(n) / _DESCRIPTION).is_file()]
             if complete:
                 return complete[-1]
-            raise ModelNotFound(f"There is no version of model {self.name!r} in the store.")
+            raise ModelNotFound(f"There is no version of a model in {self.folder}.")
         if _NUMBER.fullmatch(str(version)) and int(version) in versions:
             return int(version)
         there_is = ", ".join(map(str, versions)) or "none"
@@ -219,6 +226,14 @@ class ModelStore:
                 continue
             _sync(self.folder)
             return ModelVersion(number, path, described)
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ModelCorrupt(f"{error.filename or path} cannot be read: {error.strerror}.") from error
 
 
 def _read(path: Path) -> ModelDescription:

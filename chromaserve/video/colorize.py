@@ -1,8 +1,7 @@
 """Raw frames from a stream to a stream: the way of a photo, for one frame after another."""
 
 import time
-from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
+from collections.abc import Coroutine, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,11 +17,13 @@ from chromaserve.photos.photo import Float, Photo, Pixels
 from chromaserve.pipeline.options import Order
 from chromaserve.pipeline.pipeline import Pipeline
 from chromaserve.pipeline.recolor import Looks, prepare, recolor
+from chromaserve.video.ahead import ahead
+from chromaserve.video.carrying import coloured_by
 from chromaserve.video.frames import Frame, PixelFormat, read_frames, write_frame
+from chromaserve.video.hints import FilmHints, of_numbered
 from chromaserve.video.steady import DEFAULT_SMOOTHING, steadied
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -63,25 +64,28 @@ def colorize_frames(
         colorizer: its model and threads are used; others may use them at the same time.
         pixel_format: of the source.
         smoothing: 0..1, see `SteadyColours`; at 0 a frame becomes what it would be as a photo.
-        options: as for a photo.
+        options: as for a photo. Each of `hints` has the frame that it was made on, from 0; its
+            colour follows the thing through the rest of the shot.
 
     Returns:
         How many frames there were, and how long they took.
 
     Raises:
         TruncatedFrame: the stream ends within a frame; the whole ones are written.
-        InvalidOptions: a number is out of range.
+        InvalidOptions: a number is out of range; or a hint's frame did not come, which is told
+            after the last one.
         EngineFailed: the model failed on a frame.
         OSError: an error of the streams; BrokenPipeError where the sink's reader has gone.
     """
     if min(width, height) < 1:
         raise InvalidOptions(f"A frame has at least 1 × 1 pixels, not {width} × {height}.")
     order = colorizer.order(**options)
+    hints = of_numbered(order, (width, height))
     start = time.perf_counter()
     written = 0
-    frames_in = read_frames(source, width, height, pixel_format)
-    with closing(coloured(frames_in, colorizer, order, smoothing)) as frames:
-        for frame in frames:
+    frames_in = enumerate(read_frames(source, width, height, pixel_format))
+    with closing(coloured(frames_in, colorizer, order, smoothing, hints)) as frames:
+        for _, frame in frames:
             write_frame(sink, frame)
             written += 1
     sink.flush()
@@ -89,55 +93,79 @@ def colorize_frames(
 
 
 def coloured(
-    frames: Iterable[Frame], colorizer: Colorizer, order: Order, smoothing: float
-) -> Generator[Pixels, None, None]:
-    """Frames, uint8 or uint16 [H, W, 1 or 3], in their colours [H, W, 3], steady over time."""
+    frames: Iterable[tuple[int, Frame]],
+    colorizer: Colorizer,
+    order: Order,
+    smoothing: float,
+    hints: FilmHints,
+) -> Generator[tuple[int, Pixels], None, None]:
+    """Frames, uint8 or uint16 [H, W, 1 or 3], in their colours [H, W, 3], steady over time.
+
+    Each has a key, which goes along: a number that grows, by which hints know it.
+    """
     if order.proposal > 1:
         raise InvalidOptions("Films have one colouring. Leave proposal out.")
-    if order.hints:
-        raise InvalidOptions("Hints are for photos. Leave them out for films.")
     if order.confidence:
         raise InvalidOptions("Confidence is told of photos. Leave it out for films.")
     if order.look == "tiles":
         raise InvalidOptions("Films are looked at whole. Leave look out.")
-    way = _Way(colorizer, order)
-    answers = ((photo, photo.thumbnail, ab) for photo, ab in way.answers(frames))
-    return way.coloured(steadied(answers, smoothing))
+    way = _Way(colorizer, order, hints)
+    answers = hints.carried(way.answers(frames))
+    given = (((key, photo, planes), photo.thumbnail, ab) for key, photo, ab, planes in answers)
+    steady = (
+        ((key, photo), ab if planes is None else coloured_by(planes, ab))
+        for (key, photo, planes), ab in steadied(given, smoothing)
+    )
+    return way.coloured(steady)
 
 
 class _Way:
     """The stages of a photo's way, each taking its frames ahead of what the next one asks for."""
 
-    def __init__(self, colorizer: Colorizer, order: Order) -> None:
+    def __init__(self, colorizer: Colorizer, order: Order, hints: FilmHints) -> None:
         self._background = colorizer.background
         self._order = order
+        self._hints = hints
 
-    def answers(self, frames: Iterable[Frame]) -> Iterator[tuple[Photo, Float]]:
-        """Each frame with the network's chroma for it."""
-        photos = _ahead(self._read, frames, self._pipeline.decoding.threads)
+    def answers(
+        self, frames: Iterable[tuple[int, Frame]]
+    ) -> Iterator[tuple[int, Photo, Float, Float | None]]:
+        """Each frame with the network's chroma for it, and its features if hints want them."""
+        photos = ahead(self._read, frames, self._pipeline.decoding.threads)
         enough = 2 * self._order.model.photos_at_once
-        return _ahead(self._infer, photos, enough)
+        return ahead(self._infer, photos, enough)
 
-    def coloured(self, frames: Iterable[tuple[Photo, Float]]) -> Generator[Pixels, None, None]:
+    def coloured(
+        self, frames: Iterable[tuple[tuple[int, Photo], Float]]
+    ) -> Generator[tuple[int, Pixels], None, None]:
         """Each frame in its colours, [H, W, 3]."""
-        return _ahead(self._recolor, frames, self._pipeline.encoding.threads)
+        return ahead(self._recolor, frames, self._pipeline.encoding.threads)
 
-    def _read(self, frame: Frame) -> "Future[Photo]":
-        return self._start(self._pipeline.decoding.run(self, read_array, frame))
+    def _read(self, given: tuple[int, Frame]) -> "Future[tuple[int, Photo]]":
+        async def read() -> tuple[int, Photo]:
+            key, frame = given
+            return key, await self._pipeline.decoding.run(self, read_array, frame)
 
-    def _infer(self, photo: Photo) -> "Future[tuple[Photo, Float]]":
-        async def infer() -> tuple[Photo, Float]:
-            answer = await self._pipeline.answer(Looks(prepare(photo)), self._order, self)
-            return photo, np.asarray(answer.inference.ab, np.float32)
+        return self._start(read())
+
+    def _infer(self, given: tuple[int, Photo]) -> "Future[tuple[int, Photo, Float, Float | None]]":
+        key, photo = given
+        features = self._hints.wants_features(key)
+
+        async def infer() -> tuple[int, Photo, Float, Float | None]:
+            looks = Looks(prepare(photo))
+            answer = await self._pipeline.answer(looks, self._order, self, features=features)
+            ab = np.asarray(answer.inference.ab, np.float32)
+            return key, photo, ab, answer.features if features else None
 
         return self._start(infer())
 
-    def _recolor(self, frame: tuple[Photo, Float]) -> "Future[Pixels]":
-        photo, ab = frame
+    def _recolor(self, frame: tuple[tuple[int, Photo], Float]) -> "Future[tuple[int, Pixels]]":
+        (key, photo), ab = frame
         guided = self._order.model.description.guided_filter
 
-        def recolored() -> Pixels:
-            return recolor(photo, ab, self._order.postprocess, guided).pixels()
+        def recolored() -> tuple[int, Pixels]:
+            return key, recolor(photo, ab, self._order.postprocess, guided).pixels()
 
         return self._start(self._pipeline.encoding.run(self, recolored))
 
@@ -147,34 +175,3 @@ class _Way:
 
     def _start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
         return self._background.start(work)
-
-
-def _ahead(
-    start: Callable[[T], "Future[R]"], items: Iterable[T], depth: int
-) -> Generator[R, None, None]:
-    """Results in the order of the items; while one is used, the next `depth` are in work.
-
-    An error in `items` comes after the results of what was before it. When the generator is
-    closed, work that has not begun is cancelled.
-    """
-    waiting = iter(items)
-    running: deque[Future[R]] = deque()
-    failure: Exception | None = None
-    ended = False
-    try:
-        while True:
-            while not ended and len(running) <= depth:
-                try:
-                    running.append(start(next(waiting)))
-                except StopIteration:
-                    ended = True
-                except Exception as error:
-                    ended, failure = True, error
-            if not running:
-                break
-            yield running.popleft().result()
-        if failure:
-            raise failure
-    finally:
-        for future in running:
-            future.cancel()

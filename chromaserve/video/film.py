@@ -2,8 +2,7 @@
 
 import json
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,7 +19,7 @@ from chromaserve.video.container import (
     PartWriter,
     check_codec,
 )
-from chromaserve.video.frames import Frame
+from chromaserve.video.hints import FilmHints, of_film
 from chromaserve.video.parts import join, whole_frames
 from chromaserve.video.steady import AHEAD, DEFAULT_SMOOTHING
 
@@ -63,12 +62,13 @@ def colorize_film(
         smoothing: 0..1, see `SteadyColours`.
         progress: told of frames done, and of how many there are or 0.
         tell: told of what doesn't fit into the target.
-        options: as for a photo.
+        options: as for a photo. Each of `hints` has the frame, from 0, or the time that it was made
+            on; its colour follows the thing through the shot, back and forth.
 
     Raises:
         UnsupportedFormat: the source is no film, or PyAV is not installed.
         UnsupportedSamples: its range is high (PQ, HLG).
-        InvalidOptions: the target can't be that, or is the source.
+        InvalidOptions: the target can't be that, or is the source; a hint's frame is none of it.
         DamagedPhoto: no frame can be decoded.
         OSError: a file cannot be read or written.
     """
@@ -82,17 +82,19 @@ def colorize_film(
         stat = source.stat()
         job: dict[str, object] = {
             "source": [stat.st_size, stat.st_mtime_ns], "codec": chosen, "smoothing": smoothing,
-            "model": order.model.version, "options": {k: str(v) for k, v in options.items()},
+            "model": order.model.version, "hints": str(order.hints),
+            "options": {k: str(v) for k, v in options.items() if k != "hints"},
         }  # fmt: skip
         work = _Work(target.with_name(f"{target.name}.part"), job)
-        times: deque[int] = deque()
         written = 0
-        writer = PartWriter(work.next_part(), reader, chosen)
-        with closing(writer):
-            frames = _timed(reader, work.resume_at, times)
-            with closing(coloured(frames, colorizer, order, smoothing)) as results:
-                for pixels in results:
-                    pts = times.popleft()
+        with closing(of_film(source, colorizer, order, work.resume_at)) as hints:
+            work.begin()
+            frames = reader.frames(_start(reader, work.resume_at, hints))
+            with (
+                closing(PartWriter(work.next_part(), reader, chosen)) as writer,
+                closing(coloured(frames, colorizer, order, smoothing, hints)) as results,
+            ):
+                for pts, pixels in results:
                     if work.resume_at and pts * reader.stream.time_base < work.resume_at:
                         continue  # seen again as the past of the first new one
                     writer.write(pts, pixels)
@@ -105,14 +107,12 @@ def colorize_film(
         return FilmReport(written, work.kept, reader.damaged, time.perf_counter() - start)
 
 
-def _timed(reader: FilmReader, resume_at: Fraction | None, times: deque[int]) -> Iterator[Frame]:
-    """Frames, their times put down; where a film is continued, a few from before that on."""
-    start = None
-    if resume_at is not None:
-        start = max(Fraction(0), resume_at - AHEAD / reader.look.rate)
-    for pts, frame in reader.frames(start):
-        times.append(pts)
-        yield frame
+def _start(reader: FilmReader, resume_at: Fraction | None, hints: FilmHints) -> Fraction | None:
+    """Where reading begins: of a film that is continued before that, at what colours come from."""
+    if resume_at is None:
+        return None
+    start = max(Fraction(0), resume_at - AHEAD / reader.look.rate)
+    return start if hints.since is None else min(start, hints.since * reader.stream.time_base)
 
 
 class _Work:
@@ -120,24 +120,30 @@ class _Work:
 
     def __init__(self, folder: Path, job: dict[str, object]) -> None:
         self.folder = folder
-        about = folder / "job.json"
-        text = json.dumps(job)
-        if folder.exists() and (not about.exists() or about.read_text() != text):
-            self.remove()  # of other options, or of another film
-        folder.mkdir(exist_ok=True)
-        about.write_text(text)
+        self._about = folder / "job.json"
+        self._job = json.dumps(job)
         self.parts: list[tuple[Path, Fraction | None]] = []
         """Files in order, and the second at which each one's frames end."""
         self.resume_at: Fraction | None = None
         self.kept = 0
         """Frames of the parts that stay, and the time that they end at."""
-        for part in sorted(folder.glob("*.nut")):
+        for part in sorted(folder.glob("*.nut")) if self._is_same() else []:
             if found := whole_frames(part):
                 self.resume_at, frames = found
                 self.kept += frames
                 self.parts.append((part, self.resume_at))
-            else:
-                part.unlink()
+
+    def begin(self) -> None:
+        """Make the folder, without what cannot be used."""
+        if self.folder.exists() and not self._is_same():
+            self.remove()  # of other options, or of another film
+        self.folder.mkdir(exist_ok=True)
+        self._about.write_text(self._job)
+        for part in set(self.folder.glob("*.nut")) - {path for path, _ in self.parts}:
+            part.unlink()
+
+    def _is_same(self) -> bool:
+        return self._about.exists() and self._about.read_text() == self._job
 
     def next_part(self) -> Path:
         """The file for what comes now."""

@@ -24,9 +24,68 @@ DEFAULT_SMOOTHING = 0.8
 SAME_L = 3.0  # lightness that differs by this, in L units, is hardly the same thing any more
 WINDOW = 5  # pixels; noise is averaged over them, edges of moved things are not
 CUT_L = 12.0  # mean difference along the motion above which it is another scene
+ASTRAY = 1.5  # pixels; a way there and back that ends so far off leads to something else
 STILL = 0.25  # pixels; less motion than this is none: carrying chroma blurs it
 AHEAD = 8  # frames that the past of a film played backwards begins at: 0.8 ** 8 is a sixth
 TOGETHER = 24  # frames that share it
+
+
+class Motion:
+    """Where what a frame shows was in another one, by optical flow."""
+
+    def __init__(self, *, exact: bool = False) -> None:
+        """Without state.
+
+        Args:
+            exact: motion is looked for more closely, and counts only where the way back leads back:
+                for what is carried far. It takes three times as long.
+        """
+        # Kroeger et al. 2016, "Fast Optical Flow using Dense Inverse Search".
+        medium, fast = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, cv2.DISOPTICAL_FLOW_PRESET_FAST
+        self._flow: Any = cv2.DISOpticalFlow.create(medium if exact else fast)
+        self._exact = exact
+        self._y, self._x = np.mgrid[0:NETWORK_SIZE, 0:NETWORK_SIZE].astype(np.float32)
+
+    def carried(
+        self, L: Float, L_before: Float, planes: Float, way: int = cv2.INTER_LINEAR
+    ) -> tuple[Float, Float] | None:
+        """What a frame has of another one's planes.
+
+        Args:
+            L: float32 [224, 224] in [0, 100], of the frame.
+            L_before: the same of the other one, which is the one before it or after it.
+            planes: float32 [224, 224, K], of the other one.
+            way: of OpenCV, between pixels.
+
+        Returns:
+            The planes along the motion, and how much lightness differs there, float32 [224, 224] in
+            units of L, infinite where something was out of sight. None: it is another scene.
+        """
+        seen, seen_before = _seen(L), _seen(L_before)
+        motion: Float = self._flow.calc(seen, seen_before, None)
+        motion[np.hypot(motion[..., 0], motion[..., 1]) < STILL] = 0
+        x, y = self._x + motion[..., 0], self._y + motion[..., 1]
+        past_L = cv2.remap(L_before, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        change = np.asarray(cv2.blur(np.abs(L - past_L), (WINDOW, WINDOW)), np.float32)
+        if change.mean() > CUT_L:
+            return None
+        if self._exact:
+            flow = self._flow.calc(seen_before, seen, None)
+            back = cv2.remap(flow, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            astray = np.hypot(*np.moveaxis(motion + np.asarray(back), 2, 0))
+            change = np.asarray(np.hypot(change, astray * (SAME_L / ASTRAY)), np.float32)
+        change[(np.minimum(x, y) < 0) | (np.maximum(x, y) > NETWORK_SIZE - 1)] = np.inf
+        past = cv2.remap(planes, x, y, way, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(past, np.float32), change
+
+
+def alike(change: Float) -> Float:
+    """How likely things are the same whose lightness differs by so much: in [0, 1]."""
+    return np.asarray(np.exp(-np.square(change / SAME_L)), np.float32)
+
+
+def _seen(L: Float) -> NDArray[np.uint8]:
+    return np.asarray(np.rint(2.55 * L), np.uint8)  # L is in 0..100
 
 
 class SteadyColours:
@@ -46,10 +105,8 @@ class SteadyColours:
         if not 0 <= smoothing <= 1:
             raise InvalidOptions(f"smoothing must be in 0..1, not {smoothing}.")
         self._smoothing = smoothing
-        # Kroeger et al. 2016, "Fast Optical Flow using Dense Inverse Search".
-        self._motion: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._before: tuple[NDArray[np.uint8], Float, Float] | None = None
-        self._y, self._x = np.mgrid[0:NETWORK_SIZE, 0:NETWORK_SIZE].astype(np.float32)
+        self._motion = Motion()
+        self._before: tuple[Float, Float] | None = None
 
     def __call__(self, L: Float, ab: Float) -> Float:
         """Chroma of the next frame.
@@ -63,35 +120,13 @@ class SteadyColours:
         """
         if self._smoothing == 0:
             return ab
-        seen = np.rint(2.55 * L).astype(np.uint8)  # L is in 0..100
         steady = ab
-        if self._before is not None:
-            weight, carried = self._past(seen, L, *self._before)
-            steady = ab + weight[:, :, np.newaxis] * (carried - ab)
-        self._before = seen, L, steady
+        past = self._before and self._motion.carried(L, *self._before)
+        if past:
+            carried, change = past
+            steady = ab + self._smoothing * alike(change)[:, :, np.newaxis] * (carried - ab)
+        self._before = L, steady
         return steady
-
-    def _past(
-        self,
-        seen: NDArray[np.uint8],
-        L: Float,
-        seen_before: NDArray[np.uint8],
-        L_before: Float,
-        ab_before: Float,
-    ) -> tuple[Float, Float]:
-        """How much the past counts at each pixel, [224, 224] in 0..1, and its chroma there."""
-        motion: Float = self._motion.calc(seen, seen_before, None)
-        motion[np.hypot(motion[..., 0], motion[..., 1]) < STILL] = 0
-        x, y = self._x + motion[..., 0], self._y + motion[..., 1]
-        outside = (np.minimum(x, y) < 0) | (np.maximum(x, y) > NETWORK_SIZE - 1)
-        planes = np.dstack([L_before, ab_before])
-        past = cv2.remap(planes, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        change = cv2.blur(np.abs(L - past[:, :, 0]), (WINDOW, WINDOW))
-        if change.mean() > CUT_L:
-            return np.zeros_like(L), ab_before
-        weight = self._smoothing * np.exp(-np.square(change / SAME_L))
-        weight[outside] = 0
-        return weight.astype(np.float32, copy=False), np.ascontiguousarray(past[:, :, 1:])
 
 
 def steadied(

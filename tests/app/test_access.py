@@ -23,14 +23,16 @@ PROXY = {"host": "photos.test", "x-forwarded-proto": "https", "x-forwarded-for":
 @pytest.fixture(scope="module")
 def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("keys") / "keys"
-    file.write_text(f"# of the team\n{OF_FILE}\n\n")
+    file.write_text(f"\ufeff# of the team\n{OF_FILE}\n\n", "utf-8")  # marked, as Windows does
     return file
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory, key_file: Path) -> Iterator[Server]:
+def guarded(
+    tmp_path_factory: pytest.TempPathFactory, key_file: Path, small_network: dict[str, object]
+) -> Iterator[Server]:
     """A service with all of it on, under /colour of photos.test."""
-    with running(tmp_path_factory.mktemp("guarded")) as start:
+    with running(tmp_path_factory.mktemp("guarded"), **small_network) as start:
         server = start(
             api_keys=f"{KEY}, {OTHER}",
             api_keys_file=key_file,
@@ -128,11 +130,13 @@ def test_no_spelling_of_a_path_goes_around_the_key(guarded: Server, path: str) -
     line.close()
 
 
-def test_a_service_without_keys_asks_for_none(http: httpx.Client) -> None:
-    document = http.get("/openapi.json").json()
+def test_a_service_without_keys_asks_for_none(small_http: httpx.Client) -> None:
+    document = small_http.get("/openapi.json").json()
     assert "security" not in document
     assert "securitySchemes" not in document["components"]
-    assert http.get("/models", headers={"origin": PAGE, "host": "any.test"}).status_code == 200
+    assert (
+        small_http.get("/models", headers={"origin": PAGE, "host": "any.test"}).status_code == 200
+    )
 
 
 def test_a_body_without_a_key_is_not_asked_for(guarded: Server) -> None:
@@ -263,7 +267,7 @@ def test_references_lead_back_through_the_proxy(client: httpx.Client) -> None:
     assert "/colour/docs" in missing["detail"]
     assert client.get("/openapi.json", headers=PROXY).json()["servers"] == [{"url": "/colour"}]
     moved = client.get("/models/", headers=keyed)
-    assert moved.headers["location"] == "https://photos.test/colour/models"
+    assert moved.headers["location"] == "/colour/models"
     photos = [("file", encoded(small("L"), "PNG")), ("file", b"no photo")]
     answer = client.post(
         "/colorize", files=photos, headers={**keyed, "accept": "application/json"}
@@ -271,6 +275,23 @@ def test_references_lead_back_through_the_proxy(client: httpx.Client) -> None:
     assert answer["photos"][1]["problem"]["type"] == "/colour/problems/unsupported-format"
 
 
-def test_forwarded_headers_of_strangers_are_not_believed(http: httpx.Client) -> None:
-    moved = http.get("/models/", headers=PROXY)
-    assert moved.headers["location"] == "http://photos.test/models"
+@pytest.mark.parametrize(("believed", "second"), [("", 429), ("127.0.0.1", 422)])
+def test_forwarded_headers_of_strangers_are_not_believed(
+    start_small: Start, believed: str, second: int
+) -> None:
+    server = start_small(rate_limit=1, forwarded_allow_ips=believed)
+    server.wait_ready()
+    with server.client() as http_:
+        answers = [
+            http_.post("/colorize", headers={"x-forwarded-for": f"192.0.2.{n}"}) for n in (1, 2)
+        ]
+    assert [answer.status_code for answer in answers] == [422, second]  # 422: no photo in it
+
+
+def test_a_slash_too_many_leads_to_a_path_whatever_the_scheme(client: httpx.Client) -> None:
+    for method, path, place in (
+        ("POST", "/colorize/?vividness=1", "/colour/colorize?vividness=1"),
+        ("GET", "/models/", "/colour/models"),
+    ):
+        answer = client.request(method, path, headers=bearer(KEY))
+        assert (answer.status_code, answer.headers["location"]) == (307, place)

@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from skimage.color import rgb2lab
 
+from tests.conftest import Start
 from tests.sample_photos import decoded, encoded, load
 
 RED = "#b03030"
@@ -80,37 +82,69 @@ def test_a_hint_on_one_photo_colours_the_same_thing_in_the_other(http: httpx.Cli
     assert again["1.png"] == told["1.png"]
 
 
-def test_without_album_hints_are_for_the_photos_that_they_name(http: httpx.Client) -> None:
+def test_without_album_hints_are_for_the_photos_that_they_name(small_http: httpx.Client) -> None:
     photos = views()[:2]
     hint = {"x": 100, "y": 100, "color": RED}
-    both = results(send(http, photos, hints=json.dumps([hint | {"photo": 1}])))
-    alone = [results(send(http, [each]))["0.png"] for each in photos]
+    both = results(send(small_http, photos, hints=json.dumps([hint | {"photo": 1}])))
+    alone = [results(send(small_http, [each]))["0.png"] for each in photos]
     assert both["0.png"] == alone[0]
     assert both["1.png"] != alone[1]
-    assert both["1.png"] == results(send(http, photos[1:], hints=json.dumps([hint])))["0.png"]
+    assert both["1.png"] == results(send(small_http, photos[1:], hints=json.dumps([hint])))["0.png"]
 
 
-def test_a_photo_that_fails_does_not_harm_the_others(http: httpx.Client) -> None:
+def test_a_photo_that_fails_does_not_harm_the_others(small_http: httpx.Client) -> None:
     photos = views()
-    whole = results(send(http, photos, album="true"))
-    told = results(send(http, [*photos, photos[0][:2000], b"nothing"], album="true"))
+    whole = results(send(small_http, photos, album="true"))
+    told = results(send(small_http, [*photos, photos[0][:2000], b"nothing"], album="true"))
     manifest = json.loads(told["manifest.json"])
     assert ["problem" in entry for entry in manifest["photos"]] == [False] * 3 + [True] * 2
     for name in ("0.png", "1.png", "2.png"):
         assert told[name] == whole[name]
 
 
-def test_colours_that_are_kept_stay(http: httpx.Client) -> None:
+@pytest.mark.parametrize(
+    ("mode", "status", "kind"),
+    [("features raise", 500, "engine-failed"), ("features wait", 504, "photo-timeout")],
+)
+def test_what_photos_agree_on_does_not_hang_on_what_the_service_fails_at(
+    start_small: Start, tmp_path: Path, mode: str, status: int, kind: str
+) -> None:
+    """A photo that it could not look at is asked for again, not left out."""
+    armed = tmp_path / "armed"
+    command = ["-m", "tests.app.broken_engine", str(armed)]
+    server = start_small(command=command, photo_timeout_s=2)
+    server.wait_ready()
+    armed.write_text(mode)
+    with server.client() as http:
+        answer = send(http, views(), album="true")
+        assert answer.status_code == status, answer.text[:400]
+        assert answer.json()["type"] == f"/problems/{kind}"
+        assert answer.json()["detail"].startswith("album, photo ")
+    armed.unlink()
+
+
+def test_an_album_that_never_has_room_is_not_told_to_come_again(
+    start_small: Start,
+) -> None:
+    # A quarter is for uploads, and for what is seen of them.
+    server = start_small(max_memory_mb=16, max_upload_mb=2)
+    server.wait_ready()
+    with server.client() as http:
+        answer = send(http, views(), album="true")
+    assert (answer.status_code, answer.json()["type"]) == (413, "/problems/too-many-pixels")
+
+
+def test_colours_that_are_kept_stay(small_http: httpx.Client) -> None:
     coloured = encoded(Image.fromarray(load("coffee.png")), "PNG")
     photos = [coloured, *views()]
-    kept = results(send(http, photos, album="true", colour="keep"))
+    kept = results(send(small_http, photos, album="true", colour="keep"))
     np.testing.assert_array_equal(decoded(kept["0.png"]), load("coffee.png"))
 
 
-def test_one_photo_alone_is_as_ever(http: httpx.Client) -> None:
+def test_one_photo_alone_is_as_ever(small_http: httpx.Client) -> None:
     (photo,) = views()[:1]
-    one = results(send(http, [photo], album="true"))
-    assert one["0.png"] == results(send(http, [photo]))["0.png"]
+    one = results(send(small_http, [photo], album="true"))
+    assert one["0.png"] == results(send(small_http, [photo]))["0.png"]
 
 
 @pytest.mark.parametrize(
@@ -124,8 +158,10 @@ def test_one_photo_alone_is_as_ever(http: httpx.Client) -> None:
         ({"hints": '[{"x": 9999, "y": 1, "color": "#aa0000", "photo": 1}]'}, "outside the photo"),
     ],
 )
-def test_what_is_wrong_is_told(http: httpx.Client, options: dict[str, Any], said: str) -> None:
-    answer = send(http, views()[:2], **options)
+def test_what_is_wrong_is_told(
+    small_http: httpx.Client, options: dict[str, Any], said: str
+) -> None:
+    answer = send(small_http, views()[:2], **options)
     if answer.status_code == 200:  # of one photo
         problem = json.loads(results(answer)["manifest.json"])["photos"][1]["problem"]
     else:

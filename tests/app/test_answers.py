@@ -13,6 +13,10 @@ from PIL import Image
 
 from tests.photos.heif_files import heic
 from tests.sample_photos import decoded, encoded, raw, small
+from tests.small_network import small_http_instead
+
+# Nothing here is about colours.
+http = small_http_instead
 
 
 def ask(http: httpx.Client, data: bytes, **options: Any) -> httpx.Response:  # noqa: ANN401

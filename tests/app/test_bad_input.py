@@ -16,12 +16,19 @@ from PIL import Image
 
 from tests.conftest import Server
 from tests.sample_photos import encoded, raw, small
+from tests.small_network import small_http_instead, small_server_instead
 
 Send = Callable[[httpx.Client], httpx.Response]
 
 
-def body(data: bytes, **query: str) -> Send:
-    return lambda http: http.post("/colorize", files={"file": ("x", data)}, params=query)
+def body(data: bytes | Callable[[], bytes], **query: str) -> Send:
+    """A request with a photo; one that takes long to make is made when it is sent."""
+
+    def send(http: httpx.Client) -> httpx.Response:
+        photo = data if isinstance(data, bytes) else data()
+        return http.post("/colorize", files={"file": ("x", photo)}, params=query)
+
+    return send
 
 
 def good(**query: Any) -> Send:  # noqa: ANN401
@@ -130,9 +137,9 @@ CASES: dict[str, tuple[int, Send]] = {
     "zero-size PNG": (422, body(png(0, 10, zlib.compress(b"")))),
     "huge header": (413, body(png(2**31 - 1, 2**31 - 1, zlib.compress(b"\0")))),
     "huge WebP canvas": (413, body(webp_that_says(16_000, 16_000))),
-    "one colour, 20,000 a side": (413, body(one_colour_png(20_000))),
+    "one colour, 20,000 a side": (413, body(lambda: one_colour_png(20_000))),
     "very tall": (413, body(encoded(Image.new("L", (1, 60_000)), "PNG"))),
-    "text that unpacks to 300 MB": (422, body(text_bomb())),
+    "text that unpacks to 300 MB": (422, body(text_bomb)),
     "too many photos": (413, lambda http: http.post("/colorize",
         files=[("file", (f"{i}", photo())) for i in range(9)])),
     "far too many photos": (413, lambda http: http.post("/colorize",
@@ -164,14 +171,43 @@ CASES: dict[str, tuple[int, Send]] = {
         headers={"content-type": "application/json"})),
     "gzip": (415, lambda http: http.post("/colorize", content=gzip.compress(photo()),
         headers={"content-type": "image/png", "content-encoding": "gzip"})),
+    "JSON of very many values": (400, lambda http: http.post("/colorize",
+        content=b'{"file": [' + b"[]," * 100_000 + b"[]]}",
+        headers={"content-type": "application/json"})),
+    "JSON of too many photos": (413, lambda http: http.post("/colorize",
+        json={"file": ["aGk="] * 9})),
+    "JSON length of very many digits": (400, lambda http: http.post("/v2/models/colorizer/infer",
+        content=b"{}", headers={"inference-header-content-length": "9" * 5000})),
+    "two lists of hints": (422, lambda http: http.post("/colorize?hints=[]&hints=[1]",
+        files={"file": photo()})),
+    "very many unknown options": (422, good(**{f"o{i}": "1" for i in range(500)})),
+    "a photo of a very large number": (422, good(hints='[{"x": 1, "y": 1, "color": "#123456",'
+        f' "photo": {"9" * 4000}}}]')),
+    "a part that is none": (400, lambda http: http.get("/", headers={"range": "bytes=2-1"})),
+    "a part beyond the end": (416, lambda http: http.get("/",
+        headers={"range": "bytes=99999999-"})),
     "multipart without boundary": (400, multipart("", PART)),
     "multipart of another boundary": (400, multipart("; boundary=c", PART + photo())),
-    "multipart cut off": (422, multipart("; boundary=b", PART + photo()[:500])),
+    "multipart cut off": (400, multipart("; boundary=b", PART + photo()[:500])),
+    "multipart cut off in its second photo": (400, multipart("; boundary=b",
+        PART + photo() + b"\r\n" + PART + photo()[:500])),
+    "a part in base64": (400, multipart("; boundary=b", PART.replace(b"\r\n\r\n",
+        b"\r\nContent-Transfer-Encoding: base64\r\n\r\n") + b"aGk=\r\n--b--\r\n")),
+    "gzip beside nothing": (415, lambda http: http.post("/colorize",
+        content=gzip.compress(photo()), headers=[("content-type", "image/png"),
+            ("content-encoding", "identity"), ("content-encoding", "gzip")])),
+    "JSON in UTF-16": (400, lambda http: http.post("/colorize",
+        content='{"file": "aGk="}'.encode("utf-16"), headers={"content-type": "application/json"})),
     "multipart with a very long field": (400, multipart("; boundary=b",
         b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\n' + b"1" * 199_999)),
     "wrong method": (405, lambda http: http.get("/colorize")),
     "wrong path": (404, lambda http: http.post("/colourise")),
 }  # fmt: skip
+
+
+# Nothing here is about colours.
+server = small_server_instead
+http = small_http_instead
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -184,6 +220,7 @@ def test_bad_input_is_told_what_to_do(http: httpx.Client, case: str) -> None:
     assert told["status"] == status
     assert told["title"]
     assert len(told["detail"].split()) > 4
+    assert len(response.content) < 2_000
     assert "Traceback" not in response.text
     assert http.get(told["type"]).json()["status"] == status
     assert good()(http).status_code == 200

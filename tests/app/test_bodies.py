@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import unicodedata
 import zipfile
 from urllib.parse import quote, unquote
@@ -11,10 +12,15 @@ import pytest
 
 from tests.conftest import Start
 from tests.sample_photos import decoded, raw
+from tests.small_network import small_http_instead
 
 PHOTO = raw("camera.png")
 NAME = "家族 1.png"
 ENCODED = f"=?utf-8?B?{base64.b64encode(NAME.encode()).decode()}?="
+
+
+# Nothing here is about colours.
+http = small_http_instead
 
 
 def multipart(http: httpx.Client, *parts: bytes, **more: str) -> httpx.Response:
@@ -75,6 +81,9 @@ def test_photos_come_as_json(http: httpx.Client) -> None:
         answer = http.post("/colorize", json={"file": sent, "vividness": 0.9, "model": None})
         assert answer.status_code == 200, answer.text
         assert answer.content == plain
+    marked = json.dumps({"file": text, "vividness": 0.9}).encode("utf-8-sig")  # as Windows does
+    answer = http.post("/colorize", content=marked, headers={"content-type": "application/json"})
+    assert answer.content == plain
     hints = [{"x": 5, "y": 5, "color": "#2e6b3a"}]
     hinted = http.post("/colorize", json={"file": url, "vividness": 0.9, "hints": hints})
     assert decoded(hinted.content).size == decoded(plain).size
@@ -82,6 +91,19 @@ def test_photos_come_as_json(http: httpx.Client) -> None:
     many = http.post("/colorize", json={"file": [url, text]}, headers={"accept": "application/zip"})
     with zipfile.ZipFile(io.BytesIO(many.content)) as archive:
         assert len(archive.namelist()) == 3
+
+
+def test_a_form_may_have_every_option(http: httpx.Client) -> None:
+    options = {
+        name: str(told["schema"].get("default", example))
+        for told in http.get("/openapi.json").json()["paths"]["/colorize"]["post"]["parameters"]
+        for name, example in [(told["name"], told["schema"].get("examples", ["png"])[0])]
+        if name not in ("confidence", "hints", "model")
+    }
+    assert len(options) > 13
+    options |= {"hints": "[]", "model": "latest", "confidence": "figure"}
+    answer = http.post("/colorize", files={"file": PHOTO}, data={**options, "page": "2"})
+    assert answer.json()["detail"].startswith("page is for TIFF"), answer.text
 
 
 def test_an_option_given_twice_is_one_where_its_values_are(http: httpx.Client) -> None:
@@ -93,13 +115,13 @@ def test_an_option_given_twice_is_one_where_its_values_are(http: httpx.Client) -
         assert http.post(f"/colorize?vividness={query}", content=PHOTO).status_code == status
 
 
-def test_a_listed_origin_may_ask_a_service_in_a_private_network(start_server: Start) -> None:
+def test_a_listed_origin_may_ask_a_service_in_a_private_network(start_small: Start) -> None:
     asks = {
         "access-control-request-method": "POST",
         "access-control-request-private-network": "true",
     }
     for origins, status in (("https://album.example", 200), ("*", 400)):
-        server = start_server(cors_origins=origins)
+        server = start_small(cors_origins=origins)
         server.wait_for("/healthz")
         with server.client() as http_:
             answer = http_.options("/colorize", headers={"origin": "https://album.example", **asks})

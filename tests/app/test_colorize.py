@@ -43,22 +43,22 @@ def test_a_grey_photo_gets_colours(http: httpx.Client) -> None:
     assert np.abs(out[..., 0] - out[..., 2]).mean() > 1
 
 
-def test_two_decoders_see_the_same_png(http: httpx.Client) -> None:
-    response = colorize(http, raw("chelsea.png"))
+def test_two_decoders_see_the_same_png(small_http: httpx.Client) -> None:
+    response = colorize(small_http, raw("chelsea.png"))
     image = Image.open(io.BytesIO(response.content))
     assert image.format == "PNG"
     assert np.array_equal(np.asarray(image), decoded(response.content))
 
 
-def test_the_same_bytes_give_the_same_png(http: httpx.Client) -> None:
-    first, second = (colorize(http, raw("rocket.jpg")).content for _ in range(2))
+def test_the_same_bytes_give_the_same_png(small_http: httpx.Client) -> None:
+    first, second = (colorize(small_http, raw("rocket.jpg")).content for _ in range(2))
     assert first == second
 
 
-def test_a_bare_body_is_taken_whatever_its_declared_type(http: httpx.Client) -> None:
-    expected = colorize(http, raw("camera.png")).content
+def test_a_bare_body_is_taken_whatever_its_declared_type(small_http: httpx.Client) -> None:
+    expected = colorize(small_http, raw("camera.png")).content
     for declared in ("image/png", "image/jpeg", "application/octet-stream"):
-        response = http.post(
+        response = small_http.post(
             "/colorize", content=raw("camera.png"), headers={"content-type": declared}
         )
         assert response.content == expected
@@ -81,13 +81,13 @@ def test_colours_of_the_input_do_not_matter_but_its_luminance(http: httpx.Client
         *[(mode, "WEBP") for mode in ("RGB", "RGBA")],
     ],
 )
-def test_formats_and_kinds_of_pixels(http: httpx.Client, mode: str, kind: str) -> None:
+def test_formats_and_kinds_of_pixels(small_http: httpx.Client, mode: str, kind: str) -> None:
     image = small(mode)
     if mode in ("LA", "RGBA"):
         ramp = np.tile(np.arange(120, dtype=np.uint8) * 2, (80, 1))
         image.putalpha(Image.fromarray(ramp))
     data = encoded(image, kind, **({"lossless": True, "exact": True} if kind == "WEBP" else {}))
-    out = result(http, data)
+    out = result(small_http, data)
     reference = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
     assert np.abs(lightness(out) - lightness(reference)).max() <= 1
     if mode in ("LA", "RGBA"):
@@ -96,38 +96,38 @@ def test_formats_and_kinds_of_pixels(http: httpx.Client, mode: str, kind: str) -
         assert out.shape == (80, 120, 3)
 
 
-def test_a_palettes_transparency_becomes_alpha(http: httpx.Client) -> None:
+def test_a_palettes_transparency_becomes_alpha(small_http: httpx.Client) -> None:
     image = small("P")
     image.info["transparency"] = image.getpixel((0, 0))
-    out = result(http, encoded(image, "PNG"))
+    out = result(small_http, encoded(image, "PNG"))
     assert np.array_equal(out[..., 3] == 0, np.asarray(image) == image.getpixel((0, 0)))
 
 
-def test_a_cmyk_photo_looks_as_in_its_reference(http: httpx.Client) -> None:
+def test_a_cmyk_photo_looks_as_in_its_reference(small_http: httpx.Client) -> None:
     # Adobe's CMYK JPEGs are stored inverted: taken as they are, light would be dark.
-    out = result(http, encoded(small("CMYK"), "JPEG", quality=95))
+    out = result(small_http, encoded(small("CMYK"), "JPEG", quality=95))
     assert np.abs(lightness(out) - lightness(np.asarray(small("RGB")))).mean() < 1.5
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("orientation", [1, 2, 3, 4, 5, 6, 7, 8])
-def test_orientation_is_applied(http: httpx.Client, kind: str, orientation: int) -> None:
+def test_orientation_is_applied(small_http: httpx.Client, kind: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = encoded(small(), kind, exif=exif)
     upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
-    out = result(http, data)
+    out = result(small_http, data)
     assert out.shape[:2] == (upright.height, upright.width)
     assert np.abs(lightness(out) - lightness(np.asarray(upright))).max() <= 1
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-def test_orientation_of_a_16_bit_colour_tiff(http: httpx.Client, orientation: int) -> None:
+def test_orientation_of_a_16_bit_colour_tiff(small_http: httpx.Client, orientation: int) -> None:
     wide, buffer = np.asarray(small()).astype(np.uint16) * 257, io.BytesIO()
     tag = (274, "H", 1, orientation, True)
     tifffile.imwrite(buffer, wide, photometric="rgb", extratags=[tag])
     turned = {1: wide, 3: wide[::-1, ::-1], 6: np.rot90(wide, -1), 8: np.rot90(wide)}
-    out = result(http, buffer.getvalue())
+    out = result(small_http, buffer.getvalue())
     assert np.abs(lightness(out) - lightness(turned[orientation])).max() <= 0.02
 
 
@@ -139,7 +139,7 @@ def wide_samples(channels: int) -> NDArray[np.uint16]:
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_16_bits_stay_16_bits(http: httpx.Client, kind: str, channels: int) -> None:
+def test_16_bits_stay_16_bits(small_http: httpx.Client, kind: str, channels: int) -> None:
     samples = wide_samples(channels)
     if kind == "PNG":
         data = png16(samples)
@@ -149,7 +149,7 @@ def test_16_bits_stay_16_bits(http: httpx.Client, kind: str, channels: int) -> N
         extra = ["unassalpha"] if channels == 4 else None
         tifffile.imwrite(buffer, samples, photometric=photometric, extrasamples=extra)
         data = buffer.getvalue()
-    out = result(http, data)
+    out = result(small_http, data)
     assert out.dtype == np.uint16
     # Two hundredths: far below the 0.2 and more that 8 bits would leave.
     assert np.abs(lightness(out) - lightness(samples)).max() <= 0.02
@@ -157,10 +157,10 @@ def test_16_bits_stay_16_bits(http: httpx.Client, kind: str, channels: int) -> N
         assert np.array_equal(out[..., 3], samples[..., 3])
 
 
-def test_16_bit_white_is_zero(http: httpx.Client) -> None:
+def test_16_bit_white_is_zero(small_http: httpx.Client) -> None:
     buffer, samples = io.BytesIO(), wide_samples(1)
     tifffile.imwrite(buffer, samples, photometric="miniswhite")
-    out = result(http, buffer.getvalue())
+    out = result(small_http, buffer.getvalue())
     assert np.abs(lightness(out) - lightness(65535 - samples)).max() <= 0.02
 
 
@@ -202,22 +202,22 @@ def _linear_profile(profile: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 700), (700, 1), (2, 3), (223, 225)])
-def test_odd_sizes(http: httpx.Client, size: tuple[int, int]) -> None:
-    out = result(http, encoded(small("L", size), "PNG"))
+def test_odd_sizes(small_http: httpx.Client, size: tuple[int, int]) -> None:
+    out = result(small_http, encoded(small("L", size), "PNG"))
     assert out.shape == (size[1], size[0], 3)
 
 
-def test_the_first_frame_of_several(http: httpx.Client) -> None:
+def test_the_first_frame_of_several(small_http: httpx.Client) -> None:
     frames = [small(), Image.new("RGB", (120, 80))]
     for kind in ("TIFF", "WEBP", "PNG"):
         data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
-        out = result(http, data)
+        out = result(small_http, data)
         assert np.abs(lightness(out) - lightness(np.asarray(frames[0]))).mean() < 1.5
 
 
 @pytest.mark.parametrize(("output", "kind"), [("jpeg", "JPEG"), ("webp", "WEBP"), ("png", "PNG")])
-def test_formats_of_the_result(http: httpx.Client, output: str, kind: str) -> None:
-    response = colorize(http, raw("chelsea.png"), format=output)
+def test_formats_of_the_result(small_http: httpx.Client, output: str, kind: str) -> None:
+    response = colorize(small_http, raw("chelsea.png"), format=output)
     assert response.headers["content-type"] == f"image/{output}"
     image = Image.open(io.BytesIO(response.content))
     assert (image.format, image.size) == (kind, (451, 300))
@@ -225,11 +225,11 @@ def test_formats_of_the_result(http: httpx.Client, output: str, kind: str) -> No
     assert np.abs(lightness(np.asarray(image)) - reference).mean() < 1.5
 
 
-def test_webp_keeps_alpha_and_jpeg_says_that_it_cannot(http: httpx.Client) -> None:
+def test_webp_keeps_alpha_and_jpeg_says_that_it_cannot(small_http: httpx.Client) -> None:
     image = small("RGBA")
     image.putalpha(100)
-    assert set(result(http, encoded(image, "PNG"), format="webp")[..., 3].flat) == {100}
-    refused = http.post(
+    assert set(result(small_http, encoded(image, "PNG"), format="webp")[..., 3].flat) == {100}
+    refused = small_http.post(
         "/colorize?format=jpeg", files={"file": ("logo.png", encoded(image, "PNG"))}
     )
     assert refused.status_code == 422
@@ -269,16 +269,16 @@ def test_the_model_can_be_named(http: httpx.Client) -> None:
         ("...", 'filename="photo.png"'),
     ],
 )
-def test_names_of_results_are_safe(http: httpx.Client, given: str, expected: str) -> None:
+def test_names_of_results_are_safe(small_http: httpx.Client, given: str, expected: str) -> None:
     photo = encoded(small(), "PNG")
-    response = http.post("/colorize", files={"file": (given, photo)})
+    response = small_http.post("/colorize", files={"file": (given, photo)})
     disposition = response.headers["content-disposition"]
     assert expected in disposition
     assert not {"/", "\\", "\r", "\n"} & set(disposition.partition("filename")[2])
 
 
-def test_server_timing_tells_the_stages(http: httpx.Client) -> None:
-    header = colorize(http, raw("camera.png")).headers["server-timing"]
+def test_server_timing_tells_the_stages(small_http: httpx.Client) -> None:
+    header = colorize(small_http, raw("camera.png")).headers["server-timing"]
     entries = {part.split(";")[0].strip(): part for part in header.split(",")}
     assert {"decode", "queue", "inference", "encode", "total"} <= entries.keys()
     durations = {name: float(part.rpartition("dur=")[2]) for name, part in entries.items()}

@@ -63,9 +63,9 @@ def test_a_hint_makes_its_region_sure(http: httpx.Client) -> None:
     assert (x, y) not in places(after)
 
 
-def test_json_and_zip_tell_it_of_each_photo(http: httpx.Client) -> None:
+def test_json_and_zip_tell_it_of_each_photo(small_http: httpx.Client) -> None:
     photo = base64.b64encode(raw("rocket.jpg")).decode()
-    told = http.post(
+    told = small_http.post(
         "/colorize",
         json={"file": [photo, photo], "confidence": "png"},
         headers={"Accept": "application/json"},
@@ -74,7 +74,7 @@ def test_json_and_zip_tell_it_of_each_photo(http: httpx.Client) -> None:
         assert 0 < each["confidence"] < 1
         assert [set(place) for place in each["hint_places"]] == [{"x", "y"}] * 3
     files = [("file", ("a.jpg", raw("rocket.jpg"))), ("file", ("a.jpg", raw("rocket.jpg")))]
-    answer = http.post("/colorize", files=files, data={"confidence": "png"})
+    answer = small_http.post("/colorize", files=files, data={"confidence": "png"})
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         names = archive.namelist()
         manifest = json.loads(archive.read("manifest.json"))
@@ -82,8 +82,10 @@ def test_json_and_zip_tell_it_of_each_photo(http: httpx.Client) -> None:
     assert manifest["photos"][0]["confidence"] == told["photos"][0]["confidence"]
 
 
-def test_a_photo_that_keeps_its_colours_has_no_figure_and_a_white_map(http: httpx.Client) -> None:
-    answer = send(http, "astronaut.png", confidence="png", colour="keep")
+def test_a_photo_that_keeps_its_colours_has_no_figure_and_a_white_map(
+    small_http: httpx.Client,
+) -> None:
+    answer = send(small_http, "astronaut.png", confidence="png", colour="keep")
     assert "x-photo-confidence" not in answer.headers
     with Image.open(io.BytesIO(answer.content)) as image:
         assert image.getextrema() == (255, 255)
@@ -97,14 +99,16 @@ def test_a_photo_that_keeps_its_colours_has_no_figure_and_a_white_map(http: http
         ({"confidence": "png", "pages": "all", "format": "tiff"}, "Leave format out"),
     ],
 )
-def test_what_cannot_be_is_refused(http: httpx.Client, options: dict[str, str], says: str) -> None:
-    answer = http.post("/colorize", files={"file": raw("rocket.jpg")}, data=options)
+def test_what_cannot_be_is_refused(
+    small_http: httpx.Client, options: dict[str, str], says: str
+) -> None:
+    answer = small_http.post("/colorize", files={"file": raw("rocket.jpg")}, data=options)
     assert answer.status_code == 422
     assert says in answer.json()["detail"]
 
 
-def test_who_accepts_no_png_gets_no_map(http: httpx.Client) -> None:
-    answer = http.post(
+def test_who_accepts_no_png_gets_no_map(small_http: httpx.Client) -> None:
+    answer = small_http.post(
         "/colorize?confidence=png",
         content=raw("rocket.jpg"),
         headers={"Accept": "image/jpeg", "Content-Type": "image/jpeg"},

@@ -1,27 +1,35 @@
 """Connections that are silent, slow, ambiguous or too many: bounded, and nobody else's trouble."""
 
 import contextlib
+import re
 import resource
 import socket
+import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from app.responses import Sink
 from tests.app.sockets import asked, connect, load, post, slug_in, to_the_end
 from tests.conftest import Server, Start, running
+from tests.hurried import HURRIED
 from tests.sample_photos import encoded, small
 
 PHOTO = encoded(small("L"), "PNG")
 
 
 @pytest.fixture(scope="module")
-def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def strict(
+    tmp_path_factory: pytest.TempPathFactory, small_network: dict[str, object]
+) -> Iterator[Server]:
     """A server of short patience."""
-    with running(tmp_path_factory.mktemp("strict")) as start:
+    with running(tmp_path_factory.mktemp("strict"), **small_network) as start:
         server = start(
+            HURRIED,
             head_timeout_s=1,
             upload_timeout_s=1,
             send_timeout_s=1,
@@ -35,7 +43,8 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def colorizes(server: Server) -> int:
-    return httpx.post(f"{server.url}/colorize", files={"file": PHOTO}, timeout=30).status_code
+    with server.client(30) as http:
+        return http.post("/colorize", files={"file": PHOTO}).status_code
 
 
 @pytest.mark.parametrize(
@@ -53,6 +62,12 @@ def colorizes(server: Server) -> int:
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
             400,
             "malformed-request",
+        ),
+        (
+            "POST /colorize HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+            "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            501,
+            "unsupported-transfer",
         ),
         ("nonsense\r\n\r\n", 400, "malformed-request"),
         ("GET / HTTP/1.1\r\nHost: a\r\n" + "x: y\r\n" * 200 + "\r\n", 431, "head-too-large"),
@@ -103,9 +118,9 @@ def test_more_connections_than_there_are_places_keep_nobody_out(strict: Server) 
         assert colorizes(strict) == 200
 
 
-def test_more_connections_than_file_descriptors_keep_nobody_out(start_server: Start) -> None:
+def test_more_connections_than_file_descriptors_keep_nobody_out(start_small: Start) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    server = start_server()
+    server = start_small()
     resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (256, 256))
     server.wait_ready()
     before = server.log.stat().st_size
@@ -173,3 +188,45 @@ def test_bodies_that_routes_read_whole_are_bounded_before_they_are_read(strict: 
 def _status(server: Server, name: str) -> str:
     lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
     return next(line.split()[1] for line in lines if line.startswith(name))
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_request_that_asks_for_another_protocol_is_answered_in_this_one(
+    strict: Server, chunked: bool
+) -> None:
+    """Java's client and `curl --http2` send such; their body is no request of its own."""
+    smuggled = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+    hops = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk"
+    coding = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(smuggled)}"
+    head = f"POST /colorize HTTP/1.1\r\nHost: a\r\n{hops}\r\nContent-Type: image/png\r\n{coding}"
+    body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(smuggled), smuggled) if chunked else smuggled
+    last = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    whole = head.encode() + b"\r\n\r\n" + body + last
+    for at in (len(whole), len(head) + 2, len(head) + 4, len(head) + 9):
+        with connect(strict) as line:
+            line.sendall(whole[:at])
+            line.sendall(whole[at:])
+            answers = to_the_end(line, 10)
+        assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"415", b"200"]
+        assert b"unsupported-format" in answers
+    assert "smuggled" not in strict.log.read_text()
+
+
+def test_a_body_that_breaks_off_in_nonsense_is_answered(strict: Server) -> None:
+    head = post("/colorize", b"", "Content-Type: image/png").split(b"Content-Length")[0]
+    head += b"Content-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
+    status, body = asked(strict, head + b"2\r\n\x89P\r\nzz\r\n", within_s=5)
+    assert (status, slug_in(body)) == (400, "malformed-request")
+    assert colorizes(strict) == 200
+
+
+def test_a_zip_that_is_given_up_ends_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client has left, and the garbage collector closes what it is written to first."""
+    said: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    sink = Sink()
+    archive = zipfile.ZipFile(sink, "w")
+    archive.writestr("a.png", PHOTO)
+    sink.close()
+    del archive
+    assert not said

@@ -13,32 +13,32 @@ from tests.sample_photos import encoded, small
 COLORIZE = "/colorize"
 
 
-def test_a_deadline_that_can_be_met_changes_nothing(http: httpx.Client) -> None:
+def test_a_deadline_that_can_be_met_changes_nothing(small_http: httpx.Client) -> None:
     file = {"file": encoded(small("L"), "JPEG")}
-    plain = http.post(COLORIZE, files=file)
-    assert http.post(f"{COLORIZE}?deadline_s=100", files=file).content == plain.content
+    plain = small_http.post(COLORIZE, files=file)
+    assert small_http.post(f"{COLORIZE}?deadline_s=100", files=file).content == plain.content
 
 
-def test_a_deadline_that_cannot_be_met_is_refused(http: httpx.Client) -> None:
+def test_a_deadline_that_cannot_be_met_is_refused(small_http: httpx.Client) -> None:
     file = {"file": encoded(small("L"), "JPEG")}
-    http.post(COLORIZE, files=file).raise_for_status()  # now its cost is known
-    refused = http.post(f"{COLORIZE}?deadline_s=0.0001", files=file)
+    small_http.post(COLORIZE, files=file).raise_for_status()  # now its cost is known
+    refused = small_http.post(f"{COLORIZE}?deadline_s=0.0001", files=file)
     assert refused.status_code == 503
     assert refused.json()["type"] == "/problems/would-be-late"
     assert int(refused.headers["retry-after"]) >= 1
-    assert http.get("/models").json()["load"]["accepted"] == 0
+    assert small_http.get("/models").json()["load"]["accepted"] == 0
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "4000", "soon"])
-def test_a_deadline_that_is_none_is_refused(http: httpx.Client, value: str) -> None:
+def test_a_deadline_that_is_none_is_refused(small_http: httpx.Client, value: str) -> None:
     file = {"file": encoded(small("L"), "JPEG")}
-    refused = http.post(f"{COLORIZE}?deadline_s={value}", files=file)
+    refused = small_http.post(f"{COLORIZE}?deadline_s={value}", files=file)
     assert refused.status_code == 422
     assert "deadline_s" in refused.json()["detail"]
 
 
-def test_what_is_not_done_by_its_deadline_is_given_up(start_server: Start) -> None:
-    server = start_server()
+def test_what_is_not_done_by_its_deadline_is_given_up(start_small: Start) -> None:
+    server = start_small()
     server.wait_ready()
     with server.client() as http:
         large = encoded(Image.new("L", (4000, 3000), 90), "JPEG")

@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -15,11 +16,13 @@ PHOTO = encoded(small("L"), "PNG")
 
 
 def colorize(server: Server) -> int:
-    return httpx.post(f"{server.url}/colorize", files={"file": PHOTO}, timeout=60).status_code
+    with server.client(60) as http:
+        return http.post("/colorize", files={"file": PHOTO}).status_code
 
 
 def ready(server: Server) -> int:
-    return httpx.get(f"{server.url}/readyz", timeout=10).status_code
+    with server.client(10) as http:
+        return http.get("/readyz").status_code
 
 
 def until(condition: Callable[[], bool], within_s: float = 120) -> None:
@@ -35,11 +38,10 @@ def armed(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(start_server: Start, armed: Path) -> Server:
-    started = start_server(
+def server(start_small: Start, armed: Path) -> Server:
+    started = start_small(
         command=["-m", "tests.app.broken_engine", str(armed)],
-        engine="ncnn",
-        engine_timeout_s=6,
+        engine_timeout_s=1.5,
         shutdown_timeout_s=3,
     )
     started.wait_ready()
@@ -63,6 +65,24 @@ def test_readiness_tells_of_an_engine_that_is_broken_and_it_is_replaced(
     assert server.stop() == 0
 
 
+def test_a_process_that_was_stopped_does_not_take_that_for_a_hanging_engine(
+    server: Server, armed: Path
+) -> None:
+    """As a laptop's is that slept, or one in a container that was paused."""
+    armed.write_text("wait")
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(colorize, server)
+        until(armed.with_suffix(".waits").exists)
+        server.process.send_signal(signal.SIGSTOP)
+        stopped = time.monotonic()
+        until(lambda: time.monotonic() > stopped + 2.5)  # longer than a batch may take
+        armed.unlink()
+        server.process.send_signal(signal.SIGCONT)
+        assert answer.result() == 200
+    assert ready(server) == 200
+    assert "hangs" not in server.log.read_text()
+
+
 def test_a_hanging_engine_does_not_keep_the_process_from_ending(
     server: Server, armed: Path
 ) -> None:
@@ -75,8 +95,8 @@ def test_a_hanging_engine_does_not_keep_the_process_from_ending(
     assert time.monotonic() - began < 3 + 5  # its limit, and a busy machine
 
 
-def test_hanging_up_ends_the_service_as_sigterm_does(start_server: Start) -> None:
-    server = start_server()
+def test_hanging_up_ends_the_service_as_sigterm_does(start_small: Start) -> None:
+    server = start_small()
     server.wait_ready()
     server.process.send_signal(signal.SIGHUP)
     assert server.process.wait(30) == 0

@@ -114,10 +114,12 @@ def test_coordinates_are_of_the_upright_photo(http: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 900), (900, 1), (2, 3)])
-def test_odd_sizes_and_hints_at_their_corners(http: httpx.Client, size: tuple[int, int]) -> None:
+def test_odd_sizes_and_hints_at_their_corners(
+    small_http: httpx.Client, size: tuple[int, int]
+) -> None:
     photo = encoded(Image.new("L", size, 128), "PNG")
     corner = {"x": size[0], "y": size[1], "color": GREEN}
-    out = colours(http, photo, [{"x": 0, "y": 0, "radius": 1e5, "color": RED}, corner])
+    out = colours(small_http, photo, [{"x": 0, "y": 0, "radius": 1e5, "color": RED}, corner])
     assert out.shape == (size[1], size[0], 3)
     assert apart(out, GREEN)[-1, -1] < apart(out, RED)[-1, -1]
 
@@ -140,30 +142,30 @@ def test_a_stroke_and_a_region_colour_what_they_cross_and_enclose(http: httpx.Cl
     np.testing.assert_array_equal(both[outside], drawn[outside])
 
 
-def test_2000_points_come_in_one_request_at_full_length(http: httpx.Client) -> None:
+def test_2000_points_come_in_one_request_at_full_length(small_http: httpx.Client) -> None:
     points = np.random.default_rng(4).uniform(0, 80, (1997, 2)).tolist()
     region = {"region": [[0, 0], [80, 0], [80, 80]], "color": GREEN}
     photo = encoded(small("L"), "PNG")
-    out = colours(http, photo, [region, {"stroke": points, "radius": 1.5, "color": RED}])
+    out = colours(small_http, photo, [region, {"stroke": points, "radius": 1.5, "color": RED}])
     assert np.median(apart(out, RED)[:80, :80]) < 15
-    answer = send(http, photo, [region, {"stroke": [*points, [1, 1]], "color": RED}])
+    answer = send(small_http, photo, [region, {"stroke": [*points, [1, 1]], "color": RED}])
     assert answer.status_code == 422
     assert "they have 2001 points, and may have 2000 together" in answer.json()["detail"]
 
 
-def test_200_hints_come_in_one_request_and_by_the_query_too(http: httpx.Client) -> None:
+def test_200_hints_come_in_one_request_and_by_the_query_too(small_http: httpx.Client) -> None:
     rng = np.random.default_rng(3)
     many = [
         {"x": x, "y": y, "radius": 1.2345678901234567, "color": RED}
         for x, y in rng.uniform(0, 80, (200, 2))
     ]
     photo = encoded(small("L"), "PNG")
-    out = colours(http, photo, many)
+    out = colours(small_http, photo, many)
     assert np.median(apart(out, RED)[:80, :80]) < 25
     few = json.dumps(many[:3])
-    query = http.post("/colorize", files={"file": photo}, params={"hints": few})
-    assert query.content == send(http, photo, few).content
-    assert query.content != send(http, photo, []).content
+    query = small_http.post("/colorize", files={"file": photo}, params={"hints": few})
+    assert query.content == send(small_http, photo, few).content
+    assert query.content != send(small_http, photo, []).content
 
 
 HINT = {"x": 3, "y": 4, "color": GREEN}
@@ -205,18 +207,20 @@ WRONG: dict[str, tuple[Hints | str, str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong_hints_are_told_by_number_and_what_to_do(http: httpx.Client, case: str) -> None:
+def test_wrong_hints_are_told_by_number_and_what_to_do(small_http: httpx.Client, case: str) -> None:
     hints, told = WRONG[case]
-    answer = send(http, encoded(small("L"), "PNG"), hints)
+    answer = send(small_http, encoded(small("L"), "PNG"), hints)
     problem = answer.json()
     assert (answer.status_code, problem["type"]) == (422, "/problems/invalid-options")
     assert told in problem["detail"]
     assert problem["detail"].startswith("hints: ")
 
 
-def test_hints_of_several_photos_name_theirs(http: httpx.Client) -> None:
+def test_hints_of_several_photos_name_theirs(small_http: httpx.Client) -> None:
     photo = encoded(small("L"), "PNG")
-    answer = http.post("/colorize", files=[("file", photo)] * 2, data={"hints": json.dumps([HINT])})
+    answer = small_http.post(
+        "/colorize", files=[("file", photo)] * 2, data={"hints": json.dumps([HINT])}
+    )
     assert answer.status_code == 422
     assert "hint 1 does not say which of the 2 photos it is for" in answer.json()["detail"]
 
@@ -230,8 +234,8 @@ def test_a_hint_can_be_made_without_the_libraries_of_the_service() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_the_api_description_has_them(http: httpx.Client) -> None:
-    post = http.get("/openapi.json").json()["paths"]["/colorize"]["post"]
+def test_the_api_description_has_them(small_http: httpx.Client) -> None:
+    post = small_http.get("/openapi.json").json()["paths"]["/colorize"]["post"]
     (query,) = [each for each in post["parameters"] if each["name"] == "hints"]
     kinds = query["schema"]["contentSchema"]["items"]["anyOf"]
     assert [kind["required"] for kind in kinds] == [

@@ -8,6 +8,8 @@ import struct
 import tracemalloc
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +31,26 @@ from tests.sample_photos import decoded, encoded, lightness, load, raw, small
 INFER = "/v2/models/colorizer/infer"
 PHOTO_INFER = "/v2/models/colorizer-photo/infer"
 SHAPE = [NETWORK_SIZE, NETWORK_SIZE, 1]
+TWO, VIVIDNESS = ("camera.png", "coffee.png"), np.array([0.0, 0.9], np.float32)
+
+
+@contextmanager
+def client_of(server: Server) -> Iterator[triton.InferenceServerClient]:
+    with triton.InferenceServerClient(server.url.removeprefix("http://"), concurrency=8) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
-def client(server: Server) -> Iterator[triton.InferenceServerClient]:
-    with triton.InferenceServerClient(server.url.removeprefix("http://"), concurrency=8) as made:
+def client(small_server: Server) -> Iterator[triton.InferenceServerClient]:
+    """Of a small network: what it answers is looked at in one test."""
+    with client_of(small_server) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def http(small_http: httpx.Client) -> httpx.Client:
+    """Of the same."""
+    return small_http
 
 
 def planes(*names: str) -> NDArray[np.float32]:
@@ -61,15 +77,14 @@ def request(**more: object) -> dict[str, Any]:
     return {"inputs": [plane | more]}
 
 
-def engine_ab(
-    model_root: Path, L: NDArray[np.float32], vividness: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """The SavedModel's own answer."""
+@cache
+def own_answer(model_root: Path) -> NDArray[np.float32]:
+    """The SavedModel's to `planes` of two photos, at the vividness of each."""
     import tensorflow as tf
 
     model = tf.saved_model.load(str(ModelStore(model_root).resolve("latest").path))
-    answer = model.signatures["vivid"](L=tf.constant(L), vividness=tf.constant(vividness))
-    return np.asarray(answer["ab"])
+    L, vividness = map(tf.constant, (planes(*TWO), VIVIDNESS))
+    return np.asarray(model.signatures["vivid"](L=L, vividness=vividness)["ab"])
 
 
 def test_health_and_metadata(client: triton.InferenceServerClient, http: httpx.Client) -> None:
@@ -95,20 +110,18 @@ def test_health_and_metadata(client: triton.InferenceServerClient, http: httpx.C
 
 
 @pytest.mark.parametrize("binary", [True, False])
-def test_ab_is_the_networks_own(
-    client: triton.InferenceServerClient, model_root: Path, binary: bool
-) -> None:
-    L = planes("camera.png", "coffee.png")
-    vividness = np.array([0.0, 0.9], np.float32)
-    answer = client.infer(
-        "colorizer",
-        [tensor("L", L, binary=binary), tensor("vividness", vividness, binary=binary)],
-        request_id="order-66",
-        outputs=[triton.InferRequestedOutput("ab", binary_data=binary)],
-    )
+def test_ab_is_the_networks_own(server: Server, model_root: Path, binary: bool) -> None:
+    L, vividness = planes(*TWO), VIVIDNESS
+    with client_of(server) as client:
+        answer = client.infer(
+            "colorizer",
+            [tensor("L", L, binary=binary), tensor("vividness", vividness, binary=binary)],
+            request_id="order-66",
+            outputs=[triton.InferRequestedOutput("ab", binary_data=binary)],
+        )
     told = answer.get_response()
     assert (told["model_name"], told["id"]) == ("colorizer", "order-66")
-    expected = engine_ab(model_root, L, vividness)
+    expected = own_answer(model_root)
     ab = answer.as_numpy("ab")
     assert ab.shape == expected.shape
     # Batches of other sizes sum in another order, and a converted engine may differ a little.
@@ -412,11 +425,13 @@ def test_bodies_that_are_too_large_or_of_another_kind(http: httpx.Client) -> Non
     assert problem(http.get(INFER))[0] == 405
 
 
-def test_a_client_that_leaves_leaves_nothing_behind(server: Server, http: httpx.Client) -> None:
+def test_a_client_that_leaves_leaves_nothing_behind(
+    small_server: Server, http: httpx.Client
+) -> None:
     body = json.dumps(request()).encode()
 
     async def scenario() -> None:
-        async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+        async with httpx.AsyncClient(base_url=small_server.url, timeout=60) as client:
             leaving = [asyncio.create_task(client.post(INFER, content=body)) for _ in range(12)]
             await asyncio.wait(leaving, return_when=asyncio.FIRST_COMPLETED)
             for task in leaving:

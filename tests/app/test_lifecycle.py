@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from app.settings import Settings
+from chromaserve.engines.ncnn_engine import FOLDER, WEIGHTS
 from tests.conftest import START_S, STOP_S, Server, Start
 from tests.sample_photos import decoded, encoded, raw
 
@@ -70,8 +71,8 @@ def test_a_port_that_cannot_be_had_is_told_before_anything_is_loaded(
     assert not done.stdout
 
 
-def test_sigterm_finishes_what_was_accepted(start_server: Start) -> None:
-    server = start_server()
+def test_sigterm_finishes_what_was_accepted(start_small: Start) -> None:
+    server = start_small()
     server.wait_ready()
     large, small = encoded(Image.new("L", (3000, 2000), 120), "PNG"), raw("camera.png")
     # A request whose body is half sent when the signal comes.
@@ -110,7 +111,7 @@ def broken(tmp_path: Path, model_root: Path) -> Path:
     shutil.copytree(model_root, root)
     newest = max((p for p in (root / "colorizer").iterdir() if p.name.isdecimal()),
                  key=lambda p: int(p.name))  # fmt: skip
-    data = next((newest / "variables").glob("*.data-*"))
+    data = newest / FOLDER / WEIGHTS
     content = bytearray(data.read_bytes())
     content[len(content) // 2] ^= 1
     data.write_bytes(content)
@@ -123,16 +124,16 @@ def ends_with(server: Server) -> tuple[int, str]:
 
 
 def test_a_damaged_model_is_not_served(
-    start_server: Start, tmp_path: Path, model_root: Path
+    start_small: Start, tmp_path: Path, small_root: Path
 ) -> None:
-    status, last = ends_with(start_server(model_root=broken(tmp_path, model_root)))
+    status, last = ends_with(start_small(model_root=broken(tmp_path, small_root)))
     assert status == 1
     assert last.startswith("chromaserve: cannot serve: ")
     assert "has changed" in last
 
 
-def test_a_missing_version_ends_the_start(start_server: Start) -> None:
-    status, last = ends_with(start_server(model_version="4711"))
+def test_a_missing_version_ends_the_start(start_small: Start) -> None:
+    status, last = ends_with(start_small(model_version="4711"))
     assert status == 1
     assert "4711" in last
 
@@ -146,25 +147,25 @@ def test_a_missing_version_ends_the_start(start_server: Start) -> None:
     ],
 )
 def test_settings_that_make_no_sense_are_named(
-    start_server: Start, settings: dict[str, object], words: str
+    start_small: Start, settings: dict[str, object], words: str
 ) -> None:
-    status, last = ends_with(start_server(**settings))
+    status, last = ends_with(start_small(**settings))
     assert status == 2
     assert words in last
 
 
 def test_other_versions_are_loaded_on_request(
-    start_server: Start, tmp_path: Path, model_root: Path
+    start_small: Start, tmp_path: Path, small_root: Path
 ) -> None:
     root = tmp_path / "store"
-    shutil.copytree(model_root, root)
+    shutil.copytree(small_root, root)
     versions = sorted(int(p.name) for p in (root / "colorizer").iterdir() if p.name.isdecimal())
     newest = versions[-1] + 1
     shutil.copytree(root / "colorizer" / str(versions[-1]), root / "colorizer" / str(newest))
     description = root / "colorizer" / str(newest) / "model.json"
     fields = json.loads(description.read_text())
     description.write_text(json.dumps(fields | {"version": newest}))
-    server = start_server(model_root=root, model_version=versions[-1])
+    server = start_small(model_root=root, model_version=versions[-1])
     server.wait_ready()
     photo = {"file": raw("camera.png")}
     ready = f"/v2/models/colorizer/versions/{newest}/ready"
@@ -186,9 +187,9 @@ def test_other_versions_are_loaded_on_request(
         assert loaded[versions[-1]]
 
 
-def test_the_documentation_describes_uploads_and_problems(http: httpx.Client) -> None:
-    assert http.get("/docs").status_code == 200
-    document = http.get("/openapi.json").json()
+def test_the_documentation_describes_uploads_and_problems(small_http: httpx.Client) -> None:
+    assert small_http.get("/docs").status_code == 200
+    document = small_http.get("/openapi.json").json()
     operation = document["paths"]["/colorize"]["post"]
     form = operation["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
     assert form["file"]["items"] == {"type": "string", "format": "binary"}
@@ -227,9 +228,9 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_body_of_no_known_length_does_not_keep_the_service_from_ending(
-    start_server: Start,
+    start_small: Start,
 ) -> None:
-    server = start_server(shutdown_timeout_s=2)
+    server = start_small(shutdown_timeout_s=2)
     server.wait_ready()
     host, port = server.url.removeprefix("http://").split(":")
     head = b"POST /colorize HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -237,3 +238,21 @@ def test_a_body_of_no_known_length_does_not_keep_the_service_from_ending(
         line.sendall(head + b"5\r\nphoto\r\n")
         server.process.send_signal(signal.SIGTERM)
         server.process.wait(6)  # two seconds, and a second of grace
+
+
+def test_the_port_that_was_picked_is_told(start_small: Start) -> None:
+    server = start_small(port=0)
+    while "Try:  curl" not in server.log.read_text():
+        assert server.process.poll() is None
+    server.url = server.log.read_text().split("starting on ")[1].split()[0]
+    server.wait_ready()
+    assert server.stop() == 0
+
+
+def test_a_service_whose_output_is_closed_serves_and_ends_well(start_small: Start) -> None:
+    closing = "import os, runpy; [os.close(n) for n in range(3)]"
+    server = start_small(["-c", f"{closing}; runpy.run_module('app', None, '__main__')"])
+    server.wait_ready()
+    with server.client() as http_:
+        assert http_.post("/colorize", content=raw("camera.png")).status_code == 200
+    assert server.stop() == 0

@@ -42,15 +42,26 @@ def batch_of(response: httpx.Response) -> int:
 
 
 def test_64_at_once_are_all_answered_in_batches_as_if_each_were_alone(
-    start_server: Start,
+    start_small: Start, tmp_path: Path
 ) -> None:
-    server = start_server(max_batch=4, max_wait_s=120)
+    busy = tmp_path / "busy"
+    command = ("-m", "tests.app.broken_engine", str(busy))
+    server = start_small(command, max_batch=4, max_wait_s=120)
     server.wait_ready()
     given = photos(64)
     with server.client() as http:
         alone = [http.post(COLORIZE, files={"file": ("p.jpg", each)}) for each in given]
         limit = http.get("/models").json()["max_batch"]
-    together = asyncio.run(all_at_once(server, given))
+
+        async def scenario() -> list[httpx.Response]:
+            busy.write_text("wait")
+            answers = asyncio.create_task(all_at_once(server, given))
+            while (await asyncio.to_thread(http.get, "/models")).json()["load"]["accepted"] < 64:
+                await asyncio.sleep(0.01)  # leave the core to the service
+            busy.unlink()
+            return await answers
+
+        together = asyncio.run(scenario())
     assert [response.status_code for response in together] == [200] * 64
     batches = [batch_of(response) for response in together]
     assert 1 < max(batches) <= limit == 4
@@ -119,9 +130,9 @@ def test_a_client_that_leaves_harms_nobody(server: Server, http: httpx.Client) -
 
 
 @pytest.fixture
-def narrow(start_server: Start) -> Server:
+def narrow(start_small: Start) -> Server:
     """A service with room for four photos, and for two of six megapixels."""
-    server = start_server(max_queue=4, max_photos=4, max_memory_mb=448, max_upload_mb=8)
+    server = start_small(max_queue=4, max_photos=4, max_memory_mb=448, max_upload_mb=8)
     server.wait_ready()
     return server
 
@@ -157,8 +168,8 @@ def test_memory_stays_bounded_and_the_rest_is_told_to_come_back(narrow: Server) 
         http.post(COLORIZE, files={"file": ("again.jpg", photos(1)[0])}).raise_for_status()
 
 
-def test_a_photo_that_takes_too_long_is_given_up_with_all_it_held(start_server: Start) -> None:
-    server = start_server(photo_timeout_s=0.05)
+def test_a_photo_that_takes_too_long_is_given_up_with_all_it_held(start_small: Start) -> None:
+    server = start_small(photo_timeout_s=0.05)
     server.wait_ready()
     with server.client() as http:
         large = encoded(Image.new("L", (4000, 3000), 90), "JPEG")

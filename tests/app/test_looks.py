@@ -33,10 +33,10 @@ def colorize(http: httpx.Client, photo: bytes, **options: str | int) -> tuple[by
 
 
 @pytest.mark.parametrize("name", ["coffee.png", "camera.png", "rocket.jpg"])
-def test_an_ordinary_photo_is_what_it_was(http: httpx.Client, name: str) -> None:
-    whole = colorize(http, raw(name), look="whole")
+def test_an_ordinary_photo_is_what_it_was(small_http: httpx.Client, name: str) -> None:
+    whole = colorize(small_http, raw(name), look="whole")
     assert whole[1] == 1
-    assert colorize(http, raw(name)) == colorize(http, raw(name), look="auto") == whole
+    assert colorize(small_http, raw(name)) == colorize(small_http, raw(name), look="auto") == whole
 
 
 def test_a_wide_photo_is_seen_in_tiles_and_keeps_its_lightness(http: httpx.Client) -> None:
@@ -52,22 +52,24 @@ def test_a_wide_photo_is_seen_in_tiles_and_keeps_its_lightness(http: httpx.Clien
         assert "7 tiles" in image.getexif()[0x131]
 
 
-def test_a_tall_photo_is_seen_as_a_wide_one_is(http: httpx.Client) -> None:
+def test_a_tall_photo_is_seen_as_a_wide_one_is(small_http: httpx.Client) -> None:
     with Image.open(io.BytesIO(panorama())) as image:
         tall = encoded(image.transpose(Image.Transpose.ROTATE_90), "PNG")
-    assert colorize(http, tall)[1] == 8
+    assert colorize(small_http, tall)[1] == 8
 
 
-def test_tiles_of_any_photo_where_they_are_asked_for(http: httpx.Client) -> None:
-    group, looks = colorize(http, raw("astronaut.png"), look="tiles")
+def test_tiles_of_any_photo_where_they_are_asked_for(small_http: httpx.Client) -> None:
+    group, looks = colorize(small_http, raw("astronaut.png"), look="tiles")
     assert looks == 10
-    assert group != colorize(http, raw("astronaut.png"))[0]
+    assert group != colorize(small_http, raw("astronaut.png"))[0]
 
 
 @pytest.mark.parametrize("more", [{"postprocess": "tv"}, {"postprocess": "crf"}, {"proposal": 2}])
-def test_other_options_work_with_tiles(http: httpx.Client, more: dict[str, str | int]) -> None:
-    own, _ = colorize(http, panorama())
-    other, _ = colorize(http, panorama(), **more)
+def test_other_options_work_with_tiles(
+    small_http: httpx.Client, more: dict[str, str | int]
+) -> None:
+    own, _ = colorize(small_http, panorama())
+    other, _ = colorize(small_http, panorama(), **more)
     assert decoded(other).shape == (300, 1200, 3)
     assert other != own
 
@@ -85,7 +87,7 @@ def test_there_is_no_seam_where_tiles_meet(http: httpx.Client) -> None:
     assert edge(decoded(made), slice(None)) <= 4
 
 
-def test_a_look_that_is_none_is_refused(http: httpx.Client) -> None:
-    answer = http.post("/colorize", files={"file": panorama()}, params={"look": "twice"})
+def test_a_look_that_is_none_is_refused(small_http: httpx.Client) -> None:
+    answer = small_http.post("/colorize", files={"file": panorama()}, params={"look": "twice"})
     assert answer.status_code == 422
     assert "look" in answer.json()["detail"]

@@ -11,8 +11,13 @@ import numpy as np
 import pytest
 
 from tests.sample_photos import decoded, encoded, raw, small
+from tests.small_network import small_http_instead
 
 Files = list[tuple[str, tuple[str, bytes]]]
+
+
+# Nothing here is about colours.
+http = small_http_instead
 
 
 def files(*named: tuple[str, bytes]) -> Files:

@@ -39,41 +39,43 @@ def test_methods_differ_and_repeat_to_the_byte(http: httpx.Client) -> None:
     assert {method: colorize(http, photo, postprocess=method) for method in METHODS} == once
 
 
-def test_the_default_is_the_models_and_a_form_field_does_too(http: httpx.Client) -> None:
-    default = http.get("/models").json()["models"][-1]["default_postprocess"]
+def test_the_default_is_the_models_and_a_form_field_does_too(small_http: httpx.Client) -> None:
+    default = small_http.get("/models").json()["models"][-1]["default_postprocess"]
     photo = raw("coffee.png")
-    assert colorize(http, photo) == colorize(http, photo, postprocess=default)
-    form = http.post("/colorize", files={"file": photo}, data={"postprocess": "tv"})
-    assert form.content == colorize(http, photo, postprocess="tv")
+    assert colorize(small_http, photo) == colorize(small_http, photo, postprocess=default)
+    form = small_http.post("/colorize", files={"file": photo}, data={"postprocess": "tv"})
+    assert form.content == colorize(small_http, photo, postprocess="tv")
 
 
 @pytest.mark.parametrize("method", ["tv", "crf"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 700), (700, 1), (2, 3)])
-def test_odd_sizes(http: httpx.Client, method: str, size: tuple[int, int]) -> None:
-    out = decoded(colorize(http, encoded(small("L", size), "PNG"), postprocess=method))
+def test_odd_sizes(small_http: httpx.Client, method: str, size: tuple[int, int]) -> None:
+    out = decoded(colorize(small_http, encoded(small("L", size), "PNG"), postprocess=method))
     assert out.shape == (size[1], size[0], 3)
 
 
 @pytest.mark.parametrize("method", ["tv", "crf"])
-def test_16_bits_and_alpha(http: httpx.Client, method: str) -> None:
+def test_16_bits_and_alpha(small_http: httpx.Client, method: str) -> None:
     samples = np.dstack([np.tile(np.linspace(9000, 55000, 256), (64, 1))] * 4).astype(np.uint16)
-    out = decoded(colorize(http, png16(samples), postprocess=method))
+    out = decoded(colorize(small_http, png16(samples), postprocess=method))
     assert out.dtype == np.uint16
     assert np.array_equal(out[..., 3], samples[..., 3])
     assert np.abs(lightness(out) - lightness(samples)).max() <= 0.02
 
 
-def test_manifest_and_json_say_which_was_used(http: httpx.Client) -> None:
+def test_manifest_and_json_say_which_was_used(small_http: httpx.Client) -> None:
     files = [("file", (name, encoded(Image.new("L", (40, 30), 90), "PNG"))) for name in "ab"]
-    response = http.post("/colorize", files=files, params={"postprocess": "crf"})
+    response = small_http.post("/colorize", files=files, params={"postprocess": "crf"})
     with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
         assert json.loads(archive.read("manifest.json"))["postprocess"] == "crf"
-    told = http.post("/colorize", files=files, headers={"accept": "application/json"}).json()
-    assert told["postprocess"] == http.get("/models").json()["models"][-1]["default_postprocess"]
+    told = small_http.post("/colorize", files=files, headers={"accept": "application/json"}).json()
+    assert (
+        told["postprocess"] == small_http.get("/models").json()["models"][-1]["default_postprocess"]
+    )
 
 
-def test_another_name_is_refused_with_the_names_there_are(http: httpx.Client) -> None:
-    response = http.post(
+def test_another_name_is_refused_with_the_names_there_are(small_http: httpx.Client) -> None:
+    response = small_http.post(
         "/colorize", files={"file": raw("coffee.png")}, params={"postprocess": "blur"}
     )
     assert response.status_code == 422
@@ -81,8 +83,8 @@ def test_another_name_is_refused_with_the_names_there_are(http: httpx.Client) ->
     assert all(method in response.json()["detail"] for method in METHODS)
 
 
-def test_the_api_description_lists_the_names(http: httpx.Client) -> None:
-    document = http.get("/openapi.json").json()
+def test_the_api_description_lists_the_names(small_http: httpx.Client) -> None:
+    document = small_http.get("/openapi.json").json()
     parameters = document["paths"]["/colorize"]["post"]["parameters"]
     (option,) = [each for each in parameters if each["name"] == "postprocess"]
     assert option["schema"]["enum"] == list(METHODS)

@@ -9,6 +9,7 @@ import pytest
 
 from app.settings import Settings
 from chromaserve import settings as settings_module
+from chromaserve.engines.ncnn_engine import FOLDER, PARAM
 from chromaserve.settings import usable_cores
 from tests.conftest import Server, Start
 from tests.sample_photos import encoded, small
@@ -22,10 +23,10 @@ def bearer(key: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def guarded(start_server: Start, tmp_path: Path) -> Server:
+def guarded(start_small: Start, tmp_path: Path) -> Server:
     keys = tmp_path / "keys"
     keys.write_text(f"admin {OF_FILE}\n")
-    server = start_server(
+    server = start_small(
         api_keys=f"{ONE},{OTHER}", admin_keys=ADMIN, api_keys_file=keys, cache_mb=8, rate_limit=12
     )
     server.wait_ready()
@@ -65,9 +66,9 @@ def test_keys_have_scopes_callers_of_their_own_and_so_many_requests(guarded: Ser
 
 
 def test_a_day_has_its_limit_too_and_what_was_refused_counts_for_nothing(
-    start_server: Start,
+    start_small: Start,
 ) -> None:
-    server = start_server(rate_limit=6, daily_limit=4)
+    server = start_small(rate_limit=6, daily_limit=4)
     server.wait_ready()
     with server.client() as http:
         answers = [http.post("/colorize", content=b"") for _ in range(6)]
@@ -80,18 +81,18 @@ def test_a_day_has_its_limit_too_and_what_was_refused_counts_for_nothing(
 
 
 def test_no_answer_names_a_folder_of_the_server(
-    start_server: Start, tmp_path: Path, model_root: Path
+    start_small: Start, tmp_path: Path, small_root: Path
 ) -> None:
     root = tmp_path / "a store, of ours"
-    shutil.copytree(model_root, root)
-    server = start_server(model_root=root)
+    shutil.copytree(small_root, root)
+    server = start_small(model_root=root)
     server.wait_ready()
     versions = sorted(int(p.name) for p in (root / "colorizer").iterdir() if p.name.isdecimal())
     newer = root / "colorizer" / str(versions[-1] + 1)
     shutil.copytree(root / "colorizer" / str(versions[-1]), newer)
     told = json.loads((newer / "model.json").read_text())
     (newer / "model.json").write_text(json.dumps(told | {"version": versions[-1] + 1}))
-    (newer / "MODEL_CARD.md").write_text("changed")
+    (newer / FOLDER / PARAM).write_text("changed")
     with server.client() as http:
         said = [
             http.get("/models"),
@@ -114,10 +115,10 @@ def test_no_answer_names_a_folder_of_the_server(
 
 
 @pytest.mark.parametrize("digits", [30, 400, 5000])
-def test_a_timeout_of_many_digits_is_refused(http: httpx.Client, digits: int) -> None:
+def test_a_timeout_of_many_digits_is_refused(small_http: httpx.Client, digits: int) -> None:
     body = '{"parameters": {"timeout": ' + "9" * digits + '}, "inputs": [{"name": "photo", "shape":'
     body += ' [1], "datatype": "BYTES", "data": ["AAAA"]}]}'
-    answer = http.post(
+    answer = small_http.post(
         "/v2/models/colorizer-photo/infer",
         content=body,
         headers={"content-type": "application/json"},
@@ -137,11 +138,11 @@ def test_every_setting_is_finite(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_kubernetes_sets_is_ignored_and_misspelt_variables_are_told(
-    start_server: Start, monkeypatch: pytest.MonkeyPatch
+    start_small: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CHROMASERVE_PORT", "tcp://10.0.0.1:8000")
     assert Settings().port == 8000
-    server = start_server(max_pixel=7, port_8000_tcp_addr="10.0.0.1", service_host="10.0.0.1")
+    server = start_small(max_pixel=7, port_8000_tcp_addr="10.0.0.1", service_host="10.0.0.1")
     server.wait_for("/healthz")
     log = server.log.read_text()
     assert "CHROMASERVE_MAX_PIXEL is no setting" in log

@@ -33,9 +33,9 @@ def test_several_proposals_come_as_a_zip_the_first_as_ever(http: httpx.Client) -
         np.testing.assert_allclose(lightness(one), lightness(other), atol=1)
 
 
-def test_several_proposals_as_json(http: httpx.Client) -> None:
+def test_several_proposals_as_json(small_http: httpx.Client) -> None:
     photo = base64.b64encode(raw("rocket.jpg")).decode()
-    told = http.post(
+    told = small_http.post(
         "/colorize",
         json={"file": photo, "proposals": 2, "format": "jpeg"},
         headers={"Accept": "application/json"},
@@ -52,19 +52,21 @@ def test_several_proposals_as_json(http: httpx.Client) -> None:
         ({"proposals": 2, "proposal": 2}, "Send one of these"),
     ],
 )
-def test_what_cannot_be_is_refused(http: httpx.Client, options: dict[str, int], says: str) -> None:
-    answer = send(http, **options)
+def test_what_cannot_be_is_refused(
+    small_http: httpx.Client, options: dict[str, int], says: str
+) -> None:
+    answer = send(small_http, **options)
     assert answer.status_code == 422
     assert says in answer.json()["detail"]
 
 
-def test_proposals_are_of_one_photo(http: httpx.Client) -> None:
+def test_proposals_are_of_one_photo(small_http: httpx.Client) -> None:
     photos = [("file", ("a.jpg", raw("rocket.jpg"))), ("file", ("b.jpg", raw("rocket.jpg")))]
-    answer = http.post("/colorize", files=photos, data={"proposals": "2"})
+    answer = small_http.post("/colorize", files=photos, data={"proposals": "2"})
     assert (answer.status_code, answer.json()["detail"][:9]) == (422, "proposals")
 
 
-def test_a_damaged_photo_has_its_own_problem(http: httpx.Client) -> None:
+def test_a_damaged_photo_has_its_own_problem(small_http: httpx.Client) -> None:
     photo = raw("rocket.jpg")[:9000]
-    answer = http.post("/colorize", files={"file": photo}, data={"proposals": "3"})
+    answer = small_http.post("/colorize", files={"file": photo}, data={"proposals": "3"})
     assert answer.json()["type"].endswith("damaged-photo")

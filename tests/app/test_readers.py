@@ -20,9 +20,11 @@ LARGE = encoded(Image.fromarray(NOISE), "JPEG")
 
 
 @pytest.fixture(scope="module")
-def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def strict(
+    tmp_path_factory: pytest.TempPathFactory, small_network: dict[str, object]
+) -> Iterator[Server]:
     """A server that has patience for two seconds."""
-    with running(tmp_path_factory.mktemp("strict")) as start:
+    with running(tmp_path_factory.mktemp("strict"), **small_network) as start:
         server = start(send_timeout_s=2, max_queue=8, max_photos=8)
         server.wait_ready()
         yield server
@@ -129,9 +131,9 @@ def test_the_client_does_not_choose_what_decodes_its_form(strict: Server) -> Non
         assert "na%C3%AFve" in answer.headers["content-disposition"]
 
 
-def test_where_photos_wait_for_memory_the_slowest_reader_gives_way(start_server: Start) -> None:
+def test_where_photos_wait_for_memory_the_slowest_reader_gives_way(start_small: Start) -> None:
     """More results than there is memory for, taken so slowly that nobody else would get in."""
-    server = start_server(max_memory_mb=48, max_upload_mb=4, photo_timeout_s=40, max_wait_s=60)
+    server = start_small(max_memory_mb=48, max_upload_mb=4, photo_timeout_s=40, max_wait_s=60)
     server.wait_ready()
     kind = "Content-Type: multipart/form-data; boundary=B"
     with ExitStack() as lines:

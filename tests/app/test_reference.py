@@ -62,11 +62,11 @@ def test_hints_win_over_the_reference(http: httpx.Client) -> None:
     assert (told[..., 2] - told[..., 0]).mean() > 30
 
 
-def test_one_reference_is_for_all_photos_and_in_json_a_member(http: httpx.Client) -> None:
+def test_one_reference_is_for_all_photos_and_in_json_a_member(small_http: httpx.Client) -> None:
     left, right = views()
-    wanted = send(http, png(right)).content
+    wanted = send(small_http, png(right)).content
     photo, reference = (base64.b64encode(each).decode() for each in (png(left, "L"), png(right)))
-    told = http.post(
+    told = small_http.post(
         "/colorize",
         json={"file": [photo, photo], "reference": f"data:image/png;base64,{reference}"},
         headers={"Accept": "application/json"},
@@ -82,9 +82,9 @@ def test_the_reference_counts_for_tiles_and_proposals_too(http: httpx.Client) ->
         assert error(told, left) < 0.9 * error(plain, left)
 
 
-def test_what_has_been_done_is_noted_in_the_result(http: httpx.Client) -> None:
+def test_what_has_been_done_is_noted_in_the_result(small_http: httpx.Client) -> None:
     _, right = views()
-    exif = Image.open(io.BytesIO(send(http, png(right)).content)).getexif()
+    exif = Image.open(io.BytesIO(send(small_http, png(right)).content)).getexif()
     assert "reference" in str(exif[0x0131])
 
 
@@ -98,9 +98,9 @@ def test_what_has_been_done_is_noted_in_the_result(http: httpx.Client) -> None:
     ids=["grey", "damaged", "no-photo"],
 )
 def test_what_cannot_be_a_reference_is_refused(
-    http: httpx.Client, reference: bytes, status: int, says: str
+    small_http: httpx.Client, reference: bytes, status: int, says: str
 ) -> None:
-    answer = send(http, reference)
+    answer = send(small_http, reference)
     assert (answer.status_code, answer.headers["content-type"]) == (
         status,
         "application/problem+json",
@@ -108,25 +108,25 @@ def test_what_cannot_be_a_reference_is_refused(
     assert says in answer.json()["detail"]
 
 
-def test_a_sepia_print_has_no_colours_to_give(http: httpx.Client) -> None:
+def test_a_sepia_print_has_no_colours_to_give(small_http: httpx.Client) -> None:
     _, right = views()
     grey = right.mean(-1, keepdims=True)
     sepia = np.clip(grey * np.array([1.0, 0.85, 0.6]), 0, 255).astype(np.uint8)
-    answer = send(http, png(sepia))
+    answer = send(small_http, png(sepia))
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid-options")
     assert "toned" in answer.json()["detail"]
 
 
-def test_a_form_whose_field_was_left_empty_has_no_reference(http: httpx.Client) -> None:
+def test_a_form_whose_field_was_left_empty_has_no_reference(small_http: httpx.Client) -> None:
     left, _ = views()
     empty = [("file", ("a.png", png(left, "L"))), ("reference", ("", b""))]
-    assert http.post("/colorize", files=empty).content == send(http, None).content
+    assert small_http.post("/colorize", files=empty).content == send(small_http, None).content
 
 
-def test_two_references_are_one_too_many(http: httpx.Client) -> None:
+def test_two_references_are_one_too_many(small_http: httpx.Client) -> None:
     left, right = views()
     files = [("file", ("a.png", png(left, "L")))]
     files += [("reference", (f"{n}.png", png(right))) for n in range(2)]
-    answer = http.post("/colorize", files=files)
+    answer = small_http.post("/colorize", files=files)
     assert answer.status_code == 422
     assert "reference is one photo" in answer.json()["detail"]

@@ -37,8 +37,10 @@ REFUSED = {
 
 
 @pytest.fixture(scope="module")
-def roomy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(tmp_path_factory.mktemp("roomy")) as start:
+def roomy(
+    tmp_path_factory: pytest.TempPathFactory, small_network: dict[str, object]
+) -> Iterator[Server]:
+    with running(tmp_path_factory.mktemp("roomy"), **small_network) as start:
         server = start()
         server.wait_ready()
         yield server

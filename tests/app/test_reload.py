@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import time
 from pathlib import Path
 
 import httpx
@@ -10,6 +11,7 @@ import pytest
 
 from app.service import Service
 from app.settings import Settings
+from chromaserve.engines.ncnn_engine import FOLDER, PARAM
 from chromaserve.pipeline.models import LoadedModel, Models
 from chromaserve.store.errors import ModelCorrupt
 from chromaserve.store.versions import ModelStore, ModelVersion
@@ -20,10 +22,10 @@ PHOTO = {"file": encoded(small("L"), "PNG")}
 
 
 @pytest.fixture
-def store(tmp_path: Path, model_root: Path) -> ModelStore:
-    """A copy of the store under test, to publish in."""
+def store(tmp_path: Path, small_root: Path) -> ModelStore:
+    """A copy of a store, to publish in."""
     root = tmp_path / "store"
-    shutil.copytree(model_root, root)
+    shutil.copytree(small_root, root)
     return ModelStore(root)
 
 
@@ -38,9 +40,11 @@ def version_of(answer: httpx.Response) -> int:
 
 
 def test_a_new_version_takes_over_and_no_request_is_dropped(
-    start_server: Start, store: ModelStore
+    start_server: Start, tmp_path: Path, model_root: Path
 ) -> None:
-    server = start_server(model_root=store.root, max_loaded_models=1)
+    store = ModelStore(tmp_path / "store")
+    shutil.copytree(model_root, store.root)  # one that takes a while to load
+    server = start_server(model_root=store.root, max_loaded_models=1, max_wait_s=60)
     server.wait_ready()
     before = store.versions()[-1]
     new = publish(store)
@@ -67,31 +71,33 @@ def test_a_new_version_takes_over_and_no_request_is_dropped(
         assert again.json() == {"version": new, "changed": False}
 
 
-def test_a_damaged_version_changes_nothing(start_server: Start, store: ModelStore) -> None:
-    server = start_server(model_root=store.root)
+def test_a_damaged_version_changes_nothing(start_small: Start, store: ModelStore) -> None:
+    server = start_small(model_root=store.root)
     server.wait_ready()
     before = store.versions()[-1]
     broken = store.folder / str(publish(store))
-    with (broken / "saved_model.pb").open("r+b") as file:
+    with (broken / FOLDER / PARAM).open("r+b") as file:
         file.write(b"not a graph")
     with server.client() as http:
         refused = http.post("/models/reload")
         assert refused.status_code == 500
         assert refused.json()["type"] == "/problems/model-unusable"
-        assert "saved_model.pb has changed" in refused.json()["detail"]
+        assert f"{FOLDER}/{PARAM} has changed" in refused.json()["detail"]
         assert version_of(http.post("/colorize", files=PHOTO)) == before
         assert http.get("/readyz").json()["model_version"] == before
 
 
 def wait_for_version(server: Server, version: int) -> None:
-    for _ in range(3000):
-        if httpx.get(server.url + "/readyz", timeout=30).json()["model_version"] == version:
-            return
+    with server.client() as http:
+        for _ in range(3000):
+            if http.get("/readyz").json()["model_version"] == version:
+                return
+            time.sleep(0.02)  # leave the core to the service
     raise AssertionError(server.log.read_text())
 
 
-def test_the_service_follows_the_store_by_itself(start_server: Start, store: ModelStore) -> None:
-    server = start_server(model_root=store.root, reload_s=0.2)
+def test_the_service_follows_the_store_by_itself(start_small: Start, store: ModelStore) -> None:
+    server = start_small(model_root=store.root, reload_s=0.2)
     server.wait_ready()
     wait_for_version(server, publish(store))
     with server.client() as http:
@@ -99,9 +105,9 @@ def test_the_service_follows_the_store_by_itself(start_server: Start, store: Mod
     assert server.stop() == 0
 
 
-def test_a_pinned_version_stays(start_server: Start, store: ModelStore) -> None:
+def test_a_pinned_version_stays(start_small: Start, store: ModelStore) -> None:
     pinned = store.versions()[-1]
-    server = start_server(model_root=store.root, model_version=pinned)
+    server = start_small(model_root=store.root, model_version=pinned)
     server.wait_ready()
     publish(store)
     with server.client() as http:
@@ -145,9 +151,9 @@ def test_a_refused_version_is_looked_at_again_only_when_it_changes(
         verify(self, model)
 
     monkeypatch.setattr(ModelStore, "verify", noted)
-    models = Models(Settings(model_root=store.root))
+    models = Models(Settings(model_root=store.root, engine="ncnn"))
     serving = models.load_default()
-    graph = store.folder / str(publish(store)) / "saved_model.pb"
+    graph = store.folder / str(publish(store)) / FOLDER / PARAM
     good = graph.read_bytes()
     graph.write_bytes(good[:-1])
     for _ in range(2):
@@ -160,13 +166,13 @@ def test_a_refused_version_is_looked_at_again_only_when_it_changes(
 
 
 def test_versions_that_many_ask_for_at_once_are_loaded_one_at_a_time(
-    start_server: Start, store: ModelStore
+    start_small: Start, store: ModelStore
 ) -> None:
     """Over more versions than there is room for, loading is not all that the service does."""
     asked = [
         str(version) for version in (store.versions()[-1], *(publish(store) for _ in range(3)))
     ]
-    server = start_server(model_root=store.root, model_version=asked[0], max_loaded_models=2)
+    server = start_small(model_root=store.root, model_version=asked[0], max_loaded_models=2)
     server.wait_ready()
 
     async def scenario() -> list[httpx.Response]:

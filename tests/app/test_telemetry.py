@@ -14,8 +14,13 @@ from app.main import create_app
 from app.settings import Settings
 from tests.conftest import Server, Start
 from tests.sample_photos import encoded, small
+from tests.small_network import small_http_instead
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+# Nothing here is about colours.
+http = small_http_instead
 
 
 def photo() -> bytes:
@@ -128,8 +133,8 @@ def records(server: Server) -> list[dict[str, object]]:
     return [json.loads(x) for x in server.log.read_text().splitlines() if x.startswith("{")]
 
 
-def test_json_logs_tell_of_each_request_with_its_id(start_server: Start) -> None:
-    server = start_server(log_format="json")
+def test_json_logs_tell_of_each_request_with_its_id(start_small: Start) -> None:
+    server = start_small(log_format="json")
     server.wait_ready()
     with server.client() as http:
         colorize(http, encoded(Image.new("L", (40, 30), 90), "PNG"), headers={"x-request-id": "a"})

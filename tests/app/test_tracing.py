@@ -79,10 +79,10 @@ def attributes(span: Span) -> dict[str, str | int]:
 
 
 def test_a_request_its_photos_and_their_stages_are_one_trace(
-    collector: Collector, start_server: Start, monkeypatch: pytest.MonkeyPatch
+    collector: Collector, start_small: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
-    server = start_server(log_format="json")
+    server = start_small(log_format="json")
     server.wait_ready()
     with server.client() as http:
         given = [("file", encoded(small("L"), "PNG"))] * 2

@@ -6,6 +6,11 @@ import pytest
 
 from tests.client.faulty import Proxy, proxy_to
 from tests.conftest import Server
+from tests.small_network import small_http_instead, small_server_instead
+
+# Nothing here is about colours.
+server = small_server_instead
+http = small_http_instead
 
 
 @pytest.fixture

@@ -107,6 +107,10 @@ def test_a_photo_comes_back_as_the_service_answers_it(
     assert saved.read_bytes() == result.data
     (tmp_path / "folder").mkdir()
     assert result.save(tmp_path / "folder") == tmp_path / "folder" / result.name
+    # Many that are saved as the documentation says are as many files, whatever is there.
+    assert result.save(tmp_path / "new" / "colour") == tmp_path / "new" / "colour" / result.name
+    (tmp_path / "temporary").touch()
+    assert result.save(tmp_path / "temporary") == tmp_path / "temporary"
 
 
 def test_bytes_paths_open_files_and_pipes_are_one_photo(
@@ -175,9 +179,9 @@ def test_nobody_there(photo: Path) -> None:
 
 
 def test_a_key_and_a_root_path_behind_a_proxy(
-    tmp_path_factory: pytest.TempPathFactory, photo: Path
+    tmp_path_factory: pytest.TempPathFactory, photo: Path, small_network: dict[str, object]
 ) -> None:
-    with running(tmp_path_factory.mktemp("guarded")) as start:
+    with running(tmp_path_factory.mktemp("guarded"), **small_network) as start:
         guarded = start(api_keys=KEY, root_path="/colour")
         with (
             proxy_to(guarded.url, "/colour") as proxy,

@@ -13,7 +13,7 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 NODE = {"num_cpus": 2, "object_store_memory": 80 * 2**20}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster() -> Iterator[str]:
     """The cluster's address, which this process has joined; nothing of it is left behind."""
     import ray

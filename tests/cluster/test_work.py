@@ -34,17 +34,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def worker(folder: Path, model_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+def worker(folder: Path, small_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     for name, value in (("PHOTO_THREADS", "1"), ("CACHE_MB", "0"), ("MAX_UPLOAD_MB", "1")):
         monkeypatch.setenv(f"CHROMASERVE_{name}", value)
     from_, to = (Place.of(str(folder / name)) for name in ("in", "out"))
-    made = Worker(Job(from_, to, "png", {}, None, model_root, 1, 0, 64))
+    made = Worker(Job(from_, to, "png", {}, None, small_root, 1, 0, 64))
     yield made
     made.close()
 
 
 def test_each_photo_has_an_outcome_and_none_ends_the_others(
-    folder: Path, worker: Worker, http: httpx.Client
+    folder: Path, worker: Worker, small_http: httpx.Client
 ) -> None:
     outputs = {
         "cat.jpg": "cat.png",
@@ -66,7 +66,7 @@ def test_each_photo_has_an_outcome_and_none_ends_the_others(
     assert str(found["gone.jpg"].detail).startswith("FileNotFoundError: ")
     assert str(found["taken.jpg"].detail).startswith("IsADirectoryError: ")
     assert "File name too long" in str(found["long.jpg"].detail)
-    service = http.post("/colorize", files={"file": CAT.read_bytes()}).content
+    service = small_http.post("/colorize", files={"file": CAT.read_bytes()}).content
     for name in ("cat.jpg", "deep/cat.jpg"):
         assert found[name].output == outputs[name]
         assert (folder / "out" / outputs[name]).read_bytes() == service
@@ -78,7 +78,7 @@ def test_each_photo_has_an_outcome_and_none_ends_the_others(
 
 
 def test_each_page_has_a_result_and_those_that_are_there_are_left(
-    tmp_path: Path, model_root: Path
+    tmp_path: Path, small_root: Path
 ) -> None:
     scans, out = tmp_path / "in", tmp_path / "out"
     scans.mkdir()
@@ -89,7 +89,7 @@ def test_each_page_has_a_result_and_those_that_are_there_are_left(
     (scans / "book-page-2.jpg").write_bytes(encoded(pages[0], "JPEG"))
     (scans / "leaf.tif").write_bytes(encoded(pages[0], "TIFF"))
     places = (Place.of(str(scans)), Place.of(str(out)))
-    job = Job(*places, "jpeg", {"pages": "all"}, None, model_root, 1, 0, 64)
+    job = Job(*places, "jpeg", {"pages": "all"}, None, small_root, 1, 0, 64)
     job.check()
     whole = Shard("", deep=True)
     (parcel,) = job.parcels(whole)

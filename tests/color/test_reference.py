@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from chromaserve.color.reference import Match, Seen, matched, weight, with_reference
+from chromaserve.color.reference import Match, Seen, described, matched, weight, with_reference
 
 Floats = NDArray[np.float32]
 CHANNELS = 64
@@ -75,3 +75,15 @@ def test_flat_photos_give_finite_colours(flat: str) -> None:
         colours = np.zeros_like(colours)
     own = np.full((224, 224, 2), 10, np.float32)
     assert np.isfinite(with_reference(own, matched(seen, seen, colours))).all()
+
+
+@pytest.mark.parametrize("side", [28, 14])
+def test_likeness_does_not_hang_on_the_order_of_sums(side: int) -> None:
+    """By another number of threads BLAS adds in another order."""
+    rng = np.random.default_rng(side)
+    here, there = (described(rng.standard_normal((side, side, 512), np.float32)) for _ in range(2))
+    alike = here @ there.T
+    for _ in range(3):
+        order = rng.permutation(512)
+        np.testing.assert_array_equal(alike, here[:, order] @ there[:, order].T)
+    np.testing.assert_allclose((here * here).sum(1), 1, atol=0.01)

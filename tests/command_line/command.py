@@ -3,10 +3,14 @@
 import os
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Timer
 from typing import BinaryIO
+from unittest.mock import patch
+
+from chromaserve.client.retries import Attempts
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "grey"
 # A job in a shell's background ignores SIGINT, and so would all that the tests start.
@@ -76,6 +80,18 @@ def said(done: "subprocess.CompletedProcess[bytes]") -> str:
     told = done.stderr.decode()
     assert "Traceback" not in told
     return told
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Clients of this process send again without waiting."""
+    pause_s = Attempts.pause_s
+
+    def none_s(self: Attempts, asked_s: float | None = None) -> float | None:
+        return None if pause_s(self, asked_s) is None else 0.0
+
+    with patch.object(Attempts, "pause_s", none_s):
+        yield
 
 
 def files(folder: Path) -> set[str]:

@@ -12,6 +12,10 @@ from PIL import Image
 from tests.command_line.command import files, run, said
 from tests.conftest import Server
 from tests.sample_photos import encoded, small
+from tests.small_network import small_server_instead
+
+# Nothing here is about colours.
+server = small_server_instead
 
 
 @pytest.mark.parametrize("by_service", [False, True], ids=["here", "by a service"])

@@ -11,10 +11,12 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 from watchfiles import watch
 
+from chromaserve.command_line.main import command
 from tests.app.test_album import results, send, views
-from tests.command_line.command import SAMPLES, files, run, said, start
+from tests.command_line.command import SAMPLES, at_once, files, run, said, start
 from tests.conftest import Server
 
 CAT = SAMPLES / "cat.jpg"
@@ -225,11 +227,9 @@ def test_a_watched_folder(tmp_path: Path) -> None:
         (["cat.jpg", "--watch"], 2, "folders"),
         (["folder", "--poll"], 2, "--watch"),
         (["cat.jpg", "--max-pixels", "9", "--url", "localhost:9"], 2, "a service has its own"),
-        (["cat.jpg", "--url", "localhost:9"], 4, "localhost:9"),
         (["cat.jpg", "--vividness", "2"], 2, "vividness"),
         (["folder", "--hints", "[]"], 2, "one photo"),
         (["cat.jpg", "--hints", "@missing.json"], 2, "missing.json"),
-        (["cat.jpg", "--url", "http://127.0.0.1:9"], 4, "127.0.0.1:9"),
     ],
 )
 def test_statuses_that_need_no_model(
@@ -249,6 +249,17 @@ def test_statuses_that_need_no_model(
     assert files(tmp_path) == before
 
 
+@pytest.mark.parametrize("url", ["localhost:9", "http://127.0.0.1:9"])
+def test_a_service_that_is_not_there_is_named(tmp_path: Path, url: str) -> None:
+    shutil.copy(CAT, tmp_path)
+    with at_once():
+        done = CliRunner().invoke(command, ["colorize", str(tmp_path / "cat.jpg"), "--url", url])
+    assert done.exit_code == 4, done.stderr
+    assert url.removeprefix("http://") in done.stderr
+    assert "Traceback" not in done.stderr
+    assert files(tmp_path) == {"cat.jpg"}
+
+
 def test_a_model_that_is_not_there_and_options_that_the_model_refuses(tmp_path: Path) -> None:
     shutil.copy(CAT, tmp_path)
     done = run("colorize", tmp_path / "cat.jpg", "--model", "999")
@@ -260,7 +271,7 @@ def test_a_model_that_is_not_there_and_options_that_the_model_refuses(tmp_path: 
     assert " send " not in said(done)
     done = run("colorize", tmp_path / "cat.jpg", CHROMASERVE_DEVICE="moon")
     assert done.returncode == 2
-    assert "device" in said(done)
+    assert "CHROMASERVE_DEVICE: " in said(done)
 
 
 def test_proposals_are_files_beside_each_other_and_replace_nothing(

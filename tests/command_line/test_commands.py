@@ -162,7 +162,8 @@ def test_info_in_words_has_a_line_a_fact(model_root: Path, monkeypatch: pytest.M
 
 
 @pytest.fixture
-def small_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_benchmark(monkeypatch: pytest.MonkeyPatch, small_root: Path) -> None:
+    monkeypatch.setenv("CHROMASERVE_MODEL_ROOT", str(small_root))
     monkeypatch.setattr(benchmark, "SIZES", {"tiny": (64, 48), "small": (128, 96)})
     monkeypatch.setattr(benchmark, "tell_warnings", lambda: None)  # would outlast the test
     monkeypatch.setenv("CHROMASERVE_MAX_BATCH", "2")
@@ -243,3 +244,12 @@ def test_who_reads_no_further_is_no_error_to_be_told_of() -> None:
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_a_wrong_setting_is_called_as_it_was_given(tmp_path: Path) -> None:
+    done = run("inspect", tmp_path, CHROMASERVE_MAX_PIXELS="many")
+    assert (done.returncode, "CHROMASERVE_MAX_PIXELS: Input" in said(done)) == (2, True)
+    photo = tmp_path / "a.png"
+    photo.write_bytes(b"no photo")
+    done = run("colorize", photo, "--model", "best")
+    assert (done.returncode, "chromaserve: model: String" in said(done)) == (2, True)

@@ -14,8 +14,14 @@ from typer.testing import CliRunner
 from chromaserve.command_line.main import command
 from tests.command_line.command import PROGRAM, SAMPLES, environment, files, run, said
 from tests.conftest import Server
+from tests.small_network import small_http_instead, small_server_instead
 
 CAT = SAMPLES / "cat.jpg"
+
+
+# Nothing here is about colours.
+server = small_server_instead
+http = small_http_instead
 
 
 @pytest.fixture
@@ -51,6 +57,7 @@ def album(tmp_path: Path) -> Path:
         ["sub", "self/sub", "-o", "sub"],
         ["sub/c.png", "sub/d.jpg"],
         ["-", "-o", "a.jpg"],
+        ["sub/c.png", "sub/d.jpg", "-o", "one.png"],  # which is no folder's name
     ],
     ids=" ".join,
 )
@@ -141,6 +148,16 @@ def test_what_is_there_is_replaced_by_overwrite_alone(album: Path, server: Serve
     assert own[".mine.part"].exists()
 
 
+def test_a_link_that_leads_nowhere_is_in_the_way_as_a_file_is(tmp_path: Path) -> None:
+    link = tmp_path / "out.png"
+    link.symlink_to(tmp_path / "not" / "there.png")
+    film = ("video", CAT, link)  # looked at before the film is
+    for words in (("colorize", CAT, "-o", link), film):
+        done = run(*words)
+        assert (done.returncode, link.is_symlink()) == (2, True)
+        assert f"{link} is there already; --overwrite replaces it" in said(done)
+
+
 def test_what_never_ends_is_not_read(tmp_path: Path, server: Server) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -176,12 +193,12 @@ def test_a_photo_that_is_named_twice_is_done_once(album: Path, server: Server) -
 
 
 def test_results_by_other_options_are_told_of_before_a_model_is_loaded(
-    album: Path, server: Server, model_root: Path, tmp_path: Path
+    album: Path, server: Server, small_root: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     made = ("colorize", album / "sub", "-o", out)
     assert run(*made, "--vividness", 0.9, "--url", server.url).returncode == 0
-    store = {"CHROMASERVE_MODEL_ROOT": str(model_root)}
+    store = {"CHROMASERVE_MODEL_ROOT": str(small_root)}
 
     def again(*options: object, **environment: str) -> str:
         done = CliRunner().invoke(command, [*map(str, (*made, *options))], env=environment)
@@ -214,7 +231,8 @@ def test_what_cannot_be_read_or_written_spoils_nothing(album: Path, server: Serv
     assert done.returncode == 1
     assert "deep: File name too long" in said(done)
     assert "c.png: Is a directory" in said(done)
-    assert "gone.jpg: " in said(done)
+    assert "gone.jpg: No such file" in said(done)
+    assert said(done).count("gone.jpg") == 1
     assert "1 colorized, 3 failed" in said(done)
     assert files(out) == {"d.png"}
     rows = [json.loads(line) for line in done.stdout.splitlines()[:-1]]

@@ -72,3 +72,11 @@ def test_a_photo_of_16_bits_comes_back_in_16(tmp_path: Path) -> None:
     back = decoded(places[2].read_bytes())
     assert back.dtype == np.uint16
     assert np.abs(back.astype(int) - grey).max() <= 1
+
+
+def test_what_is_no_photo_is_named(result: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.png"
+    other.write_bytes(b"no photo")
+    done = run("verify", result, other)
+    assert done.returncode == 3
+    assert said(done).startswith(f"chromaserve: {other}: This is not a photo")

@@ -31,10 +31,12 @@ WORDS = {
 
 
 @pytest.fixture(scope="module")
-def scraped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, set[str]]]:
+def scraped(
+    tmp_path_factory: pytest.TempPathFactory, small_network: dict[str, object]
+) -> dict[str, dict[str, set[str]]]:
     """Metrics of a service that has had requests of several outcomes: name → label → values."""
     photo = encoded(small("L"), "PNG")
-    with running(tmp_path_factory.mktemp("scraped")) as start:
+    with running(tmp_path_factory.mktemp("scraped"), **small_network) as start:
         server = start(cache_mb=16)
         server.wait_ready()
         with server.client() as http:

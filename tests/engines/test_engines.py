@@ -52,8 +52,9 @@ def copied(model: ModelVersion, tmp_path: Path) -> ModelVersion:
 
 
 @pytest.fixture(scope="module")
-def original(model: ModelVersion) -> SavedModelEngine:
-    return SavedModelEngine(model, device="cpu", threads=2)
+def original(model: ModelVersion) -> Engine:
+    (engine,) = load_engines(model, SETTINGS.model_copy(update={"engine": "savedmodel"}))
+    return engine
 
 
 class Small(tf.Module):  # type: ignore[misc]
@@ -82,7 +83,7 @@ def L() -> Floats:  # noqa: N802
 
 @pytest.mark.parametrize("vividness", [0.0, 0.65, 1.0])
 def test_ncnn_gives_the_colours_that_the_saved_model_gives(
-    ncnn: Engine, original: SavedModelEngine, L: Floats, vividness: float
+    ncnn: Engine, original: Engine, L: Floats, vividness: float
 ) -> None:
     given = np.full(len(L), vividness, np.float32)
     assert (ncnn.name, original.name) == ("ncnn", "savedmodel")
@@ -130,9 +131,9 @@ def test_a_version_without_a_cpu_engine_runs_as_saved_model_and_says_how_to_mend
         load_engines(small, SETTINGS.model_copy(update={"engine": "ncnn"}))
 
 
-def test_savedmodel_is_what_it_says(model: ModelVersion) -> None:
-    (engine,) = load_engines(model, SETTINGS.model_copy(update={"engine": "savedmodel"}))
-    assert engine.name == "savedmodel"
+def test_savedmodel_is_what_it_says(original: Engine) -> None:
+    assert original.name == "savedmodel"
+    assert isinstance(original, SavedModelEngine)
 
 
 def test_without_tensorflow_a_saved_model_says_what_it_needs(
@@ -174,7 +175,7 @@ def test_weights_that_answer_otherwise_are_refused_whatever_the_checksums_say(
 
 
 def test_both_engines_tell_how_likely_each_colour_is(
-    ncnn: Engine, original: SavedModelEngine, L: Floats
+    ncnn: Engine, original: Engine, L: Floats
 ) -> None:
     assert ncnn.has_distribution
     assert original.has_distribution
@@ -245,9 +246,7 @@ def test_each_replica_has_a_device_of_its_own(small: ModelVersion) -> None:
     assert done.stdout.splitlines() == ["(3, 224, 224, 2) CPU:0 CPU:1"], done.stderr
 
 
-def test_both_engines_see_the_same_in_photos(
-    ncnn: Engine, original: SavedModelEngine, L: Floats
-) -> None:
+def test_both_engines_see_the_same_in_photos(ncnn: Engine, original: Engine, L: Floats) -> None:
     assert ncnn.has_features
     assert original.has_features
     one, other = ncnn.features(L), original.features(L)
@@ -262,7 +261,7 @@ def test_both_engines_see_the_same_in_photos(
 
 @pytest.mark.parametrize("name", ["ncnn", "savedmodel"])
 def test_colours_and_features_come_from_one_run(
-    name: str, ncnn: Engine, original: SavedModelEngine, L: Floats
+    name: str, ncnn: Engine, original: Engine, L: Floats
 ) -> None:
     engine = ncnn if name == "ncnn" else original
     vividness = np.linspace(0, 1, len(L), dtype=np.float32)

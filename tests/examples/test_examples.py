@@ -17,6 +17,7 @@ from playwright._impl._driver import compute_driver_executable
 from tests.client.faulty import Fault, Proxy, proxy_to
 from tests.conftest import Server
 from tests.sample_photos import decoded
+from tests.small_network import small_http_instead, small_server_instead
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -37,6 +38,11 @@ def run(example: str, *arguments: object, url: str = "") -> subprocess.Completed
     return subprocess.run(
         command, capture_output=True, text=True, check=False, env=environment, timeout=120
     )
+
+
+# Nothing here is about colours.
+server = small_server_instead
+http = small_http_instead
 
 
 @pytest.fixture

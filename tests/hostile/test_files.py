@@ -47,10 +47,12 @@ def test_a_bomb_costs_little_memory_before_it_is_understood(case: Case) -> None:
     assert outcome(case.data) in ("photo", "DamagedPhoto", "TooManyPixels")
 
 
-def test_decoders_add_nothing_to_the_log_of_a_service(tmp_path: Path) -> None:
+def test_decoders_add_nothing_to_the_log_of_a_service(
+    tmp_path: Path, small_network: dict[str, object]
+) -> None:
     """Their complaints would be as many lines as a file likes, and not JSON."""
     chosen = list(cases(5, 60))[-60:]
-    with running(tmp_path, log_format="json") as start:
+    with running(tmp_path, **small_network, log_format="json") as start:
         server = start()
         server.wait_ready()
         with server.client() as http:

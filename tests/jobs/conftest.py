@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.conftest import Server, running
+from tests.hurried import HURRIED
 from tests.jobs.elsewhere import Elsewhere, elsewhere
 
 KEY, OTHER = "key-of-the-jobs-0123", "key-of-another-4567"
@@ -19,10 +20,13 @@ def others() -> Iterator[Elsewhere]:
 
 
 @pytest.fixture(scope="package")
-def service(tmp_path_factory: pytest.TempPathFactory, others: Elsewhere) -> Iterator[Server]:
+def service(
+    tmp_path_factory: pytest.TempPathFactory, others: Elsewhere, small_network: dict[str, object]
+) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("jobs")
-    with running(folder) as start:
+    with running(folder, **small_network) as start:
         started = start(
+            HURRIED,
             jobs=folder / "queue",
             jobs_photos=40,
             jobs_mb=256,

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -25,6 +25,11 @@ class Elsewhere:
     files: dict[str, bytes] = field(default_factory=dict)
     answers: dict[str, list[int]] = field(default_factory=dict)
     """By path: statuses for its first requests; then 200."""
+    endless: set[str] = field(default_factory=set)
+    """Paths whose answers never end: a byte now and then."""
+    silent: set[str] = field(default_factory=set)
+    """Paths that are not answered at all."""
+    closed: threading.Event = field(default_factory=threading.Event)
     asked: list[Asked] = field(default_factory=list)
     came: threading.Condition = field(default_factory=threading.Condition)
 
@@ -41,6 +46,11 @@ class Elsewhere:
 def elsewhere() -> Iterator[Elsewhere]:
     there = Elsewhere()
 
+    def note(asked: Asked) -> None:
+        with there.came:
+            there.asked.append(asked)
+            there.came.notify_all()
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             length = int(self.headers.get("content-length", 0))
@@ -50,20 +60,30 @@ def elsewhere() -> Iterator[Elsewhere]:
             planned = there.answers.get(path, [])
             status = planned.pop(0) if planned else 200
             found = there.files.get(path, b"")
-            if self.command == "GET" and path not in there.files and status == 200:
+            known = there.files.keys() | there.endless
+            if self.command == "GET" and path not in known and status == 200:
                 status = 404
             if self.command == "PUT" and status == 200:
                 there.files[path] = body
+            if path in there.endless | there.silent:
+                note(Asked(self.command, path, headers, body))
+            if path in there.silent:
+                there.closed.wait()
+                return
             self.send_response(status)
+            if path in there.endless:
+                self.end_headers()
+                with suppress(OSError):
+                    while not there.closed.wait(0.02):
+                        self.wfile.write(b"x")
+                return
             if 300 <= status < 400:
                 self.send_header("Location", f"{there.url}/closed/secret")
             self.send_header("Content-Length", str(len(found) if self.command == "GET" else 0))
             self.end_headers()
             if self.command == "GET":
                 self.wfile.write(found)
-            with there.came:
-                there.asked.append(Asked(self.command, path, headers, body))
-                there.came.notify_all()
+            note(Asked(self.command, path, headers, body))
 
         do_PUT = do_POST = do_GET  # noqa: N815
 
@@ -77,6 +97,7 @@ def elsewhere() -> Iterator[Elsewhere]:
     try:
         yield there
     finally:
+        there.closed.set()
         server.shutdown()
         server.server_close()
         thread.join()

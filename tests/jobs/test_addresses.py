@@ -12,10 +12,12 @@ import httpx
 import pytest
 
 from app.jobs.callbacks import signature
-from tests.conftest import Start
+from tests.command_line.command import run
+from tests.conftest import Server, Start
+from tests.hurried import HURRIED
 from tests.jobs.asking import ended, files, opened, photo, slug, submitted, unzipped
-from tests.jobs.conftest import SECRET
-from tests.jobs.elsewhere import Asked, Elsewhere
+from tests.jobs.conftest import KEY, SECRET
+from tests.jobs.elsewhere import Asked, Elsewhere, elsewhere
 
 
 def verified(asked: Asked) -> dict[str, object]:
@@ -47,12 +49,12 @@ def test_a_callback_tells_that_a_job_has_ended(mine: httpx.Client, others: Elsew
 
 
 def test_a_callback_is_tried_again_by_whoever_is_there(
-    start_server: Start, tmp_path: Path, others: Elsewhere
+    start_small: Start, tmp_path: Path, others: Elsewhere
 ) -> None:
     path = "/open/later"
     others.answers[path] = [500]
     chosen = {"jobs": tmp_path / "queue", "jobs_addresses": others.url, "jobs_secret": SECRET}
-    server = start_server(**chosen)
+    server = start_small(HURRIED, **chosen)
     server.wait_ready()
     with server.client() as client:
         submitted(client, files(1), params={"callback": others.url + path})
@@ -62,7 +64,7 @@ def test_a_callback_is_tried_again_by_whoever_is_there(
         assert server.process.poll() is None
     server.process.send_signal(signal.SIGKILL)
     server.process.wait(60)
-    start_server(**chosen)
+    start_small(HURRIED, **chosen)
     first, second = others.wait_for(path, 2)
     assert verified(first)["data"] == verified(second)["data"]
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
@@ -86,6 +88,7 @@ def test_photos_come_from_addresses_and_results_go_to_them(
         ],
         "format": "png",
         "vividness": 0.4,
+        "quality": None,
     }
     others.answers["/open/moved.png"] = [302, 302]
     job = mine.post("/jobs", json=body).json()["id"]
@@ -110,6 +113,44 @@ def test_photos_come_from_addresses_and_results_go_to_them(
     assert not others.of("/closed/secret")
 
 
+def test_photos_that_do_not_come_hold_up_no_other_job(
+    start_small: Start, tmp_path: Path, others: Elsewhere
+) -> None:
+    """They come as slowly as no upload may; nor is the end of an answer to a result waited for."""
+    slow, there, target = (f"/open/endless/{name}" for name in ("slow.png", "there.png", "result"))
+    others.endless |= {slow, target}
+    others.files[there] = photo(1)
+    server = start_small(jobs=tmp_path / "queue", jobs_addresses=others.url, upload_timeout_s=3)
+    server.wait_ready()
+    with server.client() as client:
+        before = client.post("/jobs", json={"photos": [{"url": others.url + slow}] * 64}).json()
+        others.wait_for(slow, 1)
+        wanted = [{"url": others.url + there, "out": others.url + target}]
+        job = client.post("/jobs", json={"photos": wanted}).json()["id"]
+        assert ended(client, job)["done"] == 1
+        told = client.delete(before["self"]).json()
+        assert (told["done"], told["failed"]) == (0, 0)
+
+
+def test_a_receiver_that_does_not_answer_holds_up_no_other(
+    start_small: Start, tmp_path: Path, others: Elsewhere
+) -> None:
+    silent, endless = "/open/silent", "/open/endless/hook"
+    others.silent.add(silent)
+    with elsewhere() as more:
+        more.endless.add(endless)
+        allowed = f"{others.url},{more.url}"
+        server = start_small(jobs=tmp_path / "queue", jobs_addresses=allowed, jobs_secret=SECRET)
+        server.wait_ready()
+        with server.client() as client:
+            for address in [others.url + silent] * 2 + [more.url + endless] * 2:
+                submitted(client, files(1), data={"callback": address})
+                others.wait_for(silent, 1)
+        for asked in more.wait_for(endless, 2):
+            assert verified(asked)["type"] == "job.done"
+        assert len(others.of(silent)) == 1, "the others were told while it was waited for"
+
+
 @pytest.mark.parametrize(
     "address",
     [
@@ -126,6 +167,7 @@ def test_photos_come_from_addresses_and_results_go_to_them(
         "http://127.0.0.1/open/a.png",
         "https://127.0.0.1:{port}/open/a.png",
         "file:///etc/passwd",
+        "s3://bucket/a.png",
         "//127.0.0.1:{port}/open/a.png",
         "http://169.254.169.254/latest/meta-data",
         "",
@@ -147,6 +189,19 @@ def test_what_is_not_on_the_list_is_never_asked(
     assert len(others.asked) == before
 
 
+@pytest.mark.parametrize("scheme", ["s3", "gs", "abfss"])
+def test_a_store_that_is_named_by_its_own_scheme_is_to_presign(
+    mine: httpx.Client, service: Server, scheme: str
+) -> None:
+    address = f"{scheme}://bucket/a.png"
+    answer = mine.post("/jobs", json={"photos": [{"url": address}]})
+    assert (answer.status_code, slug(answer)) == (422, "address-refused")
+    assert f"{scheme}:// is not asked. Have the store presign" in answer.json()["detail"]
+    done = run("jobs", "submit", address, "--url", service.url, "--api-key", KEY)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"presign" in done.stderr
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -155,9 +210,12 @@ def test_what_is_not_on_the_list_is_never_asked(
         '{"photos": [{}]}',
         '{"photos": [{"url": 7}]}',
         '"photos"',
+        '{"photos": [',
+        f'{{"photos": [{{"url": "", "{"k" * 9999}": 1}}]}}',
     ],
 )
 def test_addresses_that_are_none_are_told(mine: httpx.Client, body: str) -> None:
     answer = mine.post("/jobs", content=body, headers={"content-type": "application/json"})
     assert (answer.status_code, slug(answer)) == (422, "invalid-options")
     assert "photos" in answer.json()["detail"]
+    assert len(answer.content) < 1_000

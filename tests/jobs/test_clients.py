@@ -7,10 +7,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from chromaserve import Address, AsyncClient, Client, ProblemError, Result
-from tests.command_line.command import run
+from chromaserve.command_line.main import command
+from tests.app.test_album import views
+from tests.command_line.command import at_once, run
 from tests.conftest import Server, Start
+from tests.hurried import HURRIED
 from tests.jobs.asking import photo
 from tests.jobs.conftest import KEY
 from tests.jobs.elsewhere import Elsewhere
@@ -85,19 +89,68 @@ def test_a_client_names_addresses(service: Server, others: Elsewhere) -> None:
         assert sent.outcome.data == b""
 
 
-def test_results_come_through_a_service_that_is_killed(start_server: Start, tmp_path: Path) -> None:
+def test_results_come_through_a_service_that_is_killed(
+    start_server: Start, start_small: Start, tmp_path: Path
+) -> None:
     """The client goes on from where it was, with another process at the same address."""
-    server = start_server(jobs=tmp_path / "queue")
+    server = start_server(HURRIED, jobs=tmp_path / "queue")
     server.wait_ready()
-    with Client(server.url) as client:
+    with Client(server.url, retries=20) as client:
         job = client.submit([photo(n) for n in range(12)])
         coming = job.results()
         seen = [next(coming).position]
         server.process.send_signal(signal.SIGKILL)
         server.process.wait(60)
-        start_server(jobs=tmp_path / "queue", port=server.url.rpartition(":")[2])
+        start_small(HURRIED, jobs=tmp_path / "queue", port=server.url.rpartition(":")[2])
         seen += [each.position for each in coming]
     assert sorted(seen) == list(range(12))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("jobs", "list"),
+        ("jobs", "show", "an-id"),
+        ("jobs", "submit", "a.png"),
+        ("colorize", "a.png"),
+    ],
+)
+@pytest.mark.parametrize("key", [(), ("--api-key", "a-key-that-nobody-knows")])
+def test_a_key_that_is_missing_or_wrong_is_one_status(
+    service: Server, folder: Path, words: tuple[str, ...], key: tuple[str, ...]
+) -> None:
+    given = [folder / "in" / word if word == "a.png" else word for word in words]
+    done = run(*given, "--url", service.url, *key)
+    assert (done.returncode, done.stdout) == (4, b"")
+    assert b"Give --api-key" in done.stderr
+
+
+def test_an_album_with_a_reference_by_client_and_command(service: Server, folder: Path) -> None:
+    photos = {f"{n}.png": data for n, data in enumerate(views())}
+    reference = raw("coffee.png")
+    for name, data in {**photos, "print.png": reference}.items():
+        (folder / name).write_bytes(data)
+    paths = [folder / name for name in photos]
+    hint = {"x": 440, "y": 230, "color": "#b03030", "photo": "0.png"}
+    with Client(service.url, api_key=KEY) as client:
+        job = client.submit(paths, album=True, hints=[hint], reference=folder / "print.png")
+        made = {each.position: each.outcome for each in job.results()}
+        at_once = client.colorize_many(paths, album=True, hints=[hint], reference=reference)
+        for position, _, outcome in at_once:
+            found = made[position]
+            assert isinstance(found, Result)
+            assert isinstance(outcome, Result)
+            assert found.data == outcome.data
+    given = ("--hints", json.dumps([hint]), "--reference", folder / "print.png", "--album")
+    at = ("--url", service.url, "--api-key", KEY)
+    done = run("jobs", "submit", *paths, *given, *at)
+    assert done.returncode == 0, done.stderr
+    out = folder / "album"
+    assert run("jobs", "fetch", done.stdout.decode().strip(), "-o", out, *at).returncode == 0
+    results = [made[n] for n in range(3)]
+    assert [(out / name).read_bytes() for name in photos] == [
+        each.data for each in results if isinstance(each, Result)
+    ]
 
 
 def test_the_command_hands_in_waits_and_fetches(service: Server, folder: Path) -> None:
@@ -120,15 +173,19 @@ def test_the_command_hands_in_waits_and_fetches(service: Server, folder: Path) -
     assert cancelled.stdout.startswith(b"done: ")
 
 
-def test_the_command_says_what_is_wrong(service: Server, folder: Path, http: httpx.Client) -> None:
+def test_the_command_says_what_is_wrong(
+    service: Server, folder: Path, small_http: httpx.Client
+) -> None:
     at = ("--url", service.url, "--api-key", KEY)
     for arguments, status, words in (
-        (("show", "none", *at), 4, b"no such job"),
-        (("submit", folder / "none.jpg", *at), 3, b"No such file"),
-        (("submit", folder / "in" / "notes.txt", *at), 3, b"not a photo"),
-        (("submit", folder, "--url", str(http.base_url)), 4, b"keeps no jobs"),
-        (("show", "any", "--url", "http://127.0.0.1:9"), 4, b"no service at"),
+        (("show", "none", *at), 4, "no such job"),
+        (("submit", folder / "none.jpg", *at), 3, "No such file"),
+        (("submit", folder / "in" / "notes.txt", *at), 3, "not a photo"),
+        (("submit", "s3://bucket/a.png", *at), 2, "presign"),
+        (("submit", folder, "--url", str(small_http.base_url)), 4, "keeps no jobs"),
+        (("show", "any", "--url", "http://127.0.0.1:9"), 4, "no service at"),
     ):
-        done = run("jobs", *arguments)
-        assert (done.returncode, done.stdout) == (status, b"")
+        with at_once():
+            done = CliRunner().invoke(command, ["jobs", *map(str, arguments)])
+        assert (done.exit_code, done.stdout) == (status, "")
         assert words in done.stderr

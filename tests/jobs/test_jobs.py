@@ -1,5 +1,6 @@
 """A job's life: accepted, done, fetched, cancelled, forgotten; whose it is and what bounds it."""
 
+import resource
 import time
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import httpx
 
 from tests.command_line.command import run
 from tests.conftest import Server, Start
+from tests.hurried import HURRIED
 from tests.jobs.asking import ended, events, files, photo, slug, submitted, unzipped
 from tests.jobs.conftest import KEY, OTHER
 from tests.sample_photos import encoded, raw, small
@@ -75,6 +77,27 @@ def test_events_tell_of_each_photo_once_and_go_on_from_the_last(mine: httpx.Clie
     rest = events(mine, job, last="3")
     assert [(number, data["index"]) for kind, number, data in rest if kind == "photo"] == done[3:]
     assert rest[-1][0] == "end"
+    for beyond in ("6", "9" * 19, "9" * 5000):
+        assert [kind for kind, _, _ in events(mine, job, last=beyond)] == ["end"]
+
+
+def test_a_part_of_a_result(mine: httpx.Client) -> None:
+    job = submitted(mine, files(1))
+    ended(mine, job)
+    path = f"/jobs/{job}/results/0"
+    whole = mine.get(path).content
+    part = mine.get(path, headers={"range": "bytes=100-"})
+    assert (part.status_code, part.content) == (206, whole[100:])
+    beyond = mine.get(path, headers={"range": f"bytes={len(whole)}-"})
+    assert (beyond.status_code, slug(beyond)) == (416, "no-such-part")
+    assert beyond.headers["content-range"] == f"bytes */{len(whole)}"
+    other = mine.get(path, headers={"range": "rows=0-9"})  # RFC 9110, 14.2: to be ignored
+    assert (other.status_code, other.content) == (200, whole)
+    same = mine.get(path, headers={"if-none-match": other.headers["etag"]})
+    assert (same.status_code, same.content) == (304, b"")
+    assert mine.get(path, headers={"if-none-match": '"another"'}).content == whole
+    wrong = mine.get(path, headers={"range": "bytes=2-1"})
+    assert (wrong.status_code, slug(wrong)) == (400, "malformed-request")
 
 
 def test_a_job_is_its_keys_own(service: Server, mine: httpx.Client) -> None:
@@ -130,7 +153,7 @@ def test_what_can_be_refused_is_refused_at_once(mine: httpx.Client) -> None:
         (files(2), {"proposals": "2"}, 422, "invalid-options"),
         (files(1), {"callback": "https://elsewhere.test/"}, 422, "address-refused"),
         (files(41), {}, 413, "too-many-photos"),
-        ([*files(1), ("reference", files(1)[0][1])], {}, 422, "no-photo"),
+        ([*files(1), ("photo", files(1)[0][1])], {}, 422, "no-photo"),
     ):
         answer = mine.post("/jobs", files=given, params=options)
         assert (answer.status_code, slug(answer)) == (status, kind)
@@ -156,6 +179,19 @@ def test_a_job_that_is_cancelled_keeps_what_is_done(mine: httpx.Client) -> None:
     assert events(mine, job)[-1][0] == "end"
 
 
+def test_a_result_that_is_gone_is_told_of(start_small: Start, tmp_path: Path) -> None:
+    """As where it expires while it is asked for."""
+    server = start_small(jobs=tmp_path / "queue")
+    server.wait_ready()
+    with server.client() as client:
+        job = submitted(client, files(1))
+        assert ended(client, job)["done"] == 1
+        [result] = (tmp_path / "queue" / "results" / job).iterdir()
+        result.unlink()
+        answer = client.get(f"/jobs/{job}/results/0")
+    assert (answer.status_code, slug(answer)) == (404, "no-result")
+
+
 def test_jobs_take_turns(mine: httpx.Client) -> None:
     """One that comes later, with a photo, does not wait for all of one that came before."""
     many = submitted(mine, [("file", (str(n), raw("rocket.jpg"))) for n in range(30)])
@@ -166,8 +202,8 @@ def test_jobs_take_turns(mine: httpx.Client) -> None:
     assert ended(mine, many)["done"] == 30
 
 
-def test_jobs_have_so_much_of_the_disk_and_no_more(start_server: Start, tmp_path: Path) -> None:
-    server = start_server(jobs=tmp_path / "queue", jobs_mb=2, jobs_keep_s=1)
+def test_jobs_have_so_much_of_the_disk_and_no_more(start_small: Start, tmp_path: Path) -> None:
+    server = start_small(HURRIED, jobs=tmp_path / "queue", jobs_mb=2, jobs_keep_s=1)
     server.wait_ready()
     large = [("file", ("large.png", encoded(small("L", (700, 500)), "PNG")))]  # 1 MB of colours
     with server.client() as client:
@@ -186,14 +222,14 @@ def test_jobs_have_so_much_of_the_disk_and_no_more(start_server: Start, tmp_path
         ended(client, submitted(client, large))
 
 
-def test_without_a_folder_there_are_no_jobs(http: httpx.Client) -> None:
-    for answer in (http.post("/jobs", files=files(1)), http.get("/jobs/any")):
+def test_without_a_folder_there_are_no_jobs(small_http: httpx.Client) -> None:
+    for answer in (small_http.post("/jobs", files=files(1)), small_http.get("/jobs/any")):
         assert (answer.status_code, slug(answer)) == (404, "jobs-off")
 
 
-def test_a_folder_that_cannot_be_used_ends_the_start(start_server: Start, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_used_ends_the_start(start_small: Start, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    server = start_server(jobs=tmp_path / "file")
+    server = start_small(jobs=tmp_path / "file")
     assert server.process.wait(60) == 2
     assert "CHROMASERVE_JOBS: " in server.log.read_text()
 
@@ -208,3 +244,24 @@ def test_a_photo_that_somebody_waits_for_goes_before_those_of_a_job(mine: httpx.
     assert told["time_left_s"] > 0
     assert mine.get("/models").json()["load"]["accepted"] == 0  # a job takes nobody's place
     assert ended(mine, job)["done"] == 40
+
+
+def test_a_full_disk_holds_jobs_up_and_nothing_else(start_server: Start, tmp_path: Path) -> None:
+    server = start_server(HURRIED, jobs=tmp_path / "queue", log_level="warning")
+    server.wait_ready()
+    pid, full = server.process.pid, 50_000
+    unlimited = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    assert (tmp_path / "queue" / "jobs.sqlite3-wal").stat().st_size > full
+    with server.client() as client:
+        job = submitted(client, files(30))
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (full, unlimited[1]))  # no file grows
+        refused = client.post("/jobs", files=files(1))
+        assert (refused.status_code, slug(refused)) == (507, "jobs-full")
+        assert client.post("/colorize", files=files(1)).status_code == 200
+        deadline = time.monotonic() + 60
+        while "cannot be asked" not in server.log.read_text():
+            assert "ended" not in client.get(f"/jobs/{job}").json()
+            assert time.monotonic() < deadline, server.log.read_text()
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited)
+        assert ended(client, job)["done"] == 30
+    assert "Traceback" not in server.log.read_text()

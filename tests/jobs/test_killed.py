@@ -9,19 +9,22 @@ import httpx
 import pytest
 
 from tests.conftest import Server, Start
+from tests.hurried import HURRIED
 from tests.jobs.asking import ended, events, files, submitted, unzipped
 from tests.jobs.postgresql import postgresql
 
 PHOTOS = 40
+BROKEN = (*HURRIED, "tests.app.broken_engine")
 
 
 def done(client: httpx.Client, job: str) -> int:
+    time.sleep(0.01)  # leave the core to the service
     return int(client.get(f"/jobs/{job}").json()["done"])
 
 
-def colorized(server: Server) -> int:
-    """Photos that its model was asked about."""
-    text = httpx.get(f"{server.url}/metrics").text
+def colorized(client: httpx.Client) -> int:
+    """Photos that its server's model was asked about."""
+    text = client.get("/metrics").text
     lines = [line for line in text.splitlines() if 'photos_total{outcome="colorized"}' in line]
     return int(float(lines[0].split()[-1])) if lines else 0
 
@@ -42,20 +45,24 @@ def queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, 
 
 
 def test_of_two_workers_one_is_killed_and_each_photo_is_done_once(
-    start_server: Start, queue: dict[str, object]
+    start_small: Start, queue: dict[str, object], tmp_path: Path
 ) -> None:
-    servers = [start_server(**queue, max_photos=8) for _ in range(2)]
+    limits = [tmp_path / name for name in ("first", "second")]
+    for limit in limits:
+        limit.write_text("10")
+    servers = [start_small((*BROKEN, str(limit)), **queue, max_photos=8) for limit in limits]
     for server in servers:
         server.wait_ready()
     first, second = servers
     with first.client() as one, second.client() as other:
         job = submitted(other, files(PHOTOS))
-        # The second asks the queue while the first works on it, and both have done something.
-        while not (colorized(first) and colorized(second)) or done(one, job) < PHOTOS // 4:
+        # The second asks the queue while the first works on it, and both are in the middle.
+        while not (colorized(one) and colorized(other)) or done(one, job) < PHOTOS // 4:
             assert done(one, job) < PHOTOS, "all was done before"
         kill(second)
         before = done(one, job)
         assert before < PHOTOS
+        limits[0].unlink()
         told = ended(one, job)
         assert (told["done"], told["failed"]) == (PHOTOS, 0)
         seen = [
@@ -78,10 +85,11 @@ def given(results: dict[str, bytes]) -> list[tuple[str, bytes]]:
 
 
 def test_what_was_accepted_outlives_a_kill_and_what_is_done_stays_done(
-    start_server: Start, tmp_path: Path
+    start_small: Start, tmp_path: Path
 ) -> None:
-    queue = tmp_path / "queue"
-    server = start_server(jobs=queue)
+    queue, limit = tmp_path / "queue", tmp_path / "limit"
+    limit.write_text("15")
+    server = start_small((*BROKEN, str(limit)), jobs=queue)
     server.wait_ready()
     with server.client() as client:
         job = submitted(client, files(PHOTOS))
@@ -89,7 +97,7 @@ def test_what_was_accepted_outlives_a_kill_and_what_is_done_stays_done(
             pass
         stamps = {p: p.stat().st_mtime_ns for p in (queue / "results").rglob("*.1")}
         kill(server)
-    again = start_server(jobs=queue)
+    again = start_small(HURRIED, jobs=queue)
     again.wait_ready()
     with again.client() as client:
         assert ended(client, job)["done"] == PHOTOS
@@ -100,7 +108,7 @@ def test_what_was_accepted_outlives_a_kill_and_what_is_done_stays_done(
 
 
 def test_a_service_that_ends_gives_back_what_it_has_not_done(
-    start_server: Start, tmp_path: Path
+    start_server: Start, start_small: Start, tmp_path: Path
 ) -> None:
     queue = tmp_path / "queue"
     server = start_server(jobs=queue)
@@ -112,7 +120,7 @@ def test_a_service_that_ends_gives_back_what_it_has_not_done(
     start = time.monotonic()
     assert server.stop() == 0
     assert time.monotonic() - start < 20  # it does not wait for the whole job
-    again = start_server(jobs=queue)
+    again = start_small(jobs=queue)
     again.wait_ready()
     with again.client() as client:
         assert ended(client, job)["done"] == PHOTOS

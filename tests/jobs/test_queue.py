@@ -8,8 +8,9 @@ import pytest
 
 from app.errors import IdempotencyKeyReused, JobsFull
 from app.jobs.database import Database, Sqlite
+from app.jobs.queued import Claim, NewJob, NewPhoto
 from app.jobs.records import Records
-from app.jobs.store import MOST_FAULTS, Claim, NewJob, NewPhoto, Store
+from app.jobs.store import MOST_FAULTS, Store
 from tests.jobs.postgresql import postgresql
 
 LEASE = 10.0
@@ -55,7 +56,8 @@ def job(id: str, photos: int, *, size: int = 10, key: str | None = None) -> NewJ
 
 
 def claim(store: Store, worker: str, most: int, now: float) -> list[Claim]:
-    return store.claim(worker, most, now, now + LEASE)
+    mine = store.beat(worker, now + LEASE)
+    return store.claim(worker, most, now, now + LEASE, mine)
 
 
 def settle(store: Store, held: Claim, worker: str, now: float) -> str:
@@ -108,6 +110,58 @@ def test_a_worker_that_is_heard_of_keeps_its_photos(store: Store) -> None:
     for now in (5, 12, 19):
         assert store.beat("slow", now + LEASE) == held
         assert claim(store, "other", 2, now) == []
+
+
+def test_what_a_worker_does_not_know_that_it_holds_waits_again(store: Store) -> None:
+    """Where the answer to a claim was lost, or what became of a photo could not be told."""
+    store.accept(job("a", 3), 0)
+    first, *_ = claim(store, "w", 2, 0)
+    again = store.claim("w", 9, 1, 1 + LEASE, {first.held})
+    assert [(c.n, c.attempt, c.faults) for c in again] == [(1, 2, 0), (2, 1, 0)]
+    assert store.claim("w", 9, 2, 2 + LEASE, {first.held, *(c.held for c in again)}) == []
+    settle(store, first, "w", 3)
+    assert [c.n for c in store.claim("w", 9, 4, 4 + LEASE, set())] == [1, 2], "nothing else waits"
+
+
+def test_a_photo_that_was_looked_at_is_no_suspect_any_more(store: Store) -> None:
+    store.accept(replace(job("a", 1), album_bytes=100), 0)
+    claim(store, "killed", 1, 0)
+    later = LEASE + 1
+    [looked] = claim(store, "w", 1, later)
+    assert (looked.step, looked.faults) == ("look", 1)
+    store.seen(looked, "w")
+    [agreeing] = claim(store, "w", 1, later + 1)
+    assert (agreeing.step, agreeing.faults) == ("agree", 0)
+
+
+def test_an_album_is_looked_at_then_agreed_on_by_one_worker_and_then_coloured(
+    store: Store, database: Database
+) -> None:
+    def at(now: float, *workers: str) -> list[tuple[str, int, str]]:
+        return [(worker, c.n, c.step) for worker in workers for c in held(worker, now)]
+
+    def held(worker: str, now: float) -> list[Claim]:
+        found[worker] = claim(store, worker, 9, now)
+        return found[worker]
+
+    found: dict[str, list[Claim]] = {}
+    store.accept(replace(job("a", 3), album_bytes=300), 0)
+    assert Records(database).load() == (3, 390)
+    assert at(1, "one", "two") == [("one", 0, "look"), ("one", 1, "look"), ("one", 2, "look")]
+    looked = found["one"]
+    store.seen(looked[0], "one")
+    assert at(2, "two") == [], "not before all were looked at"
+    settle(store, looked[1], "one", 3)  # which cannot be read
+    store.seen(looked[2], "lost")
+    assert at(4, "two") == []
+    store.seen(looked[2], "one")
+    assert at(5, "one", "two") == [("one", 0, "agree")]
+    assert at(6 + LEASE, "two") == [("two", 0, "agree")], "the first one is lost"
+    store.agreed("a")
+    assert at(7 + LEASE, "three") == [("three", 2, "colour")]
+    assert settle(store, found["two"][0], "two", 8 + LEASE) == "settled"
+    assert settle(store, found["three"][0], "three", 9 + LEASE) == "ended"
+    assert Records(database).load() == (0, 15)
 
 
 def test_a_photo_that_processes_end_with_takes_no_others_with_it(store: Store) -> None:
@@ -182,7 +236,8 @@ def test_one_process_at_a_time_sends_a_callback(store: Store, database: Database
     assert records.due(4, 64) is None
     records.noticed("a", 100)
     assert records.due(99, 159) is None
-    again = records.due(101, 161)
+    assert records.due(101, 161, ["https://other.test", "https://hook"]) is None
+    again = records.due(101, 161, ["https://other.test"])
     assert again
     assert again.notices == 1
     records.noticed("a", None)

@@ -87,7 +87,7 @@ def test_wrong_albums_are_refused_before_anything_is_done(colorizer: Colorizer) 
         colorizer.colorize_many(photos, album=True, hints=hints)
 
 
-def test_films_take_no_hints(colorizer: Colorizer) -> None:
+def test_a_hint_of_a_film_says_of_which_frame(colorizer: Colorizer) -> None:
     frames = io.BytesIO(bytes(3 * 16 * 16))
-    with pytest.raises(InvalidOptions, match="Hints are for photos"):
+    with pytest.raises(InvalidOptions, match="hint 1 has no frame"):
         colorize_frames(frames, io.BytesIO(), 16, 16, colorizer=colorizer, hints=[HINT])

@@ -33,8 +33,15 @@ CAT = SAMPLES / "grey" / "cat.jpg"
 
 
 @pytest.fixture(scope="module")
-def colorizer(model_root: Path) -> Iterator[Colorizer]:
-    with Colorizer(model_root=model_root, max_pixels=4_000_000) as made:
+def colorizer(small_root: Path) -> Iterator[Colorizer]:
+    """By a small network, for tests that look at no colours."""
+    with Colorizer(model_root=small_root, max_pixels=4_000_000) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def bundled(model_root: Path) -> Iterator[Colorizer]:
+    with Colorizer(model_root=model_root) as made:
         yield made
 
 
@@ -58,12 +65,12 @@ def pixels(data: bytes) -> NDArray[np.uint8]:
     ids=["default", "options", "hints"],
 )
 def test_bytes_become_the_bytes_of_the_service(
-    colorizer: Colorizer, http: httpx.Client, options: dict[str, object], query: str
+    bundled: Colorizer, http: httpx.Client, options: dict[str, object], query: str
 ) -> None:
     data = CAT.read_bytes()
     answer = http.post(f"/colorize{query}", content=data, headers={"Content-Type": "image/jpeg"})
     assert answer.status_code == 200, answer.text
-    assert colorizer.colorize(data, **options) == answer.content  # type: ignore[arg-type]
+    assert bundled.colorize(data, **options) == answer.content  # type: ignore[arg-type]
 
 
 def test_a_path_becomes_a_file(colorizer: Colorizer, tmp_path: Path) -> None:
@@ -301,11 +308,11 @@ def test_pillows_limit_is_the_programs(
     assert Image.MAX_IMAGE_PIXELS == 1000
 
 
-def test_proposals_are_distinct_photos_of_one_lightness(colorizer: Colorizer) -> None:
+def test_proposals_are_distinct_photos_of_one_lightness(bundled: Colorizer) -> None:
     data = CAT.read_bytes()
-    made = [colorizer.colorize(data, proposal=n) for n in (1, 2, 3)]
-    assert made[0] == colorizer.colorize(data)
-    assert made[1] == colorizer.colorize(data, proposal=2)
+    made = [bundled.colorize(data, proposal=n) for n in (1, 2, 3)]
+    assert made[0] == bundled.colorize(data)
+    assert made[1] == bundled.colorize(data, proposal=2)
     for n, one in enumerate(made):
         np.testing.assert_allclose(lightness(pixels(one)), lightness(pixels(made[0])), atol=1)
         for other in made[:n]:
@@ -313,7 +320,7 @@ def test_proposals_are_distinct_photos_of_one_lightness(colorizer: Colorizer) ->
             assert np.abs(apart).max(-1).mean() > 4
     assert "proposal 3" in Image.open(BytesIO(made[2])).getexif()[0x131]
     with pytest.raises(InvalidOptions, match="proposal"):
-        colorizer.colorize(data, proposal=9)
+        bundled.colorize(data, proposal=9)
 
 
 def test_a_model_without_a_distribution_has_one_proposal(tmp_path: Path) -> None:
@@ -324,35 +331,36 @@ def test_a_model_without_a_distribution_has_one_proposal(tmp_path: Path) -> None
             made.colorize(CAT.read_bytes(), proposal=2)
 
 
-def test_confidence_is_told_of_photos_of_every_kind(colorizer: Colorizer, tmp_path: Path) -> None:
+def test_confidence_is_told_of_photos_of_every_kind(bundled: Colorizer, tmp_path: Path) -> None:
     data = CAT.read_bytes()
-    told = colorizer.confidence(data)
+    told = bundled.confidence(data)
     assert told.map.dtype == np.uint8
     assert told.map.shape == pixels(data).shape[:2]
     assert told.figure == pytest.approx(told.map.mean() / 255, abs=0.02)
     width, height = told.map.shape[::-1]
     assert len(told.hint_places) == 3
+    assert all(type(each) is float for place in told.hint_places for each in place)
     assert all(0 <= x <= width and 0 <= y <= height for x, y in told.hint_places)
     photo = tmp_path / "cat.jpg"
     photo.write_bytes(data)
     with Image.open(photo) as image:
         for given in (photo, str(photo), image, pixels(data)):
-            again = colorizer.confidence(given)
+            again = bundled.confidence(given)
             np.testing.assert_allclose(again.map.astype(int), told.map, atol=1)
             assert again.hint_places == told.hint_places
     assert list(tmp_path.iterdir()) == [photo], "nothing is written"
     with pytest.raises(InvalidOptions, match="confidence"):
-        colorizer.colorize(data, confidence="jpeg")  # type: ignore[arg-type]
+        bundled.colorize(data, confidence="jpeg")  # type: ignore[arg-type]
 
 
-def test_livelier_colours_are_less_sure_and_hints_are_sure(colorizer: Colorizer) -> None:
+def test_livelier_colours_are_less_sure_and_hints_are_sure(bundled: Colorizer) -> None:
     data = CAT.read_bytes()
-    calm, lively = (colorizer.confidence(data, vividness=v).figure for v in (0, 1))
+    calm, lively = (bundled.confidence(data, vividness=v).figure for v in (0, 1))
     assert calm is not None
     assert lively is not None
     assert calm > lively
-    x, y = colorizer.confidence(data).hint_places[0]
-    hinted = colorizer.confidence(data, hints=[{"x": x, "y": y, "color": "#806040"}])
+    x, y = bundled.confidence(data).hint_places[0]
+    hinted = bundled.confidence(data, hints=[{"x": x, "y": y, "color": "#806040"}])
     assert hinted.map[int(y), int(x)] > 230
 
 
@@ -383,39 +391,37 @@ def test_pages_each_by_itself(colorizer: Colorizer, tmp_path: Path) -> None:
         colorizer.colorize(book, pages="all")
 
 
-def test_a_reference_of_every_kind_gives_its_colours(colorizer: Colorizer, tmp_path: Path) -> None:
+def test_a_reference_of_every_kind_gives_its_colours(bundled: Colorizer, tmp_path: Path) -> None:
     data = CAT.read_bytes()
     other = SAMPLES / "colour" / "cat.jpg"
     truth = pixels(other.read_bytes()).astype(int)
-    plain, liked = colorizer.colorize(data), colorizer.colorize(data, reference=other)
+    plain, liked = bundled.colorize(data), bundled.colorize(data, reference=other)
     errors = [np.abs(pixels(each) - truth).mean() for each in (plain, liked)]
     assert errors[1] < 0.7 * errors[0]
     np.testing.assert_allclose(lightness(pixels(liked)), lightness(pixels(plain)), atol=1)
     with Image.open(other) as image:
         for given in (other.read_bytes(), str(other), image, pixels(other.read_bytes())):
-            again = pixels(colorizer.colorize(data, reference=given)).astype(int)
+            again = pixels(bundled.colorize(data, reference=given)).astype(int)
             assert np.abs(again - pixels(liked)).mean() < 0.5
     photos = [data, data]
-    assert list(colorizer.colorize_many(photos, reference=other)) == [liked, liked]
+    assert list(bundled.colorize_many(photos, reference=other)) == [liked, liked]
     with pytest.raises(InvalidOptions, match="reference: this photo is grey"):
-        colorizer.colorize(data, reference=CAT)
+        bundled.colorize(data, reference=CAT)
     with pytest.raises(DamagedPhoto, match="reference"):
-        colorizer.colorize(data, reference=other.read_bytes()[:4000])
+        bundled.colorize(data, reference=other.read_bytes()[:4000])
     mine = tmp_path / "print.jpg"
     mine.write_bytes(other.read_bytes())
     with pytest.raises(InvalidOptions, match="take the place"):
-        colorizer.colorize(CAT, reference=mine, output=mine)
+        bundled.colorize(CAT, reference=mine, output=mine)
     assert mine.read_bytes() == other.read_bytes()
 
 
-def test_both_engines_give_the_colours_of_a_reference(
-    colorizer: Colorizer, model_root: Path
-) -> None:
+def test_both_engines_give_the_colours_of_a_reference(bundled: Colorizer, model_root: Path) -> None:
     other = SAMPLES / "colour" / "cat.jpg"
     photo = pixels(CAT.read_bytes())
     with Colorizer(model_root=model_root, device="cpu", engine="savedmodel") as original:
         theirs = original.colorize(photo, reference=other).astype(int)
-    apart = np.abs(colorizer.colorize(photo, reference=other).astype(int) - theirs)
+    apart = np.abs(bundled.colorize(photo, reference=other).astype(int) - theirs)
     assert np.quantile(apart, 0.99) <= 2
 
 

@@ -35,9 +35,11 @@ DISTRIBUTIONS = {
     "pydantic_core": "pydantic",
     "pydantic_settings": "pydantic-settings",
     "python_multipart": "python-multipart",
+    "c2pa": "c2pa-python",
     "yaml": "pyyaml",
     "skimage": "scikit-image",
     "starlette": "fastapi",
+    "xdist": "pytest-xdist",
 }
 
 
@@ -45,10 +47,10 @@ DISTRIBUTIONS = {
     ("package", "extras"),
     [
         ("app", ["otel", "ray", "postgresql"]),
-        ("chromaserve", ["tensorflow", "ray", "video"]),
+        ("chromaserve", ["tensorflow", "ray", "video", "c2pa"]),
         ("training", ["train", "evaluate"]),
         ("docs/generator", ["docs"]),
-        ("tests", ["train", "dev", "otel", "ray", "docs"]),
+        ("tests", ["train", "dev", "otel", "ray", "c2pa", "docs"]),
         ("benchmarks", ["train", "dev"]),
     ],
 )
@@ -76,7 +78,7 @@ VARIANTS: dict[str, list[str | None]] = {
     "gpu": [None, "gpu"],
     "otel": [None, "otel"],
     "ray": [None, "ray"],
-    "dev": [None, "tensorflow", "train", "dev", "otel", "ray", "postgresql", "docs"],
+    "dev": [None, "tensorflow", "train", "dev", "otel", "ray", "postgresql", "c2pa", "docs"],
 }
 
 

@@ -22,7 +22,7 @@ def test_it_holds_the_service_training_and_models_and_no_tests(wheel: Path) -> N
         (metadata,) = (name for name in names if name.endswith("/METADATA"))
         described = archive.read(metadata).decode()
         (entries,) = (name for name in names if name.endswith("/entry_points.txt"))
-        assert b"chromaserve = chromaserve.command_line.main:main" in archive.read(entries)
+        assert b"chromaserve = chromaserve.__main__:main" in archive.read(entries)
     wanted = {
         str(path.relative_to(ROOT / "chromaserve" if name == "chromaserve" else ROOT))
         for name in PACKAGES

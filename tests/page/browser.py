@@ -28,14 +28,19 @@ def installed(kind: str = "chromium") -> str | None:
 @contextmanager
 def browser(kind: str = "chromium") -> Iterator[tuple[Playwright, Browser]]:
     """A browser without a window: the one that is installed, or else Playwright's own Chromium."""
-    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
-        launched = (
-            _firefox(playwright, Path(folder)) if kind == "firefox" else _chromium(playwright)
-        )
+    with sync_playwright() as playwright, launched(playwright, kind) as found:
+        yield playwright, found
+
+
+@contextmanager
+def launched(playwright: Playwright, kind: str) -> Iterator[Browser]:
+    """As `browser`, where Playwright runs already."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = _firefox(playwright, Path(folder)) if kind == "firefox" else _chromium(playwright)
         try:
-            yield playwright, launched
+            yield found
         finally:
-            launched.close()
+            found.close()
 
 
 def _chromium(playwright: Playwright) -> Browser:

@@ -1,14 +1,25 @@
 """Browsers for the tests of the page; every page is watched for what it must not do."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, Route, expect
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    Playwright,
+    Request,
+    Route,
+    expect,
+    sync_playwright,
+)
 
 from tests.conftest import Server
-from tests.page.browser import browser, installed
+from tests.page.browser import installed, launched
 
 Open = Callable[..., Page]
 TIMEOUT_MS = 60_000
@@ -25,22 +36,45 @@ expect.set_options(timeout=TIMEOUT_MS)
 
 
 # For tests of what every browser has to do; the others run in Chromium.
-in_both = pytest.mark.parametrize("engine", ["chromium", "firefox"], indirect=True, scope="package")
+in_both = pytest.mark.parametrize("engine", ["chromium", "firefox"], indirect=True)
+
+# For tests that look at no colours: their page is of a service with a small network.
+without_colours = pytest.mark.parametrize("served", ["small_server"], indirect=True, ids=["small"])
 
 
 @pytest.fixture(scope="package")
-def engine(request: pytest.FixtureRequest) -> Iterator[tuple[Playwright, Browser]]:
+def browsers() -> Iterator[Callable[[str], tuple[Playwright, Browser]]]:
+    """Each is launched when a test first asks for it, and stays."""
+    with sync_playwright() as playwright, ExitStack() as running:
+
+        @cache
+        def find(kind: str) -> tuple[Playwright, Browser]:
+            return playwright, running.enter_context(launched(playwright, kind))
+
+        yield find
+
+
+@pytest.fixture
+def engine(
+    request: pytest.FixtureRequest, browsers: Callable[[str], tuple[Playwright, Browser]]
+) -> tuple[Playwright, Browser]:
     kind = getattr(request, "param", "chromium")
     if kind == "firefox" and not installed(kind):
         pytest.skip(
             "no Firefox is installed: apt install firefox-esr, or name one in CHROMASERVE_FIREFOX"
         )
-    with browser(kind) as launched:
-        yield launched
+    return browsers(kind)
 
 
 @pytest.fixture
-def open_page(engine: tuple[Playwright, Browser], server: Server) -> Iterator[Open]:
+def served(request: pytest.FixtureRequest) -> Server:
+    """The service that the page is of."""
+    server: Server = request.getfixturevalue(getattr(request, "param", "server"))
+    return server
+
+
+@pytest.fixture
+def open_page(engine: tuple[Playwright, Browser], served: Server) -> Iterator[Open]:
     """Opens the page in a context of its own (options are Playwright's, as `viewport`).
 
     `route` has every request pass through it, as a proxy has; `script` runs before the page's own.
@@ -52,7 +86,7 @@ def open_page(engine: tuple[Playwright, Browser], server: Server) -> Iterator[Op
     contexts = []
 
     def open_(
-        url: str = server.url + "/",
+        url: str = served.url + "/",
         route: Callable[[Route], None] | None = None,
         script: str = "",
         **options: Any,  # noqa: ANN401

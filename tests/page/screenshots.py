@@ -28,12 +28,13 @@ def main() -> None:
         running(Path(folder)) as start,
         browser() as (playwright, chromium),
     ):
-        server = start()
+        server, keeping = start(), start(jobs=Path(folder) / "jobs", max_photos=3)
         server.wait_ready()
+        keeping.wait_ready()
 
-        def page(**options: object) -> Page:
+        def page(url: str = server.url, **options: object) -> Page:
             opened = chromium.new_context(reduced_motion="reduce", **options).new_page()  # type: ignore[arg-type]
-            opened.goto(server.url)
+            opened.goto(url)
             return opened
 
         desktop = page(viewport=DESKTOP)
@@ -44,6 +45,7 @@ def main() -> None:
         _save(desktop, out / "page.jpg")
         _hint(desktop)
         _save(desktop, out / "page-hints.jpg")
+        _job(page(keeping.url, viewport=DESKTOP), out, *names)
         phone = page(**playwright.devices["Pixel 7"] | {"device_scale_factor": 1.5})
         _fill(phone, "nagasaki-boats", "dust-bowl-home")
         _save(phone, out / "page-phone.jpg")
@@ -63,6 +65,19 @@ def _fill(page: Page, *names: str) -> None:
     page.wait_for_selector(DONE)
     expect(page.locator("#looks img:visible:not(.stale)")).to_have_count(3, timeout=60_000)
     page.locator("#stage").evaluate("(stage) => stage.blur()")
+
+
+def _job(page: Page, out: Path, *names: str) -> None:
+    """Photos that are done in the background, before and after the end."""
+    choose(page, **{name: photo(f"{name}.jpg") for name in names})
+    done = page.locator("#shelf li[data-state=done]")
+    expect(done).not_to_have_count(0, timeout=60_000)
+    expect(page.locator("#background")).to_be_visible()
+    _save(page, out / "page-jobs.jpg")
+    expect(done).to_have_count(len(names), timeout=60_000)
+    expect(page.locator("#background")).to_be_hidden()
+    page.wait_for_selector(DONE)
+    _save(page, out / "page-jobs-done.jpg")
 
 
 def _hint(page: Page) -> None:

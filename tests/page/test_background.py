@@ -1,6 +1,7 @@
 """Photos that the service does in the background, as jobs, whether the page is open or not."""
 
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -8,7 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import Dialog, Page, Route, expect
 
-from tests.conftest import Server, Start
+from tests.conftest import Server, running
 from tests.page.conftest import Open, in_both
 from tests.page.stage import DONE, answer, choose, chroma, photo, seen
 
@@ -16,12 +17,14 @@ NAMES = ("cat", "coffee", "dahlia", "rocket", "pagoda")
 DESK = {"viewport": {"width": 1280, "height": 800}}
 
 
-@pytest.fixture
-def keeping(start_server: Start, tmp_path: Path) -> Server:
+@pytest.fixture(scope="module")
+def keeping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service that keeps jobs, and whose requests hold three photos."""
-    server = start_server(jobs=tmp_path / "jobs", max_photos=3)
-    server.wait_ready()
-    return server
+    folder = tmp_path_factory.mktemp("keeping")
+    with running(folder, jobs=folder / "jobs", max_photos=3) as start:
+        server = start()
+        server.wait_ready()
+        yield server
 
 
 class Gate:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, Request, Route, expect
 
-from tests.page.conftest import in_both
+from tests.page.conftest import in_both, without_colours
 from tests.page.stage import DONE, advanced, answer, bring, choose, chroma, photo, seen
 from tests.sample_photos import load
 
@@ -106,6 +106,7 @@ def test_a_hint_colours_what_is_near_and_can_be_taken_back(page: Page) -> None:
     assert red.evaluate(at_once) == "true", "the next click, on the photo, is not waited for"
 
 
+@without_colours
 def test_a_hint_at_the_very_edge_of_a_large_photo_stays_inside(page: Page) -> None:
     large = io.BytesIO()
     with Image.open(io.BytesIO(HOUSE)) as image:
@@ -121,8 +122,9 @@ def test_a_hint_at_the_very_edge_of_a_large_photo_stays_inside(page: Page) -> No
     expect(page.locator("#notice")).to_be_hidden()
 
 
+@without_colours
 def test_a_download_is_the_answer_of_the_api_for_the_file_itself(
-    page: Page, http: httpx.Client, tmp_path: Path
+    page: Page, small_http: httpx.Client, tmp_path: Path
 ) -> None:
     large = io.BytesIO()
     with Image.open(io.BytesIO(HOUSE)) as image:
@@ -151,16 +153,17 @@ def test_a_download_is_the_answer_of_the_api_for_the_file_itself(
     assert started.value.suggested_filename == "an _old_, grey house.png"
     hint = {"x": 1000, "y": 770, "radius": 24, "color": "#6ea6dc"}
     wanted = {"vividness": 1, "postprocess": "tv", "hints": json.dumps([hint])}
-    assert (tmp_path / "house.png").read_bytes() == answer(http, data, **wanted)
+    assert (tmp_path / "house.png").read_bytes() == answer(small_http, data, **wanted)
     (tmp_path / f"{name}.jpg").write_bytes(data)
     command = page.locator("#command").inner_text()
     subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)
     assert (tmp_path / f"{name}.png").read_bytes() == (tmp_path / "house.png").read_bytes()
 
 
+@without_colours
 @in_both
 def test_many_photos_are_coloured_a_few_at_once_and_saved_as_one_zip(
-    page: Page, http: httpx.Client, tmp_path: Path
+    page: Page, small_http: httpx.Client, tmp_path: Path
 ) -> None:
     names = ("cat", "coffee", "dahlia", "rocket", "pagoda")
     photos = {name: photo(f"{name}.jpg") for name in names}
@@ -192,7 +195,7 @@ def test_many_photos_are_coloured_a_few_at_once_and_saved_as_one_zip(
         assert archive.testzip() is None
         found = {name: archive.read(name) for name in archive.namelist()}
     assert found == {
-        f"{name}.jpg": answer(http, data, vividness=0.65, postprocess="guided", format="jpeg")
+        f"{name}.jpg": answer(small_http, data, vividness=0.65, postprocess="guided", format="jpeg")
         for name, data in photos.items()
     }
     assert most <= 4  # two, the looks of the one that is shown, and one that has just ended
@@ -252,6 +255,7 @@ def test_what_is_guessed_is_shaded_and_a_place_asked_about_takes_a_colour(page: 
     assert np.abs(seen(page) - before)[..., 1:].mean() > 0.1
 
 
+@without_colours
 def test_places_to_ask_about_are_reached_by_keys(page: Page) -> None:
     choose(page, house=HOUSE)
     page.wait_for_selector(DONE)
@@ -295,7 +299,7 @@ def test_a_photo_gets_the_colours_of_another_one(
     advanced(page)
     expect(page.locator("#command")).to_contain_text("-F 'reference=@right.png'")
     page.on("dialog", lambda dialog: dialog.accept())
-    expect(page.locator("#kept")).to_contain_text("Kept in this browser")
+    expect(page.locator("#kept[aria-busy=false]")).to_contain_text("Kept in this browser")
     page.reload()
     page.wait_for_selector(DONE)
     expect(says).to_have_text("What looks like right.png gets its colours.")
@@ -307,6 +311,7 @@ def test_a_photo_gets_the_colours_of_another_one(
     expect(page.get_by_role("button", name="Without it")).to_be_hidden()
 
 
+@without_colours
 def test_a_grey_photo_as_the_other_one_is_said_to_be_that(page: Page, tmp_path: Path) -> None:
     left, _ = two_views(tmp_path)
     choose(page, left=left.read_bytes())

@@ -3,12 +3,13 @@
 from playwright.sync_api import expect
 
 from tests.conftest import Server
-from tests.page.conftest import Open
+from tests.page.conftest import Open, without_colours
 from tests.page.stage import GREY
 
 
-def test_a_photo_is_tried_out_as_it_stands(open_page: Open, server: Server) -> None:
-    page = open_page(server.url + "/docs")
+@without_colours
+def test_a_photo_is_tried_out_as_it_stands(open_page: Open, small_server: Server) -> None:
+    page = open_page(small_server.url + "/docs")
     page.get_by_role("button", name="POST /colorize Colorize photos").click()
     page.get_by_role("button", name="Try it out").click()
     page.locator("input[type=file]").first.set_input_files(GREY / "cat.jpg")

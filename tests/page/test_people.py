@@ -13,11 +13,12 @@ from PIL import Image
 from playwright.sync_api import Browser, Dialog, Page, Playwright, Route, expect
 
 from tests.conftest import Start
-from tests.page.conftest import Open, in_both
+from tests.page.conftest import Open, in_both, without_colours
 from tests.page.stage import DONE, GREY, advanced, answer, bring, choose, chroma, photo, seen
 from tests.sample_photos import encoded, small
 
 
+@without_colours
 @in_both
 def test_by_keyboard_alone(page: Page) -> None:
     keyboard = page.keyboard
@@ -25,6 +26,7 @@ def test_by_keyboard_alone(page: Page) -> None:
     keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the photos")).to_be_focused()
     keyboard.press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
     keyboard.press("Tab")
     expect(page.get_by_role("button", name="Choose photos")).to_be_focused()
     with page.expect_file_chooser() as chooser:
@@ -129,6 +131,7 @@ def test_three_looks_to_choose_from(page: Page) -> None:
     )
 
 
+@without_colours
 def test_leaving_with_what_was_not_saved_asks(page: Page) -> None:
     choose(page, house=photo("dust-bowl-home.jpg"))
     page.wait_for_selector(DONE)
@@ -150,6 +153,7 @@ def test_leaving_with_what_was_not_saved_asks(page: Page) -> None:
     assert asked == ["beforeunload"]
 
 
+@without_colours
 def test_everything_has_a_name_and_contrast(page: Page) -> None:
     def violations(page: Page) -> list[Any]:
         return [
@@ -198,6 +202,7 @@ def test_everything_has_a_name_and_contrast(page: Page) -> None:
         """)
 
 
+@without_colours
 @pytest.mark.parametrize(
     ("data", "title"),
     [
@@ -218,7 +223,10 @@ def test_what_is_wrong_is_said_in_words(page: Page, data: bytes, title: str) -> 
     expect(page.get_by_role("heading", name="Give grey photos colour")).to_be_visible()
 
 
-def test_what_is_left_of_a_damaged_photo_is_had_by_a_click(page: Page, http: httpx.Client) -> None:
+@without_colours
+def test_what_is_left_of_a_damaged_photo_is_had_by_a_click(
+    page: Page, small_http: httpx.Client
+) -> None:
     data = photo("cat.jpg")[:9000]
     choose(page, half=data)
     alert = page.get_by_role("alert")
@@ -228,10 +236,11 @@ def test_what_is_left_of_a_damaged_photo_is_had_by_a_click(page: Page, http: htt
     page.wait_for_selector(DONE)
     with page.expect_download() as download:
         page.get_by_role("button", name="Download", exact=True).click()
-    wanted = answer(http, data, damaged="accept", vividness=0.65, postprocess="guided")
+    wanted = answer(small_http, data, damaged="accept", vividness=0.65, postprocess="guided")
     assert Path(download.value.path()).read_bytes() == wanted
 
 
+@without_colours
 @pytest.mark.parametrize("kind", ["TIFF", "WEBP"])
 def test_a_pasted_photo_that_only_the_service_reads_is_seen_too(page: Page, kind: str) -> None:
     """Browsers know no TIFF, and leave a WebP as it lies."""
@@ -251,6 +260,7 @@ def test_a_pasted_photo_that_only_the_service_reads_is_seen_too(page: Page, kind
     expect(before).to_have_js_property("naturalWidth", 895)
 
 
+@without_colours
 def test_on_a_phone_in_dark_mode(open_page: Open, engine: tuple[Playwright, Browser]) -> None:
     page = open_page(**engine[0].devices["Pixel 7"], color_scheme="dark")
     width = page.viewport_size["width"] if page.viewport_size else 0
@@ -270,6 +280,7 @@ def test_on_a_phone_in_dark_mode(open_page: Open, engine: tuple[Playwright, Brow
     expect(page.get_by_label("Colour of hint 1")).to_have_value("#c02a30")
 
 
+@without_colours
 def test_a_service_that_is_away_for_minutes_is_waited_for(open_page: Open) -> None:
     away = ["/healthz", "/colorize"]
 
@@ -297,6 +308,7 @@ def test_a_service_that_is_away_for_minutes_is_waited_for(open_page: Open) -> No
     expect(page.locator("#away")).to_be_hidden()
 
 
+@without_colours
 def test_text_of_twice_the_size_has_room(page: Page) -> None:
     choose(page, cat=photo("cat.jpg"), coffee=photo("coffee.jpg"))
     expect(page.locator("#shelf li[data-state=done]")).to_have_count(2)

@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Page, Request, expect
 
-from tests.page.conftest import Open, in_both
+from tests.page.conftest import Open, in_both, without_colours
 from tests.page.stage import DONE, choose, chroma, photo, seen
 
 KEPT = "Kept in this browser until you remove them."
@@ -21,6 +21,7 @@ def reload(page: Page) -> list[str]:
     return asked
 
 
+@without_colours
 @in_both
 def test_photos_hints_and_colours_survive_a_reload(page: Page) -> None:
     choose(page, cat=photo("cat.jpg"), house=photo("dust-bowl-home.jpg"))
@@ -31,8 +32,9 @@ def test_photos_hints_and_colours_survive_a_reload(page: Page) -> None:
     page.locator("#stage").press("Enter")  # in the middle
     page.locator("#stage").press("Escape")
     page.wait_for_selector(DONE)
-    expect(page.locator("#kept")).to_have_text(KEPT)
+    expect(page.locator("#kept[aria-busy=false]")).to_have_text(KEPT)
     coloured = chroma(seen(page))
+    expect(page.locator("#looks img:visible:not(.stale)")).to_have_count(3)
     asked = reload(page)
     expect(page.locator("#shelf li[data-state=done]")).to_have_count(2)
     expect(page.locator("#shelf .name")).to_have_text(["cat.jpg", "house.jpg"])
@@ -52,6 +54,7 @@ def test_photos_hints_and_colours_survive_a_reload(page: Page) -> None:
     expect(page.get_by_role("heading", name="Give grey photos colour")).to_be_visible()
 
 
+@without_colours
 def test_all_that_was_cleared_can_be_taken_back(page: Page) -> None:
     choose(page, cat=photo("cat.jpg"), coffee=photo("coffee.jpg"))
     expect(page.locator("#shelf li[data-state=done]")).to_have_count(2)
@@ -61,6 +64,7 @@ def test_all_that_was_cleared_can_be_taken_back(page: Page) -> None:
     expect(page.locator("#shelf .name")).to_have_text(["cat.jpg", "coffee.jpg"])
 
 
+@without_colours
 def test_a_browser_that_keeps_nothing_is_no_obstacle(open_page: Open) -> None:
     refused = "indexedDB.open = () => { throw new DOMException('', 'SecurityError'); };"
     page = open_page(script=refused)

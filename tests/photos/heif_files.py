@@ -61,7 +61,7 @@ def ispe(width: int, height: int) -> bytes:
 
 def coded(image: Image.Image) -> tuple[bytes, bytes]:
     """The configuration box and the coded bytes of one picture."""
-    file = heic(image)
+    file = heic(image, enc_params={"preset": "ultrafast"})
     at = file.index(b"hvcC") - 4
     configuration = file[at : at + int.from_bytes(file[at : at + 4], "big")]
     at = file.index(b"mdat") - 4

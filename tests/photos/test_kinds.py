@@ -119,6 +119,11 @@ MAKERS: dict[str, tuple[Callable[[], bytes], NDArray[Any] | None]] = {
     "JPEG, CMYK": (lambda: encoded(small("CMYK"), "JPEG", quality=97), RGB8),
     "JPEG without its end, all pixels there": (lambda: JPEG[:-2], GREY8),
     "JPEG of which pixels are missing": (lambda: cut(JPEG, "JPEG"), None),
+    "JPEG, 12 bits": (lambda: JPEG.replace(b"\x00\x0b\x08", b"\x00\x0b\x0c", 1), None),
+    "JPEG-LS": (
+        lambda: b"\xff\xd8" + JPEG[JPEG.index(b"\xff\xc0") :].replace(b"\xc0", b"\xf7", 1),
+        None,
+    ),
     "PNG, 1 to 8 bits, palettes too": (lambda: encoded(GREY.quantize(256), "PNG"), GREY8),
     "PNG, 16 bits, grey": (lambda: png16(GREY16), GREY16),
     "PNG, 16 bits, grey with alpha": (lambda: png_grey_alpha16(), GREY16),

@@ -115,6 +115,31 @@ def tiles(width: int) -> bytes:
     return with_tag(with_tag(data, 322, width), 323, 2048)
 
 
+def palette16() -> bytes:
+    colours = np.tile(np.arange(65536, dtype=np.uint16), (3, 1))
+    return tiff(GREY16, photometric="palette", colormap=colours)
+
+
+def bitmap(packing: int, bits: int, size: int = 40, *masks: int) -> bytes:
+    """A BMP of a kind, or what another program would read as one."""
+    head = struct.pack("<iiHHI", 120, 80, 1, bits, packing) + bytes(size - 20)
+    body = struct.pack(f"<{len(masks)}I", *masks) + bytes(120 * 80 * 8)
+    return b"BM" + struct.pack("<IIII", 14 + size + len(body), 0, 14 + size, size) + head + body
+
+
+def jpeg_of_frame(marker: int) -> bytes:
+    return encoded(small(), "JPEG").replace(b"\xff\xc0", bytes([0xFF, marker]))
+
+
+def for_telephones() -> bytes:
+    data = encoded(small(), "PNG")
+    return data[:8] + struct.pack(">I4sII", 4, b"CgBI", 0x50002002, 0) + data[8:]
+
+
+def compressed(number: int) -> bytes:
+    return with_tag(encoded(small(), "TIFF"), 259, number)
+
+
 REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "raw behind a preview": (raw_in_sub_page, "unsupported-format", "Develop it first"),
     "five channels": (many_channels, "unsupported-samples", "5 channels of 16 bits"),
@@ -124,6 +149,32 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "signed": (lambda: jpeg2000(0x88, small("L")), "unsupported-samples", "signed"),
     "a WebP's head alone": (lambda: encoded(small(), "WEBP")[:20], "damaged-photo", "WebP"),
     "a JPEG 2000's head alone": (lambda: encoded(small(), "JPEG2000")[:60], "damaged-photo", ""),
+    "a JPEG in a bitmap": (lambda: bitmap(4, 0), "unsupported-format", "a JPEG file in it"),
+    "a PNG in a bitmap": (lambda: bitmap(5, 0, 108), "unsupported-format", "a PNG file in it"),
+    "a bitmap of OS/2": (lambda: bitmap(4, 24, 64), "unsupported-format", "number 4"),
+    "a printer's bitmap": (lambda: bitmap(11, 32), "unsupported-format", "number 11"),
+    "a bitmap of 64 bits": (lambda: bitmap(0, 64), "unsupported-samples", "64 bits"),
+    "a bitmap of 10 bits": (
+        lambda: bitmap(3, 32, 40, 0x3FF00000, 0xFFC00, 0x3FF),
+        "unsupported-samples",
+        "other than 5, 6 or 8",
+    ),
+    "a bitmap of colours in another order": (
+        lambda: bitmap(3, 32, 40, 0xFF, 0xFF00, 0xFF0000),
+        "unsupported-samples",
+        "an order that is not read",
+    ),
+    "a bitmap of 16 bits, blue first": (
+        lambda: bitmap(3, 16, 40, 0x1F, 0x7E0, 0xF800),
+        "unsupported-samples",
+        "an order that is not read",
+    ),
+    "a palette of 16 bits": (palette16, "unsupported-samples", "a palette in 16 bits"),
+    "a hierarchical JPEG": (lambda: jpeg_of_frame(0xC5), "unsupported-format", "hardly any"),
+    "a PNG for telephones": (for_telephones, "unsupported-format", "Xcode"),
+    "a TIFF of JPEG XL": (lambda: compressed(50002), "unsupported-samples", "JPEG XL"),
+    "a TIFF of WebP": (lambda: compressed(50001), "unsupported-samples", "WebP"),
+    "a TIFF of a future": (lambda: compressed(64000), "unsupported-samples", "number 64000"),
     "no directory": (lambda: b"II*\0" + bytes(8), "damaged-photo", "TIFF"),
 }
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -17,16 +18,19 @@ from PIL import Image
 from chromaserve.color.reference import Seen
 from chromaserve.pipeline.memory_needed import MATCH_BYTES
 from chromaserve.pipeline.reference import Reference
+from tests.photos.certificates import certified
 from tests.photos.heif_files import avif, heic, wide_avif, wide_heic
 from tests.sample_photos import encoded, load, png16, raw
 
 MEASURE = """
 import os, re, sys
+from pathlib import Path
 import numpy as np
 from chromaserve.color.tiles import joined, tiling
 from chromaserve.pipeline.recolor import as_it_is, prepare_tiles, recolor
 from chromaserve.pipeline.memory_needed import memory_needed
 from chromaserve.pipeline.hints import Hint
+from chromaserve.photos.credentials import Credentials
 from chromaserve.photos.decode import decode
 from chromaserve.photos.encode import encode
 from chromaserve.photos.free_cores import FreeCores
@@ -42,7 +46,8 @@ def peak():
 
 hints = [Hint(x=i, y=i % 50, color="#336699") for i in range(50)]
 
-def work(path, output, method, *hinted):
+def work(path, output, method, *more):
+    hinted = "hinted" in more
     data = open(path, "rb").read()
     header = inspect(data, max_pixels=10**8, max_side=10**5)
     kept = method == "kept"
@@ -57,8 +62,16 @@ def work(path, output, method, *hinted):
         if found:
             seen, looks = prepare_tiles(photo, found, cores), 1 + found.count
             colours = joined(ab, seen, [ab.copy() for _ in seen], found)
-    encode(recolor(photo, colours, method, guided, hints if hinted else (), cores), output)
-    return memory_needed(header, output, method, hinted=bool(hinted), looks=looks)
+    result = recolor(photo, colours, method, guided, hints if hinted else (), cores)
+    data = encode(result, output)
+    if credentials:
+        credentials.of(None, header.format, b"", "keep").sign(data, output, "", recoloured=True)
+    return memory_needed(
+        header, output, method, hinted=hinted, looks=looks, signed=credentials is not None
+    )
+
+files = [Path(each) for each in sys.argv[3:] if each.endswith(".pem")]
+credentials = Credentials(*files) if files else None
 
 work(sys.argv[1], *sys.argv[3:])  # a small one: libraries' own memory
 before = peak()
@@ -68,6 +81,11 @@ print(peak() - before - os.path.getsize(sys.argv[2]), needed)
 """
 
 
+# What an encoder tries changes neither what a decoder holds nor the size of the picture.
+QUICK: dict[str, object] = {"quality": 60, "enc_params": {"preset": "ultrafast"}}
+
+
+@cache
 def large() -> NDArray[np.uint8]:
     photo = np.asarray(Image.fromarray(load("astronaut.png")).resize((2100, 2000)))
     noise = np.random.default_rng(0).integers(0, 9, photo.shape)
@@ -90,8 +108,8 @@ def file_of(kind: str, rgb: NDArray[np.uint8]) -> bytes:
         )[1].tobytes(),
         "cut.webp": lambda: cut_webp(rgba),
         "rgb.jp2": lambda: encoded(Image.fromarray(rgb), "JPEG2000"),
-        "rgba.heic": lambda: heic(Image.fromarray(rgba), quality=60),
-        "wide.heic": lambda: wide_heic(rgb.astype(np.uint16) * 257, quality=60),
+        "rgba.heic": lambda: heic(Image.fromarray(rgba), **QUICK),
+        "wide.heic": lambda: wide_heic(rgb.astype(np.uint16) * 257, **QUICK),
         "rgba.avif": lambda: avif(Image.fromarray(rgba)),
         "wide.avif": lambda: wide_avif(rgb.astype(np.uint16) * 257),
     }
@@ -140,6 +158,9 @@ def wide_tiff(rgba: NDArray[np.uint8]) -> bytes:
         ("rgb.jpg", "png", "crf"),
         ("rgb.jpg", "png", "guided hinted"),
         ("rgb.jpg", "png", "tiles"),
+        ("rgb.jpg", "png", "guided signed"),
+        ("wide.png", "png", "none signed"),
+        ("wide.tif", "tiff", "none signed"),
     ],
 )
 def test_a_photo_takes_no_more_than_it_is_accounted_for(
@@ -149,6 +170,9 @@ def test_a_photo_takes_no_more_than_it_is_accounted_for(
     (tmp_path / "large").write_bytes(file_of(kind, photo))
     (tmp_path / "small").write_bytes(file_of(kind, photo[:64, :64]))
     arguments = [str(tmp_path / "small"), str(tmp_path / "large"), output, *method.split()]
+    if "signed" in method:
+        files = certified(tmp_path)
+        arguments += [str(files.certificate), str(files.key)]
     measured = subprocess.run(
         [sys.executable, "-c", MEASURE, *arguments],
         capture_output=True,

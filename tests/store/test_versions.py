@@ -3,7 +3,6 @@
 import json
 import multiprocessing
 import shutil
-from datetime import UTC, datetime
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -11,24 +10,9 @@ from typing import Any
 
 import pytest
 
-from chromaserve.store.contract import GuidedFilter, ModelDescription
 from chromaserve.store.errors import ContractMismatch, ModelCorrupt, ModelNotFound
 from chromaserve.store.versions import ModelStore, ModelVersion
-
-
-def describe(**changes: object) -> ModelDescription:
-    fields: dict[str, Any] = {
-        "name": "colorizer",
-        "created": datetime(2025, 1, 31, tzinfo=UTC),
-        "licence": "Apache-2.0",
-        "attribution": "",
-        "default_vividness": 0.0,
-        "guided_filter": GuidedFilter(radius=8, eps=1e-3),
-        "training": {},
-        "data": {},
-        "metrics": {},
-    }
-    return ModelDescription(**(fields | changes))
+from tests.small_network import describe
 
 
 @pytest.fixture
@@ -291,3 +275,22 @@ def test_what_cannot_be_added_changes_nothing(
     assert store.resolve("latest") == model
     store.verify(model)
     assert [path.name for path in store.folder.iterdir()] == ["1"]
+
+
+def test_what_may_not_be_read_is_told_with_the_reason(
+    store: ModelStore, model: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuses)
+        with pytest.raises(
+            ModelCorrupt,
+            match=r"saved_model.pb cannot be read: Permission denied|"
+            "MODEL_CARD.md cannot be read: Permission denied",
+        ):
+            store.verify(model)
+    monkeypatch.setattr(Path, "iterdir", refuses)
+    with pytest.raises(ModelCorrupt, match="colorizer cannot be read: Permission denied"):
+        store.resolve("latest")

@@ -22,8 +22,9 @@ FRAMES = 10
 
 
 @pytest.fixture(scope="module")
-def colorizer() -> Iterator[Colorizer]:
-    with Colorizer() as opened:
+def colorizer(small_root: Path) -> Iterator[Colorizer]:
+    """By a small network: its colours are looked at in one test."""
+    with Colorizer(model_root=small_root) as opened:
         yield opened
 
 
@@ -73,11 +74,12 @@ def sound(path: Path) -> list[bytes]:
         return [bytes(packet) for packet in file.demux(audio=0) if packet.size]
 
 
-def test_an_odd_size_at_29_97_with_its_sound(colorizer: Colorizer, tmp_path: Path) -> None:
+def test_an_odd_size_at_29_97_with_its_sound(tmp_path: Path) -> None:
     film = make(tmp_path / "in.mkv", "-c:v", "ffv1", "-c:a", "aac", width=95, height=63)
     result = tmp_path / "out.mp4"
     seen: list[tuple[int, int]] = []
-    colorize_film(film, result, colorizer=colorizer, progress=lambda *told: seen.append(told))
+    with Colorizer() as colorizer:
+        colorize_film(film, result, colorizer=colorizer, progress=lambda *told: seen.append(told))
     before, grey = pictures(film)
     after, colour = pictures(result)
     assert colour.shape == grey.shape == (FRAMES, 63, 95, 3)

@@ -29,6 +29,13 @@ def colorizer() -> Iterator[Colorizer]:
 
 
 @pytest.fixture(scope="module")
+def quick(small_root: Path) -> Iterator[Colorizer]:
+    """By a small network: for tests that look at no colours."""
+    with Colorizer(model_root=small_root) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
 def film() -> Frames:
     """A photo that moves by two pixels a frame: uint8 [12, H, W, 3]."""
     photo = load("rocket.jpg")[::3, ::3]
@@ -78,36 +85,36 @@ def test_a_film_gets_the_colours_of_one_of_its_frames(colorizer: Colorizer, film
 
 
 def test_without_smoothing_a_frame_is_what_it_would_be_as_a_photo(
-    colorizer: Colorizer, film: Frames
+    quick: Colorizer, film: Frames
 ) -> None:
     grey = np.ascontiguousarray(film[:4, :, :, 1])
-    made = coloured(colorizer, grey, pixel_format="gray", smoothing=0)
+    made = coloured(quick, grey, pixel_format="gray", smoothing=0)
     for frame, result in zip(grey, made, strict=True):
-        alone = colorizer.colorize(frame)
+        alone = quick.colorize(frame)
         assert np.abs(result.astype(int) - alone).max() <= 1
 
 
 def test_a_truncated_last_frame_is_told_after_the_whole_ones(
-    colorizer: Colorizer, film: Frames
+    quick: Colorizer, film: Frames
 ) -> None:
     sink = io.BytesIO()
     source = io.BytesIO(film[:3].tobytes()[:-100])
     with pytest.raises(TruncatedFrame, match="within frame 3: it has 43,100 of the 43,200 bytes"):
-        colorize_frames(source, sink, WIDTH, HEIGHT, colorizer=colorizer)
+        colorize_frames(source, sink, WIDTH, HEIGHT, colorizer=quick)
     assert len(sink.getvalue()) == 2 * film[0].size
 
 
-def test_bad_numbers(colorizer: Colorizer) -> None:
+def test_bad_numbers(quick: Colorizer) -> None:
     for width, smoothing in ((0, 0.5), (4, 1.5), (4, float("nan"))):
         with pytest.raises(InvalidOptions):
             colorize_frames(
-                io.BytesIO(), io.BytesIO(), width, 4, colorizer=colorizer, smoothing=smoothing
+                io.BytesIO(), io.BytesIO(), width, 4, colorizer=quick, smoothing=smoothing
             )
-    empty = colorize_frames(io.BytesIO(), io.BytesIO(), 4, 4, colorizer=colorizer)
+    empty = colorize_frames(io.BytesIO(), io.BytesIO(), 4, 4, colorizer=quick)
     assert empty.frames == 0
 
 
-def test_frames_are_read_a_bounded_number_ahead(colorizer: Colorizer) -> None:
+def test_frames_are_read_a_bounded_number_ahead(quick: Colorizer) -> None:
     """An endless stream comes out as it goes in, and stops where nobody reads."""
     frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
 
@@ -131,9 +138,9 @@ def test_frames_are_read_a_bounded_number_ahead(colorizer: Colorizer) -> None:
 
     source, sink = Endless(), Closing()
     with pytest.raises(BrokenPipeError):
-        colorize_frames(source, sink, WIDTH, HEIGHT, colorizer=colorizer)  # type: ignore[arg-type]
+        colorize_frames(source, sink, WIDTH, HEIGHT, colorizer=quick)  # type: ignore[arg-type]
     assert len(sink.getvalue()) == 3 * frame.size
-    ahead = 2 * colorizer.background.model.engine.max_batch + 4 * 16
+    ahead = 2 * quick.background.model.engine.max_batch + 4 * 16
     assert source.read_bytes <= (3 + ahead) * frame.size
 
 

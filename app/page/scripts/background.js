@@ -44,7 +44,7 @@ export class Background {
   get waiting() {
     return this.album.photos.filter(
       (each) => WAITING.includes(each.state) && !each.handing && !each.job && !each.result
-        && !each.options.hints.length && !each.options.reference,
+        && !each.options.hints.length && !each.options.reference && !each.options.scene,
     );
   }
 

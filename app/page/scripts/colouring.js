@@ -17,6 +17,8 @@ export class Colouring {
     /** @type {import('./limits.js').Limits|null} null while they are not known */
     this.limits = null;
     this.lanes = new Lanes(AT_ONCE);
+    /** @type {import('./scene.js').Scene} sees to photos that are to agree, once it is there */
+    this.scene = null;
     this.latest = new AbortController(); // of the only request for other options
     this.ends = { photo: null, key: '', leaving: new AbortController() };
     this.detailing = new AbortController();
@@ -39,6 +41,11 @@ export class Colouring {
   /** The first colours of a photo, when it is its turn. */
   async start(photo) {
     const { album } = this;
+    if (photo.options.scene) {
+      album.changed(photo, { state: 'queued', more: {}, problem: null });
+      this.scene.changed(photo);
+      return;
+    }
     photo.turn = new AbortController();
     const signal = AbortSignal.any([photo.leaving.signal, photo.turn.signal]);
     album.changed(photo, { state: 'queued', more: {}, problem: null });
@@ -71,6 +78,10 @@ export class Colouring {
     this.latest.abort();
     this.detailing.abort();
     this.detailOf = null;
+    if (photo.options.scene) {
+      this.scene.changed(photo);
+      return;
+    }
     if (this.ends.key !== key(photo.options)) {
       this.ends.leaving.abort();
     }
@@ -108,7 +119,7 @@ export class Colouring {
   async prefetch(photo) {
     const wanted = key(photo.options);
     const { ends } = this;
-    if (photo.state !== 'done'
+    if (photo.state !== 'done' || photo.options.scene // all photos would be coloured twice more
       || (ends.photo === photo && ends.key === wanted && !ends.leaving.signal.aborted)) {
       return;
     }
@@ -142,7 +153,9 @@ export class Colouring {
     const signal = AbortSignal.any([this.detailing.signal, photo.leaving.signal]);
     try {
       const sent = fields(photo.options, photo.sent.format);
-      const { blob } = await colorize(photo.file, photo.name, sent, { signal });
+      const blob = photo.options.scene
+        ? await this.scene.detail(photo, signal)
+        : (await colorize(photo.file, photo.name, sent, { signal })).blob;
       URL.revokeObjectURL(photo.detail?.url ?? '');
       if (photo.sent.seen) {
         photo.original ??= URL.createObjectURL(photo.file);

@@ -18,10 +18,11 @@ import { downloadZip } from '../vendor/client-zip/client-zip.js';
 const $ = (id) => document.getElementById(id);
 
 export class Download {
-  /** @param {import('./album.js').Album} album @param {import('./lanes.js').Lanes} lanes */
-  constructor(album, lanes) {
+  /** @param {import('./album.js').Album} album @param {import('./colouring.js').Colouring} colouring */
+  constructor(album, { lanes, scene }) {
     this.album = album;
     this.lanes = lanes;
+    this.scene = scene;
     this.leaving = new AbortController();
     $('download').addEventListener('click', () => this.one(album.selected));
     $('download-all').addEventListener('click', () => this.all([...album.photos]));
@@ -85,6 +86,9 @@ export class Download {
 
   /** The API's answer for the file itself. */
   ask(photo, signal, told) {
+    if (this.scene.members.includes(photo)) {
+      return this.scene.file(photo, this.format, signal, told);
+    }
     const sent = fields(photo.options, this.format);
     if (photo.job?.wish === wish(photo) && photo.job.format === this.format) {
       return this.lanes.run(async () => {

@@ -85,6 +85,7 @@ export class Kept {
 
   soon() {
     this.timer ||= setTimeout(() => this.write(), EVERY_MS);
+    $('kept').ariaBusy = Boolean(this.database);
   }
 
   id(photo) {
@@ -135,13 +136,11 @@ export class Kept {
     }
     transaction.commit();
     this.album.kept = wanted.size === this.album.photos.length;
-    if (wanted.size === this.album.photos.length) {
-      this.tell('Kept in this browser until you remove them.');
-    } else {
-      this.tell(wanted.size
-        ? `The last ${wanted.size} are kept in this browser until you remove them.`
-        : 'Too large to be kept over a reload.');
-    }
+    const some = wanted.size
+      ? `The last ${wanted.size} are kept in this browser until you remove them.`
+      : 'Too large to be kept over a reload.';
+    const text = this.album.kept ? 'Kept in this browser until you remove them.' : some;
+    transaction.oncomplete = () => this.tell(text, Boolean(this.timer));
   }
 
   /** The latest photos, as many as may be kept. */
@@ -158,8 +157,9 @@ export class Kept {
     return wanted;
   }
 
-  tell(text) {
+  tell(text, busy = false) {
     $('kept').textContent = text;
+    $('kept').ariaBusy = busy;
   }
 
   end(why) {

@@ -23,6 +23,22 @@ export function checkBytes(file, limits) {
 }
 
 /**
+ * @param {Blob[]} files that are to be sent together
+ * @param {Limits|null} limits
+ * @throws {Problem} they are too large for one request
+ */
+export function checkTogether(files, limits) {
+  const size = files.reduce((sum, file) => sum + file.size, 0);
+  if (limits && size + 2 * FORM_BYTES > limits.max_upload_bytes) {
+    throw new Problem(413, {
+      title: 'Too large together',
+      detail: `Photos of one scene are sent together. These have ${millions(size)} MB; this service takes`
+        + ` up to ${millions(limits.max_upload_bytes)} MB. Remove some, or save them smaller.`,
+    });
+  }
+}
+
+/**
  * @param {{width: number, height: number}} size in pixels
  * @param {Limits} limits
  * @throws {Problem} it has too many of them

@@ -13,6 +13,7 @@ import { Kept } from './kept.js';
 import { Panel } from './panel.js';
 import { Proposals } from './proposals.js';
 import { ReferencePicker } from './reference.js';
+import { Scene } from './scene.js';
 import { service } from './service.js';
 import { gone, Shelf } from './shelf.js';
 import { Viewer } from './viewer.js';
@@ -25,6 +26,7 @@ history.replaceState(null, '', document.baseURI);
 
 const album = new Album();
 const colouring = new Colouring(album);
+new Scene(album, colouring);
 const background = new Background(album, colouring);
 const viewer = new Viewer(album);
 const hints = new Hints(viewer, (photo) => colouring.recolour(photo));
@@ -35,7 +37,7 @@ new ReferencePicker(album, (reference) => panel.choose({ reference }));
 const shelf = new Shelf(album, remove);
 const kept = new Kept(album);
 new Gestures(viewer, hints);
-new Download(album, colouring.lanes);
+new Download(album, colouring);
 follow(album);
 
 album.addEventListener('photos', () => {

@@ -135,10 +135,12 @@ export class Panel {
     document.querySelector(`[name=postprocess][value=${options.postprocess}]`).checked = true;
     $('postprocess-says').textContent = SAYS[options.postprocess];
     const many = this.album.photos.length > 1;
-    $('all-row').hidden = !many;
+    $('all-row').hidden = !many || Boolean(options.scene); // they all have them
     $('download-all').hidden = !many;
+    const { members } = this.colouring.scene;
+    const named = members.includes(photo) ? members : [photo];
     $('command').textContent = command(
-      photo.name, options, $('format').value, address('colorize'), Boolean(key()),
+      named, $('format').value, address('colorize'), Boolean(key()),
     );
   }
 }

@@ -10,7 +10,7 @@ const WITHOUT_DETAILS = {
 export class Problem extends Error {
   /**
    * @param {number} status of the answer; 0 where none came
-   * @param {{type?: string, title?: string, detail?: string}} details
+   * @param {{type?: string, title?: string, detail?: string, errors?: object[]}} details
    * @param {number|null} retryAfter seconds, where the answer names them
    */
   constructor(status, details = {}, retryAfter = null) {
@@ -20,6 +20,7 @@ export class Problem extends Error {
     this.status = status;
     this.title = details.title ?? title;
     this.told = Boolean(details.title);
+    this.errors = details.errors; // of each photo, where all have failed
     this.retryAfter = retryAfter;
   }
 

@@ -66,7 +66,7 @@ export class Proposals {
 
   refresh() {
     const photo = this.album.selected;
-    $('proposals').hidden = photo?.state !== 'done';
+    $('proposals').hidden = photo?.state !== 'done' || Boolean(photo.options.scene);
     if ($('proposals').hidden) {
       return;
     }

@@ -40,6 +40,36 @@ export async function colorize(file, name, fields, { signal, told = () => {} } =
 }
 
 /**
+ * Colorize photos in one request, for as long as it takes; what becomes of each, in their order.
+ *
+ * @param {{file: Blob, name: string}[]} photos
+ * @param {Record<string, string|Blob>} fields options
+ * @param {{signal?: AbortSignal, told?: (state: string, more?: object) => void}} how as `colorize`
+ * @returns {Promise<{blob?: Blob, version?: string, problem?: Problem}[]>}
+ * @throws {Problem} of the request as a whole
+ */
+export async function colorizeTogether(photos, fields, { signal, told = () => {} } = {}) {
+  const form = formOf(fields, photos);
+  const wanted = { Accept: 'application/json' };
+  try {
+    const { body } = await patiently(() => send('colorize', form, wanted, signal, told), signal, told);
+    const manifest = JSON.parse(await body.text());
+    return manifest.photos.map(({ problem, status, image, media_type: type }) => (problem
+      ? { problem: new Problem(status, problem) }
+      : { blob: decoded(image, type), version: String(manifest.model_version) }));
+  } catch (error) {
+    if (error instanceof Problem && error.errors?.length === photos.length) {
+      return error.errors.map((each) => ({ problem: new Problem(each.status, each) }));
+    }
+    throw error;
+  }
+}
+
+function decoded(base64, type) {
+  return new Blob([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], { type });
+}
+
+/**
  * Hand photos in as a job, for as long as that takes.
  *
  * @param {{file: Blob, name: string}[]} photos
@@ -202,16 +232,16 @@ function send(path, form, headers, signal, told) {
     request.upload.onload = () => told('colouring');
     request.onabort = () => reject(signal.reason);
     request.onerror = () => reject(new Problem(0));
-    request.onload = () => answer(request).then(resolve, reject);
+    request.onload = () => answer(request, headers.Accept ?? 'image/').then(resolve, reject);
     request.onloadend = () => signal?.removeEventListener('abort', abort);
     signal?.addEventListener('abort', abort, { once: true });
     request.send(form);
   });
 }
 
-async function answer(request) {
+async function answer(request, accepted) {
   const header = (name) => request.getResponseHeader(name);
-  const wanted = request.status === 202 || (header('Content-Type') ?? '').startsWith('image/');
+  const wanted = request.status === 202 || (header('Content-Type') ?? '').startsWith(accepted);
   if (request.status < 300 && wanted) {
     return { body: request.response, header };
   }

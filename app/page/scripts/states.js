@@ -9,7 +9,7 @@ export function words(photo) {
     case 'uploading': return `Uploading ${Math.round(100 * (share ?? 0))}%`;
     case 'colouring': return 'Colouring';
     case 'waiting': return `${why}. Trying again in ${seconds} s`;
-    case 'background': return 'In the background';
+    case 'background': return 'In background';
     case 'failed': return 'Failed';
     default: return 'Done';
   }

@@ -1,0 +1,180 @@
+"""HTTP as simple clients, probes and old proxies speak it: HEAD, OPTIONS, half-closed, 1.0."""
+
+import io
+import re
+import socket
+import zipfile
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.app.sockets import connect, load, post, slug_in, to_the_end
+from tests.conftest import Server, running
+from tests.sample_photos import decoded, encoded, small
+
+PHOTO = encoded(small("L"), "PNG")
+GET = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+CHUNKED = (
+    b"POST /colorize HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(PHOTO), PHOTO)
+)
+
+
+@pytest.fixture(scope="module")
+def keeping(
+    tmp_path_factory: pytest.TempPathFactory, small_network: dict[str, object]
+) -> Iterator[Server]:
+    """A server that keeps jobs."""
+    folder = tmp_path_factory.mktemp("keeping")
+    with running(folder, **small_network) as start:
+        server = start(jobs=folder / "jobs")
+        server.wait_ready()
+        yield server
+
+
+def half_closed(server: Server, sent: bytes) -> tuple[list[int], bytes]:
+    """What a client is told that sends, closes its own side and reads: statuses, the last body."""
+    with connect(server) as line:
+        line.sendall(sent)
+        line.shutdown(socket.SHUT_WR)
+        told = to_the_end(line)
+    statuses = [int(each) for each in re.findall(rb"HTTP/1\.1 (\d+) [A-Z]", told)]
+    return [each for each in statuses if each >= 200], told.rpartition(b"\r\n\r\n")[2]
+
+
+@pytest.mark.parametrize(
+    ("sent", "statuses"),
+    [
+        (GET, [200]),
+        (GET + GET, [200, 200]),
+        (b"GET /healthz HTTP/1.0\r\n\r\n", [200]),
+        (post("/colorize", PHOTO, "Content-Type: image/png"), [200]),
+        (CHUNKED, [200]),
+        (CHUNKED + post("/colorize", b"none", "Content-Type: image/png") + GET, [200, 415, 200]),
+        (CHUNKED + GET[:9], [200]),
+    ],
+)
+def test_a_client_that_closes_its_own_side_is_answered(
+    small_server: Server, sent: bytes, statuses: list[int]
+) -> None:
+    assert half_closed(small_server, sent)[0] == statuses
+
+
+@pytest.mark.parametrize(
+    ("sent", "missing"),
+    [
+        (GET[:-2], "head"),
+        (CHUNKED[:-9], "body"),
+        (post("/colorize", PHOTO, length=len(PHOTO) + 1), "body"),
+        (post("/colorize", PHOTO).replace(b"HTTP/1.1", b"HTTP/1.0"), "answer"),
+    ],
+)
+def test_what_is_missing_when_a_client_closes_its_side_is_told(
+    small_server: Server, sent: bytes, missing: str
+) -> None:
+    statuses, body = half_closed(small_server, sent)
+    assert (statuses, slug_in(body)) == ([400], "malformed-request")
+    assert missing in body.decode()
+
+
+@pytest.mark.parametrize(("at_once", "most"), [(1, 7), (3, 8)])
+def test_what_nobody_waits_for_any_more_is_not_coloured(
+    server: Server, at_once: int, most: int
+) -> None:
+    """A client that has left closes its side, too; with requests sent ahead, those go with it.
+
+    Where so much is sent ahead that no more is read, it is seen to have left after its first photo.
+    """
+    large = encoded(small("L", (2000, 1500 + at_once)), "JPEG")  # of which no answer is kept
+    before = load(server)["photos"]
+    log = server.log.stat().st_size
+    for _ in range(8):
+        with connect(server) as line:
+            line.sendall(at_once * post("/colorize", large, "Content-Type: image/jpeg"))
+    while load(server)["accepted"]:
+        pass
+    held = "accepted", "memory_mb", "uploads_mb"
+    for _ in range(1000):  # what a photo took is given back when its thread ends
+        now = load(server)
+        if not any(now[each] for each in held):
+            break
+    assert now["photos"] - before <= most
+    assert [now[each] for each in held] == [0, 0, 0]
+    assert "Traceback" not in server.log.read_text()[log:]
+
+
+def test_http_1_0_gets_no_chunks(small_server: Server) -> None:
+    sent = post("/colorize", PHOTO, "Accept: application/zip", "Expect: 100-continue")
+    with connect(small_server) as line:
+        line.sendall(sent.replace(b"HTTP/1.1", b"HTTP/1.0"))
+        head, _, body = to_the_end(line).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert b"transfer-encoding" not in head
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        assert decoded(archive.read("photo.png")).shape == (80, 120, 3)
+
+
+def test_head_is_get_without_the_body(keeping: Server) -> None:
+    with keeping.client() as http:
+        job = http.post("/jobs", files={"file": PHOTO}).json()["self"]
+        paths = [
+            path.replace("/jobs/{id}", job).format(
+                slug="busy", number=0, name="colorizer", version=1
+            )
+            for path, operations in http.get("/openapi.json").json()["paths"].items()
+            if "get" in operations
+        ]
+        with http.stream("GET", f"{job}/events") as events:
+            assert list(events.iter_lines())
+        assert {"/healthz", "/readyz", "/metrics", f"{job}/results", f"{job}/events"} < {*paths}
+        for path in [*paths, "/", "/docs", "/page/index.html", "/nothing"]:
+            got, asked = http.get(path), http.head(path)
+            assert asked.status_code == got.status_code, path
+            assert asked.content == b""
+            of = "content-type", "content-disposition"
+            assert [asked.headers.get(x) for x in of] == [got.headers.get(x) for x in of]
+
+
+def test_head_of_a_jobs_events_does_not_wait_for_the_job(keeping: Server) -> None:
+    with keeping.client() as http:
+        large = encoded(small("L", (3000, 2000)), "JPEG")
+        job = http.post("/jobs", files=[("file", large)] * 8).json()["self"]
+        assert http.head(f"{job}/events").status_code == 200
+        assert "ended" not in http.get(job).json()
+        http.delete(job)
+
+
+@pytest.mark.parametrize(
+    ("path", "takes"),
+    [
+        ("/", {"GET", "HEAD"}),
+        ("/healthz", {"GET", "HEAD"}),
+        ("/colorize", {"POST"}),
+        ("/jobs", {"GET", "HEAD", "POST"}),
+        ("/jobs/any", {"GET", "HEAD", "DELETE"}),
+    ],
+)
+def test_what_a_path_takes_is_told_whole(
+    small_http: httpx.Client, path: str, takes: set[str]
+) -> None:
+    asked, refused = small_http.options(path), small_http.put(path)
+    assert (asked.status_code, refused.status_code) == (204, 405)
+    for answer in (asked, refused):
+        assert set(answer.headers["allow"].split(", ")) == takes | {"OPTIONS"}
+
+
+def test_options_of_what_is_not_there_and_of_the_server(
+    small_server: Server, small_http: httpx.Client
+) -> None:
+    assert small_http.options("/nothing").status_code == 404
+    with connect(small_server) as line:  # as load balancers ask
+        line.sendall(b"OPTIONS * HTTP/1.0\r\n\r\n")
+        assert to_the_end(line).startswith(b"HTTP/1.1 204 ")
+
+
+def test_what_is_wrong_with_a_line_is_told(small_server: Server) -> None:
+    with connect(small_server) as line:
+        line.sendall(b"GET /healthz HTTP/1.1\r\nHost : a\r\n\r\n")
+        told = slug_in(body := to_the_end(line).partition(b"\r\n\r\n")[2])
+    assert (told, b"header" in body.lower()) == ("malformed-request", True)
