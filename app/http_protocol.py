@@ -225,15 +225,7 @@ class Protocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Begin the next request. Work that was sent ahead waits until the system has had time to
-        say whether this answer found its client: while much is sent ahead, no end is read."""
-        if self.pipeline and self.pipeline[-1][0].scope["method"] == "POST":
-            self.loop.call_later(_PROBE_S, self._go_on)
-        else:
-            self._go_on()
-
-    def _go_on(self) -> None:
-        self._drop_who_left()
+        """Begin the next request, or wait for one."""
         super().on_response_complete()
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
