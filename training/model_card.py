@@ -1,11 +1,18 @@
 """What is said of a published version: MODEL_CARD.md."""
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from chromaserve.store.contract import ModelDescription
+from chromaserve.store.versions import ModelStore, ModelVersion
 
+from .losses import ab_bins
 from .report import markdown_tables
 from .summary import Summary
+
+UNSEEN = "unseen photos, "
+"""Before the names of measures of photos on which nothing was trained or chosen."""
 
 
 def summaries(description: ModelDescription) -> dict[str, Summary]:
@@ -14,13 +21,40 @@ def summaries(description: ModelDescription) -> dict[str, Summary]:
     return {name: value for name, value in metrics if isinstance(value, dict) and "all" in value}
 
 
+def add_unseen(store: ModelStore, version: ModelVersion, unseen: dict[float, Summary]) -> None:
+    """Put measures of photos on which nothing was trained or chosen into a version and its card.
+
+    Args:
+        store: that has the version.
+        version: whose files were verified; its earlier measures of such photos go.
+        unseen: by vividness.
+    """
+    kept = {n: v for n, v in version.description.metrics.items() if not n.startswith(UNSEEN)}
+    metrics = kept | {f"{UNSEEN}vividness {v:g}": summary for v, summary in unseen.items()}
+    described = version.description.model_copy(update={"metrics": metrics})
+    with tempfile.TemporaryDirectory() as scratch:
+        card = model_card(described, version.version, len(ab_bins()))
+        Path(scratch, "MODEL_CARD.md").write_text(card)
+        store.amend(version, Path(scratch), metrics=metrics)
+
+
 def model_card(description: ModelDescription, version: int, bins: int) -> str:
     """The version's MODEL_CARD.md."""
     counts = "\n".join(f"- {name}: {n}" for name, n in description.data["photos"].items())
-    tables = "\n\n".join(
-        f"### {name.capitalize()}\n\n{markdown_tables(summary)}"
-        for name, summary in summaries(description).items()
+    measures = summaries(description)
+    validation = _tables({n: each for n, each in measures.items() if not n.startswith(UNSEEN)})
+    unseen = _tables(
+        {n.removeprefix(UNSEEN): each for n, each in measures.items() if n.startswith(UNSEEN)}
     )
+    if unseen:
+        unseen = f"""
+## On photos that it has not seen
+
+Nothing was trained on these, no setting was chosen on them, and none is of a source of the training
+photos: what to expect of photos of your own.
+
+{unseen}
+"""
     training = description.training
     views = ""
     if "history" in training:
@@ -57,9 +91,9 @@ configuration.
 
 ## Measured
 
-On the validation photos at their own size, as the library colorizes them; vividness was calibrated
-on the same photos. Post-processing: {description.postprocess}; guided filter of radius
-{description.guided_filter.radius} at 224 x 224, eps {description.guided_filter.eps:g}.
+Photos are at their own size, colorized as the library does it. Post-processing:
+{description.postprocess}; guided filter of radius {description.guided_filter.radius} at 224 x 224,
+eps {description.guided_filter.eps:g}.
 
 Beside each figure stands what baselines get: a grey photo; the training photos' mean colour; for
 accuracy, the share of pixels where argmax(a, b) agrees, the better constant answer.
@@ -68,8 +102,12 @@ chroma; chance is 90°. LPIPS is that of Zhang et al. 2018 on VGG16; uncalibrate
 weighs alike, and the figures are not those of published LPIPS. Skin is what has skin's chrominance
 in the truth (Chai & Ngan 1999), in photos of people with 2% of it or more; the rule takes wood and
 sand for skin too. In brackets: 95% intervals, bootstrapped over photos.
+{unseen}
+## On the validation photos
 
-{tables}
+Vividness was calibrated on them: on other photos figures are lower.
+
+{validation}
 
 ## Limits
 
@@ -81,6 +119,13 @@ medical or aerial images) get arbitrary colours. Skin is learned from few thousa
 
 {description.licence}. {description.attribution}
 """
+
+
+def _tables(measures: dict[str, Summary]) -> str:
+    return "\n\n".join(
+        f"### {name.capitalize()}\n\n{markdown_tables(summary)}"
+        for name, summary in measures.items()
+    )
 
 
 def _start(told: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -156,13 +157,23 @@ def test_a_killed_fit_resumes_then_is_published_and_evaluated(
         shutil.copy(ROOT / "samples" / "colour" / f"{name}.jpg", photos)
     evaluated = train_here(
         *("evaluate", str(photos), "--store", str(store.root)),
-        *("--out", str(out), "--sheet-photos", "6"),
+        *("--out", str(out), "--sheet-photos", "6", "--unseen"),
     )
     assert evaluated.returncode == 0, evaluated.stderr
     summary = json.loads((out / "summary.json").read_text())["all"]
     assert summary["photos"] == len(EVALUATED)
     assert summary["gain"] == pytest.approx(summary["psnr"] - summary["psnr_grey"], abs=1e-3)
     assert Image.open(out / "contact_sheet.png").size[0] > 600
+
+    default = f"{model.description.default_vividness:g}"
+    told_again = store.resolve("latest")
+    store.verify(told_again)
+    assert told_again.description.metrics == model.description.metrics | {
+        f"unseen photos, vividness {default}": json.loads((out / "summary.json").read_text())
+    }
+    _, unseen, validation = re.split(r"\n## On .*\n", (model.path / "MODEL_CARD.md").read_text())
+    assert f"| PSNR gain over grey, dB | all | {len(EVALUATED)} | {summary['gain']:+.2f}" in unseen
+    assert "### Vividness 1" in validation
 
 
 def test_what_is_published_has_the_runs_weights_at_half_precision(published: Published) -> None:

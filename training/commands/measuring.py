@@ -54,6 +54,9 @@ def add_stages(add: AddStage) -> None:
     _add_perceptual(sub)
     sub.add_argument("--out", type=Path, default=Path("runs/evaluation"))
     sub.add_argument("--sheet-photos", type=int, default=36)
+    sub.add_argument("--unseen", action="store_true",
+                     help="put the measures into the version and its card, as those of photos on"
+                     " which nothing was trained or chosen")  # fmt: skip
     sub = add("postprocess", postprocess_command)
     sub.add_argument("folder", type=Path, help="photos, in colour")
     _add_model(sub)
@@ -172,11 +175,15 @@ def evaluate_command(args: argparse.Namespace) -> None:
     from ..contact_sheet import contact_sheet
     from ..data import evenly_spaced, read_index, read_kinds
     from ..evaluate import Outcome, Photo, Plan, evaluate
+    from ..model_card import add_unseen
     from ..nearest import load_nearest
     from ..report import summary_table
     from ..summary import summarise, write_results
 
-    model = ModelStore(args.store).resolve(args.model)
+    store = ModelStore(args.store)
+    model = store.resolve(args.model)
+    if args.unseen:
+        store.verify(model)
     description = model.description
     root = args.manifest.parent if args.manifest else args.folder
     kinds = read_kinds(root, args.manifest.name if args.manifest else None)
@@ -204,17 +211,20 @@ def evaluate_command(args: argparse.Namespace) -> None:
                 results[vividness].append(outcome.result)
                 if outcome.result.file in shown:
                     pictures[vividness].append(outcome)
-    for vividness in plan.vividness:
+    summaries = {vividness: summarise(results[vividness]) for vividness in plan.vividness}
+    for vividness, summary in summaries.items():
         several = len(plan.vividness) > 1
         out = args.out / f"vividness-{vividness:g}" if several else args.out
         out.mkdir(parents=True, exist_ok=True)
-        summary = summarise(results[vividness])
         console.print(summary_table(summary, f"version {model.version}, vividness {vividness:g}"))
         (out / "summary.json").write_text(json.dumps(summary, indent=2))
         write_results(out / "photos.csv", results[vividness])
         sheet = cv2.cvtColor(contact_sheet(pictures[vividness]), cv2.COLOR_RGB2BGR)
         cv2.imwrite(str(out / "contact_sheet.png"), sheet)
         console.print(f"{out}: photos.csv, summary.json, contact_sheet.png")
+    if args.unseen:
+        add_unseen(store, model, summaries)
+        console.print(f"{model.path}: model.json, MODEL_CARD.md")
 
 
 def postprocess_command(args: argparse.Namespace) -> None:
