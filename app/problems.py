@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from chromaserve.errors import (
     BodyTooLarge,
     Busy,
+    CannotSign,
     DamagedPhoto,
     EngineFailed,
     InvalidOptions,
@@ -123,6 +124,7 @@ KINDS: dict[type[Exception], Kind] = {
     HeadTooLarge: Kind(431, "head-too-large", "Request head too large"),
     UnsupportedTransfer: Kind(501, "unsupported-transfer", "Unsupported transfer coding"),
     NotReady: Kind(503, "not-ready", "Not ready", {"Retry-After": "5"}),
+    CannotSign: Kind(503, "cannot-sign", "Results cannot be signed", {"Retry-After": "60"}),
     TooManyConnections: Kind(503, "too-many-connections", "Too many connections", _SOON),
     Busy: Kind(503, "busy", "Too busy"),
     WouldBeLate: Kind(503, "would-be-late", "Cannot be done in time"),

@@ -46,6 +46,10 @@ class NotReady(ServiceError):
     """The model is still loading, or the service is shutting down."""
 
 
+class CannotSign(NotReady):
+    """Results are signed, and the certificate no longer can: none is given without."""
+
+
 class Busy(ServiceError):
     """There is no place left, or a photo would wait longer for its turn than the service allows."""
 

@@ -5,19 +5,26 @@ asked of the network: neither for manifests that a photo names, nor for the time
 """
 
 import io
+import logging
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import cv2
 import numpy as np
 
+from chromaserve.errors import CannotSign
 from chromaserve.photos.formats import MEDIA_TYPES, Format
 from chromaserve.photos.metadata import Keep, package_version
 from chromaserve.settings import PipelineSettings
 
+log = logging.getLogger("chromaserve.photos")
+
+_CANNOT = (
+    "Results are signed here, and the certificate for it cannot sign any more. Whoever runs this"
+    " has to put another in its place."
+)
 _MISSING = "Content Credentials need a package: pip install 'chromaserve[c2pa]'"
 _MADE_BY_A_NETWORK = (
     "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -130,12 +137,24 @@ class Credentials:
             raise CredentialsUnusable(_MISSING) from error
         self._c2pa = c2pa
         self._context = c2pa.Context.from_dict(_OFFLINE)
-        self._certificate, self._key = _read(certificate), _read(key)
-        self._algorithm = _algorithm(self._key, key)
-        tried = self.of(None, "PNG", b"", "none")
+        self._files = certificate, key
+        self.read()
+
+    def read(self) -> None:
+        """Sign by what the files have now, and try it.
+
+        Raises:
+            CredentialsUnusable: as at first.
+        """
+        certificate, key = self._files
+        signs, private = _read(certificate), _read(key)
+        told = self._c2pa.C2paSignerInfo(_algorithm(private, key), signs, private, None)
         try:
-            state = signature_in(tried.sign(_EMPTY, "png", "tried", recoloured=True), "PNG")
-        except c2pa.C2paError as error:
+            self.signer = self._c2pa.Signer.from_info(told)
+            """Signs, from any thread."""
+            tried = self.of(None, "PNG", b"", "none").signed(_EMPTY, "png", "tried", True)
+            state = signature_in(tried, "PNG")
+        except self.error as error:
             raise CredentialsUnusable(f"{certificate} cannot sign: {error}") from error
         if state is None or state.state != "valid":
             raise CredentialsUnusable(
@@ -163,12 +182,6 @@ class Credentials:
         found: type[Exception] = self._c2pa.C2paError
         return found
 
-    @cached_property
-    def signer(self) -> Any:  # noqa: ANN401 - c2pa's
-        """Signs, from any thread."""
-        told = self._c2pa.C2paSignerInfo(self._algorithm, self._certificate, self._key, None)
-        return self._c2pa.Signer.from_info(told)
-
     def builder(self, claim: dict[str, Any]) -> Any:  # noqa: ANN401 - c2pa's
         """Puts a claim together."""
         made = self._c2pa.Builder(claim, context=self._context)
@@ -193,15 +206,31 @@ class Signing:
             format: of that.
             made: what made it, as `software` says it.
             recoloured: whether its colours are the network's.
+
+        Raises:
+            CannotSign: the certificate has ended, say, and its file has no other.
         """
+        try:
+            return self.signed(data, format, made, recoloured)
+        except self.credentials.error:
+            log.warning("a result cannot be signed: the certificate is read again")
+        try:
+            self.credentials.read()
+        except CredentialsUnusable as error:
+            log.error("results cannot be signed: %s", error)
+            raise CannotSign(_CANNOT) from error
+        return self.signed(data, format, made, recoloured)
+
+    def signed(self, data: bytes, format: Format, made: str, recoloured: bool) -> bytes:
+        """As `sign`, by the certificate that was read last."""
         if self.before:
             with suppress(self.credentials.error):  # what it brings is broken
-                signed = self._signed(data, format, made, recoloured, self.before)
+                signed = self._built(data, format, made, recoloured, self.before)
                 if len(signed) - len(data) <= _MOST_BEFORE:
                     return signed
-        return self._signed(data, format, made, recoloured, None)
+        return self._built(data, format, made, recoloured, None)
 
-    def _signed(
+    def _built(
         self, data: bytes, format: Format, made: str, recoloured: bool, before: bytes | None
     ) -> bytes:
         action: dict[str, Any] = {

@@ -13,6 +13,7 @@ import pytest
 import tifffile
 
 from chromaserve import Colorizer, verify
+from tests.app.sockets import slug_in
 from tests.command_line.command import run, said
 from tests.conftest import Server, Start, running
 from tests.photos.certificates import KEYS, Files, certified
@@ -182,7 +183,7 @@ def test_verify_tells_who_signed_and_what_was_changed_since(
 def test_what_cannot_sign_ends_the_start_with_a_sentence(
     start_server: Start, files: Files, tmp_path: Path
 ) -> None:
-    other, expired = certified(tmp_path / "other"), certified(tmp_path / "old", days=0)
+    other, expired = certified(tmp_path / "other"), certified(tmp_path / "old", ends_in_s=-60)
     for chosen, words in (
         ({"c2pa_key": files.key}, "one is missing"),
         ({**files.settings, "c2pa_key": other.key}, "its key"),
@@ -195,3 +196,23 @@ def test_what_cannot_sign_ends_the_start_with_a_sentence(
         log = server.log.read_text()
         assert words in log
         assert "Traceback" not in log
+
+
+def test_a_certificate_that_ends_is_read_again(start_small: Start, tmp_path: Path) -> None:
+    files = certified(tmp_path, ends_in_s=6)
+    server = start_small(**files.settings, jobs=tmp_path / "jobs")
+    server.wait_ready()
+    with server.client() as http:
+        while (answer := http.post("/colorize", files={"file": PHOTO})).status_code == 200:
+            pass
+        assert (answer.status_code, slug_in(answer.content)) == (503, "cannot-sign")
+        assert int(answer.headers["retry-after"]) > 0
+        job = http.post("/jobs", files={"file": PHOTO}).json()["self"]
+        certified(tmp_path)
+        answer = http.post("/colorize", files={"file": PHOTO})
+        assert answer.status_code == 200
+        manifest(answer.content, "image/png")
+        with http.stream("GET", f"{job}/events") as events:
+            assert list(events.iter_lines())
+        manifest(http.get(f"{job}/results/0").content, "image/png")
+    assert "Traceback" not in server.log.read_text()

@@ -32,16 +32,17 @@ class Files:
         return {"c2pa_certificate": self.certificate, "c2pa_key": self.key}
 
 
-def certified(folder: Path, kind: str = "es256", days: int = 30) -> Files:
-    """A certificate of the archive's, for so many days from yesterday on."""
+def certified(folder: Path, kind: str = "es256", ends_in_s: float = 30 * 86400) -> Files:
+    """A certificate of the archive's, from yesterday on."""
     folder.mkdir(parents=True, exist_ok=True)
     root, own = ec.generate_private_key(ec.SECP256R1()), KEYS[kind]()
     authority, name = _name("Archive's authority"), _name("Photo archive")
-    began = datetime.datetime.now(datetime.UTC) - datetime.timedelta(1)
-    top = _built(authority, authority, root.public_key(), began, 3650)
+    now = datetime.datetime.now(datetime.UTC)
+    began, ends = now - datetime.timedelta(1), now + datetime.timedelta(seconds=ends_in_s)
+    top = _built(authority, authority, root.public_key(), began, now + datetime.timedelta(3650))
     top = top.add_extension(x509.BasicConstraints(True, None), True)
     top = top.add_extension(_usage(signs=False), True)
-    leaf = _built(name, authority, own.public_key(), began, days)
+    leaf = _built(name, authority, own.public_key(), began, ends)
     leaf = leaf.add_extension(x509.BasicConstraints(False, None), True)
     leaf = leaf.add_extension(_usage(signs=True), True)
     leaf = leaf.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), True)
@@ -68,7 +69,11 @@ def _name(common: str) -> x509.Name:
 
 
 def _built(
-    subject: x509.Name, issuer: x509.Name, key: object, began: datetime.datetime, days: int
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: object,
+    began: datetime.datetime,
+    ends: datetime.datetime,
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -77,7 +82,7 @@ def _built(
         .public_key(key)  # type: ignore[arg-type]
         .serial_number(x509.random_serial_number())
         .not_valid_before(began)
-        .not_valid_after(began + datetime.timedelta(days))
+        .not_valid_after(ends)
     )
 
 
