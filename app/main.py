@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
 
+from chromaserve.loop_thread import cancel
 from chromaserve.pipeline.memory import return_at_rest
 
 from . import problems as problem_responses
@@ -82,9 +83,7 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
             while worker.waits and not (service.takes_photos or service.draining):
                 await asyncio.sleep(_LOOK_S)
         yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(tasks)
         if service.jobs:
             await service.jobs.close()
         # Requests are answered by now: the server calls this when the last connection is closed.

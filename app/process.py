@@ -42,17 +42,13 @@ def serve(settings: Settings, sockets: list[socket.socket], worker: Worker | Non
     cv2.setNumThreads(1)  # photos have threads of their own, for which OpenCV's only wake
     try:
         app = create_app(settings, worker)
-    except NoOpenTelemetry as error:
-        print(f"chromaserve: {error}", file=sys.stderr)
-        return Exit.USAGE
-    except CredentialsUnusable as error:
-        print(f"chromaserve: CHROMASERVE_C2PA_CERTIFICATE: {error}", file=sys.stderr)
-        return Exit.USAGE
-    except KeyFileError as error:
-        print(f"chromaserve: CHROMASERVE_API_KEYS_FILE: {error}", file=sys.stderr)
-        return Exit.USAGE
-    except JobsUnusable as error:
-        print(f"chromaserve: CHROMASERVE_JOBS: {error}", file=sys.stderr)
+    except (CredentialsUnusable, KeyFileError, JobsUnusable, NoOpenTelemetry) as error:
+        setting = {
+            CredentialsUnusable: "CHROMASERVE_C2PA_CERTIFICATE: ",
+            KeyFileError: "CHROMASERVE_API_KEYS_FILE: ",
+            JobsUnusable: "CHROMASERVE_JOBS: ",
+        }.get(type(error), "")
+        print(f"chromaserve: {setting}{error}", file=sys.stderr)
         return Exit.USAGE
     service = app.state.service
     server = Server(Config(app, settings), service, worker)

@@ -9,6 +9,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from chromaserve.errors import without_locals
+from chromaserve.loop_thread import cancel
 from chromaserve.pipeline.backlog import Ticket
 from chromaserve.pipeline.body import Body, Upload
 from chromaserve.pipeline.memory import Share
@@ -136,9 +137,7 @@ class PhotoRun:
 
     async def close(self) -> None:
         """Stop, and give back all memory; harmless when everything was received."""
-        for task in self._running:
-            task.cancel()
-        stopped = await asyncio.gather(*self._running, return_exceptions=True)
+        stopped = await cancel(self._running)
         for outcome in (*self._ready, *stopped):
             if isinstance(outcome, Colored):
                 outcome.share.shrink(0)

@@ -115,11 +115,12 @@ class _Supervisor:
         if number > 1:
             await self._until(self._first_ready, None)
         while not self._ending.is_set():
+            longer_s = max(_PAUSE_S, min(2 * pause_s, _LONGEST_PAUSE_S))
             try:
                 worker = self._start(number)
             except OSError as error:
                 log.error("worker %d cannot be started: %s", number, error)
-                pause_s = max(_PAUSE_S, min(2 * pause_s, _LONGEST_PAUSE_S))
+                pause_s = longer_s
                 await self._until(self._ending, pause_s)
                 continue
             await worker.ended.wait()
@@ -132,7 +133,6 @@ class _Supervisor:
                 self._status = status if status > 0 else 1
                 self._end()
                 return
-            longer_s = max(_PAUSE_S, min(2 * pause_s, _LONGEST_PAUSE_S))
             pause_s = _PAUSE_S if worker.was_ready else longer_s
             log.error("worker %d %s; another takes its place", number, _how(status))
             await self._until(self._ending, pause_s)

@@ -7,7 +7,7 @@ clean-up, which the pipeline's stages have, and in a forked process it waits for
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -72,9 +72,15 @@ class LoopThread:
         return True
 
 
-async def _end(loop: asyncio.AbstractEventLoop) -> None:
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
+async def cancel(tasks: "Iterable[asyncio.Task[T]]") -> list[T | BaseException]:
+    """Cancel tasks and wait until they have ended; what each came to."""
+    ended = list(tasks)
+    for task in ended:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    return await asyncio.gather(*ended, return_exceptions=True)
+
+
+async def _end(loop: asyncio.AbstractEventLoop) -> None:
+    current = asyncio.current_task()
+    await cancel(task for task in asyncio.all_tasks() if task is not current)
     await loop.shutdown_asyncgens()

@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from chromaserve.loop_thread import cancel
+
 from ..errors import AddressRefused
 from .addresses import Unavailable
 from .records import Notice
@@ -75,10 +77,7 @@ class Callbacks:
                     async with asyncio.timeout(_LOOK_S):
                         await self._jobs.ended.wait()
         finally:
-            tasks = list(self._telling.values())
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await cancel(self._telling.values())
 
     async def _begin(self) -> bool:
         """Send the next one that is due, to nobody who is being told; False where none is."""

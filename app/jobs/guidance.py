@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chromaserve.errors import InvalidOptions
+from chromaserve.loop_thread import cancel
 from chromaserve.pipeline.album import SEEN_BYTES, Part, agreement, look, opened_upload
 from chromaserve.pipeline.backlog import Ticket
 from chromaserve.pipeline.body import Upload
@@ -76,10 +77,7 @@ class Guidance:
 
     async def close(self) -> None:
         """Stop looking at references."""
-        tasks = list(self._references.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(self._references.values())
 
     async def _reference(self, claim: Claim, order: Order) -> Reference | None:
         """A job's reference, which is looked at once by each model."""

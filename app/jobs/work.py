@@ -16,6 +16,7 @@ from chromaserve.errors import (
     detail_of,
     without_locals,
 )
+from chromaserve.loop_thread import cancel
 from chromaserve.photos.formats import MEDIA_TYPES, SUFFIXES
 from chromaserve.pipeline.body import Body, Upload
 from chromaserve.pipeline.models import LoadedModel
@@ -77,11 +78,7 @@ class Worker:
                     async with asyncio.timeout(_LOOK_S):
                         await self._jobs.changed.wait()
         finally:
-            beat.cancel()
-            tasks = [beat, *self._tasks.values()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await cancel([beat, *self._tasks.values()])
             await self._guidance.close()
             with suppress(Exception):  # its lease ends by itself
                 await self._jobs.ask(self._jobs.store.leave, self._id)
