@@ -31,11 +31,22 @@ def add_unseen(store: ModelStore, version: ModelVersion, unseen: dict[float, Sum
     """
     kept = {n: v for n, v in version.description.metrics.items() if not n.startswith(UNSEEN)}
     metrics = kept | {f"{UNSEEN}vividness {v:g}": summary for v, summary in unseen.items()}
-    described = version.description.model_copy(update={"metrics": metrics})
+    describe_anew(store, version, metrics=metrics)
+
+
+def describe_anew(store: ModelStore, version: ModelVersion, **fields: Any) -> ModelVersion:  # noqa: ANN401 - of ModelDescription
+    """Change fields of a version's description, and its card with them.
+
+    Args:
+        store: that has the version.
+        version: whose files were verified.
+        fields: of the description.
+    """
+    described = version.description.model_copy(update=fields)
     with tempfile.TemporaryDirectory() as scratch:
         card = model_card(described, version.version, len(ab_bins()))
         Path(scratch, "MODEL_CARD.md").write_text(card)
-        store.amend(version, Path(scratch), metrics=metrics)
+        return store.amend(version, Path(scratch), **fields)
 
 
 def model_card(description: ModelDescription, version: int, bins: int) -> str:

@@ -1,6 +1,5 @@
 """A published version's vividness calibrated anew on validation photos, its measures with it."""
 
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,7 @@ from .config import Publish
 from .data import Entry, evenly_spaced, read_entry
 from .gains import collect, load_model
 from .liveliness import calibrate_blend
-from .losses import ab_bins
-from .model_card import model_card, summaries
+from .model_card import describe_anew, summaries
 from .publish import SEEN_PHOTOS, measured
 from .summary import Summary
 from .vividness import seen_at_full_size
@@ -49,14 +47,10 @@ def recalibrate(
     kept = {k: v for k, v in described.metrics.items() if k not in before}
     again = measured(version.path, described, root, val, on_photo)
     metrics = kept | {name: _with_nearest(each, before) for name, each in again.items()}
-    described = described.model_copy(update={"metrics": metrics})
-    with tempfile.TemporaryDirectory() as scratch:
-        card = model_card(described, version.version, len(ab_bins()))
-        Path(scratch, "MODEL_CARD.md").write_text(card)
-        return store.amend(
-            version, Path(scratch), blend=found.blend, metrics=metrics,
-            default_vividness=found.default_vividness,
-        )  # fmt: skip
+    return describe_anew(
+        store, version, blend=found.blend, metrics=metrics,
+        default_vividness=found.default_vividness,
+    )  # fmt: skip
 
 
 def _with_nearest(summary: Summary, before: dict[str, Any]) -> Summary:
