@@ -162,6 +162,17 @@ def running(folder: Path, **settings: object) -> Iterator[Start]:
                 server.process.wait(STOP_S)
 
 
+@contextmanager
+def serving(
+    folder: Path, command: Sequence[str] = ("-m", "app"), /, **settings: object
+) -> Iterator[Server]:
+    """A server that is ready, and ends when the block does."""
+    with running(folder) as start:
+        server = start(command, **settings)
+        server.wait_ready()
+        yield server
+
+
 def model_root_path() -> Path:
     return Path(os.environ.get("CHROMASERVE_MODEL_ROOT", BUNDLED_ROOT))
 
@@ -175,9 +186,7 @@ def model_root() -> Path:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all tests that do not harm it; its upload limit is small on purpose."""
-    with running(tmp_path_factory.mktemp("server"), **SHARED) as start:
-        started = start()
-        started.wait_ready()
+    with serving(tmp_path_factory.mktemp("server"), **SHARED) as started:
         yield started
 
 
@@ -214,9 +223,7 @@ def small_server(
     tmp_path_factory: pytest.TempPathFactory, small_network: dict[str, object]
 ) -> Iterator[Server]:
     """As `server`, with that network."""
-    with running(tmp_path_factory.mktemp("server"), **SHARED, **small_network) as start:
-        started = start()
-        started.wait_ready()
+    with serving(tmp_path_factory.mktemp("server"), **SHARED, **small_network) as started:
         yield started
 
 

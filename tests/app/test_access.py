@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import Server, Start, running
+from tests.conftest import Server, Start, serving
 from tests.sample_photos import encoded, small
 
 KEY, OTHER, OF_FILE = "k" * 16, "another-key-0123456789", "from-a-file-0123456789"
@@ -32,17 +32,17 @@ def guarded(
     tmp_path_factory: pytest.TempPathFactory, key_file: Path, small_network: dict[str, object]
 ) -> Iterator[Server]:
     """A service with all of it on, under /colour of photos.test."""
-    with running(tmp_path_factory.mktemp("guarded"), **small_network) as start:
-        server = start(
-            api_keys=f"{KEY}, {OTHER}",
-            api_keys_file=key_file,
-            cors_origins=PAGE.replace("page", "Page"),
-            trusted_hosts="127.0.0.1,photos.test,*.photos.test",
-            root_path="/colour",
-            forwarded_allow_ips="127.0.0.1",
-            log_format="json",
-        )
-        server.wait_ready()
+    with serving(
+        tmp_path_factory.mktemp("guarded"),
+        **small_network,
+        api_keys=f"{KEY}, {OTHER}",
+        api_keys_file=key_file,
+        cors_origins=PAGE.replace("page", "Page"),
+        trusted_hosts="127.0.0.1,photos.test,*.photos.test",
+        root_path="/colour",
+        forwarded_allow_ips="127.0.0.1",
+        log_format="json",
+    ) as server:
         yield server
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from app.responses import Sink
 from tests.app.sockets import asked, connect, load, post, slug_in, to_the_end
-from tests.conftest import Server, Start, running
+from tests.conftest import Server, Start, serving
 from tests.hurried import HURRIED
 from tests.sample_photos import encoded, small
 
@@ -27,18 +27,18 @@ def strict(
     tmp_path_factory: pytest.TempPathFactory, small_network: dict[str, object]
 ) -> Iterator[Server]:
     """A server of short patience."""
-    with running(tmp_path_factory.mktemp("strict"), **small_network) as start:
-        server = start(
-            HURRIED,
-            head_timeout_s=1,
-            upload_timeout_s=1,
-            send_timeout_s=1,
-            max_uploads=4,
-            max_upload_mb=8,
-            max_memory_mb=256,
-            max_connections=40,
-        )
-        server.wait_ready()
+    with serving(
+        tmp_path_factory.mktemp("strict"),
+        HURRIED,
+        **small_network,
+        head_timeout_s=1,
+        upload_timeout_s=1,
+        send_timeout_s=1,
+        max_uploads=4,
+        max_upload_mb=8,
+        max_memory_mb=256,
+        max_connections=40,
+    ) as server:
         yield server
 
 

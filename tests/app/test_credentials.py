@@ -16,7 +16,7 @@ import tifffile
 from chromaserve import Colorizer, verify
 from tests.app.sockets import slug_in
 from tests.command_line.command import run, said
-from tests.conftest import Server, Start, running
+from tests.conftest import Start, serving
 from tests.photos.certificates import KEYS, Files, certified
 from tests.sample_photos import decoded, encoded, png16, small
 
@@ -35,11 +35,9 @@ def signing(
 ) -> Iterator[httpx.Client]:
     """A client of a service that signs."""
     folder = tmp_path_factory.mktemp("signing")
-    with running(folder, **small_network, **files.settings, jobs=folder / "jobs") as start:
-        server: Server = start()
-        server.wait_ready()
-        with server.client() as client:
-            yield client
+    settings = {**small_network, **files.settings, "jobs": folder / "jobs"}
+    with serving(folder, **settings) as server, server.client() as client:
+        yield client
 
 
 def manifest(data: bytes, media_type: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.app.sockets import connect, load, post, slug_in, to_the_end
-from tests.conftest import Server, Start, running
+from tests.conftest import Server, Start, serving
 from tests.sample_photos import decoded, encoded, small
 
 PHOTO = encoded(small("L"), "PNG")
@@ -27,9 +27,7 @@ def keeping(
 ) -> Iterator[Server]:
     """A server that keeps jobs."""
     folder = tmp_path_factory.mktemp("keeping")
-    with running(folder, **small_network) as start:
-        server = start(jobs=folder / "jobs")
-        server.wait_ready()
+    with serving(folder, **small_network, jobs=folder / "jobs") as server:
         yield server
 
 

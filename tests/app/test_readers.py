@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.app.sockets import connect, load, post
-from tests.conftest import Server, Start, running
+from tests.conftest import Server, Start, serving
 from tests.sample_photos import decoded, encoded, small
 
 PHOTO = encoded(small("L"), "PNG")
@@ -24,9 +24,8 @@ def strict(
     tmp_path_factory: pytest.TempPathFactory, small_network: dict[str, object]
 ) -> Iterator[Server]:
     """A server that has patience for two seconds."""
-    with running(tmp_path_factory.mktemp("strict"), **small_network) as start:
-        server = start(send_timeout_s=2, max_queue=8, max_photos=8)
-        server.wait_ready()
+    patience = {"send_timeout_s": 2, "max_queue": 8, "max_photos": 8}
+    with serving(tmp_path_factory.mktemp("strict"), **small_network, **patience) as server:
         yield server
 
 

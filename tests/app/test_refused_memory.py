@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.app.sockets import connect, load, post
 from tests.app.test_readers import until
-from tests.conftest import Server, running
+from tests.conftest import Server, serving
 from tests.sample_photos import encoded
 from tests.sample_photos import load as sample
 
@@ -40,9 +40,7 @@ REFUSED = {
 def roomy(
     tmp_path_factory: pytest.TempPathFactory, small_network: dict[str, object]
 ) -> Iterator[Server]:
-    with running(tmp_path_factory.mktemp("roomy"), **small_network) as start:
-        server = start()
-        server.wait_ready()
+    with serving(tmp_path_factory.mktemp("roomy"), **small_network) as server:
         yield server
 
 

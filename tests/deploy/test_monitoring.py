@@ -18,7 +18,7 @@ from benchmarks.monitoring import (
     alert_queries,
     dashboard_queries,
 )
-from tests.conftest import running
+from tests.conftest import serving
 from tests.sample_photos import encoded, small
 
 QUERIES = [*dashboard_queries(), *alert_queries()]
@@ -36,13 +36,11 @@ def scraped(
 ) -> dict[str, dict[str, set[str]]]:
     """Metrics of a service that has had requests of several outcomes: name → label → values."""
     photo = encoded(small("L"), "PNG")
-    with running(tmp_path_factory.mktemp("scraped"), **small_network) as start:
-        server = start(cache_mb=16)
-        server.wait_ready()
-        with server.client() as http:
-            for body in (photo, photo, photo[:100]):
-                http.post("/colorize", files={"file": body})
-            told = http.get("/metrics").text
+    folder = tmp_path_factory.mktemp("scraped")
+    with serving(folder, **small_network, cache_mb=16) as server, server.client() as http:
+        for body in (photo, photo, photo[:100]):
+            http.post("/colorize", files={"file": body})
+        told = http.get("/metrics").text
     found: dict[str, dict[str, set[str]]] = {}
     for family in text_string_to_metric_families(told):
         for sample in family.samples:

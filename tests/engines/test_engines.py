@@ -22,7 +22,7 @@ from chromaserve.engines.savedmodel import SavedModelEngine
 from chromaserve.store.contract import NETWORK_SIZE, network_input
 from chromaserve.store.errors import ModelCorrupt
 from chromaserve.store.versions import ModelStore, ModelVersion
-from tests.conftest import running
+from tests.conftest import serving
 from tests.sample_photos import load
 from tests.saved_models import publish
 
@@ -111,9 +111,7 @@ def test_a_cpu_runs_the_versions_own_engine_without_tensorflow(tmp_path: Path) -
     """A start writes nothing: not beside the model, nor in the user's home."""
     home = tmp_path / "home"
     home.mkdir(mode=0o500)
-    with running(tmp_path, home=home, device="cpu") as start:
-        server = start()
-        server.wait_ready()
+    with serving(tmp_path, home=home, device="cpu") as server:
         loaded = Path(f"/proc/{server.process.pid}/maps").read_text()
         assert "ncnn" in server.client().get("/models").json()["engine"]
         assert "ncnn" in loaded

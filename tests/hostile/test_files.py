@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chromaserve.photos.header import inspect
-from tests.conftest import running
+from tests.conftest import serving
 from tests.hostile.files import Case, bombs, cases, originals
 from tests.hostile.trial import MAX_PIXELS, MAX_SIDE, REFUSALS, outcome
 
@@ -52,9 +52,7 @@ def test_decoders_add_nothing_to_the_log_of_a_service(
 ) -> None:
     """Their complaints would be as many lines as a file likes, and not JSON."""
     chosen = list(cases(5, 60))[-60:]
-    with running(tmp_path, **small_network, log_format="json") as start:
-        server = start()
-        server.wait_ready()
+    with serving(tmp_path, **small_network, log_format="json") as server:
         with server.client() as http:
             answers = [
                 http.post("/colorize", content=case.data, headers={"Content-Type": "image/*"})

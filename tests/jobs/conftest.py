@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.conftest import Server, running
+from tests.conftest import Server, serving
 from tests.hurried import HURRIED
 from tests.jobs.elsewhere import Elsewhere, elsewhere
 
@@ -24,19 +24,19 @@ def service(
     tmp_path_factory: pytest.TempPathFactory, others: Elsewhere, small_network: dict[str, object]
 ) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("jobs")
-    with running(folder, **small_network) as start:
-        started = start(
-            HURRIED,
-            jobs=folder / "queue",
-            jobs_photos=40,
-            jobs_mb=256,
-            jobs_addresses=f"{others.url}/open",
-            jobs_secret=SECRET,
-            api_keys=f"{KEY},{OTHER}",
-            max_upload_mb=8,
-            max_photos=8,
-        )
-        started.wait_ready()
+    with serving(
+        folder,
+        HURRIED,
+        **small_network,
+        jobs=folder / "queue",
+        jobs_photos=40,
+        jobs_mb=256,
+        jobs_addresses=f"{others.url}/open",
+        jobs_secret=SECRET,
+        api_keys=f"{KEY},{OTHER}",
+        max_upload_mb=8,
+        max_photos=8,
+    ) as started:
         yield started
 
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import Dialog, Page, Route, expect
 
-from tests.conftest import Server, running
+from tests.conftest import Server, serving
 from tests.page.conftest import Open, in_both
 from tests.page.stage import DONE, answer, choose, chroma, photo, seen
 
@@ -21,9 +21,7 @@ DESK = {"viewport": {"width": 1280, "height": 800}}
 def keeping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service that keeps jobs, and whose requests hold three photos."""
     folder = tmp_path_factory.mktemp("keeping")
-    with running(folder, jobs=folder / "jobs", max_photos=3) as start:
-        server = start()
-        server.wait_ready()
+    with serving(folder, jobs=folder / "jobs", max_photos=3) as server:
         yield server
 
 

@@ -17,7 +17,7 @@ from chromaserve.pipeline.cache import Cache, cache_key
 from chromaserve.pipeline.inference import Inferring
 from chromaserve.pipeline.models import LoadedModel
 from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
-from tests.conftest import running
+from tests.conftest import serving
 from tests.sample_photos import raw
 
 Float = NDArray[np.float32]
@@ -27,11 +27,9 @@ PLANE = 224 * 224 * 2 * 4
 @pytest.fixture(scope="module")
 def keeping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A client of a server that keeps answers."""
-    with running(tmp_path_factory.mktemp("keeping"), cache_mb=2) as start:
-        server = start()
-        server.wait_ready()
-        with server.client() as client:
-            yield client
+    folder = tmp_path_factory.mktemp("keeping")
+    with serving(folder, cache_mb=2) as server, server.client() as client:
+        yield client
 
 
 def colorize(http: httpx.Client, **options: str | float) -> tuple[bytes, str]:
