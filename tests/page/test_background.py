@@ -130,7 +130,7 @@ def test_a_few_are_sent_to_the_background_by_a_button(open_page: Open, keeping: 
     gate = Gate("/colorize")
     page = open_page(keeping.url + "/", gate, **DESK)
     choose(page, **{name: photo(f"{name}.jpg") for name in NAMES[:3]})
-    # Two are on their way, as long as they are not answered.
+    states(page, "uploading", 2)  # as long as they are not answered
     expect(page.locator("#to-background")).to_be_hidden()
     choose(page, **{name: photo(f"{name}.jpg") for name in NAMES[3:]})
     page.get_by_role("button", name="Finish in the background").click()

@@ -23,6 +23,7 @@ from tests.sample_photos import encoded, small
 def test_by_keyboard_alone(page: Page) -> None:
     keyboard = page.keyboard
     page.on("filechooser", lambda _: None)  # from now on choosers are the test's
+    expect(page.get_by_role("button", name="Choose photos")).to_be_visible()
     keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the photos")).to_be_focused()
     keyboard.press("Enter")

@@ -158,7 +158,16 @@ def test_options_are_for_all_of_a_scene_and_it_is_kept_over_a_reload(page: Page)
 
 
 @without_colours
-def test_a_photo_that_fails_leaves_the_others_to_agree(page: Page) -> None:
+def test_a_photo_that_fails_leaves_the_others_to_agree(open_page: Open) -> None:
+    slow = """
+        const { createImageBitmap } = window;
+        window.createImageBitmap = async (...given) => {
+            await new Promise((resolve) => setTimeout(resolve, 500));
+            return createImageBitmap(...given);
+        };
+    """
+    # A slow browser: the others are still being shown when the photo is tried again.
+    page = open_page(script=slow, **DESK)
     put_in(page)
     page.get_by_role("checkbox", name="Same scene").check()
     choose(page, torn=photo("cat.jpg")[:9000])

@@ -157,6 +157,7 @@ export class Scene {
   }
 
   fail(photo, problem) {
+    this.wanted = ''; // it may be tried again before the others are done
     this.album.changed(photo, photo.state === 'done' && photo.results.length
       ? { working: false, more: {}, problem }
       : { state: 'failed', more: {}, problem });
@@ -171,6 +172,7 @@ export class Scene {
     answers.forEach(({ blob, version, problem }, n) => {
       const photo = photos[n];
       if (problem) {
+        this.wanted = '';
         this.album.changed(photo, { state: 'failed', more: {}, problem: inWords(problem) });
         return;
       }
