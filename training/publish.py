@@ -32,12 +32,12 @@ from .evaluate import Photo, Plan, Result, evaluate
 from .export import export
 from .gains import collect, load_model
 from .lineage import commit, how_trained, total_views, unfrozen, without_folders
-from .liveliness import calibrate_blend
+from .liveliness import Livened, calibrate_blend
 from .model import ColorizationModel
 from .model_card import model_card
 from .perceptual import Perceptual
 from .summary import summarise
-from .vividness import calibrate_vividness, seen_at_full_size
+from .vividness import Answers, calibrate_vividness, seen_at_full_size
 
 Float = NDArray[np.float32]
 
@@ -96,13 +96,24 @@ def calibrated(
 ) -> tuple[Publish, Blend]:
     """What vividness means to the network, and of its answers, found on the validation photos."""
     answers = collect(model, val, root)
-    chosen = evenly_spaced(len(val), SEEN_PHOTOS)
-    photos = (read_entry(root, val[i]) for i in chosen)
-    seen = seen_at_full_size(answers.of(chosen), photos, settings)
+    seen = seen_at_own_size(answers, root, val, settings)
     found = calibrate_vividness(answers, settings, seen).settings
-    livened = calibrate_blend(answers, found, seen)
+    livened = livened_on(answers, root, val, found)
     update = {"default_vividness": livened.default_vividness}
     return found.model_copy(update=update), livened.blend
+
+
+def livened_on(answers: Answers, root: Path, photos: Sequence[Entry], settings: Publish) -> Livened:
+    """The blend, and the default vividness by it, of answers to photos; settings: calibrated."""
+    return calibrate_blend(answers, settings, seen_at_own_size(answers, root, photos, settings))
+
+
+def seen_at_own_size(
+    answers: Answers, root: Path, photos: Sequence[Entry], settings: Publish
+) -> float:
+    """`seen_at_full_size` of at most SEEN_PHOTOS of the photos, evenly spaced."""
+    few = evenly_spaced(len(photos), SEEN_PHOTOS)
+    return seen_at_full_size(answers.of(few), (read_entry(root, photos[i]) for i in few), settings)
 
 
 def publish(

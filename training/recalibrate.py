@@ -7,13 +7,11 @@ from typing import Any
 from chromaserve.store.versions import ModelStore, ModelVersion
 
 from .config import Publish
-from .data import Entry, evenly_spaced, read_entry
+from .data import Entry, evenly_spaced
 from .gains import collect, load_model
-from .liveliness import calibrate_blend
 from .model_card import describe_anew, summaries
-from .publish import SEEN_PHOTOS, measured
+from .publish import livened_on, measured
 from .summary import Summary
-from .vividness import seen_at_full_size
 
 
 def recalibrate(
@@ -37,9 +35,7 @@ def recalibrate(
     settings = Publish.model_validate(described.training["publish"])
     chosen = [val[i] for i in evenly_spaced(len(val), count or len(val))]
     answers = collect(load_model(version.path), chosen, root)
-    few = evenly_spaced(len(chosen), SEEN_PHOTOS)
-    photos = (read_entry(root, chosen[i]) for i in few)
-    found = calibrate_blend(answers, settings, seen_at_full_size(answers.of(few), photos, settings))
+    found = livened_on(answers, root, chosen, settings)
     described = described.model_copy(
         update={"blend": found.blend, "default_vividness": found.default_vividness}
     )

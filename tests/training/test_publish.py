@@ -176,6 +176,27 @@ def test_a_killed_fit_resumes_then_is_published_and_evaluated(
     assert "### Vividness 1" in validation
 
 
+def test_a_version_calibrated_anew_on_the_same_photos_is_what_it_was(
+    published: Published, tmp_path: Path
+) -> None:
+    store = ModelStore(shutil.copytree(published.store.root, tmp_path / "models"))
+    before = store.resolve("latest")
+    photos = ("--photos", str(ROOT / "samples"))
+    index = ("--index", str(published.trainer.run / "index.csv"))
+    done = train_here("recalibrate", "--store", str(store.root), *photos, *index)
+    assert done.returncode == 0, done.stderr
+    after = store.resolve("latest")
+    store.verify(after)
+    assert after.version == before.version
+    found, was = after.description.blend, before.description.blend
+    assert found
+    assert was
+    assert found.scale == pytest.approx(was.scale, rel=0.01), "its weights have 16 bits"
+    assert (after.path / "MODEL_CARD.md").read_text().startswith("# Model card")
+    weights = published_weights(published.store.resolve("latest").path)
+    np.testing.assert_equal(published_weights(after.path), weights)
+
+
 def test_what_is_published_has_the_runs_weights_at_half_precision(published: Published) -> None:
     stored = published_weights(published.store.resolve("latest").path)
     with np.load(published.trainer.run / "last.npz") as kept:

@@ -42,6 +42,7 @@ export class Viewer extends EventTarget {
     $('after').replaceChildren();
     $('before').removeAttribute('src');
     if (this.photo) {
+      this.stage.setAttribute('aria-busy', 'true');
       $('photo-name').textContent = this.photo.name;
       this.refresh();
     }
