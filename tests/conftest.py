@@ -46,7 +46,7 @@ LONGEST = (
 )
 """Files and folders that take longest: they begin, and short ones fill the end on every core."""
 
-SHARED = {"max_upload_mb": 8, "max_photos": 8, "max_wait_s": 60, "shutdown_timeout_s": 60}
+SHARED = {"max_upload_mb": 8, "max_photos": 8, "max_wait_s": 300, "shutdown_timeout_s": 60}
 START_S = 120.0
 STOP_S = 60.0
 ENDED_S = 5.0

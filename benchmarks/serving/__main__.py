@@ -39,6 +39,7 @@ from benchmarks.serving.results import Results, describe_run
 RUNS = ROOT / "runs" / "bench"
 PAGE = ROOT / "docs" / "measurements" / "benchmarks.md"
 QUICK_S = 4.0
+SLOWER_STEPS = 4  # times as long
 
 
 def main() -> None:
@@ -195,7 +196,8 @@ def _measured(
     def say(text: str) -> None:
         print(f"round {cell.round}, {size.name}, {cell.contender.title}: {text}", flush=True)
 
-    seconds = QUICK_S if quick else size.seconds
+    slower = cell.contender.engine == SLOWER  # a batch takes seconds: a short step has few
+    seconds = QUICK_S if quick else size.seconds * (SLOWER_STEPS if slower else 1)
     record = measure(server.url, body, size, server.tree, seconds, timed, say)
     return {**cell.keys, "ready_s": server.ready_s, "apart": apart, **record}
 

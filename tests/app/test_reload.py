@@ -44,7 +44,7 @@ def test_a_new_version_takes_over_and_no_request_is_dropped(
 ) -> None:
     store = ModelStore(tmp_path / "store")
     shutil.copytree(model_root, store.root)  # one that takes a while to load
-    server = start_server(model_root=store.root, max_loaded_models=1, max_wait_s=60)
+    server = start_server(model_root=store.root, max_loaded_models=1, max_wait_s=300)
     server.wait_ready()
     before = store.versions()[-1]
     new = publish(store)

@@ -94,7 +94,7 @@ def metric(server: Server, name: str, **labels: str) -> float:
 
 @contextmanager
 def started(folder: Path, small: dict[str, object], **settings: object) -> Iterator[Server]:
-    with running(folder, **small, workers=WORKERS, max_wait_s=60) as start:
+    with running(folder, **small, workers=WORKERS, max_wait_s=300) as start:
         server = start(**settings)
         wait_for_all(server)
         yield server
@@ -241,7 +241,7 @@ def number_in(metrics: str, name: str) -> int:
 
 
 def test_sigterm_drains_all(start_server: Start) -> None:
-    server = start_server(workers=WORKERS, max_wait_s=60, shutdown_timeout_s=60)
+    server = start_server(workers=WORKERS, max_wait_s=300, shutdown_timeout_s=60)
     wait_for_all(server)
     larges = [encoded(Image.new("L", (4000, 3000), 120 + n), "PNG") for n in range(8)]
     supervisor, mine = psutil.Process(server.process.pid), processes(server)
