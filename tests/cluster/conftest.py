@@ -9,7 +9,7 @@ import pytest
 
 # Read by Ray when it is imported.
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-os.environ["RAY_worker_niceness"] = "0"  # 15 by default: tests beside these would have all cores
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - 15 by default: others would have the cores
 
 NODE = {"num_cpus": 2, "object_store_memory": 80 * 2**20}
 
