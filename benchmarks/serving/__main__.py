@@ -4,8 +4,9 @@
     make bench ARGS=--quick        a few seconds each, to see whether all works
 
 All servers on one engine are started, and have their turns with each size of photo, round by round:
-what is compared is measured minutes apart. Lines go to the results file as they come: an
-interrupted run goes on where it stopped, `--fresh` begins anew, `--report` only writes the page.
+what is compared is measured minutes apart. Those whose turn it is not are stopped where they are.
+Lines go to the results file as they come: an interrupted run goes on where it stopped, `--fresh`
+begins anew, `--report` only writes the page.
 """
 
 import argparse
@@ -15,7 +16,8 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,7 +133,9 @@ def _group(
         for contender in group:
             if contender.name in waiting:
                 try:
-                    servers[contender.name] = _started(stack, contender, forms[SIZES[0].name])
+                    started = _started(stack, contender, forms[SIZES[0].name])
+                    started.tree.pause()
+                    servers[contender.name] = started
                 except (RuntimeError, OSError) as error:
                     _failed(results, Cell(contender, sizes[0], 1), error)
         for cell in todo:
@@ -142,7 +146,8 @@ def _group(
             if server := servers.get(cell.contender.name):
                 timed = 0 if quick or engine == SLOWER else cell.size.timed // rounds
                 try:
-                    results.append(_measured(cell, server, forms, timed, quick=quick))
+                    with _awake(server, forms[SIZES[0].name]):
+                        results.append(_measured(cell, server, forms, timed, quick=quick))
                 except (RuntimeError, OSError, httpx.HTTPError) as error:
                     _failed(results, cell, error)
 
@@ -169,8 +174,21 @@ class Server:
     """A contender that runs."""
 
     url: str
+    process: "subprocess.Popen[bytes]"
     tree: Tree
+    log: Path
     ready_s: float
+
+
+@contextmanager
+def _awake(server: Server, body: Path) -> Iterator[None]:
+    """A server's turn: what it does besides, such as to poll, is not in the others' figures."""
+    server.tree.go_on()
+    try:
+        wait_until_ready(server.url, body, server.process, server.log)
+        yield
+    finally:
+        server.tree.pause()
 
 
 def _started(stack: ExitStack, contender: Contender, body: Path) -> Server:
@@ -184,7 +202,7 @@ def _started(stack: ExitStack, contender: Contender, body: Path) -> Server:
     wait_until_ready(url, body, process, log)
     ready_s = round(time.monotonic() - began, 1)
     print(f"{contender.title}: ready in {ready_s:.1f} s", flush=True)
-    return Server(url, tree, ready_s)
+    return Server(url, process, tree, log, ready_s)
 
 
 def _measured(

@@ -35,8 +35,8 @@ class Size:
 
 SIZES = (
     Size("256²", 256, 256, seconds=9, common_rate=4, clients=16, warm_up=40, timed=1000),
-    Size("1 MP", 1152, 864, seconds=9, common_rate=3, clients=16, warm_up=32, timed=400),
-    Size("12 MP", 4000, 3000, seconds=12, common_rate=0.6, clients=6, warm_up=8, timed=60),
+    Size("1 MP", 1152, 864, seconds=9, common_rate=3, clients=16, warm_up=32, timed=240),
+    Size("12 MP", 4000, 3000, seconds=12, common_rate=0.6, clients=6, warm_up=8, timed=30),
 )
 
 
