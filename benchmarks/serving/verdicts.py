@@ -83,13 +83,16 @@ def _tail(figures: Figures, ours: Contender, peers: list[Contender], size: str) 
     return (
         f"{ours.title}, {size}, p99 at 80% of its own saturation: {own:.2f} s; the lowest peer's"
         f" ({best}, at 80% of its own) is {value:.2f} s:"
-        f" {_side(rounds[0], rounds[1], lambda a, b: a < b)}."
+        f" {_side(rounds[0], rounds[1], lambda a, b: a < b, (own, value))}."
     )
 
 
-def _side(ours: list[float], rival: list[float], better: Callable[[float, float], bool]) -> str:
-    """Ahead or behind; and whether each round says so."""
-    ahead = better(mean(ours), mean(rival))
+def _side(
+    ours: list[float], rival: list[float], better: Callable[[float, float], bool],
+    told: tuple[float, float] | None = None,
+) -> str:  # fmt: skip
+    """Ahead or behind by the figures told, the rounds' means; and whether each round says so."""
+    ahead = better(*(told or (mean(ours), mean(rival))))
     clear = all(better(a, b) == ahead for a in ours for b in rival)
     word = "ahead" if ahead else "behind"
     return word if clear else f"{word}, within the rounds' spread"
