@@ -1,0 +1,116 @@
+"""What is wrong on the page: said in words, and a service that is away or busy is waited for."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, Route, expect
+
+from tests.conftest import Start
+from tests.page.conftest import Open, without_colours
+from tests.page.stage import DONE, answer, choose, photo
+from tests.sample_photos import encoded
+
+
+@without_colours
+@pytest.mark.parametrize(
+    ("data", "title"),
+    [
+        (photo("cat.jpg")[:9000], "Damaged photo"),
+        (b"not a photo", "Unsupported image format"),
+        (photo("cat.jpg") + bytes(8 << 20), "Photo too large"),
+        (encoded(Image.new("1", (30_001, 1)), "PNG"), "Photo too large"),
+    ],
+    ids=["damaged", "not a photo", "too many bytes", "too many pixels"],
+)
+def test_what_is_wrong_is_said_in_words(page: Page, data: bytes, title: str) -> None:
+    """What a smaller picture would hide until the download too."""
+    choose(page, bad=data)
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text(title)
+    assert len(alert.locator("#notice-text").inner_text()) > 30
+    alert.get_by_role("button", name="Remove this photo").click()
+    expect(page.get_by_role("heading", name="Give grey photos colour")).to_be_visible()
+
+
+@without_colours
+def test_what_is_left_of_a_damaged_photo_is_had_by_a_click(
+    page: Page, small_http: httpx.Client
+) -> None:
+    data = photo("cat.jpg")[:9000]
+    choose(page, half=data)
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("about 12% of its pixels are missing.")
+    expect(alert).not_to_contain_text("damaged=")
+    alert.get_by_role("button", name="Colour what is left").click()
+    page.wait_for_selector(DONE)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download", exact=True).click()
+    wanted = answer(small_http, data, damaged="accept", vividness=0.65, postprocess="guided")
+    assert Path(download.value.path()).read_bytes() == wanted
+
+
+@without_colours
+def test_a_service_that_is_away_for_minutes_is_waited_for(open_page: Open) -> None:
+    away = ["/healthz", "/colorize"]
+
+    def network(route: Route) -> None:
+        path = urlsplit(route.request.url).path
+        if path in away:
+            if "/healthz" not in away:
+                away.clear()
+            route.fulfill(status=502, body="a proxy's")
+        else:
+            route.continue_()
+
+    page = open_page(route=network)
+    page.clock.install()
+    choose(page, cat=photo("cat.jpg"))
+    item = page.locator("#shelf li")
+    for _ in range(12):  # four attempts, then looks
+        expect(item).to_have_attribute("data-state", "waiting")
+        page.clock.fast_forward(20_000)
+    expect(page.locator("#away")).to_contain_text("Service out of reach")
+    expect(item).to_have_attribute("data-state", "waiting")
+    away.remove("/healthz")  # it comes back between a request and the look for it
+    page.clock.fast_forward(20_000)
+    expect(item).to_have_attribute("data-state", "done")
+    expect(page.locator("#away")).to_be_hidden()
+
+
+def test_a_service_behind_a_proxy_with_a_key_that_is_not_ready_yet(
+    open_page: Open, start_server: Start
+) -> None:
+    server = start_server(api_keys="lantern-and-lens", root_path="/colours")
+    server.wait_for("/healthz")
+    not_ready = httpx.get(server.url + "/readyz")
+    assert not_ready.status_code == 503
+    refusals = [not_ready]
+
+    def proxy(route: Route) -> None:
+        request = route.request
+        path = urlsplit(request.url).path
+        assert path == "/colours" or path.startswith("/colours/")
+        if request.method == "POST" and "lens" in request.headers.get("x-api-key", "") and refusals:
+            said = refusals.pop()  # however soon the service is ready
+            route.fulfill(status=503, headers=dict(said.headers), body=said.content)
+        else:
+            route.continue_(url=server.url + (path.removeprefix("/colours") or "/"))
+
+    page = open_page(server.url + "/colours", proxy)
+    choose(page, cat=photo("cat.jpg"))
+    dialog = page.get_by_role("dialog", name="API key")
+    dialog.get_by_label("Key").fill("wrong-wrong-wrong")
+    dialog.get_by_role("button", name="Use this key").click()
+    expect(dialog).to_contain_text("did not take this key")
+    dialog.get_by_label("Key").fill("lantern-and-lens")
+    dialog.get_by_role("button", name="Use this key").click()
+    expect(page.locator("#notice")).to_contain_text("Not ready. Trying again in")
+    page.wait_for_selector(DONE)
+    assert page.evaluate("[localStorage.length, document.cookie]") == [0, ""]
+    assert page.url == server.url + "/colours/"
+    page.on("dialog", lambda dialog: dialog.accept())  # nothing was saved
+    page.get_by_role("link", name="API").click()
+    expect(page.get_by_role("button", name="Authorize")).to_be_visible()
