@@ -4,19 +4,19 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate, repeat
 
 import numpy as np
-from PIL import Image
 
 from chromaserve.errors import DamagedPhoto
 from chromaserve.photos.header import PIL_ERRORS, open_image
+from chromaserve.photos.jpeg_damage import jpeg_up_to_its_end, without_zeros
 from chromaserve.photos.photo import Header, Pixels, Strips, strips
 from chromaserve.photos.png_reading import SIGNATURE, Chunk, chunks
 
-_END = b"\xff\xd9"
-_FILLER = bytes(range(1, 255)) * 16
-"""Something else than the zeros that a decoder puts in the place of what is missing."""
-_PIECE = 1 << 20
+_PIECE = 1 << 14
+"""What is lost of those that are inflated, where one breaks."""
+_LAST_FILTER = 4
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
            (0, 1, 1, 2))  # fmt: skip
@@ -33,8 +33,6 @@ _WEBP_ROWS = {b"VP8 ": 16, b"VP8L": 1}
 _WEBP_BYTES, _WEBP_HEAD = 16, 1 << 16
 """A pixel, and a file: more than any has."""
 _Part = tuple[bytes, memoryview]
-_ABOUT_NOTHING = 0.005
-"""What is said to be missing where fine detail alone is."""
 
 
 @dataclass(frozen=True)
@@ -57,77 +55,54 @@ def repaired(data: bytes, header: Header, *, accept: bool) -> Repaired | None:
         accept: whether missing pixels are taken; else they are counted alone.
     """
     if header.format == "JPEG":
-        return _jpeg(data, header)
+        return None if (found := jpeg_up_to_its_end(data, header)) is None else Repaired(*found)
     if header.format == "WEBP":
         return _webp(data, header)
     return _png(data, accept=accept) if header.format == "PNG" else None
-
-
-def _jpeg(data: bytes, header: Header) -> Repaired | None:
-    """Pixels that depend on what follows the file's end are those that are missing."""
-    data = data.removesuffix(b"\xff")
-    mended = data + _END
-    try:
-        with open_image(mended, "JPEG") as one, open_image(data + _FILLER + _END, "JPEG") as other:
-            one.load()
-            other.load()
-            differ = _differing(one, other, header)
-    except (DamagedPhoto, *PIL_ERRORS):
-        return None
-    missing = differ / header.pixels
-    return Repaired(mended, missing if _has_detail(data) else max(missing, _ABOUT_NOTHING))
-
-
-def _differing(one: Image.Image, other: Image.Image, header: Header) -> int:
-    count = 0
-    for start, stop in strips(header.height, header.width):
-        box = (0, start, header.width, stop)
-        unlike = np.asarray(one.crop(box)) != np.asarray(other.crop(box))
-        count += int(np.count_nonzero(unlike if unlike.ndim == 2 else unlike.any(axis=2)))
-    return count
-
-
-def _has_detail(data: bytes) -> bool:
-    """Whether a progressive JPEG has come to its last scans (T.81, G.1.1.1); others have one."""
-    frame = data.find(b"\xff\xc2", 0, data.find(b"\xff\xda"))
-    if frame < 0:
-        return True
-    components = data[frame + 9] if frame + 9 < len(data) else 1
-    done: set[int] = set()
-    at = data.find(b"\xff\xda", frame)
-    while at >= 0:
-        count = data[at + 4] if at + 4 < len(data) else 0
-        tail = at + 5 + 2 * count
-        if tail + 2 < len(data) and data[tail + 1] == 63 and not data[tail + 2] & 15:
-            done.add(data[at + 5])
-        at = data.find(b"\xff\xda", at + 2)
-    return len(done) >= components
 
 
 def _png(data: bytes, *, accept: bool) -> Repaired | None:
     found = list(chunks(data))
     if not found or found[0].kind != b"IHDR" or len(found[0].data) != 13:
         return None
-    pixels = [chunk.data for chunk in found if chunk.kind == b"IDAT"]
-    expected, got = _raw_bytes(found[0].data), 0
-    for piece in _inflated(pixels):
-        got += len(piece)
-    missing = max(0.0, 1 - got / expected)
-    if missing and accept:
-        pixels = _filled(pixels, expected)
-    return Repaired(_joined(found, pixels), missing)
+    pixels = [
+        chunk.data if chunk.sound else without_zeros(chunk.data)
+        for chunk in found
+        if chunk.kind == b"IDAT"
+    ]
+    rows = list(_row_bytes(found[0].data))
+    expected, got = sum(rows), _sound_bytes(pixels, rows)
+    if got == 0:
+        return None
+    if got < expected and accept:
+        pixels = _filled(pixels, got, expected)
+    return Repaired(_joined(found, pixels), 1 - got / expected)
 
 
-def _raw_bytes(head: bytes) -> int:
-    """Bytes of all rows with their filters' numbers."""
+def _row_bytes(head: bytes) -> Iterator[int]:
+    """Of each row with its filter's number, pass by pass."""
     width, height, bits, colour, _, _, interlaced = struct.unpack(">IIBBBBB", head)
     each = bits * _CHANNELS.get(colour, 1)
-    total = 0
     for x, y, dx, dy in _PASSES if interlaced else ((0, 0, 1, 1),):
         columns, rows = -(-(width - x) // dx), -(-(height - y) // dy)
         if columns > 0 and rows > 0:
-            total += rows * (1 + (columns * each + 7) // 8)
-    return max(total, 1)
+            yield from repeat(1 + (columns * each + 7) // 8, rows)
+
+
+def _sound_bytes(pixels: list[bytes], rows: list[int]) -> int:
+    """How many are inflated before the first row with a filter that there is none of.
+
+    Of a changed file what is inflated behind the change is seldom rows, and seldom an error.
+    """
+    starts = accumulate(rows, initial=0)
+    start, came, expected = next(starts), 0, sum(rows)
+    for piece in _inflated(pixels):
+        while start < min(came + len(piece), expected):
+            if piece[start - came] > _LAST_FILTER:
+                return start
+            start = next(starts)
+        came += len(piece)
+    return min(came, expected)
 
 
 def _inflated(pixels: list[bytes]) -> Iterator[bytes]:
@@ -144,11 +119,11 @@ def _inflated(pixels: list[bytes]) -> Iterator[bytes]:
             yield piece
 
 
-def _filled(pixels: list[bytes], expected: int) -> list[bytes]:
-    """What can be inflated, and zeros, deflated again."""
+def _filled(pixels: list[bytes], got: int, expected: int) -> list[bytes]:
+    """The first bytes that are inflated, and zeros, deflated again."""
     deflater, made, left = zlib.compressobj(1), [], expected
     for piece in _inflated(pixels):
-        piece = piece[:left]
+        piece = piece[: got - expected + left]
         left -= len(piece)
         made.append(deflater.compress(piece))
     while left:

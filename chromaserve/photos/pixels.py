@@ -14,6 +14,7 @@ from chromaserve.photos.damage import Repaired, greyed, repaired
 from chromaserve.photos.foreign import info_of
 from chromaserve.photos.header import PIL_ERRORS, damaged, in_part, open_image
 from chromaserve.photos.heic import heic_info, heic_strips
+from chromaserve.photos.jpeg_damage import may_lack_its_end
 from chromaserve.photos.metadata import NOTHING, Metadata, gather, gather_tiff
 from chromaserve.photos.photo import Header, Pixels, Strips, widened
 from chromaserve.photos.png_reading import colour_chunks
@@ -73,11 +74,9 @@ def open_source(data: bytes, header: Header, *, accept_damage: bool = False) -> 
         found = repaired(data, header, accept=accept_damage)
         if found is None:
             raise
-        whole = _opened(found.data, header, found)
         if found.missing and not accept_damage:
-            whole.close()
             raise in_part(header.format, found.missing) from error
-        return whole
+        return _opened(found.data, header, found)
 
 
 def _opened(data: bytes, header: Header, repair: Repaired | None = None) -> Source:
@@ -101,6 +100,8 @@ def _opened(data: bytes, header: Header, repair: Repaired | None = None) -> Sour
         else:
             metadata = gather(data, image.info, header.format)
         strips, profile = _decoded(data, image, header)
+        if header.format == "JPEG" and repair is None and may_lack_its_end(image):
+            raise damaged("JPEG")
         if repair and repair.grey_from is not None:
             strips = greyed(strips, repair.grey_from)
     except BaseException:

@@ -41,6 +41,8 @@ def chunks(data: bytes, wanted: tuple[bytes, ...] | None = None) -> Iterator[Chu
     at = len(SIGNATURE)
     while at + 8 <= len(data):
         length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if not kind.isalpha():  # nor is anything behind it one
+            return
         if wanted is None or kind in wanted:
             content = data[at + 8 : at + 8 + length]
             checksum = data[at + 8 + length : at + 12 + length]

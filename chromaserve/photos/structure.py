@@ -117,7 +117,7 @@ def read_png(data: bytes) -> Structure:
             raise Unreadable
         if kind in (b"iCCP", b"eXIf") and length > MAX_METADATA:
             raise Unreadable
-        if kind == b"IEND":
+        if kind == b"IEND" or not kind.isalpha():  # an end, or what is no chunk any more
             break
         at += 12 + length
     if data[12:16] == b"CgBI":

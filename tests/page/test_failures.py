@@ -42,7 +42,7 @@ def test_what_is_left_of_a_damaged_photo_is_had_by_a_click(
     data = photo("cat.jpg")[:9000]
     choose(page, half=data)
     alert = page.get_by_role("alert")
-    expect(alert).to_contain_text("about 12% of its pixels are missing.")
+    expect(alert).to_contain_text("about 72% of its pixels are missing.")
     expect(alert).not_to_contain_text("damaged=")
     alert.get_by_role("button", name="Colour what is left").click()
     page.wait_for_selector(DONE)

@@ -1,0 +1,142 @@
+"""JPEGs and PNGs that end too early, or have a hole: the share that is missing is the true one."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from chromaserve.errors import DamagedPhoto
+from chromaserve.photos.decode import decode
+from chromaserve.photos.header import inspect
+from chromaserve.photos.photo import Photo
+from tests.sample_photos import encoded, small
+
+SIZE = 900, 600
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "grey": ("L", {}),
+    "colour": ("RGB", {"subsampling": 0}),
+    "coarse chroma": ("RGB", {"subsampling": 2}),
+    "restart markers": ("L", {"restart_marker_rows": 1}),
+    "four inks": ("CMYK", {}),
+}
+ROOM = 4096
+
+
+def taken(data: bytes, *, accept: bool = False) -> Photo:
+    header = inspect(data, max_pixels=10**6, max_side=10**4)
+    return decode(data, header, accept_damage=accept)
+
+
+def jpeg(kind: str) -> bytes:
+    mode, options = KINDS[kind]
+    return encoded(small(mode, SIZE), "JPEG", quality=80, **options)
+
+
+def png(**options: Any) -> bytes:  # noqa: ANN401
+    return encoded(small("L", SIZE), "PNG", **options)
+
+
+def grey_of(data: bytes) -> NDArray[np.uint8]:
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("L"))
+
+
+def flat_from(photo: Photo) -> int:
+    """The first of the rows at the bottom that are of one grey."""
+    same = (photo.grey == photo.grey[-1, -1]).all(axis=1)
+    return len(same) - int(np.argmin(same[::-1]))
+
+
+CUTS = {
+    "cut": lambda data, at: data[:at],
+    "cut and ended": lambda data, at: data[:at] + b"\xff\xd9",
+    "filled up with zeros": lambda data, at: data[:at] + bytes(len(data) - at),
+}
+
+
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("how", CUTS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_a_jpeg_the_part_that_never_came_is_told(kind: str, how: str, part: float) -> None:
+    whole = jpeg(kind)
+    data = CUTS[how](whole, int(part * len(whole)))
+    with pytest.raises(DamagedPhoto, match=r"JPEG file is damaged: about \d+%.*damaged=accept"):
+        taken(data)
+    photo = taken(data, accept=True)
+    filled = flat_from(photo)
+    assert photo.missing == pytest.approx(1 - filled / SIZE[1], abs=0.03)
+    there = filled - 2 * 16  # chroma of the row of units before is smoothed with it
+    assert np.array_equal(photo.grey[:there], taken(whole).grey[:there])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_jpeg_without_its_end_alone_is_whole(kind: str) -> None:
+    whole = jpeg(kind)
+    photo = taken(whole[:-2])
+    assert photo.missing == 0
+    assert np.array_equal(photo.grey, taken(whole).grey)
+
+
+def test_a_jpeg_that_ends_in_middle_grey_is_whole() -> None:
+    image = small("L", SIZE)
+    image.paste(128, (0, 500, 900, 600))
+    for options in ({}, {"optimize": True}, {"progressive": True}):
+        photo = taken(encoded(image, "JPEG", **options))
+        assert photo.missing == 0
+        assert (photo.grey[510:] == 128).all()
+    flat = taken(encoded(Image.new("L", (2000, 500), 128), "JPEG", optimize=True))
+    assert flat.missing == 0
+
+
+def test_a_jpeg_with_a_thumbnail_is_measured_by_itself() -> None:
+    thumbnail = encoded(small("RGB", (160, 120)), "JPEG")
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0" + thumbnail
+    whole = encoded(small("L", SIZE), "JPEG", exif=exif, quality=80)
+    photo = taken(whole[: (len(whole) + len(thumbnail)) // 2], accept=True)
+    assert photo.missing == pytest.approx(0.5, abs=0.1)
+
+
+def test_of_a_progressive_jpeg_detail_alone_is_missing() -> None:
+    whole = encoded(small("L", SIZE), "JPEG", progressive=True)
+    photo = taken(whole[: len(whole) * 3 // 4], accept=True)
+    assert photo.missing == 0.005
+    assert np.abs(photo.grey.astype(int) - grey_of(whole)).mean() < 6
+    first_scan = taken(whole[: len(whole) // 20], accept=True)
+    assert first_scan.missing > 0.2
+
+
+@pytest.mark.parametrize("how", ["cut", "filled up with zeros"])
+def test_of_a_png_the_part_that_never_came_is_told(how: str) -> None:
+    whole = png()
+    data = CUTS[how](whole, len(whole) // 2)
+    with pytest.raises(DamagedPhoto, match=r"PNG file is damaged: about \d+%.*damaged=accept"):
+        taken(data)
+    photo = taken(data, accept=True)
+    assert photo.missing == pytest.approx(1 - flat_from(photo) / SIZE[1], abs=0.005)
+    assert 0.3 < photo.missing < 0.7
+
+
+@pytest.mark.parametrize("hole", [bytes(ROOM), b"\xff" * ROOM, bytes(range(256)) * 16])
+def test_of_a_png_with_a_hole_the_rows_above_are_taken(hole: bytes) -> None:
+    whole = png()
+    at = len(whole) // 2
+    data = whole[:at] + hole + whole[at + ROOM :]
+    with pytest.raises(DamagedPhoto, match=r"about \d+%"):
+        taken(data)
+    photo = taken(data, accept=True)
+    expected, there = grey_of(whole), int((1 - photo.missing) * SIZE[1])
+    assert 0.25 < photo.missing < 0.75
+    # Up to the hole it is the photo, and a few rows are what the hole was read as.
+    assert np.array_equal(photo.grey[: there * 3 // 4], expected[: there * 3 // 4])
+    assert (photo.grey[there + 1 :] == 0).all()
+
+
+def test_a_png_of_which_no_row_is_whole_is_refused() -> None:
+    whole = png()
+    start = whole.index(b"IDAT") + 4
+    data = whole[:start] + bytes(len(whole) - start)
+    with pytest.raises(DamagedPhoto, match="Check that it opens"):
+        taken(data, accept=True)
