@@ -29,7 +29,9 @@ _EXIF, _XMP, _IPTC = map(
     ),
 )
 """Of boxes in a JPEG 2000 (ExifTool's and Adobe's)."""
-_OF_ICC = 2
+_NAMED, _OF_ICC = 1, (2, 3)
+_KNOWN_COLOURS = (16, 17, 18)  # sRGB, grey, and sRGB's YCC
+_KNOWN_SPACES = (b"RGB ", b"GRAY")
 _BMP_SHORT, _BMP_OS2, _BMP_MASKS, _BMP_BITS = 12, 64, 3, (1, 4, 8, 16, 24, 32)
 _BMP_ALPHA = 56
 _BMP_LAYOUTS = {
@@ -154,12 +156,29 @@ def read_jpeg2000(data: bytes) -> Structure:
             " 16 bits a channel."
         )
     depths = {(one[0] & 0x7F) + 1 for one in each}
+    if min(depths) < 8 or left or top or any(one[1:] != b"\1\1" for one in each):
+        raise UnsupportedSamples(
+            "The JPEG 2000 file has fewer than 8 bits a channel, channels of several sizes, or a"
+            " place on a larger area. Save it anew, as PNG or TIFF."
+        )
+    _check_colours(info_of(data, "JPEG2000"))
     wide = max(depths) > 8
     if wide and count > 1 and depths != {16}:
         raise UnsupportedSamples(
             f"The JPEG 2000 file has colours of {max(depths)} bits a channel. Save it with 8 or 16."
         )
-    return Structure(right - left, bottom - top, 16 if wide else 8, count == 4, False)
+    return Structure(right, bottom, 16 if wide else 8, count == 4, False, depth=max(depths))
+
+
+def _check_colours(said: dict[str, Any]) -> None:
+    """Refuse what the decoder would take for RGB (ISO/IEC 15444-1, I.5.3.3; 15444-2, M.11.7.3)."""
+    icc, named = said.get("icc_profile"), said.get("colours", [])
+    known = icc[16:20] in _KNOWN_SPACES if icc else not named or set(named) & {*_KNOWN_COLOURS}
+    if not known:
+        raise UnsupportedSamples(
+            "The JPEG 2000 file has colours of a kind, such as CMYK or Lab, that is not taken. Save"
+            " it as grey or RGB."
+        )
 
 
 def _stream_of(data: bytes) -> int:
@@ -187,7 +206,9 @@ def _read_jp2(data: bytes, start: int, stop: int, found: dict[str, Any]) -> None
     for name, at, end in boxes_in(data, start, stop, most=_MOST_BOXES):
         if name == b"jp2h":
             _read_jp2(data, at, end, found)
-        elif name == b"colr" and data[at] == _OF_ICC:
+        elif name == b"colr" and data[at] == _NAMED:
+            found.setdefault("colours", []).append(struct.unpack_from(">I", data, at + 3)[0])
+        elif name == b"colr" and data[at] in _OF_ICC:
             found.setdefault("icc_profile", data[at + 3 : end])
         elif name == b"uuid":
             kind, content = data[at : at + 16], data[at + 16 : end]

@@ -170,6 +170,7 @@ def _header(kind: str, found: Structure, boxed: Boxed | None = None) -> Header:
     return Header(
         *(kind, found.width, found.height, found.bits, found.alpha, found.may_turn),
         pictures=found.pictures,
+        depth=boxed.depth if boxed else found.depth,
         boxed=boxed,
     )
 

@@ -46,6 +46,8 @@ class Header:
     """Whether there are others, which cannot be read."""
     pictures: int = 1
     """Of an animation, or of a HEIC or AVIF: the first is the photo, the others are not taken."""
+    depth: int = 8
+    """Bits a channel of numbers that are still to be brought to 16; 8 where there are none."""
     tiff: Any = None
     """How a TIFF's page is stored: a `tiff_reading.Page`."""
     boxed: Any = None

@@ -271,10 +271,9 @@ def _by_opencv(data: bytes, image: Image.Image, header: Header) -> tuple[Strips,
     pixels = cast(Pixels, bgr)
     opaque = pixels.shape[2] < 4 or image.mode == "RGB"
     grey = image.mode in ("L", "LA", "I;16")
-    depth = header.boxed and header.boxed.depth
 
     def strips(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
-        part = pixels[start:stop] if depth is None else widened(pixels[start:stop], depth)
+        part = widened(pixels[start:stop], header.depth)
         alpha = None if opaque else part[..., 3]
         if grey:
             return cast(Pixels, np.ascontiguousarray(part[..., 0])), alpha

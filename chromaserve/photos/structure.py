@@ -56,6 +56,8 @@ class Structure:
     """Whether there may be an EXIF orientation."""
     pictures: int = 1
     """The first one is meant."""
+    depth: int = 8
+    """Bits a channel, where a decoder hands out numbers of so many in 16."""
 
 
 def read_jpeg(data: bytes) -> Structure:
