@@ -142,6 +142,9 @@ def _decoded(data: bytes, image: Image.Image, header: Header) -> tuple[Strips, P
             # Pillow decodes without a look at the checksums of the pixels' chunks.
             with open_image(data, header.format) as checked:
                 checked.verify()
+            key = image.info.get("transparency")
+            if image.mode == "L" and isinstance(key, int):  # Pillow widens the greys alone
+                image.info["transparency"] = key * (255 // ((1 << data[24]) - 1))
         return image_pixels(image, lambda mode: _profile(data, image.info, header, mode))
     except (*PIL_ERRORS, MemoryError) as error:
         raise damaged(header.format) from error
@@ -269,7 +272,7 @@ def _by_opencv(data: bytes, image: Image.Image, header: Header) -> tuple[Strips,
     if bgr.dtype != kind or bgr.shape[2] not in (1, 3, 4) or image.mode in ("P", "PA"):
         raise UnsupportedSamples("Save the photo as grey or RGB of 8 bits a channel.")
     pixels = cast(Pixels, bgr)
-    opaque = pixels.shape[2] < 4 or image.mode == "RGB"
+    opaque = pixels.shape[2] < 4 or not header.alpha
     grey = image.mode in ("L", "LA", "I;16")
 
     def strips(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
