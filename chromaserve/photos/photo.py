@@ -49,7 +49,7 @@ class Header:
     depth: int = 8
     """Bits a channel of numbers that are still to be brought to 16; 8 where there are none."""
     tiff: Any = None
-    """How a TIFF's page is stored: a `tiff_reading.Page`."""
+    """How a TIFF's page is stored: a `tiff_page.Page`."""
     boxed: Any = None
     """What a HEIC or AVIF says beside its pixels: a `heif.Boxed`."""
 

@@ -21,14 +21,14 @@ from chromaserve.photos.png_reading import colour_chunks
 from chromaserve.photos.pnm import Pnm
 from chromaserve.photos.profile_reading import profile_of, profile_of_cicp, profile_of_png
 from chromaserve.photos.profiles import SRGB, Profile
-from chromaserve.photos.tiff_reading import Page
+from chromaserve.photos.tiff_page import Page
 from chromaserve.photos.tiff_samples import Samples
 
 # Its complaints about damaged files are our 422s.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 _NOT_IN_PART = (
-    "Of a TIFF with a palette, CMYK, fewer than 8 bits, or compression by JPEG or fax, what is"
+    "Of a TIFF with a palette, CMYK, or compression by JPEG or fax, what is"
     " whole cannot be taken alone."
 )
 _TIFF_PHOTOMETRIC = 262

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL.TiffImagePlugin import TiffImageFile
 
 from chromaserve.photos.header import PIL_ERRORS, damaged
-from chromaserve.photos.tiff_reading import (
+from chromaserve.photos.tiff_page import (
     ADOBE_DEFLATE,
     DEFLATE,
     LZW,
@@ -93,6 +93,8 @@ class Strips:
         if compression == PLAIN:
             return np.frombuffer(packed[:needed], np.uint8)
         if compression in (ADOBE_DEFLATE, DEFLATE):
+            if self._page.reversed_bits:
+                packed = _REVERSED[np.frombuffer(packed, np.uint8)].data
             return _inflated(packed, needed)
         return self._by_libtiff(packed, rows)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from chromaserve.errors import DamagedPhoto
 from chromaserve.photos.decode import decode
 from chromaserve.photos.header import inspect
 from chromaserve.photos.photo import Photo
@@ -42,6 +43,87 @@ def keyed_png(samples: Numbers, bits: int, key: Any) -> bytes:  # noqa: ANN401
     clear = np.asarray(key, ">u2").tobytes()
     parts = ((b"IHDR", head), (b"tRNS", clear), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+def tiff(data: bytes, bits: int, photometric: int | None, **more: Any) -> bytes:  # noqa: ANN401
+    """One strip, with further tags by their numbers: `t266=2`."""
+    channels = 3 if photometric == 2 else 1
+    tags: dict[int, Any] = {256: COLUMNS, 257: ROWS, 258: [bits] * channels, 259: 1, 273: 8}
+    tags |= {277: channels, 278: ROWS, 279: len(data)}
+    tags |= {} if photometric is None else {262: photometric}
+    tags |= {int(name[1:]): value for name, value in more.items()}
+    data += bytes(len(data) % 2)
+    at = 8 + len(data)
+    rows, body, behind = b"", b"", at + 2 + 12 * len(tags) + 4
+    for tag, value in sorted(tags.items()):
+        kind = 4 if tag in (273, 279) else 3
+        raw = np.asarray(value, "<u4" if kind == 4 else "<u2").tobytes()
+        rows += struct.pack("<HHI", tag, kind, np.size(value))
+        rows += raw.ljust(4, b"\0") if len(raw) <= 4 else struct.pack("<I", behind + len(body))
+        body += raw if len(raw) > 4 else b""
+    directory = struct.pack("<H", len(tags)) + rows + bytes(4) + body
+    return b"II*\0" + struct.pack("<I", at) + data + directory
+
+
+MIRRORED = np.array([int(f"{i:08b}"[::-1], 2) for i in range(256)], np.uint8)
+
+
+def levels(samples: Numbers, bits: int) -> Numbers:
+    """Of 8 or 16 bits."""
+    most = 255 if bits <= 8 else 65535
+    return np.rint(samples / ((1 << bits) - 1) * most).astype(np.int64)
+
+
+@pytest.mark.parametrize("compression", [1, 8])
+@pytest.mark.parametrize("planar", [1, 2])
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("photometric", [0, 1])
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 6, 8, 11, 12, 15])
+def test_a_tiff_of_grey_is_read_however_its_bits_are_stored(
+    bits: int, photometric: int, mirrored: bool, planar: int, compression: int
+) -> None:
+    samples = codes(bits)
+    stored = samples if photometric else (1 << bits) - 1 - samples
+    data = packed(stored, bits).tobytes()
+    data = data if compression == 1 else zlib.compress(data)
+    if mirrored:  # as libtiff has it: of what is compressed
+        data = MIRRORED[np.frombuffer(data, np.uint8)].tobytes()
+    made = tiff(data, bits, photometric, t284=planar, t266=1 + mirrored, t259=compression)
+    assert np.abs(taken(made).grey.astype(int) - levels(samples, bits)).max() <= 1
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 5, 8])
+def test_a_tiff_of_colours_with_few_bits_is_read(bits: int) -> None:
+    samples = codes(bits, 3)
+    few = taken(tiff(packed(samples, bits).tobytes(), bits, 2))
+    many = taken(tiff(levels(samples, bits).astype(np.uint8).tobytes(), 8, 2))
+    assert np.array_equal(few.grey, many.grey)
+
+
+def test_a_part_of_a_scan_of_one_bit_is_had() -> None:
+    half = packed(codes(1), 1)[: ROWS // 2].tobytes()
+    made = tiff(zlib.compress(half), 1, 1, t259=8)
+    with pytest.raises(DamagedPhoto, match="about 50%"):
+        taken(made)
+    photo = taken(made, accept=True)
+    assert photo.missing == 0.5
+    assert np.array_equal(photo.grey[: ROWS // 2], levels(codes(1), 1)[: ROWS // 2])
+
+
+@pytest.mark.parametrize("most", [255, 65535])
+def test_a_palette_of_a_tiff_may_have_256_levels(most: int) -> None:
+    colours = np.rint(np.linspace(most, 0, 256)).astype(int).tolist()  # a negative
+    made = tiff(codes(8).astype(np.uint8).tobytes(), 8, 3, t320=colours * 3)
+    photo = taken(made)
+    assert np.abs(photo.grey / np.iinfo(photo.grey.dtype).max - (1 - codes(8) / 255)).max() < 0.005
+
+
+@pytest.mark.parametrize("compression", [1, 8])
+def test_a_tiff_that_does_not_say_what_white_is_is_refused(compression: int) -> None:
+    data = codes(8).astype(np.uint8).tobytes()
+    data = data if compression == 1 else zlib.compress(data)
+    with pytest.raises(DamagedPhoto, match="whether 0 is black or white"):
+        taken(tiff(data, 8, None, t259=compression))
 
 
 @pytest.mark.parametrize(("bits", "channels"), [(1, 1), (2, 1), (4, 1), (8, 1), (16, 1), (8, 3),
