@@ -58,6 +58,8 @@ class Boxed:
     """Bits a channel."""
     cicp: tuple[int, int] | None
     """Numbers of the primaries and of the transfer function (ITU-T H.273)."""
+    narrow: bool
+    """Whether black is 16 and white 235, of 8 bits."""
     boxes: Boxes
     shown: tuple[int, ...]
     """The items that the picture and its alpha are made of, tiles after their grid."""
@@ -92,7 +94,7 @@ def read_heif(data: bytes, kind: str) -> tuple[Structure, Boxed]:
             *(place.width, place.height, 16 if depth > 8 else 8, bool(alpha), kind == "AVIF"),
             pictures=_pictures(boxes, kind),
         ),
-        Boxed(depth, _cicp(boxes), boxes, shown, whole, (place.left, place.top)),
+        Boxed(depth, *_cicp(boxes), boxes, shown, whole, (place.left, place.top)),
     )
 
 
@@ -289,9 +291,9 @@ def _cut(content: bytes, place: _Place) -> _Place:
     return cut
 
 
-def _cicp(boxes: Boxes) -> tuple[int, int] | None:
+def _cicp(boxes: Boxes) -> tuple[tuple[int, int] | None, bool]:
     for name, content, _ in boxes.properties_of(boxes.primary):
         if name == b"colr" and content[:4] == b"nclx":
-            primaries, transfer = struct.unpack_from(">HH", content, 4)
-            return primaries, transfer
-    return None
+            primaries, transfer, _, full = struct.unpack_from(">HHHB", content, 4)
+            return (primaries, transfer), full < 128
+    return None, False

@@ -141,10 +141,14 @@ def strips(rows: int, columns: int, multiple: int = 1) -> Iterator[tuple[int, in
         yield start, min(start + step, rows)
 
 
-def widened(pixels: Pixels, depth: int) -> Pixels:
-    """Samples of 10 or 12 bits as 16; 8 and 16 stay."""
+def widened(pixels: Pixels, depth: int, *, narrow: bool = False) -> Pixels:
+    """Samples of 9 to 15 bits as 16; 8 and 16 stay. Narrow ones are black at 16 of 256 (BT.709)."""
     if depth in (8, 16):
         return pixels
+    if narrow:
+        black, white = 16 << depth - 8, 235 << depth - 8
+        inside = np.clip(pixels, black, white).astype(np.float32) - black
+        return (inside * np.float32(65535 / (white - black)) + np.float32(0.5)).astype(np.uint16)
     wide = pixels.astype(np.uint16)
     return cast(Pixels, wide << 16 - depth | wide >> 2 * depth - 16)
 

@@ -274,9 +274,11 @@ def _by_opencv(data: bytes, image: Image.Image, header: Header) -> tuple[Strips,
     pixels = cast(Pixels, bgr)
     opaque = pixels.shape[2] < 4 or not header.alpha
     grey = image.mode in ("L", "LA", "I;16")
+    # OpenCV hands out an AVIF's grey as it is stored.
+    narrow = header.boxed is not None and header.boxed.narrow and pixels.shape[2] == 1
 
     def strips(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
-        part = widened(pixels[start:stop], header.depth)
+        part = widened(pixels[start:stop], header.depth, narrow=narrow)
         alpha = None if opaque else part[..., 3]
         if grey:
             return cast(Pixels, np.ascontiguousarray(part[..., 0])), alpha
