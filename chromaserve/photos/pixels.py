@@ -62,7 +62,7 @@ def open_source(data: bytes, header: Header, *, accept_damage: bool = False) -> 
     """
     page: Page | None = header.tiff
     known = page is not None and page.is_known
-    if page and known and (page.is_ours or page.is_cut(len(data))):
+    if page and known and (page.is_ours or page.is_cut(data)):
         return _tiff(data, page, accept_damage=accept_damage)
     try:
         return _opened(data, header)

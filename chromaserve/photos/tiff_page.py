@@ -14,6 +14,8 @@ _OURS = range(1, 17)
 _PILLOWS = ((1, ()), (3, ()), (4, (1,)), (4, (2,)))
 """Samples a pixel, and what the extra ones are: layouts of 8 bits that Pillow reads rightly."""
 ASSOCIATED, UNASSOCIATED = 1, 2
+ZEROS = 512
+"""Bytes of them in a strip that are no code of LZW or PackBits: a hole."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,11 @@ class Page:
         """Whether all strips and tiles lie behind the end of a file of so many bytes."""
         return not (self.places < length).any()
 
-    def is_cut(self, length: int) -> bool:
-        """Whether strips or tiles lie behind the end of a file of so many bytes."""
+    def is_cut(self, data: bytes) -> bool:
+        """Whether strips or tiles lie behind the file's end, or zeros in what is packed."""
         known = min(len(self.places), len(self.sizes))
-        return bool((self.places[:known] + self.sizes[:known] > length).any())
+        behind = (self.places[:known] + self.sizes[:known] > len(data)).any()
+        return bool(behind) or (self.compression in (LZW, PACKBITS) and bytes(ZEROS) in data)
 
     @property
     def is_ours(self) -> bool:

@@ -1,12 +1,15 @@
 """Photos as scanners and archives store them, put together by hand from known samples."""
 
+import io
 import struct
 import zlib
 from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
+from PIL import Image
 
 from chromaserve.errors import DamagedPhoto
 from chromaserve.photos.decode import decode
@@ -14,6 +17,7 @@ from chromaserve.photos.header import inspect
 from chromaserve.photos.photo import Photo
 from tests.hostile.files import chunk
 from tests.photos.test_kinds import COLUMNS, RAMP, ROWS
+from tests.sample_photos import encoded
 
 Numbers = NDArray[np.int64]
 
@@ -136,3 +140,24 @@ def test_the_grey_or_colour_that_a_png_calls_transparent_is(bits: int, channels:
     assert photo.alpha is not None
     assert np.array_equal(photo.alpha == 0, clear)
     assert np.array_equal(photo.alpha == np.iinfo(photo.alpha.dtype).max, ~clear)
+
+
+@pytest.mark.parametrize("part", [(0.4, 0.45), (0.6, 1.0)])
+@pytest.mark.parametrize("kind", ["tiff_lzw", "packbits", "tiff_adobe_deflate"])
+def test_zeros_within_a_packed_strip_are_told(kind: str, part: tuple[float, float]) -> None:
+    grain = np.random.default_rng(0).integers(0, 99, (200, 300), np.uint8)
+    data = encoded(Image.fromarray(grain), "TIFF", compression=kind)
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages[0]
+        ((start,), (size,)) = page.dataoffsets, page.databytecounts
+    first, last = (start + int(size * each) for each in part)
+    hole = data[:first] + bytes(last - first) + data[last:]
+    with pytest.raises(DamagedPhoto, match="damaged"):
+        taken(hole)
+    if kind == "tiff_adobe_deflate" and part[1] < 1:  # which its checksum tells, but not where
+        return
+    photo = taken(hole, accept=True)
+    whole = round(200 * (1 - photo.missing))
+    assert abs(whole / 200 - part[0]) < 0.05
+    assert np.array_equal(photo.grey[:whole], grain[:whole])
+    assert (photo.grey[whole:] == 128).all()
