@@ -100,7 +100,7 @@ def _opened(data: bytes, header: Header, repair: Repaired | None = None) -> Sour
         else:
             metadata = gather(data, image.info, header.format)
         strips, profile = _decoded(data, image, header)
-        if header.format == "JPEG" and repair is None and may_lack_its_end(image):
+        if header.format == "JPEG" and repair is None and may_lack_its_end(image, data):
             raise damaged("JPEG")
         if repair and repair.grey_from is not None:
             strips = greyed(strips, repair.grey_from)

@@ -54,6 +54,7 @@ CUTS = {
     "cut": lambda data, at: data[:at],
     "cut and ended": lambda data, at: data[:at] + b"\xff\xd9",
     "filled up with zeros": lambda data, at: data[:at] + bytes(len(data) - at),
+    "filled up as erased": lambda data, at: data[:at] + b"\xff" * (len(data) - at),
 }
 
 
@@ -70,6 +71,17 @@ def test_of_a_jpeg_the_part_that_never_came_is_told(kind: str, how: str, part: f
     assert photo.missing == pytest.approx(1 - filled / SIZE[1], abs=0.03)
     there = filled - 2 * 16  # chroma of the row of units before is smoothed with it
     assert np.array_equal(photo.grey[:there], taken(whole).grey[:there])
+
+
+@pytest.mark.parametrize("how", CUTS)
+def test_of_a_progressive_jpeg_the_scans_that_never_came_are_told(how: str) -> None:
+    whole = encoded(small("RGB", SIZE), "JPEG", quality=80, progressive=True)
+    scans = [i for i in range(len(whole)) if whole.startswith(b"\xff\xda", i)]
+    data = CUTS[how](whole, scans[-2])
+    with pytest.raises(DamagedPhoto, match="about 1%"):
+        taken(data)
+    assert 0 < taken(data, accept=True).missing < 0.01
+    assert taken(whole).missing == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
