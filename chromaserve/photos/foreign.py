@@ -16,6 +16,8 @@ _MOST_BLOCKS = 10_000  # of a GIF
 _MOST_PIECES = 300_000  # of a GIF's blocks, of 255 bytes each
 _MOST_BOXES = 1_000
 _MOST_TILES = 10_000
+_NEVER_CAME = bytes(512), b"\xff" * 512
+"""Ends of a JPEG 2000 that has lost its own."""
 _COMPONENTS = (1, 3, 4)  # grey, RGB, RGB with alpha
 _HEAD_BYTES = 4096
 _NUMBER = re.compile(rb"(?:\s|#[^\n]*\n)+(\d{1,6})")
@@ -134,8 +136,8 @@ def _pictures(data: bytes, at: int) -> int:
 
 def read_jpeg2000(data: bytes) -> Structure:
     """The codestream's size, and how it is cut into tiles (ISO/IEC 15444-1, A.5.1)."""
-    at = 0 if data.startswith(JP2_STREAM) else _stream_of(data)
-    if data[at : at + 4] != JP2_STREAM:
+    at, end = (0, len(data)) if data.startswith(JP2_STREAM) else _stream_of(data)
+    if data[at : at + 4] != JP2_STREAM or data.endswith(_NEVER_CAME, at, end):
         raise Unreadable
     sides = struct.unpack_from(">8I", data, at + 8)
     right, bottom, left, top, tile_width, tile_height, tile_left, tile_top = sides
@@ -181,11 +183,11 @@ def _check_colours(said: dict[str, Any]) -> None:
         )
 
 
-def _stream_of(data: bytes) -> int:
-    """Where the codestream is among a file's boxes."""
-    for name, start, _ in boxes_in(data, 0, len(data), most=_MOST_BOXES):
+def _stream_of(data: bytes) -> tuple[int, int]:
+    """Where the codestream is among a file's boxes, and where it ends."""
+    for name, start, stop in boxes_in(data, 0, len(data), most=_MOST_BOXES):
         if name == b"jp2c":
-            return start
+            return start, stop
     raise Unreadable
 
 

@@ -4,6 +4,7 @@ Decoders make room for what each coded picture says of its own size, wherever it
 them are held against the size that the file says.
 """
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from chromaserve.photos.heif_boxes import Boxes, Item, boxes_in, read_meta
 from chromaserve.photos.structure import MAX_METADATA, Structure, Unreadable
 
 _MOST_TILES = 1_000
+_HOLE = re.compile(rb"\0{512}|\xff{512}")
 _TILE = 512
 """Side of telephones' tiles: a smaller photo may have one."""
 _BLOCK = 64
@@ -32,8 +34,7 @@ _CALLED = {b"iovl": "pictures laid over one another, iovl"}
 _SAYS_ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1")
 _AVIF_BRANDS = (b"avif", b"avis")
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis")
-_MOST_BRANDS = 256  # bytes
-_FILM = b"avis"
+_MOST_BRANDS, _FILM = 256, b"avis"
 
 
 def brand(data: bytes) -> str | None:
@@ -195,8 +196,8 @@ def _check_sizes(data: bytes, boxes: Boxes, parts: list[int], whole: Size) -> No
                 sizes += heads[place]
         coded = boxes.bytes_of(data, item)
         read += len(coded)
-        if read > 2 * len(data):  # the same bytes for many
-            raise Unreadable
+        if read > 2 * len(data) or (number in parts and _HOLE.search(coded)):
+            raise Unreadable  # the same bytes for many, or some that never came
         if item.kind == b"av01":
             sizes += av1_sizes(coded, turns)
         else:

@@ -1,6 +1,7 @@
 """JPEGs and PNGs that end too early, or have a hole: the share that is missing is the true one."""
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from chromaserve.errors import DamagedPhoto
 from chromaserve.photos.decode import decode
 from chromaserve.photos.header import inspect
 from chromaserve.photos.photo import Photo
+from tests.photos.heif_files import avif, heic
 from tests.sample_photos import encoded, small
 
 SIZE = 900, 600
@@ -152,3 +154,29 @@ def test_a_png_of_which_no_row_is_whole_is_refused() -> None:
     data = whole[:start] + bytes(len(whole) - start)
     with pytest.raises(DamagedPhoto, match="Check that it opens"):
         taken(data, accept=True)
+
+
+WITHOUT_PARTS: dict[str, Callable[[Image.Image], bytes]] = {
+    "HEIC": heic,
+    "AVIF": avif,
+    "JPEG 2000": lambda image: encoded(image, "JPEG2000"),
+}
+
+
+@pytest.mark.parametrize("filler", [b"\0", b"\xff"])
+@pytest.mark.parametrize("kind", WITHOUT_PARTS)
+def test_room_for_what_never_came_is_told(kind: str, filler: bytes) -> None:
+    whole = WITHOUT_PARTS[kind](small("RGB", SIZE))
+    cut = int(0.6 * len(whole))
+    with pytest.raises(DamagedPhoto):
+        taken(whole[:cut] + filler * (len(whole) - cut))
+
+
+@pytest.mark.parametrize("kind", WITHOUT_PARTS)
+@pytest.mark.parametrize("level", [0, 255])
+def test_a_blank_sheet_is_whole(kind: str, level: int) -> None:
+    photo = taken(WITHOUT_PARTS[kind](Image.new("RGB", SIZE, (level,) * 3)))
+    assert (
+        np.abs(photo.grey.astype(int) - level * (257 if photo.grey.itemsize == 2 else 1)).max()
+        < 600
+    )
