@@ -21,6 +21,7 @@ from chromaserve.photos.png_reading import colour_chunks
 from chromaserve.photos.pnm import Pnm
 from chromaserve.photos.profile_reading import profile_of, profile_of_cicp, profile_of_png
 from chromaserve.photos.profiles import SRGB, Profile
+from chromaserve.photos.tiff_coded import check_coded
 from chromaserve.photos.tiff_page import Page
 from chromaserve.photos.tiff_samples import Samples
 
@@ -31,8 +32,7 @@ _NOT_IN_PART = (
     "Of a TIFF with a palette, CMYK, or compression by JPEG or fax, what is"
     " whole cannot be taken alone."
 )
-_TIFF_PHOTOMETRIC = 262
-_WHITE_IS_ZERO = 0
+_TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 
 
 @dataclass
@@ -95,11 +95,12 @@ def _opened(data: bytes, header: Header, repair: Repaired | None = None) -> Sour
         whole = header.boxed.whole if header.boxed else (header.width, header.height)
         if sorted(image.size) != sorted(whole):
             raise damaged(header.format)
+        strips, profile = _decoded(data, image, header)
         if header.format == "TIFF":
             metadata, _ = gather_tiff(data, header.tiff.place)
+            check_coded(data, header.tiff)
         else:
             metadata = gather(data, image.info, header.format)
-        strips, profile = _decoded(data, image, header)
         if header.format == "JPEG" and repair is None and may_lack_its_end(image, data):
             raise damaged("JPEG")
         if repair and repair.grey_from is not None:

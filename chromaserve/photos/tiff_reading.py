@@ -108,19 +108,20 @@ def count_pages(data: bytes | mmap) -> tuple[int, bool]:
     return max(1, sum(not page.reduced for page in listed)), more
 
 
-def _directory(data: bytes, place: int) -> Directory:
+def directory_of(data: bytes, place: int) -> Directory:
+    """A page's tags, without those that say nothing of its pixels."""
     order, big = "<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+")
     view = memoryview(data)
     return read(view, order, place, limit=_MOST, big=big, without=_LARGE)
 
 
 def _refuse_raw(data: bytes, first: TiffPage) -> None:
-    directory = _directory(data, first.place)
+    directory = directory_of(data, first.place)
     raw = _DNG_VERSION in directory.entries or directory.number(_PHOTOMETRIC) in _SENSOR
     if not raw and _SUB_PAGES in directory.entries:
         for place in directory.numbers(_SUB_PAGES)[:_MOST_SUB_PAGES]:
             try:
-                sub = _directory(data, int(place))
+                sub = directory_of(data, int(place))
             except BadDirectory:
                 continue
             raw = raw or sub.number(_PHOTOMETRIC) in _SENSOR
@@ -137,7 +138,7 @@ def refuse_raw() -> NoReturn:
 
 
 def _page(data: bytes, place: int) -> Page:
-    tags = _directory(data, place)
+    tags = directory_of(data, place)
 
     def one(tag: int, default: int) -> int:
         found = tags.number(tag)

@@ -161,3 +161,34 @@ def test_zeros_within_a_packed_strip_are_told(kind: str, part: tuple[float, floa
     assert abs(whole / 200 - part[0]) < 0.05
     assert np.array_equal(photo.grey[:whole], grain[:whole])
     assert (photo.grey[whole:] == 128).all()
+
+
+CODED = {"jpeg": "L", "tiff_ccitt": "1", "group3": "1", "group4": "1"}
+
+
+@pytest.mark.parametrize("filler", [None, b"\0", b"\xff"])
+@pytest.mark.parametrize("kind", CODED)
+def test_a_jpeg_or_fax_within_a_tiff_that_ends_too_early_is_refused(
+    kind: str, filler: bytes | None
+) -> None:
+    sheet = Image.fromarray(np.random.default_rng(0).integers(0, 256, (400, 600), np.uint8))
+    data = encoded(sheet.convert(CODED[kind]), "TIFF", compression=kind, strip_size=1 << 20)
+    assert taken(data).missing == 0
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages[0]
+        ((start,), (size,)) = page.dataoffsets, page.databytecounts
+    half = size // 2
+    if filler is None:
+        cut = data.replace(struct.pack("<HII", 4, 1, size), struct.pack("<HII", 4, 1, half))
+        assert cut != data
+    else:
+        cut = data[: start + half] + filler * (size - half) + data[start + size :]
+    with pytest.raises(DamagedPhoto, match="whole cannot be taken alone"):
+        taken(cut)
+
+
+@pytest.mark.parametrize("level", [0, 255])
+@pytest.mark.parametrize("kind", CODED)
+def test_a_blank_sheet_that_is_a_jpeg_or_fax_is_whole(kind: str, level: int) -> None:
+    sheet = Image.new("L", (600, 400), level).convert(CODED[kind])
+    assert (taken(encoded(sheet, "TIFF", compression=kind)).grey == level).all()
