@@ -192,3 +192,13 @@ def test_a_jpeg_or_fax_within_a_tiff_that_ends_too_early_is_refused(
 def test_a_blank_sheet_that_is_a_jpeg_or_fax_is_whole(kind: str, level: int) -> None:
     sheet = Image.new("L", (600, 400), level).convert(CODED[kind])
     assert (taken(encoded(sheet, "TIFF", compression=kind)).grey == level).all()
+
+
+@pytest.mark.parametrize(("tag", "reduced", "whole"), [(254, 1, 0), (255, 2, 1)])
+def test_a_reduced_copy_before_the_photo_is_passed_over(tag: int, reduced: int, whole: int) -> None:
+    buffer = io.BytesIO()
+    grey = codes(8).astype(np.uint8)
+    with tifffile.TiffWriter(buffer) as file:
+        for page, kind in ((grey[::4, ::4], reduced), (grey, whole)):
+            file.write(page, photometric="minisblack", extratags=[(tag, 4, 1, kind, True)])
+    assert np.array_equal(taken(buffer.getvalue()).grey, grey)
