@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from chromaserve.errors import DamagedPhoto, UnsupportedSamples
-from chromaserve.photos.damage import Repaired, greyed, repaired
+from chromaserve.photos.damage import Repaired, greyed, repaired, seems_cut
 from chromaserve.photos.foreign import info_of
 from chromaserve.photos.header import PIL_ERRORS, damaged, in_part, open_image
 from chromaserve.photos.heic import heic_info, heic_strips
-from chromaserve.photos.jpeg_damage import may_lack_its_end
 from chromaserve.photos.metadata import NOTHING, Metadata, gather, gather_tiff
 from chromaserve.photos.photo import Header, Pixels, Strips, widened
 from chromaserve.photos.png_reading import colour_chunks
@@ -101,8 +100,8 @@ def _opened(data: bytes, header: Header, repair: Repaired | None = None) -> Sour
             check_coded(data, header.tiff)
         else:
             metadata = gather(data, image.info, header.format)
-        if header.format == "JPEG" and repair is None and may_lack_its_end(image, data):
-            raise damaged("JPEG")
+        if repair is None and seems_cut(data, header, image):
+            raise damaged(header.format)
         if repair and repair.grey_from is not None:
             strips = greyed(strips, repair.grey_from)
     except BaseException:

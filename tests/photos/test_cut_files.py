@@ -180,3 +180,27 @@ def test_a_blank_sheet_is_whole(kind: str, level: int) -> None:
         np.abs(photo.grey.astype(int) - level * (257 if photo.grey.itemsize == 2 else 1)).max()
         < 600
     )
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+@pytest.mark.parametrize("filler", [b"\0", b"\xff"])
+def test_of_a_webp_with_room_the_part_that_never_came_is_told(
+    filler: bytes, lossless: bool
+) -> None:
+    whole = encoded(small("RGB", SIZE), "WEBP", quality=90, lossless=lossless)
+    cut = int(0.6 * len(whole))
+    data = whole[:cut] + filler * (len(whole) - cut)
+    with pytest.raises(DamagedPhoto, match="damaged=accept"):
+        taken(data)
+    photo = taken(data, accept=True)
+    there = round(SIZE[1] * (1 - photo.missing))
+    assert 0.25 < photo.missing < 0.6
+    assert np.array_equal(photo.grey[: there - 16], taken(whole).grey[: there - 16])
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_a_blank_webp_that_ends_in_zeros_is_whole(level: int) -> None:
+    data = encoded(Image.new("L", (6000, 4000), level), "WEBP", quality=80)
+    assert data.endswith(bytes(512))
+    header = inspect(data, max_pixels=10**8, max_side=10**4)
+    assert decode(data, header).missing == 0
