@@ -11,7 +11,7 @@ from chromaserve.photos.header import PIL_ERRORS, damaged
 from chromaserve.photos.ifd import Directory
 from chromaserve.photos.jpeg_damage import jpeg_up_to_its_end
 from chromaserve.photos.photo import Header
-from chromaserve.photos.structure import Unreadable, read_jpeg
+from chromaserve.photos.structure import read_jpeg
 from chromaserve.photos.tiff_page import Page
 from chromaserve.photos.tiff_reading import directory_of
 
@@ -53,9 +53,9 @@ def _jpeg_lacks(part: bytes, tags: Directory) -> bool:
     whole = tables.raw.removesuffix(_END) + part[2:] if tables else part
     try:
         found = read_jpeg(whole)
-    except (Unreadable, struct.error, IndexError):
+        mended = jpeg_up_to_its_end(whole, Header("JPEG", found.width, found.height, 8, False))
+    except (ValueError, struct.error, IndexError):
         return True
-    mended = jpeg_up_to_its_end(whole, Header("JPEG", found.width, found.height, 8, False))
     return mended is None or mended[1] > 0
 
 
