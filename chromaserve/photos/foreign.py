@@ -6,6 +6,7 @@ Their headers, and what they say beside their pixels that Pillow does not look f
 import re
 import struct
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from chromaserve.errors import UnsupportedFormat, UnsupportedSamples
@@ -19,7 +20,7 @@ _MOST_TILES = 10_000
 _NEVER_CAME = bytes(512), b"\xff" * 512
 """Ends of a JPEG 2000 that has lost its own."""
 _COMPONENTS = (1, 3, 4)  # grey, RGB, RGB with alpha
-_HEAD_BYTES = 4096
+_HEAD_BYTES, _MOST_PICTURES = 4096, 1_000
 _NUMBER = re.compile(rb"(?:\s|#[^\n]*\n)+(\d{1,6})")
 _XMP_OF_GIF, _END_OF_XMP = b"!\xff\x0bXMP DataXMP", b"\1\xff\xfe"
 _EXIF, _XMP, _IPTC = map(
@@ -221,9 +222,23 @@ def _read_jp2(data: bytes, start: int, stop: int, found: dict[str, Any]) -> None
 
 
 def read_pnm(data: bytes) -> Structure:
-    """The sides and the largest value of a binary PBM, PGM or PPM."""
-    _, width, height, most, _ = pnm_head(data)
-    return Structure(width, height, 16 if most > 255 else 8, False, False)
+    """The sides and the largest value of a binary PBM, PGM or PPM, and how many follow it."""
+    kind, width, height, most, at = pnm_head(data)
+    found = Structure(width, height, 16 if most > 255 else 8, False, False)
+    end = at + pnm_row(kind, width, most) * height
+    with suppress(Unreadable, UnsupportedFormat):
+        while data[end : end + 1] == b"P" and found.pictures < _MOST_PICTURES:
+            kind, width, height, most, at = pnm_head(data[end : end + _HEAD_BYTES])
+            end += at + pnm_row(kind, width, most) * height
+            found = replace(found, pictures=found.pictures + 1)
+    return found
+
+
+def pnm_row(kind: int, width: int, most: int) -> int:
+    """Bytes of a row."""
+    if kind == 4:
+        return -(-width // 8)
+    return width * (3 if kind == 6 else 1) * (2 if most > 255 else 1)
 
 
 def pnm_head(data: bytes) -> tuple[int, int, int, int, int]:
@@ -238,6 +253,8 @@ def pnm_head(data: bytes) -> tuple[int, int, int, int, int]:
             "This PNM file has its numbers in letters. Save it in the binary kind (P4 to P6)."
         )
     head, at, numbers = data[:_HEAD_BYTES], 2, []
+    if head[1:2] not in (b"4", b"5", b"6"):
+        raise Unreadable
     kind = int(head[1:2])
     for _ in range(2 if kind == 4 else 3):
         found = _NUMBER.match(head, at)

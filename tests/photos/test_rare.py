@@ -30,6 +30,15 @@ def test_a_bitmap_of_pnm_is_black_where_its_bits_are_set() -> None:
     assert np.array_equal(taken(data).grey, np.asarray(bitmap.convert("L")))
 
 
+def test_pictures_behind_the_first_of_a_pnm_are_counted() -> None:
+    bitmap, grey, colours = (encoded(small(mode), "PPM") for mode in ("1", "L", "RGB"))
+    header = inspect(colours + bitmap + grey, max_pixels=10**6, max_side=10**4)
+    assert header.pictures == 3
+    for behind in (b"", b"P", b"P5 1", b"Peter"):
+        assert inspect(grey + behind, max_pixels=10**6, max_side=10**4).pictures == 1
+    assert np.array_equal(taken(grey + colours).grey, np.asarray(small("L")))
+
+
 def test_a_gif_may_say_more_before_its_picture() -> None:
     image = small("L").quantize(64)
     data = encoded(image, "GIF", transparency=0, comment=b"of an aunt " * 40, duration=10)
