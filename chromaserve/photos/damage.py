@@ -1,5 +1,6 @@
 """What is whole of a damaged JPEG, PNG or WebP, and how much of its pixels is missing."""
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -7,10 +8,11 @@ from dataclasses import dataclass
 from itertools import accumulate, repeat
 
 import numpy as np
+from PIL import Image
 
 from chromaserve.errors import DamagedPhoto
 from chromaserve.photos.header import PIL_ERRORS, open_image
-from chromaserve.photos.jpeg_damage import jpeg_up_to_its_end, without_zeros
+from chromaserve.photos.jpeg_damage import jpeg_up_to_its_end, may_lack_its_end, without_zeros
 from chromaserve.photos.photo import Header, Pixels, Strips, strips
 from chromaserve.photos.png_reading import SIGNATURE, Chunk, chunks
 
@@ -26,6 +28,7 @@ _WEBP_KEPT = (b"VP8X", b"ICCP", b"ANIM", b"ALPH", b"EXIF", b"XMP ")
 _WEBP_PIXELS = (b"VP8 ", b"VP8L", b"ANMF")
 _WEBP_FILLERS = (b"\0", b"\x5a\x3c\x99\xe1\x07", b"\xaa", b"\x10", b"\x1f", b"\x9b")
 """The decoder fails on some, where lengths and distances come out of them."""
+_WEBP_ROOM = re.compile(rb"(\0{512,}|\xff{512,})\Z")
 _WEBP_FILLED = 1
 """Bytes of them a pixel, which it takes for few."""
 _WEBP_ROWS = {b"VP8 ": 16, b"VP8L": 1}
@@ -44,6 +47,13 @@ class Repaired:
     """Part of the pixels, which are grey or black now."""
     grey_from: int | None = None
     """The first of the rows that are still to be made grey: they hold nonsense."""
+
+
+def seems_cut(data: bytes, header: Header, image: Image.Image) -> bool:
+    """Whether a file that its decoder took may have ended too early."""
+    if header.format == "JPEG":
+        return may_lack_its_end(image, data)
+    return header.format == "WEBP" and _room(data, header) > 0
 
 
 def repaired(data: bytes, header: Header, *, accept: bool) -> Repaired | None:
@@ -161,6 +171,8 @@ def _webp(data: bytes, header: Header) -> Repaired | None:
     if not pixels:
         return None
     kind, content = pixels
+    content = content[: len(content) - _room(data, header)]
+    pixels = kind, content
     if len(content) >= size:
         return Repaired(_riff([*parts, pixels]), 0.0)
     if kind == b"ANMF" or size > _WEBP_BYTES * header.pixels + _WEBP_HEAD:
@@ -169,9 +181,8 @@ def _webp(data: bytes, header: Header) -> Repaired | None:
     first: list[int] | None = None
     for filler in _WEBP_FILLERS:
         mended = _riff([*parts, pixels], filler * (count // len(filler) + 1))
-        try:
-            sums = _row_sums(mended, header)
-        except (DamagedPhoto, *PIL_ERRORS):
+        sums = _row_sums(mended, header)
+        if sums is None:
             continue
         if first is None:
             first = sums
@@ -182,6 +193,24 @@ def _webp(data: bytes, header: Header) -> Repaired | None:
         missing = 1 - row / header.height
         return Repaired(mended, missing, row if missing else None) if row else None
     return None
+
+
+def _room(data: bytes, header: Header) -> int:
+    """Bytes at the end of a WebP's pixels that are one value, of which the last half says nothing.
+
+    What is blank is coded so too, but ends where they end.
+    """
+    parts, pixels, size = _webp_parts(data)
+    found = _WEBP_ROOM.search(pixels[1]) if pixels and pixels[0] != b"ANMF" else None
+    if not pixels or not found or len(pixels[1]) < size:
+        return 0
+    room, half = size - found.start(), (found.start() + size) // 2
+    own = None if pixels[0] == b"VP8L" else _row_sums(data, header)
+    if own is None:  # it needs more than that; of VP8L, in which nothing becomes many zeros
+        return room
+    filler = (_WEBP_FILLERS[1] * size)[: size - half]
+    other = _row_sums(_riff([*parts, (pixels[0], pixels[1][:half])], filler), header)
+    return room if other == own else 0
 
 
 def _webp_parts(data: bytes) -> tuple[list[_Part], _Part | None, int]:
@@ -209,15 +238,21 @@ def _riff(parts: list[_Part], filler: bytes = b"") -> bytes:
     return b"".join([head, *body])
 
 
-def _row_sums(data: bytes, header: Header) -> list[int]:
-    """A checksum of each row of a picture; two pictures at once would take much memory."""
-    with open_image(data, header.format) as image:
-        image.load()
-        return [
-            zlib.crc32(row)
-            for start, stop in strips(header.height, header.width)
-            for row in np.asarray(image.crop((0, start, header.width, stop)))
-        ]
+def _row_sums(data: bytes, header: Header) -> list[int] | None:
+    """A checksum of each row of a picture; two pictures at once would take much memory.
+
+    None where it cannot be decoded.
+    """
+    try:
+        with open_image(data, header.format) as image:
+            image.load()
+            return [
+                zlib.crc32(row)
+                for start, stop in strips(header.height, header.width)
+                for row in np.asarray(image.crop((0, start, header.width, stop)))
+            ]
+    except (DamagedPhoto, *PIL_ERRORS):
+        return None
 
 
 def greyed(strips: Strips, row: int) -> Strips:

@@ -6,6 +6,7 @@ Their headers, and what they say beside their pixels that Pillow does not look f
 import re
 import struct
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from chromaserve.errors import UnsupportedFormat, UnsupportedSamples
@@ -16,8 +17,10 @@ _MOST_BLOCKS = 10_000  # of a GIF
 _MOST_PIECES = 300_000  # of a GIF's blocks, of 255 bytes each
 _MOST_BOXES = 1_000
 _MOST_TILES = 10_000
+_NEVER_CAME = bytes(512), b"\xff" * 512
+"""Ends of a JPEG 2000 that has lost its own."""
 _COMPONENTS = (1, 3, 4)  # grey, RGB, RGB with alpha
-_HEAD_BYTES = 4096
+_HEAD_BYTES, _MOST_PICTURES = 4096, 1_000
 _NUMBER = re.compile(rb"(?:\s|#[^\n]*\n)+(\d{1,6})")
 _XMP_OF_GIF, _END_OF_XMP = b"!\xff\x0bXMP DataXMP", b"\1\xff\xfe"
 _EXIF, _XMP, _IPTC = map(
@@ -29,7 +32,9 @@ _EXIF, _XMP, _IPTC = map(
     ),
 )
 """Of boxes in a JPEG 2000 (ExifTool's and Adobe's)."""
-_OF_ICC = 2
+_NAMED, _OF_ICC = 1, (2, 3)
+_KNOWN_COLOURS = (16, 17, 18)  # sRGB, grey, and sRGB's YCC
+_KNOWN_SPACES = (b"RGB ", b"GRAY")
 _BMP_SHORT, _BMP_OS2, _BMP_MASKS, _BMP_BITS = 12, 64, 3, (1, 4, 8, 16, 24, 32)
 _BMP_ALPHA = 56
 _BMP_LAYOUTS = {
@@ -132,8 +137,8 @@ def _pictures(data: bytes, at: int) -> int:
 
 def read_jpeg2000(data: bytes) -> Structure:
     """The codestream's size, and how it is cut into tiles (ISO/IEC 15444-1, A.5.1)."""
-    at = 0 if data.startswith(JP2_STREAM) else _stream_of(data)
-    if data[at : at + 4] != JP2_STREAM:
+    at, end = (0, len(data)) if data.startswith(JP2_STREAM) else _stream_of(data)
+    if data[at : at + 4] != JP2_STREAM or data.endswith(_NEVER_CAME, at, end):
         raise Unreadable
     sides = struct.unpack_from(">8I", data, at + 8)
     right, bottom, left, top, tile_width, tile_height, tile_left, tile_top = sides
@@ -154,19 +159,36 @@ def read_jpeg2000(data: bytes) -> Structure:
             " 16 bits a channel."
         )
     depths = {(one[0] & 0x7F) + 1 for one in each}
+    if min(depths) < 8 or left or top or any(one[1:] != b"\1\1" for one in each):
+        raise UnsupportedSamples(
+            "The JPEG 2000 file has fewer than 8 bits a channel, channels of several sizes, or a"
+            " place on a larger area. Save it anew, as PNG or TIFF."
+        )
+    _check_colours(info_of(data, "JPEG2000"))
     wide = max(depths) > 8
     if wide and count > 1 and depths != {16}:
         raise UnsupportedSamples(
             f"The JPEG 2000 file has colours of {max(depths)} bits a channel. Save it with 8 or 16."
         )
-    return Structure(right - left, bottom - top, 16 if wide else 8, count == 4, False)
+    return Structure(right, bottom, 16 if wide else 8, count == 4, False, depth=max(depths))
 
 
-def _stream_of(data: bytes) -> int:
-    """Where the codestream is among a file's boxes."""
-    for name, start, _ in boxes_in(data, 0, len(data), most=_MOST_BOXES):
+def _check_colours(said: dict[str, Any]) -> None:
+    """Refuse what the decoder would take for RGB (ISO/IEC 15444-1, I.5.3.3; 15444-2, M.11.7.3)."""
+    icc, named = said.get("icc_profile"), said.get("colours", [])
+    known = icc[16:20] in _KNOWN_SPACES if icc else not named or set(named) & {*_KNOWN_COLOURS}
+    if not known:
+        raise UnsupportedSamples(
+            "The JPEG 2000 file has colours of a kind, such as CMYK or Lab, that is not taken. Save"
+            " it as grey or RGB."
+        )
+
+
+def _stream_of(data: bytes) -> tuple[int, int]:
+    """Where the codestream is among a file's boxes, and where it ends."""
+    for name, start, stop in boxes_in(data, 0, len(data), most=_MOST_BOXES):
         if name == b"jp2c":
-            return start
+            return start, stop
     raise Unreadable
 
 
@@ -187,7 +209,9 @@ def _read_jp2(data: bytes, start: int, stop: int, found: dict[str, Any]) -> None
     for name, at, end in boxes_in(data, start, stop, most=_MOST_BOXES):
         if name == b"jp2h":
             _read_jp2(data, at, end, found)
-        elif name == b"colr" and data[at] == _OF_ICC:
+        elif name == b"colr" and data[at] == _NAMED:
+            found.setdefault("colours", []).append(struct.unpack_from(">I", data, at + 3)[0])
+        elif name == b"colr" and data[at] in _OF_ICC:
             found.setdefault("icc_profile", data[at + 3 : end])
         elif name == b"uuid":
             kind, content = data[at : at + 16], data[at + 16 : end]
@@ -198,9 +222,23 @@ def _read_jp2(data: bytes, start: int, stop: int, found: dict[str, Any]) -> None
 
 
 def read_pnm(data: bytes) -> Structure:
-    """The sides and the largest value of a binary PBM, PGM or PPM."""
-    _, width, height, most, _ = pnm_head(data)
-    return Structure(width, height, 16 if most > 255 else 8, False, False)
+    """The sides and the largest value of a binary PBM, PGM or PPM, and how many follow it."""
+    kind, width, height, most, at = pnm_head(data)
+    found = Structure(width, height, 16 if most > 255 else 8, False, False)
+    end = at + pnm_row(kind, width, most) * height
+    with suppress(Unreadable, UnsupportedFormat):
+        while data[end : end + 1] == b"P" and found.pictures < _MOST_PICTURES:
+            kind, width, height, most, at = pnm_head(data[end : end + _HEAD_BYTES])
+            end += at + pnm_row(kind, width, most) * height
+            found = replace(found, pictures=found.pictures + 1)
+    return found
+
+
+def pnm_row(kind: int, width: int, most: int) -> int:
+    """Bytes of a row."""
+    if kind == 4:
+        return -(-width // 8)
+    return width * (3 if kind == 6 else 1) * (2 if most > 255 else 1)
 
 
 def pnm_head(data: bytes) -> tuple[int, int, int, int, int]:
@@ -215,6 +253,8 @@ def pnm_head(data: bytes) -> tuple[int, int, int, int, int]:
             "This PNM file has its numbers in letters. Save it in the binary kind (P4 to P6)."
         )
     head, at, numbers = data[:_HEAD_BYTES], 2, []
+    if head[1:2] not in (b"4", b"5", b"6"):
+        raise Unreadable
     kind = int(head[1:2])
     for _ in range(2 if kind == 4 else 3):
         found = _NUMBER.match(head, at)

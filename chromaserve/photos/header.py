@@ -4,6 +4,7 @@ import struct
 from collections.abc import Callable
 from io import BytesIO
 
+from PIL import ImagePalette
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -59,6 +60,7 @@ _STRUCTURES: dict[str, Callable[[bytes], Structure]] = {
 _ADVICE = "Photos are JPEG, PNG, WebP, TIFF, HEIC, AVIF, BMP, GIF, JPEG 2000 or PNM files."
 _SAY = {"WEBP": "WebP", "JPEG2000": "JPEG 2000"}
 
+_COLOUR_MAP = 320
 _RAW = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
 """First bytes of Fujifilm's, Olympus's, Panasonic's, Sigma's and Minolta's raw files."""
 
@@ -170,6 +172,7 @@ def _header(kind: str, found: Structure, boxed: Boxed | None = None) -> Header:
     return Header(
         *(kind, found.width, found.height, found.bits, found.alpha, found.may_turn),
         pictures=found.pictures,
+        depth=boxed.depth if boxed else found.depth,
         boxed=boxed,
     )
 
@@ -180,9 +183,18 @@ def open_image(data: bytes, kind: str, page: int = 0) -> ImageFile:
         image = _READERS[kind](BytesIO(data))
         if page:
             image.seek(page)
+        if kind == "TIFF":
+            _mend_palette(image)
         return image
     except PIL_ERRORS as error:
         raise damaged(kind) from error
+
+
+def _mend_palette(image: ImageFile) -> None:
+    """Some programs write a palette's colours from 0 to 255, where TIFF has 65,535; as libtiff."""
+    colours = image.tag_v2.get(_COLOUR_MAP, ()) if image.mode == "P" else ()  # type: ignore[attr-defined]
+    if colours and max(colours) < 256:
+        image.palette = ImagePalette.raw("RGB;L", bytes(colours))
 
 
 def damaged(kind: str) -> DamagedPhoto:

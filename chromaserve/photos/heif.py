@@ -4,6 +4,7 @@ Decoders make room for what each coded picture says of its own size, wherever it
 them are held against the size that the file says.
 """
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from chromaserve.photos.heif_boxes import Boxes, Item, boxes_in, read_meta
 from chromaserve.photos.structure import MAX_METADATA, Structure, Unreadable
 
 _MOST_TILES = 1_000
+_HOLE = re.compile(rb"\0{512}|\xff{512}")
 _TILE = 512
 """Side of telephones' tiles: a smaller photo may have one."""
 _BLOCK = 64
@@ -32,8 +34,7 @@ _CALLED = {b"iovl": "pictures laid over one another, iovl"}
 _SAYS_ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1")
 _AVIF_BRANDS = (b"avif", b"avis")
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis")
-_MOST_BRANDS = 256  # bytes
-_FILM = b"avis"
+_MOST_BRANDS, _FILM = 256, b"avis"
 
 
 def brand(data: bytes) -> str | None:
@@ -58,6 +59,8 @@ class Boxed:
     """Bits a channel."""
     cicp: tuple[int, int] | None
     """Numbers of the primaries and of the transfer function (ITU-T H.273)."""
+    narrow: bool
+    """Whether black is 16 and white 235, of 8 bits."""
     boxes: Boxes
     shown: tuple[int, ...]
     """The items that the picture and its alpha are made of, tiles after their grid."""
@@ -92,7 +95,7 @@ def read_heif(data: bytes, kind: str) -> tuple[Structure, Boxed]:
             *(place.width, place.height, 16 if depth > 8 else 8, bool(alpha), kind == "AVIF"),
             pictures=_pictures(boxes, kind),
         ),
-        Boxed(depth, _cicp(boxes), boxes, shown, whole, (place.left, place.top)),
+        Boxed(depth, *_cicp(boxes), boxes, shown, whole, (place.left, place.top)),
     )
 
 
@@ -193,8 +196,8 @@ def _check_sizes(data: bytes, boxes: Boxes, parts: list[int], whole: Size) -> No
                 sizes += heads[place]
         coded = boxes.bytes_of(data, item)
         read += len(coded)
-        if read > 2 * len(data):  # the same bytes for many
-            raise Unreadable
+        if read > 2 * len(data) or (number in parts and _HOLE.search(coded)):
+            raise Unreadable  # the same bytes for many, or some that never came
         if item.kind == b"av01":
             sizes += av1_sizes(coded, turns)
         else:
@@ -289,9 +292,9 @@ def _cut(content: bytes, place: _Place) -> _Place:
     return cut
 
 
-def _cicp(boxes: Boxes) -> tuple[int, int] | None:
+def _cicp(boxes: Boxes) -> tuple[tuple[int, int] | None, bool]:
     for name, content, _ in boxes.properties_of(boxes.primary):
         if name == b"colr" and content[:4] == b"nclx":
-            primaries, transfer = struct.unpack_from(">HH", content, 4)
-            return primaries, transfer
-    return None
+            primaries, transfer, _, full = struct.unpack_from(">HHHB", content, 4)
+            return (primaries, transfer), full < 128
+    return None, False

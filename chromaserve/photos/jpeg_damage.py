@@ -39,11 +39,13 @@ def without_zeros(data: bytes) -> bytes:
     return data.rstrip(b"\0") if data.endswith(bytes(_ZEROS)) else data
 
 
-def may_lack_its_end(image: Image.Image) -> bool:
-    """Whether a decoded JPEG's last pixels look as where nothing came.
+def may_lack_its_end(image: Image.Image, data: bytes) -> bool:
+    """Whether a decoded JPEG's last pixels look as where nothing came, or its last scans are gone.
 
     A decoder only warns of scans that end before the picture does, which Pillow passes over.
     """
+    if not _has_detail(data, _frame(data)):
+        return True
     last = image.crop((image.width - 1, image.height - min(8, image.height), *image.size))
     return bool(np.isin(np.asarray(last), _NOTHING_CAME).all())
 
@@ -58,7 +60,7 @@ def jpeg_up_to_its_end(data: bytes, header: Header) -> tuple[bytes, float] | Non
     frame = _frame(data)
     end = data.find(_END, frame.scan)
     data = data[:end] if end >= 0 else without_zeros(data)
-    data = data.removesuffix(b"\xff")
+    data = data.rstrip(b"\xff")  # half a marker, or erased flash memory
     mended = data + _END
     try:
         with open_image(mended, "JPEG") as one, open_image(data + _FILLER + _END, "JPEG") as other:

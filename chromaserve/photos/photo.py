@@ -46,8 +46,10 @@ class Header:
     """Whether there are others, which cannot be read."""
     pictures: int = 1
     """Of an animation, or of a HEIC or AVIF: the first is the photo, the others are not taken."""
+    depth: int = 8
+    """Bits a channel of numbers that are still to be brought to 16; 8 where there are none."""
     tiff: Any = None
-    """How a TIFF's page is stored: a `tiff_reading.Page`."""
+    """How a TIFF's page is stored: a `tiff_page.Page`."""
     boxed: Any = None
     """What a HEIC or AVIF says beside its pixels: a `heif.Boxed`."""
 
@@ -139,10 +141,14 @@ def strips(rows: int, columns: int, multiple: int = 1) -> Iterator[tuple[int, in
         yield start, min(start + step, rows)
 
 
-def widened(pixels: Pixels, depth: int) -> Pixels:
-    """Samples of 10 or 12 bits as 16; 8 and 16 stay."""
+def widened(pixels: Pixels, depth: int, *, narrow: bool = False) -> Pixels:
+    """Samples of 9 to 15 bits as 16; 8 and 16 stay. Narrow ones are black at 16 of 256 (BT.709)."""
     if depth in (8, 16):
         return pixels
+    if narrow:
+        black, white = 16 << depth - 8, 235 << depth - 8
+        inside = np.clip(pixels, black, white).astype(np.float32) - black
+        return (inside * np.float32(65535 / (white - black)) + np.float32(0.5)).astype(np.uint16)
     wide = pixels.astype(np.uint16)
     return cast(Pixels, wide << 16 - depth | wide >> 2 * depth - 16)
 

@@ -10,29 +10,28 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from chromaserve.errors import DamagedPhoto, UnsupportedSamples
-from chromaserve.photos.damage import Repaired, greyed, repaired
+from chromaserve.photos.damage import Repaired, greyed, repaired, seems_cut
 from chromaserve.photos.foreign import info_of
 from chromaserve.photos.header import PIL_ERRORS, damaged, in_part, open_image
 from chromaserve.photos.heic import heic_info, heic_strips
-from chromaserve.photos.jpeg_damage import may_lack_its_end
 from chromaserve.photos.metadata import NOTHING, Metadata, gather, gather_tiff
 from chromaserve.photos.photo import Header, Pixels, Strips, widened
 from chromaserve.photos.png_reading import colour_chunks
 from chromaserve.photos.pnm import Pnm
 from chromaserve.photos.profile_reading import profile_of, profile_of_cicp, profile_of_png
 from chromaserve.photos.profiles import SRGB, Profile
-from chromaserve.photos.tiff_reading import Page
+from chromaserve.photos.tiff_coded import check_coded
+from chromaserve.photos.tiff_page import Page
 from chromaserve.photos.tiff_samples import Samples
 
 # Its complaints about damaged files are our 422s.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 _NOT_IN_PART = (
-    "Of a TIFF with a palette, CMYK, fewer than 8 bits, or compression by JPEG or fax, what is"
+    "Of a TIFF with a palette, CMYK, or compression by JPEG or fax, what is"
     " whole cannot be taken alone."
 )
-_TIFF_PHOTOMETRIC = 262
-_WHITE_IS_ZERO = 0
+_TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 
 
 @dataclass
@@ -62,7 +61,7 @@ def open_source(data: bytes, header: Header, *, accept_damage: bool = False) -> 
     """
     page: Page | None = header.tiff
     known = page is not None and page.is_known
-    if page and known and (page.is_ours or page.is_cut(len(data))):
+    if page and known and (page.is_ours or page.is_cut(data)):
         return _tiff(data, page, accept_damage=accept_damage)
     try:
         return _opened(data, header)
@@ -95,13 +94,14 @@ def _opened(data: bytes, header: Header, repair: Repaired | None = None) -> Sour
         whole = header.boxed.whole if header.boxed else (header.width, header.height)
         if sorted(image.size) != sorted(whole):
             raise damaged(header.format)
+        strips, profile = _decoded(data, image, header)
         if header.format == "TIFF":
             metadata, _ = gather_tiff(data, header.tiff.place)
+            check_coded(data, header.tiff)
         else:
             metadata = gather(data, image.info, header.format)
-        strips, profile = _decoded(data, image, header)
-        if header.format == "JPEG" and repair is None and may_lack_its_end(image):
-            raise damaged("JPEG")
+        if repair is None and seems_cut(data, header, image):
+            raise damaged(header.format)
         if repair and repair.grey_from is not None:
             strips = greyed(strips, repair.grey_from)
     except BaseException:
@@ -142,6 +142,9 @@ def _decoded(data: bytes, image: Image.Image, header: Header) -> tuple[Strips, P
             # Pillow decodes without a look at the checksums of the pixels' chunks.
             with open_image(data, header.format) as checked:
                 checked.verify()
+            key = image.info.get("transparency")
+            if image.mode == "L" and isinstance(key, int):  # Pillow widens the greys alone
+                image.info["transparency"] = key * (255 // ((1 << data[24]) - 1))
         return image_pixels(image, lambda mode: _profile(data, image.info, header, mode))
     except (*PIL_ERRORS, MemoryError) as error:
         raise damaged(header.format) from error
@@ -269,12 +272,13 @@ def _by_opencv(data: bytes, image: Image.Image, header: Header) -> tuple[Strips,
     if bgr.dtype != kind or bgr.shape[2] not in (1, 3, 4) or image.mode in ("P", "PA"):
         raise UnsupportedSamples("Save the photo as grey or RGB of 8 bits a channel.")
     pixels = cast(Pixels, bgr)
-    opaque = pixels.shape[2] < 4 or image.mode == "RGB"
+    opaque = pixels.shape[2] < 4 or not header.alpha
     grey = image.mode in ("L", "LA", "I;16")
-    depth = header.boxed and header.boxed.depth
+    # OpenCV hands out an AVIF's grey as it is stored.
+    narrow = header.boxed is not None and header.boxed.narrow and pixels.shape[2] == 1
 
     def strips(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
-        part = pixels[start:stop] if depth is None else widened(pixels[start:stop], depth)
+        part = widened(pixels[start:stop], header.depth, narrow=narrow)
         alpha = None if opaque else part[..., 3]
         if grey:
             return cast(Pixels, np.ascontiguousarray(part[..., 0])), alpha

@@ -4,7 +4,7 @@ from typing import cast
 
 import numpy as np
 
-from chromaserve.photos.foreign import pnm_head
+from chromaserve.photos.foreign import pnm_head, pnm_row
 from chromaserve.photos.photo import Pixels
 
 
@@ -20,7 +20,7 @@ class Pnm:
         kind, self.columns, self.rows, self._most, at = pnm_head(data)
         self._bits, self.channels = kind == 4, 3 if kind == 6 else 1
         depth = 2 if self._most > 255 else 1
-        row = -(-self.columns // 8) if self._bits else self.columns * self.channels * depth
+        row = pnm_row(kind, self.columns, self._most)
         if len(data) - at < row * self.rows:
             raise Cut
         samples = np.frombuffer(

@@ -52,7 +52,7 @@ def profile_of(icc: object, mode: str) -> Profile:
             if mode == "L":  # whose tables Pillow does not take to 16 bits
                 raise _Unusable
             return Tables(ImageCms.ImageCmsProfile(BytesIO(icc)), mode)
-        found = _grey(tags) if mode == "L" else _colours(tags)
+        found = _grey(tags, icc[20:24]) if mode == "L" else _colours(tags)
     except (_Unusable, struct.error, ImageCms.PyCMSError, OSError, ValueError):
         return SRGB
     return SRGB if found.is_srgb else found
@@ -166,8 +166,13 @@ def _tags(icc: bytes) -> dict[bytes, bytes]:
     return found
 
 
-def _grey(tags: Mapping[bytes, bytes]) -> Curves:
-    return Curves((_curve(tags.get(b"kTRC", b"")),), np.eye(3))
+def _grey(tags: Mapping[bytes, bytes], space: bytes) -> Curves:
+    """By light, or, of a profile that is connected by Lab, by lightness (ICC.1:2022, 8.3.4)."""
+    curve = _curve(tags.get(b"kTRC", b""))
+    if space == b"Lab ":
+        f = (curve * 100 + 16) / 116
+        curve = np.where(f > 6 / 29, f**3, (f - 4 / 29) * 3 * (6 / 29) ** 2)
+    return Curves((curve,), np.eye(3))
 
 
 def _colours(tags: Mapping[bytes, bytes]) -> Curves:

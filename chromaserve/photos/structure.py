@@ -36,6 +36,7 @@ _TEXT_TYPES = (1, 2, 6, 7)
 _SHORT_TAGS = {254, 255, 256, 257, 258, 259, 262, 266, 274, 277, 278, 284, 317, 322, 323, 338, 339}
 _CHANNELS = 64
 _SUBFILE, _REDUCED, _MASK = 254, 1, 4
+_OLD_SUBFILE, _OLD_REDUCED = 255, 2
 _PARTS = {273, 279, 324, 325}  # where strips and tiles are, and how long
 
 
@@ -56,6 +57,8 @@ class Structure:
     """Whether there may be an EXIF orientation."""
     pictures: int = 1
     """The first one is meant."""
+    depth: int = 8
+    """Bits a channel, where a decoder hands out numbers of so many in 16."""
 
 
 def read_jpeg(data: bytes) -> Structure:
@@ -217,7 +220,7 @@ def _check_directory(data: bytes | mmap, at: int, order: str, big: bool) -> tupl
     first, step = (at + 8, 20) if big else (at + 2, 12)
     entry = struct.Struct(f"{order}HH{'QQ' if big else 'II'}")
     spans = []
-    side = {_SUBFILE: 0, 256: 1, 257: 1}
+    side = {_SUBFILE: 0, _OLD_SUBFILE: 0, 256: 1, 257: 1}
     for i in range(count):
         tag, kind, values, place = entry.unpack_from(data, first + step * i)
         if tag in side:
@@ -242,4 +245,5 @@ def _check_directory(data: bytes | mmap, at: int, order: str, big: bool) -> tupl
     if sum(later[0] < earlier[1] for earlier, later in pairwise(spans)) > _CHANNELS:
         raise Unreadable
     after = struct.unpack_from(f"{order}{'Q' if big else 'I'}", data, first + step * count)[0]
-    return count, side[_SUBFILE], after
+    reduced = side[_OLD_SUBFILE] == _OLD_REDUCED
+    return count, side[_SUBFILE] | _REDUCED * reduced, after

@@ -1,12 +1,9 @@
 """A TIFF's pages by their tags: which one is the photo, and whether its samples can be used."""
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from mmap import mmap
 from typing import Final, NoReturn
-
-import numpy as np
-from numpy.typing import NDArray
 
 from chromaserve.errors import (
     DamagedPhoto,
@@ -17,6 +14,16 @@ from chromaserve.errors import (
 )
 from chromaserve.photos.ifd import EXIF, GPS, ORIENTATION, BadDirectory, Directory, read
 from chromaserve.photos.structure import TiffPage, Unreadable, tiff_pages
+from chromaserve.photos.tiff_page import (
+    ADOBE_DEFLATE,
+    DEFLATE,
+    FLOAT,
+    FLOATS,
+    LZW,
+    PLAIN,
+    UNPACKED,
+    Page,
+)
 
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """First bytes; those with + are BigTIFF's."""
@@ -28,15 +35,12 @@ _LARGE = frozenset((EXIF, GPS, 700, 33723, 34377, 34675, 37724, 50740))
 _SUB_PAGES, _DNG_VERSION, _PHOTOMETRIC = 330, 50706, 262
 _SENSOR = (32803, 34892)
 _MOST_SUB_PAGES = 16
-_WHOLE, _FLOAT = 1, 3
+_WHOLE = 1
 _FORMATS = {2: "signed", 4: "undefined", 5: "complex", 6: "complex"}
 _COLOURS = {8: "Lab", 9: "Lab", 10: "Lab", 32844: "logarithmic", 32845: "logarithmic"}
-PLAIN, LZW, DEFLATE, ADOBE_DEFLATE, PACKBITS = 1, 5, 32946, 8, 32773
-_UNPACKED: Final = frozenset((PLAIN, LZW, DEFLATE, ADOBE_DEFLATE, PACKBITS))
-"""Compressions that are undone here."""
 _PACKED: Final = frozenset((2, 3, 4, 6, 7, 32771, 32809, 34925, 50000))
 """Those that Pillow's libtiff undoes."""
-_NOT_UNPACKED: Final = {
+_NOTUNPACKED: Final = {
     **dict.fromkeys((33003, 33004, 33005, 34712), "JPEG 2000"),
     **dict.fromkeys((9, 10, 34661), "JBIG"),
     **dict.fromkeys((34927, 50001), "WebP"),
@@ -46,86 +50,7 @@ _NOT_UNPACKED: Final = {
 _MOST_BITS, _MOST_FLOAT_BITS, _TILE = 64, 256, 1 << 20
 """Of a pixel's samples, for whose memory the photo is charged; pixels of a tile, however small the
 photo."""
-_OURS, _FLOATS = (8, 10, 12, 14, 16), (16, 32, 64)
-_PILLOWS = ((1, ()), (3, ()), (4, (1,)), (4, (2,)))
-"""Samples a pixel, and what the extra ones are: layouts of 8 bits that Pillow reads rightly."""
-ASSOCIATED, UNASSOCIATED = 1, 2
-
-
-@dataclass(frozen=True)
-class Page:
-    """A page's tags, as far as they say how its pixels are stored."""
-
-    width: int
-    height: int
-    bits: tuple[int, ...]
-    formats: tuple[int, ...]
-    photometric: int
-    compression: int
-    samples: int
-    planar: bool
-    predictor: int
-    extra: tuple[int, ...]
-    tile: tuple[int, int] | None
-    """Width and height of tiles; None for strips."""
-    rows_per_strip: int
-    reversed_bits: bool
-    orientation: int
-    order: str
-    place: int
-    """Of its directory."""
-    places: NDArray[np.int64] = field(repr=False)
-    sizes: NDArray[np.int64] = field(repr=False)
-
-    @property
-    def depth(self) -> int:
-        """Bits a channel that are worth keeping, 8 or 16."""
-        return 16 if max(self.bits) > 8 else 8
-
-    @property
-    def alpha(self) -> bool:
-        """Whether one of its samples is transparency; infrared is not."""
-        return ASSOCIATED in self.extra or UNASSOCIATED in self.extra
-
-    @property
-    def is_unpacked_at_once(self) -> bool:
-        """Whether libtiff unpacks strips or tiles that are a large part of the page."""
-        return self.is_held and self.compression in (LZW, PACKBITS)
-
-    @property
-    def is_held(self) -> bool:
-        """Whether a large part of the page is held unpacked."""
-        large = self.tile is not None or self.rows_per_strip > self.height // 4
-        return self.is_known and large and self.compression != PLAIN
-
-    @property
-    def is_float(self) -> bool:
-        """Whether its samples are floating-point numbers."""
-        return self.formats[0] == _FLOAT
-
-    @property
-    def is_known(self) -> bool:
-        """Whether its samples can be read here; those that Pillow reads, where it cannot."""
-        sizes = _FLOATS if self.is_float else _OURS
-        if self.photometric > 2 or set(self.bits) - set(sizes) or len(set(self.bits)) > 1:
-            return False
-        channels = 3 if self.photometric == 2 else 1
-        return self.compression in _UNPACKED and self.samples >= channels
-
-    def is_absent(self, length: int) -> bool:
-        """Whether all strips and tiles lie behind the end of a file of so many bytes."""
-        return not (self.places < length).any()
-
-    def is_cut(self, length: int) -> bool:
-        """Whether strips or tiles lie behind the end of a file of so many bytes."""
-        known = min(len(self.places), len(self.sizes))
-        return bool((self.places[:known] + self.sizes[:known] > length).any())
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether its samples are read here, not by Pillow; libtiff skips deflate's checksums."""
-        pillows = self.bits[0] <= 8 and (self.samples, self.extra) in _PILLOWS
-        return self.is_known and (not pillows or self.compression in (DEFLATE, ADOBE_DEFLATE))
+_FAX = (2, 3, 4)
 
 
 @dataclass(frozen=True)
@@ -183,19 +108,20 @@ def count_pages(data: bytes | mmap) -> tuple[int, bool]:
     return max(1, sum(not page.reduced for page in listed)), more
 
 
-def _directory(data: bytes, place: int) -> Directory:
+def directory_of(data: bytes, place: int) -> Directory:
+    """A page's tags, without those that say nothing of its pixels."""
     order, big = "<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+")
     view = memoryview(data)
     return read(view, order, place, limit=_MOST, big=big, without=_LARGE)
 
 
 def _refuse_raw(data: bytes, first: TiffPage) -> None:
-    directory = _directory(data, first.place)
+    directory = directory_of(data, first.place)
     raw = _DNG_VERSION in directory.entries or directory.number(_PHOTOMETRIC) in _SENSOR
     if not raw and _SUB_PAGES in directory.entries:
         for place in directory.numbers(_SUB_PAGES)[:_MOST_SUB_PAGES]:
             try:
-                sub = _directory(data, int(place))
+                sub = directory_of(data, int(place))
             except BadDirectory:
                 continue
             raw = raw or sub.number(_PHOTOMETRIC) in _SENSOR
@@ -212,13 +138,13 @@ def refuse_raw() -> NoReturn:
 
 
 def _page(data: bytes, place: int) -> Page:
-    tags = _directory(data, place)
+    tags = directory_of(data, place)
 
     def one(tag: int, default: int) -> int:
         found = tags.number(tag)
         return default if found is None else found
 
-    samples = one(277, 1)
+    samples, compression = one(277, 1), one(259, PLAIN)
     bits = tuple(int(n) for n in tags.numbers(258)) or (1,)
     formats = tuple(int(n) for n in tags.numbers(339)) or (1,)
     tile = (one(322, 0), one(323, 0)) if 322 in tags.entries else None
@@ -228,12 +154,12 @@ def _page(data: bytes, place: int) -> Page:
         height=height,
         bits=bits * samples if len(bits) == 1 else bits,
         formats=formats,
-        photometric=one(_PHOTOMETRIC, 1),
-        compression=one(259, PLAIN),
+        photometric=one(_PHOTOMETRIC, 0 if compression in _FAX else -1),
+        compression=compression,
         samples=samples,
         planar=one(284, 1) == 2 and samples > 1,
         # Of other compressions it is no part, whatever is written.
-        predictor=one(317, 1) if one(259, PLAIN) in (LZW, DEFLATE, ADOBE_DEFLATE) else 1,
+        predictor=one(317, 1) if compression in (LZW, DEFLATE, ADOBE_DEFLATE) else 1,
         extra=tuple(int(n) for n in tags.numbers(338)),
         tile=tile,
         rows_per_strip=min(one(278, height), height) or height,
@@ -255,17 +181,19 @@ def check(page: Page) -> None:
     """
     if page.samples < 1 or len(page.bits) < page.samples or not all(page.tile or (1, 1)):
         raise DamagedPhoto("The TIFF's tags contradict each other. Save it anew.")
-    if page.compression not in _UNPACKED | _PACKED:
-        name = _NOT_UNPACKED.get(page.compression, f"number {page.compression}")
+    if page.compression not in UNPACKED | _PACKED:
+        name = _NOTUNPACKED.get(page.compression, f"number {page.compression}")
         raise UnsupportedSamples(
             f"The TIFF's compression ({name}) is not undone here. Save it with LZW, ZIP or none."
         )
-    odd = next((n for n in page.formats if n not in (_WHOLE, _FLOAT)), None)
+    odd = next((n for n in page.formats if n not in (_WHOLE, FLOAT)), None)
     if odd is not None or len(set(page.formats)) > 1:
         kind = _FORMATS.get(odd, "unknown") if odd is not None else "several kinds of"
         raise UnsupportedSamples(
             f"The TIFF has {kind} samples, of which nobody can tell what white is. {_ADVICE}"
         )
+    if page.photometric < 0:
+        raise DamagedPhoto("The TIFF does not say whether 0 is black or white. Save it anew.")
     if page.photometric in _COLOURS:
         kind = _COLOURS[page.photometric]
         raise UnsupportedSamples(f"The TIFF's colours are {kind}, which is not taken. {_ADVICE}")
@@ -276,20 +204,27 @@ def check(page: Page) -> None:
         )
     if page.tile and page.tile[0] * page.tile[1] > max(_TILE, 4 * page.width * page.height):
         raise DamagedPhoto("The TIFF's tiles are far larger than it is. Save it anew.")
-    if page.is_float and most not in _FLOATS:
+    if page.is_float and most not in FLOATS:
         raise UnsupportedSamples(f"The TIFF has floating-point numbers of {most} bits. {_ADVICE}")
     if most > 16 and not page.is_float:
         raise UnsupportedSamples(f"The TIFF has {most} bits a channel. {_ADVICE}")
     if most <= 8:
+        turned = page.photometric == 3 and page.reversed_bits and most < 8
+        if not page.is_known and (turned or set(page.bits) - {1, 2, 4, 8}):
+            _refuse_bits(page)
         return
     if page.photometric > 2:
         kind = {3: "a palette", 5: "CMYK", 6: "YCbCr"}.get(page.photometric, "colours of a kind")
         raise UnsupportedSamples(f"The TIFF has {kind} in {most} bits. {_ADVICE}")
-    if page.compression not in _UNPACKED:
+    if page.compression not in UNPACKED:
         raise UnsupportedSamples(
             f"The TIFF has {most} bits a channel in a compression (number {page.compression}) that"
             " is taken for 8 bits alone. Save it with LZW, ZIP or no compression."
         )
     if not page.is_ours:
-        told = ", ".join(map(str, page.bits))
-        raise UnsupportedSamples(f"The TIFF has samples of {told} bits. {_ADVICE}")
+        _refuse_bits(page)
+
+
+def _refuse_bits(page: Page) -> NoReturn:
+    told, order = ", ".join(map(str, page.bits)), ", last ones first" * page.reversed_bits
+    raise UnsupportedSamples(f"The TIFF has samples of {told} bits{order}. {_ADVICE}")

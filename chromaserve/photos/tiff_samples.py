@@ -1,7 +1,7 @@
 """A TIFF's samples where Pillow has no mode for them, or a strip of them is damaged.
 
-No modes: 9 to 16 bits, floating point, planes, further channels. Strips and tiles are unpacked as
-they are asked for; what is missing of one is grey.
+No modes: 9 to 16 bits, colours of fewer than 8, floating point, planes, further channels. Strips
+and tiles are unpacked as they are asked for; what is missing of one is grey.
 """
 
 from typing import cast
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from chromaserve.errors import UnsupportedSamples
 from chromaserve.photos.photo import Pixels
-from chromaserve.photos.tiff_reading import ASSOCIATED, UNASSOCIATED, Page
+from chromaserve.photos.tiff_page import ASSOCIATED, UNASSOCIATED, Page
 from chromaserve.photos.tiff_strips import Bytes, Strips
 
 _AT_ONCE = 1 << 16  # samples whose bits are taken apart
@@ -135,14 +135,15 @@ class Samples:
             if page.is_float:
                 made = made.view(f"f{bits // 8}")
             return cast(NDArray[np.generic], made)
-        out = np.empty((len(rows), count), np.uint16)
+        out = np.empty((len(rows), count), np.uint16 if bits > 8 else np.uint8)
+        most = np.iinfo(out.dtype).max
         weights = (1 << np.arange(bits - 1, -1, -1)).astype(np.float32)
         step = max(1, _AT_ONCE // count)
         for i in range(0, len(rows), step):
             apart = np.unpackbits(rows[i : i + step], axis=1)[:, : count * bits]
             values = apart.reshape(-1, bits).astype(np.float32) @ weights
-            values = values * np.float32(65535 / ((1 << bits) - 1)) + np.float32(0.5)
-            out[i : i + step] = values.astype(np.uint16).reshape(-1, count)
+            values = values * np.float32(most / ((1 << bits) - 1)) + np.float32(0.5)
+            out[i : i + step] = values.astype(out.dtype).reshape(-1, count)
         return cast(NDArray[np.generic], out.reshape(len(rows), -1, self._each))
 
     def _together(self, rows: Bytes) -> Bytes:

@@ -3,6 +3,7 @@
 LZW and PackBits are left to libtiff, to which each strip is given as a small file of 8 bits.
 """
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -13,12 +14,13 @@ from numpy.typing import NDArray
 from PIL.TiffImagePlugin import TiffImageFile
 
 from chromaserve.photos.header import PIL_ERRORS, damaged
-from chromaserve.photos.tiff_reading import (
+from chromaserve.photos.tiff_page import (
     ADOBE_DEFLATE,
     DEFLATE,
     LZW,
     PACKBITS,
     PLAIN,
+    ZEROS,
     Page,
 )
 
@@ -28,7 +30,8 @@ _MOST_SEARCHES, _STEPS = 4, 8
 step, and a file that was cut or has a scratch has one such strip."""
 _MOST_BROKEN = 2_000
 """Times that libtiff may fail: each takes as long as a strip."""
-_SPARE, _CHECKSUM = 1024, 16
+_SPARE = 1024
+_HOLE, _ROOM = re.compile(b"\0{%d}" % ZEROS), re.compile(b"\0{%d,}\\Z" % ZEROS)
 _REVERSED = np.array([int(f"{i:08b}"[::-1], 2) for i in range(256)], np.uint8)
 
 Bytes = NDArray[np.uint8]
@@ -53,9 +56,10 @@ class Strips:
         """
         needed, found = rows * self._row_bytes, np.zeros(0, np.uint8)
         packed = memoryview(b"")
-        for packed in filter(len, self._packed(index, needed)):
-            found = max(found, self._tried(packed, rows), key=len)
-            if len(found) == needed:
+        for there in filter(len, self._packed(index, needed)):
+            packed = self._up_to_zeros(there)
+            found = max(found, self._tried(packed, rows), key=len) if packed else found
+            if len(found) == needed or len(packed) < len(there):
                 break
         if not len(found) and len(packed):
             found = self._searched(packed, rows)
@@ -87,13 +91,23 @@ class Strips:
         if page.compression == PLAIN or most > said:
             yield view[start:most]
 
+    def _up_to_zeros(self, packed: memoryview) -> memoryview:
+        """What is there before a hole, or of deflate before room for what never came."""
+        compression = self._page.compression
+        if compression == PLAIN:
+            return packed
+        found = (_HOLE if compression in (LZW, PACKBITS) else _ROOM).search(packed)
+        return packed[: found.start()] if found else packed
+
     def _tried(self, packed: memoryview, rows: int) -> Bytes:
         """So many rows, or as much as there is of them; by libtiff all or none."""
         compression, needed = self._page.compression, rows * self._row_bytes
         if compression == PLAIN:
             return np.frombuffer(packed[:needed], np.uint8)
         if compression in (ADOBE_DEFLATE, DEFLATE):
-            return _inflated(packed, needed)
+            if self._page.reversed_bits:
+                packed = _REVERSED[np.frombuffer(packed, np.uint8)].data
+            return _inflated(packed, needed, self._page.rows_per_strip * self._row_bytes)
         return self._by_libtiff(packed, rows)
 
     def _searched(self, packed: memoryview, rows: int) -> Bytes:
@@ -132,10 +146,11 @@ class Strips:
             return np.zeros(0, np.uint8)
 
 
-def _inflated(packed: memoryview, needed: int, at_once: int = _PIECE) -> Bytes:
+def _inflated(packed: memoryview, needed: int, most: int, at_once: int = _PIECE) -> Bytes:
     """So many bytes, or fewer, without a second copy of them.
 
-    None at all where the checksum at their end is wrong: nobody knows which of them are right.
+    None at all where the checksum at their end is wrong, or more than `most` or nonsense follows
+    them: nobody knows which of them are right.
     """
     found, at, inflater = np.empty(needed, np.uint8), 0, zlib.decompressobj()
     try:
@@ -146,12 +161,16 @@ def _inflated(packed: memoryview, needed: int, at_once: int = _PIECE) -> Bytes:
                 found[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
                 at += len(piece)
                 rest = inflater.unconsumed_tail
-            if at == needed:
-                inflater.decompress(rest + bytes(packed[start + _PIECE :][:_CHECKSUM]), 1)
+            while rest and not inflater.eof:  # a last strip may have rows below the photo
+                at += len(inflater.decompress(rest, _PIECE))
+                rest = inflater.unconsumed_tail
+                if at > max(most, needed):
+                    return found[:0]
+            if inflater.eof:
                 break
     except zlib.error as error:
-        if "data check" in str(error):  # zlib's word for the checksum
+        if at >= needed or "data check" in str(error):  # zlib's word for the checksum
             return found[:0]
         if at_once > _SPARE:  # what was inflated in the step that failed is lost
-            return _inflated(packed, needed, _SPARE)
+            return _inflated(packed, needed, most, _SPARE)
     return found[:at]

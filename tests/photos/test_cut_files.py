@@ -1,6 +1,7 @@
 """JPEGs and PNGs that end too early, or have a hole: the share that is missing is the true one."""
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from chromaserve.errors import DamagedPhoto
 from chromaserve.photos.decode import decode
 from chromaserve.photos.header import inspect
 from chromaserve.photos.photo import Photo
+from tests.photos.heif_files import avif, heic
 from tests.sample_photos import encoded, small
 
 SIZE = 900, 600
@@ -54,6 +56,7 @@ CUTS = {
     "cut": lambda data, at: data[:at],
     "cut and ended": lambda data, at: data[:at] + b"\xff\xd9",
     "filled up with zeros": lambda data, at: data[:at] + bytes(len(data) - at),
+    "filled up as erased": lambda data, at: data[:at] + b"\xff" * (len(data) - at),
 }
 
 
@@ -70,6 +73,17 @@ def test_of_a_jpeg_the_part_that_never_came_is_told(kind: str, how: str, part: f
     assert photo.missing == pytest.approx(1 - filled / SIZE[1], abs=0.03)
     there = filled - 2 * 16  # chroma of the row of units before is smoothed with it
     assert np.array_equal(photo.grey[:there], taken(whole).grey[:there])
+
+
+@pytest.mark.parametrize("how", CUTS)
+def test_of_a_progressive_jpeg_the_scans_that_never_came_are_told(how: str) -> None:
+    whole = encoded(small("RGB", SIZE), "JPEG", quality=80, progressive=True)
+    scans = [i for i in range(len(whole)) if whole.startswith(b"\xff\xda", i)]
+    data = CUTS[how](whole, scans[-2])
+    with pytest.raises(DamagedPhoto, match="about 1%"):
+        taken(data)
+    assert 0 < taken(data, accept=True).missing < 0.01
+    assert taken(whole).missing == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -140,3 +154,53 @@ def test_a_png_of_which_no_row_is_whole_is_refused() -> None:
     data = whole[:start] + bytes(len(whole) - start)
     with pytest.raises(DamagedPhoto, match="Check that it opens"):
         taken(data, accept=True)
+
+
+WITHOUT_PARTS: dict[str, Callable[[Image.Image], bytes]] = {
+    "HEIC": heic,
+    "AVIF": avif,
+    "JPEG 2000": lambda image: encoded(image, "JPEG2000"),
+}
+
+
+@pytest.mark.parametrize("filler", [b"\0", b"\xff"])
+@pytest.mark.parametrize("kind", WITHOUT_PARTS)
+def test_room_for_what_never_came_is_told(kind: str, filler: bytes) -> None:
+    whole = WITHOUT_PARTS[kind](small("RGB", SIZE))
+    cut = int(0.6 * len(whole))
+    with pytest.raises(DamagedPhoto):
+        taken(whole[:cut] + filler * (len(whole) - cut))
+
+
+@pytest.mark.parametrize("kind", WITHOUT_PARTS)
+@pytest.mark.parametrize("level", [0, 255])
+def test_a_blank_sheet_is_whole(kind: str, level: int) -> None:
+    photo = taken(WITHOUT_PARTS[kind](Image.new("RGB", SIZE, (level,) * 3)))
+    assert (
+        np.abs(photo.grey.astype(int) - level * (257 if photo.grey.itemsize == 2 else 1)).max()
+        < 600
+    )
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+@pytest.mark.parametrize("filler", [b"\0", b"\xff"])
+def test_of_a_webp_with_room_the_part_that_never_came_is_told(
+    filler: bytes, lossless: bool
+) -> None:
+    whole = encoded(small("RGB", SIZE), "WEBP", quality=90, lossless=lossless)
+    cut = int(0.6 * len(whole))
+    data = whole[:cut] + filler * (len(whole) - cut)
+    with pytest.raises(DamagedPhoto, match="damaged=accept"):
+        taken(data)
+    photo = taken(data, accept=True)
+    there = round(SIZE[1] * (1 - photo.missing))
+    assert 0.25 < photo.missing < 0.6
+    assert np.array_equal(photo.grey[: there - 16], taken(whole).grey[: there - 16])
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_a_blank_webp_that_ends_in_zeros_is_whole(level: int) -> None:
+    data = encoded(Image.new("L", (6000, 4000), level), "WEBP", quality=80)
+    assert data.endswith(bytes(512))
+    header = inspect(data, max_pixels=10**8, max_side=10**4)
+    assert decode(data, header).missing == 0

@@ -5,6 +5,7 @@ import struct
 import time
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
@@ -111,6 +112,22 @@ def test_the_same_as_another_picture_but_turned() -> None:
     for again in ([1], [2, 2], [3]):  # itself, two, none
         with pytest.raises(DamagedPhoto):
             taken(put_together(items, [(b"dimg", 1, again)]))
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_greys_of_an_avif_reach_white_in_either_range(narrow: bool) -> None:
+    options = [cv2.IMWRITE_AVIF_DEPTH, 10, cv2.IMWRITE_AVIF_QUALITY, 100]
+    values = np.tile(np.linspace(64, 940, 120).astype(np.uint16), (80, 1))
+    done, made = cv2.imencode(".avif", values, options)
+    assert done
+    data = made.tobytes()
+    at = data.index(b"nclx") + 10
+    assert data[at] == 0x80  # full
+    photo = taken(data[:at] + b"\0" + data[at + 1 :] if narrow else data)
+    black, white = (64, 940) if narrow else (0, 1023)  # BT.2100, table 9
+    off = photo.grey / 65535 - (values - black) / (white - black)
+    assert photo.colour == "grey"
+    assert np.abs(off).max() < 0.01
 
 
 @pytest.mark.parametrize("make", [wide_heic, wide_avif])

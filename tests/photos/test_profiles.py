@@ -55,6 +55,13 @@ def test_a_grey_profile_counts_in_8_and_in_16_bits(depth: type, gamma: float) ->
     assert np.abs(found - L_of((samples / np.iinfo(depth).max) ** gamma)).max() <= 0.02
 
 
+@pytest.mark.parametrize("gamma", [1.0, 1.8])
+def test_a_grey_profile_connected_by_lab_is_of_lightness(gamma: float) -> None:
+    profile = with_gamma(grey_profile(), gamma)
+    found = decoded_L(tiff(RAMP, profile[:20] + b"Lab " + profile[24:]))
+    assert np.abs(found - 100 * (RAMP / 65535) ** gamma).max() <= 0.02
+
+
 def test_a_profile_of_a_jpeg_2000_counts() -> None:
     image = Image.fromarray(np.repeat(np.arange(256, dtype=np.uint8)[np.newaxis], 64, axis=0))
     plain = encoded(image, "JPEG2000", irreversible=False)

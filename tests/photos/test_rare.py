@@ -5,6 +5,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -29,6 +30,15 @@ def test_a_bitmap_of_pnm_is_black_where_its_bits_are_set() -> None:
     assert np.array_equal(taken(data).grey, np.asarray(bitmap.convert("L")))
 
 
+def test_pictures_behind_the_first_of_a_pnm_are_counted() -> None:
+    bitmap, grey, colours = (encoded(small(mode), "PPM") for mode in ("1", "L", "RGB"))
+    header = inspect(colours + bitmap + grey, max_pixels=10**6, max_side=10**4)
+    assert header.pictures == 3
+    for behind in (b"", b"P", b"P5 1", b"Peter"):
+        assert inspect(grey + behind, max_pixels=10**6, max_side=10**4).pictures == 1
+    assert np.array_equal(taken(grey + colours).grey, np.asarray(small("L")))
+
+
 def test_a_gif_may_say_more_before_its_picture() -> None:
     image = small("L").quantize(64)
     data = encoded(image, "GIF", transparency=0, comment=b"of an aunt " * 40, duration=10)
@@ -51,6 +61,18 @@ def test_boxes_of_jpeg_2000_may_have_long_lengths() -> None:
     with pytest.raises(ServiceError) as refused:
         taken(data[:at] + struct.pack(">I4s", 3, b"xyz ") + stream)
     assert slug_of(refused.value) == "damaged-photo"
+
+
+@pytest.mark.parametrize("bits", [9, 10, 12, 14])
+def test_greys_of_jpeg_2000_reach_white_with_any_number_of_bits(bits: int) -> None:
+    values = GREY16 >> 16 - bits
+    # Of 16 bits, but as far from their middle as those are from theirs, which the file then says.
+    shifted = values + np.uint16((1 << 15) - (1 << bits - 1))
+    data = cv2.imencode(".jp2", shifted, [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000])[1]
+    at = data.tobytes().index(b"\xff\x4f\xff\x51") + 42
+    data[at] = bits - 1
+    expected = np.rint(values / ((1 << bits) - 1) * 65535)
+    assert np.abs(taken(data.tobytes()).grey - expected).max() <= 1
 
 
 def test_colours_that_were_multiplied_by_their_alpha_are_divided_by_it() -> None:
@@ -104,6 +126,21 @@ def jpeg2000(precision: int, image: Image.Image) -> bytes:
     return data[:at] + sizes + data[at + len(sizes) :]
 
 
+def jpeg2000_of_colours(number: int) -> bytes:
+    """Which are called by a number in the box colr."""
+    data = encoded(small(), "JPEG2000")
+    at = data.index(b"colr") + 7
+    return data[:at] + struct.pack(">I", number) + data[at + 4 :]
+
+
+def jpeg2000_at(left: int, sampled: int = 1) -> bytes:
+    """With its picture away from the origin, and a channel that has not all pixels."""
+    data = encoded(small(), "JPEG2000")
+    at = data.index(b"\xff\x4f\xff\x51")
+    data = data[: at + 16] + struct.pack(">I", left) + data[at + 20 :]
+    return data[: at + 46] + bytes([sampled]) + data[at + 47 :]
+
+
 def many_channels() -> bytes:
     return tiff(
         np.dstack([RGB16, GREY16, GREY16]), photometric="rgb", extrasamples=["unspecified"] * 2
@@ -147,6 +184,15 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "tiles larger than a photo may be": (lambda: tiles(512), "damaged-photo", "1,048,576 pixels"),
     "colours of 12 bits": (lambda: jpeg2000(12, small()), "unsupported-samples", "12 bits"),
     "signed": (lambda: jpeg2000(0x88, small("L")), "unsupported-samples", "signed"),
+    "Lab in JPEG 2000": (lambda: jpeg2000_of_colours(14), "unsupported-samples", "such as CMYK"),
+    "CMY in JPEG 2000": (lambda: jpeg2000_of_colours(11), "unsupported-samples", "such as CMYK"),
+    "4 bits in JPEG 2000": (
+        lambda: jpeg2000(4, small("L")),
+        "unsupported-samples",
+        "fewer than 8 bits",
+    ),
+    "JPEG 2000 off its origin": (lambda: jpeg2000_at(9), "unsupported-samples", "a place on"),
+    "JPEG 2000 of several sizes": (lambda: jpeg2000_at(0, 2), "unsupported-samples", "several"),
     "a WebP's head alone": (lambda: encoded(small(), "WEBP")[:20], "damaged-photo", "WebP"),
     "a JPEG 2000's head alone": (lambda: encoded(small(), "JPEG2000")[:60], "damaged-photo", ""),
     "a JPEG in a bitmap": (lambda: bitmap(4, 0), "unsupported-format", "a JPEG file in it"),
