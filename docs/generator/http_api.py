@@ -10,6 +10,7 @@ from app.problems import KINDS
 from app.settings import Settings
 from docs.generator.schema import Schema, table, values
 
+
 @cache
 def _document() -> dict[str, Any]:
     return create_app(Settings(otel="off")).openapi()
