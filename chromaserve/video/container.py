@@ -25,7 +25,7 @@ _ENCODERS: dict[Codec, tuple[str, dict[str, str]]] = {
     "ffv1": ("ffv1", {"level": "3", "slicecrc": "1"}),
 }  # fmt: skip
 
-# Files that are good to where they were cut off. NUT knows no ProRes; QuickTime's are so in fragments.
+# Files of parts are good to where they were cut off, as NUT is. That knows no ProRes.
 _PARTS = {"prores": ("mov", {"movflags": "frag_keyframe+empty_moov+frag_discont"})}
 
 
