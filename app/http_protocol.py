@@ -71,7 +71,7 @@ class Protocol(HttpToolsProtocol):
         """Waiting for another request, of which nothing has come."""
         self._framing = 0
         """Bytes since the last that were of a body, or ended a head."""
-        self._fields = 0
+        self._fields = self._of_fields = 0
         self._plain_head = b""
         """Of a request that asks for another protocol: the same, as if it did not."""
         self._in_head = False
@@ -169,7 +169,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self._fields = 0
+        self._fields = self._of_fields = 0
         self._in_head = True
         self._plain_head = b""
         cast(dict[str, Any], self.scope)[ABORT] = self.transport.abort
@@ -182,7 +182,9 @@ class Protocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a field of the head, or of the trailer, which nobody reads."""
         self._fields += 1
-        self._check(self._fields <= _MAX_FIELDS, _too_large())
+        self._of_fields += len(name) + len(value)
+        small = self._fields <= _MAX_FIELDS and self._of_fields <= _MAX_HEAD
+        self._check(small, _too_large())
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:

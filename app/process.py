@@ -60,6 +60,7 @@ def serve(settings: Settings, sockets: list[socket.socket], worker: Worker | Non
     if worker is None or worker.is_first:
         _greet(settings.host, sockets[0].getsockname()[1])
     server.run(sockets)
+    status = Exit.NO_MODEL if service.failure else Exit.DONE
     if service.failure:
         print(f"chromaserve: cannot serve: {_line(service.failure)}", file=sys.stderr)
     if [each for each in threading.enumerate() if each is not threading.main_thread()]:
@@ -67,8 +68,8 @@ def serve(settings: Settings, sockets: list[socket.socket], worker: Worker | Non
         logging.shutdown()
         for stream in filter(None, (sys.stdout, sys.stderr)):
             stream.flush()
-        os._exit(1 if service.failure else 0)
-    return 1 if service.failure else 0
+        os._exit(status)
+    return status
 
 
 def _greet(host: str, port: int) -> None:

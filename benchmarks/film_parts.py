@@ -83,7 +83,7 @@ def _each(film: Path, folder: Path, colorizer: Colorizer) -> list[float]:
             recolor(photo, each, order.postprocess, filter_).pixels() for photo, each in steady
         ]
     )
-    writer = PartWriter(folder / "part.nut", reader, "h264")
+    writer = PartWriter(folder / "film.part", reader, "h264")
 
     def write() -> None:
         for (pts, _), pixels in zip(frames, made, strict=True):

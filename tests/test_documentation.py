@@ -20,6 +20,7 @@ import chromaserve
 from app.problems import KINDS
 from app.settings import Settings
 from chromaserve.command_line.main import command
+from chromaserve.pipeline.options import Options
 from docs.generator.__main__ import stale_pages
 from tests.conftest import Server
 
@@ -42,6 +43,12 @@ def test_every_setting_is_documented_once() -> None:
     documented = re.findall(r"^\| `(CHROMASERVE_[A-Z0-9_]+)` \|", page, re.M)
     names = [f"CHROMASERVE_{name.upper()}" for name in Settings.model_fields]
     assert sorted(documented) == sorted(names)
+
+
+def test_every_option_of_a_request_is_documented_once() -> None:
+    page = (ROOT / "docs" / "reference" / "api.md").read_text()
+    table = page.partition("generated: options -->")[2].partition("<!-- end")[0]
+    assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.M)) == sorted(Options.model_fields)
 
 
 def test_every_kind_of_problem_is_documented_with_its_status() -> None:

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import httpx
 
 from chromaserve.client.problems import ProblemError
+from chromaserve.library.files import write_whole
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -51,7 +52,7 @@ class Result:
         return Image.open(BytesIO(self.data))
 
     def save(self, path: str | Path) -> Path:
-        """Write the file; its path.
+        """Write the file, whole or not at all; its path.
 
         Args:
             path: of the file, or of a folder, where it gets its own name: one that is there, or a
@@ -65,7 +66,7 @@ class Result:
             target.mkdir(parents=True)  # several results would become one file
         if target.is_dir():
             target /= self.name
-        target.write_bytes(self.data)
+        write_whole(target, self.data)
         return target
 
 

@@ -127,10 +127,9 @@ def colorize(
             raise Complaint(f"there is no {reference}", Exit.NOTHING_DONE)
         format = as_written(format)
         if STREAM in (*photos, output):
-            if proposals > 1:
-                raise Complaint("--proposals makes several files; - is for one result")
-            if confidence:
-                raise Complaint("--confidence makes a second file; - is for one result")
+            if proposals > 1 or confidence or album or watch or poll or as_json:
+                more = "--proposals, --confidence, --album, --watch, --poll and --json"
+                raise Complaint(f"- is for one photo and its result alone, without {more}")
             _stream(photos, output, format, url, api_key, chosen, overwrite=overwrite)
             return
         work = replace(

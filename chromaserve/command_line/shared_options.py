@@ -28,8 +28,8 @@ Hints = Annotated[
     typer.Option(
         metavar="JSON|@FILE",
         help='Colours that you know, for one photo: [{"x": 410, "y": 300, "color": "#2e6b3a"}];'
-        " with stroke or region in the place of x and y a list of points; for several photos each"
-        " with photo, a file's name.",
+        " with stroke or region in the place of x and y a list of points; for photos of an album"
+        " or a job each with photo, a file's name.",
     ),
 ]
 Format = Annotated[

@@ -13,6 +13,7 @@ from chromaserve.command_line.shared_options import Json
 _SIGNED = {
     "trusted": "signed by {by}, as it is, by a certificate of those that you trust",
     "valid": "signed by {by}, as it is; whose certificate that is, --trust checks",
+    "unknown": "signed by {by}, as it is, by a certificate of none that you trust",
     "broken": "its signature is broken: it was changed since",
     "unchecked": "it may be signed; pip install 'chromaserve[c2pa]' checks it",
 }
@@ -49,6 +50,8 @@ def verify(
         tell_warnings()
         if grey and grey.suffix.lower() != ".png":
             raise Complaint(f"{grey} has to be a .png")
+        if grey and grey.exists():
+            raise Complaint(f"{grey} is there already")
         from chromaserve.library.verified import verify as held_against
 
         told = held_against(photo, result, trust=trust)
@@ -58,7 +61,7 @@ def verify(
             known = {key: value for key, value in asdict(told).items() if key != "grey"}
             print(json.dumps({"photo": str(photo), "result": str(result), **known}))
         else:
-            print("\n".join(map(printable, _words(told).splitlines())))
+            print("\n".join(map(printable, _words(told, trust).splitlines())))
         state = told.signature and told.signature.state
         signed = state == "trusted" if trust else state != "broken"
         raise typer.Exit(Exit.DONE if told.same and signed else Exit.SOME_FAILED)
@@ -75,10 +78,13 @@ def _write(path: Path, grey: "Pixels") -> None:
     write_whole(path, data.tobytes(), replace=False)
 
 
-def _words(told: "Verified") -> str:
+def _words(told: "Verified", trust: Path | None) -> str:
     made = f"\nmade by {told.made_by}" if told.made_by else "\nit says nothing of its making"
     if told.signature:
-        made += f"\n{_SIGNED[told.signature.state].format(by=told.signature.signed_by)}"
+        state = "unknown" if trust and told.signature.state == "valid" else told.signature.state
+        made += f"\n{_SIGNED[state].format(by=told.signature.signed_by)}"
+    elif trust:
+        made += "\nit is not signed"
     if told.greatest_at is None:
         (width, height), (other, another) = told.size, told.size_of_result
         return f"another photo: {other} × {another} pixels, not {width} × {height}{made}"

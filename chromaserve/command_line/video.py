@@ -82,6 +82,10 @@ def video(
         tell_warnings()
         if (film is None) != (out is None) or (film is None and None in (width, height)):
             raise Complaint("name the film and where the result goes: chromaserve video IN OUT")
+        if film and (width or height):
+            raise Complaint("--width and --height are of frames from a pipe; a film has its own")
+        if not film and (codec or overwrite):
+            raise Complaint("--codec and --overwrite are for films as files, not for frames")
         ends = (sys.stdin, sys.stdout)
         if film is None and any(end is None or end.isatty() for end in ends):
             raise Complaint("frames come from one pipe and go into another, which no terminal is")

@@ -190,7 +190,8 @@ class NcnnEngine:
         extractor = self._network.create_extractor()
         for name, values in inputs.items():
             # A copy that ncnn owns: layers work in place where nobody else reads.
-            extractor.input(name, self._ncnn.Mat(values).clone())
+            if extractor.input(name, self._ncnn.Mat(values).clone()) != 0:
+                raise EngineUnusable(f"{name} is no input of the network that ncnn has")
         found = []
         for name in outputs:
             code, out = extractor.extract(name)

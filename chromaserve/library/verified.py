@@ -49,7 +49,7 @@ class Verified:
     """Its Content Credentials (C2PA); None where it has none, or is no file."""
 
 
-def verify(photo: Given, result: Given, *, trust: Path | None = None) -> Verified:
+def verify(photo: Given, result: Given, *, trust: str | Path | None = None) -> Verified:
     """Hold a result against its photo. No model is loaded.
 
     Args:
@@ -64,7 +64,7 @@ def verify(photo: Given, result: Given, *, trust: Path | None = None) -> Verifie
         OSError: a file cannot be read.
     """
     (one, *_), (other, data, kind) = _read(photo), _read(result)
-    signature = signature_in(data, kind, trust) if data else None
+    signature = signature_in(data, kind, Path(trust) if trust else None) if data else None
     grey = other.grey
     if one.dtype is np.uint8 and grey.dtype == np.uint16:
         grey = np.rint(grey / 257).astype(np.uint8)

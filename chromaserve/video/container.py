@@ -25,6 +25,9 @@ _ENCODERS: dict[Codec, tuple[str, dict[str, str]]] = {
     "ffv1": ("ffv1", {"level": "3", "slicecrc": "1"}),
 }  # fmt: skip
 
+# Files of parts are good to where they were cut off, as NUT is. That knows no ProRes.
+_PARTS = {"prores": ("mov", {"movflags": "frag_keyframe+empty_moov+frag_discont"})}
+
 
 def load_av() -> Any:  # noqa: ANN401 - its types are its own
     """PyAV, which is an extra.
@@ -163,8 +166,9 @@ class PartWriter:
         av = load_av()
         look = reader.look
         name, options = _ENCODERS[codec]
-        unmoved = {"avoid_negative_ts": "disabled"}
-        self._file = av.open(str(path), "w", format="nut", options=unmoved)
+        form, kept = _PARTS.get(codec, ("nut", {}))
+        unmoved = {"avoid_negative_ts": "disabled", **kept}
+        self._file = av.open(str(path), "w", format=form, options=unmoved)
         stream = self._file.add_stream(name, rate=look.rate, options=dict(options))
         context = stream.codec_context
         context.width, context.height = look.width, look.height

@@ -127,7 +127,7 @@ class _Work:
         self.resume_at: Fraction | None = None
         self.kept = 0
         """Frames of the parts that stay, and the time that they end at."""
-        for part in sorted(folder.glob("*.nut")) if self._is_same() else []:
+        for part in sorted(folder.glob("*.part")) if self._is_same() else []:
             if found := whole_frames(part):
                 self.resume_at, frames = found
                 self.kept += frames
@@ -139,7 +139,7 @@ class _Work:
             self.remove()  # of other options, or of another film
         self.folder.mkdir(exist_ok=True)
         self._about.write_text(self._job)
-        for part in set(self.folder.glob("*.nut")) - {path for path, _ in self.parts}:
+        for part in set(self.folder.glob("*.part")) - {path for path, _ in self.parts}:
             part.unlink()
 
     def _is_same(self) -> bool:
@@ -147,13 +147,13 @@ class _Work:
 
     def next_part(self) -> Path:
         """The file for what comes now."""
-        path = self.folder / f"{len(self.parts):05d}.nut"
+        path = self.folder / f"{len(self.parts):05d}.part"
         self.parts.append((path, None))
         return path
 
     def remove(self) -> None:
         """Delete the folder's files, and it: nothing else is in it but what was made here."""
         for path in self.folder.iterdir():
-            if path.suffix in (".nut", ".json") or path.stem == "whole":
+            if path.suffix in (".part", ".json") or path.stem == "whole":
                 path.unlink()
         self.folder.rmdir()

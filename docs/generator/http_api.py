@@ -8,10 +8,7 @@ from typing import Any
 from app.main import create_app
 from app.problems import KINDS
 from app.settings import Settings
-from app.uploads import FIELD
 from docs.generator.schema import Schema, table, values
-
-_MEDIA = "multipart/form-data"
 
 
 @cache
@@ -20,12 +17,8 @@ def _document() -> dict[str, Any]:
 
 
 def options_table(_: Sequence[str]) -> str:
-    """The options of POST /colorize, from the form that it takes."""
-    body = _document()["paths"]["/colorize"]["post"]["requestBody"]["content"][_MEDIA]
-    return _fields(
-        {name: x for name, x in body["schema"]["properties"].items() if name != FIELD},
-        "option",
-    )
+    """The options of POST /colorize."""
+    return _fields(_parameters(_document()["paths"]["/colorize"]["post"]), "option")
 
 
 def problems_table(_: Sequence[str]) -> str:
@@ -58,11 +51,7 @@ def routes(_: Sequence[str]) -> str:
 
 def _route(method: str, path: str, operation: Mapping[str, Any]) -> str:
     parts = [f"## {method.upper()} {path}", _prose(operation.get("description", ""))]
-    parameters = {
-        x["name"]: {**x["schema"], "description": x.get("description", "")}
-        for x in operation.get("parameters", [])
-    }
-    if parameters:
+    if parameters := _parameters(operation):
         parts.append(_fields(parameters, "parameter"))
     content = operation.get("requestBody", {}).get("content", {})
     if content:
@@ -75,6 +64,13 @@ def _route(method: str, path: str, operation: Mapping[str, Any]) -> str:
     ]
     parts.append(table(["status", "content", "what"], rows))
     return "\n\n".join(part for part in parts if part)
+
+
+def _parameters(operation: Mapping[str, Any]) -> dict[str, Schema]:
+    return {
+        x["name"]: {**x["schema"], "description": x.get("description", "")}
+        for x in operation.get("parameters", [])
+    }
 
 
 def _prose(text: str) -> str:

@@ -1,13 +1,16 @@
 #!/bin/sh
-# Colorize several photos in one request and unpack the answer into a folder.
+# Colorize several photos in one request and unpack the answer into a new folder.
 #
 #   many-photos.sh folder one.jpg two.png ...
 set -eu
 url=${CHROMASERVE_URL:-http://localhost:8000}
 folder=$1
 shift
+[ ! -e "$folder" ] || { echo "$folder is there already" >&2; exit 1; }
 for photo in "$@"; do
-    set -- "$@" --form "file=@$photo"
+    # Between quotes a name may have , and ; in it, which curl takes for its own elsewhere.
+    name=$(printf '%s' "$photo" | sed 's/["\\]/\\&/g')
+    set -- "$@" --form "file=@\"$name\""
     shift
 done
 archive=$(mktemp)

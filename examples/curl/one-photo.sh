@@ -6,12 +6,18 @@
 set -eu
 url=${CHROMASERVE_URL:-http://localhost:8000}
 
+# Between quotes a name may have , and ; in it, which curl takes for its own elsewhere.
+photo=$(printf '%s' "$1" | sed 's/["\\]/\\&/g')
+answer=$(mktemp)
+trap 'rm -f "$answer"' EXIT
+
 # --retry waits for Retry-After, or twice as long every time; 503 and 429 are among its reasons.
 # With --fail-with-body what is wrong is in the output file, as JSON, and the status is 22.
 if ! curl --silent --show-error --fail-with-body --retry 5 --retry-connrefused --retry-max-time 60 \
     ${CHROMASERVE_API_KEY:+--header "Authorization: Bearer $CHROMASERVE_API_KEY"} \
-    --form "file=@$1" --output "$2" "$url/colorize?vividness=0.8"
+    --form "file=@\"$photo\"" --output "$answer" "$url/colorize?vividness=0.8"
 then
-    [ -f "$2" ] && cat "$2" >&2 && rm "$2"
+    cat "$answer" >&2
     exit 1
 fi
+cat "$answer" > "$2"

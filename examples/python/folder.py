@@ -16,7 +16,9 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 
 async def main(folder: Path, output: Path) -> int:
     """Write all photos of the folder in colour; how many failed."""
-    output.mkdir(parents=True, exist_ok=True)
+    if output.exists():  # with results of before, or with the photos
+        sys.exit(f"{output} is there already")
+    output.mkdir(parents=True)
     photos = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     failed = 0
     async with AsyncClient(URL, api_key=os.environ.get("CHROMASERVE_API_KEY")) as client:

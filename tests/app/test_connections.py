@@ -72,6 +72,7 @@ def colorizes(server: Server) -> int:
         ("nonsense\r\n\r\n", 400, "malformed-request"),
         ("GET / HTTP/1.1\r\nHost: a\r\n" + "x: y\r\n" * 200 + "\r\n", 431, "head-too-large"),
         (f"GET /{'a' * 20_000} HTTP/1.1\r\nHost: a\r\n\r\n", 431, "head-too-large"),
+        (f"GET / HTTP/1.1\r\nHost: a\r\nx: {'a' * 70_000}\r\n\r\n", 431, "head-too-large"),
         (f"GET / HTTP/1.1\r\nHost: a\r\nx: {'a' * 2_000_000}", 431, "head-too-large"),
         ("GET / HTTP/1.1\r\nHost: a\r\nx: ", 408, "head-timeout"),
     ],

@@ -164,12 +164,16 @@ def test_verify_tells_who_signed_and_what_was_changed_since(
     for more, status, words in (
         ([], 0, "signed by Photo archive, Archive"),
         (["--trust", files.authority], 0, "of those that you trust"),
-        (["--trust", stranger], 1, "signed by Photo archive, Archive"),
+        (["--trust", stranger], 1, "by a certificate of none that you trust"),
         (["--trust", tmp_path / "none.pem"], 2, "cannot be read"),
     ):
         done = run("verify", photo, result, *more)
         assert done.returncode == status, done.stderr
         assert words in done.stdout.decode() + said(done)
+    assert b"it is not signed" in run("verify", photo, photo, "--trust", stranger).stdout
+    told = verify(photo, result, trust=str(files.authority))
+    assert told.signature is not None
+    assert told.signature.state == "trusted"
     told = json.loads(run("verify", photo, result, "--json").stdout)
     assert told["signature"]["state"] == "valid"
     data = bytearray(result.read_bytes())

@@ -127,14 +127,14 @@ def test_a_damaged_model_is_not_served(
     start_small: Start, tmp_path: Path, small_root: Path
 ) -> None:
     status, last = ends_with(start_small(model_root=broken(tmp_path, small_root)))
-    assert status == 1
+    assert status == 5
     assert last.startswith("chromaserve: cannot serve: ")
     assert "has changed" in last
 
 
 def test_a_missing_version_ends_the_start(start_small: Start) -> None:
     status, last = ends_with(start_small(model_version="4711"))
-    assert status == 1
+    assert status == 5
     assert "4711" in last
 
 

@@ -296,7 +296,7 @@ def test_what_cannot_start_ends_with_its_reason(
     empty.touch()
     keys = start_small(workers=WORKERS, api_keys_file=empty)
     for one, status, words in (
-        (missing, 1, "chromaserve: cannot serve: "),
+        (missing, 5, "chromaserve: cannot serve: "),
         (taken, 6, "is taken; try another"),
         (small, 2, "is divided among 2 workers, and must be at least 16 times max_upload_mb"),
         (keys, 2, "has no key in it"),

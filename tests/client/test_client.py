@@ -113,6 +113,25 @@ def test_a_photo_comes_back_as_the_service_answers_it(
     assert result.save(tmp_path / "temporary") == tmp_path / "temporary"
 
 
+def test_a_result_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
+    script = """
+import resource, signal, sys
+from chromaserve.client.results import Result
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))  # as a full disk
+Result(b"a" * 100, "image/png", "a.png", 1, {}, "id").save(sys.argv[1])
+"""
+    target = tmp_path / "result.png"
+    target.write_bytes(b"of before")
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(target)], capture_output=True, text=True, check=False
+    )
+    assert "OSError: [Errno 27] File too large" in done.stderr
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [
+        ("result.png", b"of before")
+    ]
+
+
 def test_bytes_paths_open_files_and_pipes_are_one_photo(
     client: Client, http: httpx.Client, photo: Path
 ) -> None:

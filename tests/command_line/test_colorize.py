@@ -226,6 +226,8 @@ def test_a_watched_folder(tmp_path: Path) -> None:
         (["cat.jpg", "folder/cat.png", "-o", "empty"], 2, "would both become"),
         (["cat.jpg", "--watch"], 2, "folders"),
         (["folder", "--poll"], 2, "--watch"),
+        (["-", "-o", "new.png", "--json"], 2, "for one photo and its result alone"),
+        (["cat.jpg", "-o", "-", "--watch"], 2, "for one photo and its result alone"),
         (["cat.jpg", "--max-pixels", "9", "--url", "localhost:9"], 2, "a service has its own"),
         (["cat.jpg", "--vividness", "2"], 2, "vividness"),
         (["folder", "--hints", "[]"], 2, "one photo"),

@@ -87,6 +87,8 @@ def test_video_gives_a_frame_for_each_and_says_where_a_stream_breaks() -> None:
         ([], 2, "name the film and where the result goes"),
         (["in.mp4"], 2, "name the film and where the result goes"),
         (["--width", "32"], 2, "name the film and where the result goes"),
+        (["in.mp4", "out.mp4", "--width", "32"], 2, "a film has its own"),
+        (["--width", "4", "--height", "4", "--codec", "ffv1"], 2, "are for films as files"),
         (["missing.mp4", "out.mp4"], 3, "there is no missing.mp4"),
         (["--width", "32", "--height", "24"], 3, "no frame came from standard input"),
     ],

@@ -38,7 +38,7 @@ def test_a_result_is_its_photos_and_tells_how_it_was_made(result: Path, tmp_path
     assert (other.returncode, (tmp_path / "grey.jpg").exists()) == (2, False)
     assert "has to be a .png" in said(other)
     again = run("verify", CAT, result, "--grey", tmp_path / "grey.png")
-    assert again.returncode != 0
+    assert again.returncode == 2
     assert "there already" in said(again)
 
 

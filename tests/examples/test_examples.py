@@ -71,6 +71,39 @@ def test_one_photo(example: str, proxy: Proxy, http: httpx.Client, tmp_path: Pat
     assert not output.exists()
 
 
+def test_one_photo_by_curl_loses_no_result_of_before(tmp_path: Path) -> None:
+    output = tmp_path / "colour.png"
+    output.write_bytes(b"of before")
+    failed = run("curl/one-photo.sh", tmp_path / "none.jpg", output, url="http://127.0.0.1:9")
+    assert failed.returncode == 1
+    assert "of before" not in failed.stderr
+    assert output.read_bytes() == b"of before"
+
+
+@pytest.mark.parametrize("name", ["a, b.jpg", "a;b.jpg", 'a"b.jpg', "a\\b.jpg"])
+def test_curl_takes_photos_of_any_name(name: str, server: Server, tmp_path: Path) -> None:
+    photo, output = shutil.copy(GREY / "cat.jpg", tmp_path / name), tmp_path / "colour.png"
+    assert run("curl/one-photo.sh", photo, output, url=server.url).returncode == 0
+    assert decoded(output.read_bytes()).shape == (300, 451, 3)
+    done = run("curl/many-photos.sh", tmp_path / "colour", photo, url=server.url)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "colour").glob("*.png"))) == 1
+
+
+@pytest.mark.parametrize("example", ["curl/many-photos.sh", "python/folder.py"])
+def test_photos_are_not_replaced_by_their_results(
+    example: str, server: Server, tmp_path: Path
+) -> None:
+    photos = three_photos(tmp_path / "photos")
+    before = [photo.read_bytes() for photo in photos]
+    given = photos[:1] if example.endswith(".sh") else [tmp_path / "photos"]
+    order = [tmp_path / "photos", *given]
+    failed = run(example, *order, url=server.url)
+    assert failed.returncode == 1
+    assert "is there already" in failed.stderr
+    assert [photo.read_bytes() for photo in photos] == before
+
+
 def three_photos(folder: Path) -> list[Path]:
     folder.mkdir()
     photos = [folder / f"{name}.jpg" for name in ("cat", "coffee", "damaged")]

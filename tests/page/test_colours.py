@@ -249,6 +249,11 @@ def test_what_is_guessed_is_shaded_and_a_place_asked_about_takes_a_colour(page: 
     expect(page.locator("#hints li")).to_have_count(1)
     expect(said).not_to_have_text(told or "")
     expect(asks).to_have_count(3)
+    choose(page, broken=b"no photo")
+    page.get_by_role("button", name="broken.jpg Failed").click()
+    expect(said).to_have_text("")  # of another photo
+    page.get_by_role("button", name="house.jpg Done").click()
+    expect(asks).to_have_count(3)
     page.get_by_role("button", name="Show what is guessed").click()
     expect(asks).to_have_count(0)
     page.wait_for_selector(DONE)
@@ -282,7 +287,7 @@ def test_a_photo_gets_the_colours_of_another_one(
         page.get_by_role("button", name="Choose it").click()
     chooser.value.set_files(right)
     says = page.locator("#reference-says")
-    expect(says).to_have_text("What looks like right.png gets its colours.")
+    expect(says).to_have_text("What looks like the right, too.png gets its colours.")
     expect(page.locator("#reference-image")).to_be_visible()
     page.wait_for_selector(DONE)
     liked = seen(page)
@@ -297,12 +302,12 @@ def test_a_photo_gets_the_colours_of_another_one(
     )
     assert Path(download.value.path()).read_bytes() == wanted.content
     advanced(page)
-    expect(page.locator("#command")).to_contain_text("-F 'reference=@right.png'")
+    expect(page.locator("#command")).to_contain_text("-F 'reference=@\"the right, too.png\"'")
     page.on("dialog", lambda dialog: dialog.accept())
     expect(page.locator("#kept[aria-busy=false]")).to_contain_text("Kept in this browser")
     page.reload()
     page.wait_for_selector(DONE)
-    expect(says).to_have_text("What looks like right.png gets its colours.")
+    expect(says).to_have_text("What looks like the right, too.png gets its colours.")
     page.locator("#split").press("Home")
     assert np.abs(seen(page) - liked).mean() < 0.5
     page.get_by_role("button", name="Without it").click()
@@ -326,7 +331,7 @@ def test_a_grey_photo_as_the_other_one_is_said_to_be_that(page: Page, tmp_path: 
 def two_views(folder: Path) -> tuple[Path, Path]:
     """A grey photo, and another view of the same in colour."""
     whole = Image.fromarray(load("astronaut.png"))
-    left, right = folder / "left.png", folder / "right.png"
+    left, right = folder / "left.png", folder / "the right, too.png"
     whole.crop((0, 0, 340, 512)).convert("L").save(left)
     whole.crop((172, 0, 512, 512)).save(right)
     return left, right

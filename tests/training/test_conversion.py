@@ -56,6 +56,14 @@ def test_a_version_made_elsewhere_gets_its_cpu_engine_by_command(small: ModelVer
     assert store.resolve(1).description.files == converted.description.files
 
 
+def test_a_network_that_ncnn_has_otherwise_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    twice = publish(lambda L, vividness: tf.concat([L, 2 * L], -1) * vividness, tmp_path)
+    done = convert(twice.path.parent.parent)
+    assert done.exit_code == 5
+    assert "L is no input of the network that ncnn has" in done.stderr
+    assert not twice.description.cpu_engine
+
+
 def test_an_operation_that_ncnn_does_not_know_is_named_and_changes_nothing(tmp_path: Path) -> None:
     odd = publish(lambda L, v: tf.concat([tf.math.erf(L / 100), L], -1) * v, tmp_path)
     done = convert(odd.path.parent.parent)

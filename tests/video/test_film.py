@@ -125,6 +125,25 @@ def test_ten_bits_stay_ten_bits(colorizer: Colorizer, tmp_path: Path) -> None:
     assert off.mean() < 12  # of 1,023: luma of a colour isn't quite the grey's
 
 
+@pytest.mark.parametrize("name", ["out.mov", "out.mkv"])
+def test_prores_keeps_times_and_goes_on(colorizer: Colorizer, tmp_path: Path, name: str) -> None:
+    film = make(tmp_path / "in.mp4", "-vf", "setpts=PTS+0.5/TB", "-pix_fmt", "yuv420p")
+
+    def stop(done: int, _: int) -> None:
+        if done == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        colorize_film(film, tmp_path / name, colorizer=colorizer, codec="prores", progress=stop)
+    assert colorize_film(film, tmp_path / name, colorizer=colorizer, codec="prores").kept == 5
+    before, after = pictures(film), pictures(tmp_path / name)
+    assert np.diff(after[0]) == pytest.approx(np.diff(before[0]), abs=0.002)
+    with av.open(str(tmp_path / name)) as file:
+        context = file.streams.video[0].codec_context
+        assert (context.name, context.pix_fmt) == ("prores", "yuv422p10le")
+        assert (context.colorspace, context.color_range) == (5, 1)
+
+
 def test_a_turned_film_comes_out_upright(colorizer: Colorizer, tmp_path: Path) -> None:
     film = make(tmp_path / "in.mp4", "-pix_fmt", "yuv420p")
     turned = tmp_path / "turned.mp4"

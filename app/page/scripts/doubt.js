@@ -41,6 +41,9 @@ export class Doubt {
     if (this.told && !(ready && this.told.photo === photo && this.told.wish === wanted)) {
       this.leaving.abort();
       URL.revokeObjectURL(this.told.url);
+      if (this.told.photo !== photo) {
+        $('doubt-says').textContent = '';
+      }
       this.told = null;
     }
     if (ready && !this.told) {
