@@ -207,6 +207,8 @@ def test_a_reload_reaches_all_and_who_comes_later_serves_what_is_served(
         answer = httpx.post(server.url + "/models/reload", timeout=120)
         assert answer.json() == {"version": new, "changed": True}
         assert served() == {new}
+        many = post(server, 12, "/models/reload")  # each is answered, however many come at once
+        assert {(answer.status_code, answer.json()["version"]) for answer in many} == {(200, new)}
         publish()
         processes(server)[0].kill()
         wait_for_all(server, times=2)
