@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from pydantic import SecretStr
 
-from chromaserve.errors import InvalidOptions
+from chromaserve.errors import InvalidOptions, ServiceError
 
 from ..errors import JobNotFound, JobsFull
 from .database import Database, DatabaseFault, Sqlite
@@ -119,10 +119,14 @@ class Jobs:
                 await asyncio.to_thread(self.files.keep_photos, new.id, photos)
             accepted = await self.ask(self.store.accept, new, time.time())
         except (OSError, DatabaseFault) as error:
-            self.files.drop_photos(new.id)
-            log.error("a job cannot be written: %s", error)
-            raise JobsFull("The disk for jobs takes nothing now. Come again later.") from error
-        except BaseException:
+            # What came to nothing may have been accepted all the same. While that is not known the
+            # photos stay.
+            if isinstance(error, OSError) or not await self.ask(self.records.has, new.id):
+                self.files.drop_photos(new.id)
+                log.error("a job cannot be written: %s", error)
+                raise JobsFull("The disk for jobs takes nothing now. Come again later.") from error
+            accepted = new.id
+        except ServiceError:
             self.files.drop_photos(new.id)
             raise
         if accepted != new.id:

@@ -106,6 +106,11 @@ class Records:
                 for row in run("DELETE FROM job WHERE ended < ? RETURNING id", (before,)).fetchall()
             ]
 
+    def has(self, job: str) -> bool:
+        """Whether there is a job, also one whose acceptance was under way until now."""
+        with self._database.transaction() as run:
+            return run("SELECT 1 FROM job WHERE id = ?", (job,)).fetchone() is not None
+
     def ids(self) -> tuple[set[str], set[str]]:
         """Of all jobs, and of those that have ended."""
         rows = self._database.read("SELECT id, ended FROM job")

@@ -18,6 +18,16 @@ def entry_of(photo: Row) -> PhotoResult | None:
     return PhotoResult.model_validate_json(photo["told"]) if photo["told"] else None
 
 
+def _is_kept(photo: Row) -> bool:
+    return photo["state"] == "done" and not photo["target"]
+
+
+def first_lost(photos: Sequence[tuple[Row, Path]]) -> int | None:
+    """The number of the first photo whose result should be on disk and is not."""
+    lost = (photo["n"] for photo, path in photos if _is_kept(photo) and not path.is_file())
+    return next(lost, None)
+
+
 async def zipped(manifest: Manifest, photos: Sequence[tuple[Row, Path]]) -> Chunks:
     """Stored results, and manifest.json at the end.
 
@@ -32,7 +42,7 @@ async def zipped(manifest: Manifest, photos: Sequence[tuple[Row, Path]]) -> Chun
         if entry is None:
             continue
         manifest.photos.append(entry)
-        if photo["state"] != "done" or photo["target"]:
+        if not _is_kept(photo):
             continue
         assert entry.output
         with (

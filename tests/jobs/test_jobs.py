@@ -188,8 +188,9 @@ def test_a_result_that_is_gone_is_told_of(start_small: Start, tmp_path: Path) ->
         assert ended(client, job)["done"] == 1
         [result] = (tmp_path / "queue" / "results" / job).iterdir()
         result.unlink()
-        answer = client.get(f"/jobs/{job}/results/0")
-    assert (answer.status_code, slug(answer)) == (404, "no-result")
+        for path in ("results/0", "results"):
+            answer = client.get(f"/jobs/{job}/{path}")
+            assert (answer.status_code, slug(answer)) == (404, "no-result")
 
 
 def test_jobs_take_turns(mine: httpx.Client) -> None:
