@@ -234,6 +234,33 @@ def test_what_is_limited_is_divided_not_multiplied(
         assert statuses.count(429) == 6
 
 
+def test_a_full_disk_or_a_folder_that_is_gone_ends_nobody(
+    tmp_path: Path, small_network: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with started(tmp_path, small_network, daily_limit=1000) as server:
+        [shared] = tmp_path.glob("chromaserve-*")
+        assert [answer.status_code for answer in post(server, 4)] == [200] * 4
+        mapped = [*shared.glob("*.db"), shared / "loads"]
+        assert len(mapped) > WORKERS
+        for file in mapped:  # there is no SIGBUS where every byte has its place
+            assert file.stat().st_blocks * 512 >= file.stat().st_size, file
+        workers = processes(server)
+        _, most = workers[0].rlimit(psutil.RLIMIT_FSIZE)
+        for worker in workers:
+            worker.rlimit(psutil.RLIMIT_FSIZE, (0, most))
+        answers = post(server, 8)
+        for worker in workers:
+            worker.rlimit(psutil.RLIMIT_FSIZE, (most, most))  # for the log
+        assert [answer.status_code for answer in answers] == [200] * 8
+        assert "ratelimit" not in answers[0].headers, "it could be counted"
+
+        shutil.rmtree(shared)
+        processes(server)[0].kill()
+        wait_for_all(server, times=2)
+        assert {answer.status_code for answer in by_both(server)} == {200}
+
+
 def number_in(metrics: str, name: str) -> int:
     """What a metric is, 0 while there is none."""
     found = [line for line in metrics.splitlines() if line.startswith(f"{name} ")]
