@@ -235,6 +235,13 @@ def test_a_folder_that_cannot_be_used_ends_the_start(start_small: Start, tmp_pat
     assert "CHROMASERVE_JOBS: " in server.log.read_text()
 
 
+def test_an_address_that_is_none_ends_the_start(start_small: Start, tmp_path: Path) -> None:
+    server = start_small(jobs=tmp_path / "queue", jobs_addresses="https://[::1")
+    assert server.process.wait(60) == 2
+    assert "chromaserve: CHROMASERVE_JOBS_ADDRESSES: " in server.log.read_text()
+    assert "Traceback" not in server.log.read_text()
+
+
 def test_a_photo_that_somebody_waits_for_goes_before_those_of_a_job(mine: httpx.Client) -> None:
     job = submitted(mine, [("file", (str(n), raw("rocket.jpg"))) for n in range(40)])
     while not (begun := mine.get(f"/jobs/{job}").json())["done"]:
