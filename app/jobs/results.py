@@ -1,13 +1,19 @@
 """Results of a job as one ZIP, read from disk piece by piece."""
 
 import asyncio
+import logging
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from starlette.types import Scope
+
+from ..limits import ABORT
 from ..manifest import Manifest, PhotoResult
 from ..responses import Chunks, Entry, Sink, last_of
 from .database import Row
+
+log = logging.getLogger("chromaserve.jobs")
 
 _PIECE = 64 * 1024
 
@@ -28,10 +34,13 @@ def first_lost(photos: Sequence[tuple[Row, Path]]) -> int | None:
     return next(lost, None)
 
 
-async def zipped(manifest: Manifest, photos: Sequence[tuple[Row, Path]]) -> Chunks:
+async def zipped(scope: Scope, manifest: Manifest, photos: Sequence[tuple[Row, Path]]) -> Chunks:
     """Stored results, and manifest.json at the end.
 
+    Where one expires meanwhile the connection is cut, so that nobody takes it for all.
+
     Args:
+        scope: of the request.
         manifest: without its photos.
         photos: of the job, in their order, each with where its result is.
     """
@@ -45,8 +54,15 @@ async def zipped(manifest: Manifest, photos: Sequence[tuple[Row, Path]]) -> Chun
         if not _is_kept(photo):
             continue
         assert entry.output
+        try:
+            stored = path.open("rb")
+        except FileNotFoundError:
+            log.warning("results expired while a client took them")
+            scope[ABORT]()
+            await asyncio.sleep(0)  # the server hears of it, and is not surprised
+            return
         with (
-            path.open("rb") as stored,
+            stored,
             archive.open(Entry(entry.output, photo["crc"], photo["bytes"]), "w") as file,
         ):
             while piece := await asyncio.to_thread(stored.read, _PIECE):

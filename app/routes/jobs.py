@@ -239,7 +239,7 @@ async def job_events(
         **problems(404, 409, 503),
     },
 )
-async def job_results(jobs: KeptJobs, job: Found) -> Response:
+async def job_results(request: Request, jobs: KeptJobs, job: Found) -> Response:
     """Give all results of a job that has ended."""
     if job.ended is None:
         raise JobNotEnded(f"{job.done + job.failed} of {job.photos} photos are done. Come again.")
@@ -249,7 +249,7 @@ async def job_results(jobs: KeptJobs, job: Found) -> Response:
     if (lost := await run_in_threadpool(first_lost, placed)) is not None:
         raise _missing(jobs, lost)
     headers = {"Content-Disposition": content_disposition("colorized.zip")}
-    chunks = zipped(Manifest.model_validate_json(manifest), placed)
+    chunks = zipped(request.scope, Manifest.model_validate_json(manifest), placed)
     return HeldStream(chunks, AsyncExitStack(), "application/zip", headers)
 
 

@@ -10,6 +10,7 @@ from tests.conftest import Server, Start
 from tests.hurried import HURRIED
 from tests.jobs.asking import ended, events, files, slug, submitted
 from tests.jobs.postgresql import Line, breakable
+from tests.sample_photos import encoded, small
 
 PHOTOS = 40
 
@@ -80,3 +81,23 @@ def test_a_folder_that_is_away_gives_no_photo_up(
     aside.rename(tmp_path / "queue")
     told = ended(client, job)
     assert (told["done"], told["failed"]) == (PHOTOS, 0)
+
+
+def test_results_that_expire_while_they_are_taken_are_cut_off(
+    start_small: Start, tmp_path: Path
+) -> None:
+    server = start_small(HURRIED, jobs=tmp_path / "queue", jobs_keep_s=1)
+    server.wait_ready()
+    larges = [encoded(small("L", (1400, 1000 + n)), "PNG") for n in range(12)]
+    with server.client() as client:
+        job = submitted(client, [("file", (f"{n}.png", each)) for n, each in enumerate(larges)])
+        ended(client, job)
+        with client.stream("GET", f"/jobs/{job}/results") as answer:
+            pieces = answer.iter_raw(1024)
+            next(pieces)
+            while (tmp_path / "queue" / "results" / job).exists():
+                pass
+            with pytest.raises(httpx.TransportError):
+                list(pieces)
+    assert "results expired while a client took them" in server.log.read_text()
+    assert "Traceback" not in server.log.read_text()
