@@ -80,6 +80,10 @@ class JobsFull(ServiceError):
     """There is no room on the disk for the photos and results of another job."""
 
 
+class JobsAway(ServiceError):
+    """The queue of jobs, or the folder of their photos and results, cannot be reached now."""
+
+
 class AddressRefused(ServiceError):
     """The address is not on the list of those that the service asks."""
 

@@ -57,7 +57,7 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
 
     Raises:
         KeyFileError: the file of API keys cannot be used.
-        JobsUnusable: the folder for jobs cannot be.
+        JobsUnusable: a setting of jobs cannot be.
     """
     settings = settings or Settings()
     keys = _keys(settings) if settings.wants_keys else None

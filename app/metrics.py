@@ -13,10 +13,14 @@ from prometheus_client.registry import Collector
 from chromaserve.pipeline.observer import Observer
 from chromaserve.pipeline.timings import Timings
 
+from .sharing import written
 from .worker import STATES, Gauge, Worker
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
+
+_MAPPED_BYTES = 512 * 1024
+"""For all counts of one worker that there may be: labels are few."""
 
 _SAME = {"ready", "wait_seconds", "model_loaded", "job_photos", "job_bytes"}
 """Gauges of which several workers' greatest is told; of all others, their sum."""
@@ -40,6 +44,8 @@ class Metrics(Observer):
         self.registry = CollectorRegistry() if worker else self.told
         if worker:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(worker.folder)
+            for kind in ("counter", "histogram"):
+                written(worker.folder / f"{kind}_{worker.number}.db", _MAPPED_BYTES)
             values.ValueClass = values.MultiProcessValue(  # type: ignore[no-untyped-call]
                 lambda: worker.number
             )

@@ -44,6 +44,7 @@ from .errors import (
     InvalidTensor,
     JobNotEnded,
     JobNotFound,
+    JobsAway,
     JobsFull,
     JobsOff,
     MalformedBody,
@@ -63,6 +64,7 @@ from .errors import (
     UntrustedHost,
     UploadStalled,
 )
+from .jobs.database import DatabaseFault
 from .logs import REQUEST_ID_HEADER, request_id
 from .methods import taken_at
 from .root_path import reference
@@ -124,6 +126,7 @@ KINDS: dict[type[Exception], Kind] = {
     HeadTooLarge: Kind(431, "head-too-large", "Request head too large"),
     UnsupportedTransfer: Kind(501, "unsupported-transfer", "Unsupported transfer coding"),
     NotReady: Kind(503, "not-ready", "Not ready", {"Retry-After": "5"}),
+    JobsAway: Kind(503, "jobs-away", "Jobs out of reach", {"Retry-After": "5"}),
     CannotSign: Kind(503, "cannot-sign", "Results cannot be signed", {"Retry-After": "60"}),
     TooManyConnections: Kind(503, "too-many-connections", "Too many connections", _SOON),
     Busy: Kind(503, "busy", "Too busy"),
@@ -272,6 +275,13 @@ def install(app: FastAPI, retry_after_s: Callable[[], int]) -> None:
         assert isinstance(error, RequestValidationError)
         return error_response(invalid_options(error.errors()), request.url.path)
 
+    async def on_away(request: Request, error: Exception) -> JSONResponse:
+        log.error("the queue of jobs cannot be asked: %s", error)
+        return error_response(
+            JobsAway("The queue of jobs cannot be asked now. Come again shortly."), request.url.path
+        )
+
+    app.add_exception_handler(DatabaseFault, on_away)
     for known in (ServiceError, ModelStoreError):
         app.add_exception_handler(known, on_error)
     app.add_exception_handler(Exception, on_unknown_error)

@@ -46,7 +46,6 @@ def serve(settings: Settings, sockets: list[socket.socket], worker: Worker | Non
         setting = {
             CredentialsUnusable: "CHROMASERVE_C2PA_CERTIFICATE: ",
             KeyFileError: "CHROMASERVE_API_KEYS_FILE: ",
-            JobsUnusable: "CHROMASERVE_JOBS: ",
         }.get(type(error), "")
         print(f"chromaserve: {setting}{error}", file=sys.stderr)
         return Exit.USAGE

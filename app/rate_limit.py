@@ -1,6 +1,7 @@
 """An ASGI layer that lets each key, or address, ask for so much work a minute, and a day."""
 
 import json
+import logging
 import math
 import sqlite3
 import time
@@ -14,6 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .access_log import KEY_NAME
 from .errors import RateLimited
 from .problems import error_response
+
+log = logging.getLogger("chromaserve")
 
 _MOST_CALLERS = 10_000
 """Callers that are remembered; who has not asked for longest is forgotten, and starts afresh."""
@@ -69,9 +72,13 @@ class RateLimit:
             await self._app(scope, receive, send)
             return
         client = scope.get("client") or ("",)
-        each = list(
-            zip(self._windows, self._take(str(scope.get(KEY_NAME, client[0]))), strict=True)
-        )
+        try:
+            left_of = self._take(str(scope.get(KEY_NAME, client[0])))
+        except sqlite3.Error as error:  # a full disk, say, which is no reason to serve nobody
+            log.error("requests cannot be counted, nor limited: %s", error)
+            await self._app(scope, receive, send)
+            return
+        each = list(zip(self._windows, left_of, strict=True))
         told = {
             "RateLimit-Policy": ", ".join(
                 f'"{w.name}";q={w.requests};w={w.seconds}' for w, _ in each

@@ -192,9 +192,12 @@ class Service:
     async def serve_beside_others(self, worker: Worker) -> None:
         """Be heard of, and reload when another worker did, for ever."""
         wanted = asyncio.Event()
+        reloads = 0
 
         def hear() -> None:
-            if worker.hear():
+            nonlocal reloads
+            if heard := worker.hear():
+                reloads += heard
                 wanted.set()
 
         asyncio.get_running_loop().add_reader(worker.line.fileno(), hear)
@@ -208,12 +211,14 @@ class Service:
             if not wanted.is_set():
                 continue
             wanted.clear()
+            said, reloads = reloads, 0  # one does for all that were wanted by now
             try:
                 await self.reload()
             except Exception as error:
                 log.critical("cannot serve what other workers do: %s", error)
                 signal.raise_signal(signal.SIGTERM)  # another takes the place, with that version
-            worker.say_reloaded()
+            for _ in range(said):
+                worker.say_reloaded()
 
     async def follow_store(self) -> None:
         """Reload every `reload_s` seconds, for ever; what stands in the way is told once.

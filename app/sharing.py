@@ -25,13 +25,22 @@ _TRIES = 20
 """So often, and a millisecond each, a connection is left to a worker that has fewer."""
 
 
+def written(file: Path, size: int) -> Path:
+    """A file of so many bytes at least, which have their place on the disk.
+
+    Whoever maps one that is only as long as that is ended by SIGBUS where the disk is full.
+    """
+    with file.open("ab") as end:
+        end.write(bytes(max(0, size - end.tell())))
+    return file
+
+
 class Loads:
     """How many connections each worker has, in memory that all of them see."""
 
     def __init__(self, folder: Path, workers: int) -> None:
         """Open the file, or make it, where nobody takes any yet."""
-        with (folder / "loads").open("a+b") as file:
-            file.truncate(workers * _SLOT.size)
+        with written(folder / "loads", workers * _SLOT.size).open("r+b") as file:
             self._memory = mmap.mmap(file.fileno(), workers * _SLOT.size)
         self._workers = workers
 

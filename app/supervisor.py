@@ -138,6 +138,7 @@ class _Supervisor:
             await self._until(self._ending, pause_s)
 
     def _start(self, number: int) -> _Running:
+        self._folder.mkdir(mode=0o700, exist_ok=True)  # somebody has tidied up
         ours, theirs = multiprocessing.Pipe()
         waits = any(each.serves for each in self._running.values())
         of = self._settings.workers

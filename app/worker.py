@@ -95,17 +95,17 @@ class Worker:
         """Answer to "reload"."""
         self._say("reloaded")
 
-    def hear(self) -> bool:
-        """Take what the supervisor says; True where this worker is to reload.
+    def hear(self) -> int:
+        """Take what the supervisor says; how often this worker is to say that it has reloaded.
 
         A supervisor that is gone takes its workers with it: nobody else could end them.
         """
-        wanted = False
+        wanted = 0
         try:
             while self.line.poll():
                 told: Told = self.line.recv()
                 if told == "reload":
-                    wanted = True
+                    wanted += 1
                 elif not (done := self._all_reloaded.popleft()).cancelled():
                     done.set_result(None)
         except (EOFError, OSError):

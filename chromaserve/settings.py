@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 log = logging.getLogger("chromaserve")
@@ -21,6 +21,7 @@ _MEMORY_MB, _LEAST_MEMORY_MB = 3072, 512
 UPLOAD_SHARE = 0.25
 """Part of the memory bound kept for encoded uploads; photos being worked on have the rest."""
 
+_MOST = 2_000_000_000
 Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -147,6 +148,14 @@ class PipelineSettings(BaseSettings):
             and name not in known | {"CHROMASERVE_API_KEY"}  # the client's
             and not re.search(r"_(PORT(_.+)?|SERVICE_(HOST|PORT.*))$", name)  # by Kubernetes
         )
+
+    @field_validator("*")
+    @classmethod
+    def _within_reason(cls, value: object) -> object:
+        """Clocks and the system's own numbers end not far beyond."""
+        if isinstance(value, int | float) and value > _MOST:
+            raise ValueError(f"it is to be at most {_MOST:,}")
+        return value
 
     @model_validator(mode="after")
     def _room_for_uploads(self) -> Self:

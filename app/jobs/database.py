@@ -130,6 +130,7 @@ class Sqlite:
         Raises:
             DatabaseFault: it cannot be, or is no database.
         """
+        self._file = file
         try:
             self._connection = sqlite3.connect(
                 file, timeout=_WAIT_S, isolation_level=None, check_same_thread=False
@@ -140,6 +141,7 @@ class Sqlite:
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._connection.executescript(TABLES)
+            self._which = _identity(file)
         except sqlite3.Error as error:
             raise DatabaseFault(str(error)) from error
 
@@ -147,6 +149,9 @@ class Sqlite:
     def transaction(self) -> Iterator[Run]:
         """See `Database`."""
         try:
+            # What is written to a file that has no name any more is lost with this process.
+            if _identity(self._file) != self._which:
+                raise DatabaseFault(f"{self._file.name} is gone, or another one in its place")
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection.execute
@@ -167,3 +172,11 @@ class Sqlite:
     def close(self) -> None:
         """See `Database`."""
         self._connection.close()
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        about = file.stat()
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino

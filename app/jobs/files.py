@@ -32,6 +32,11 @@ class Files:
         for each in (self._photos, self._results, self._albums):
             each.mkdir(exist_ok=True, mode=0o700)
 
+    @property
+    def there(self) -> bool:
+        """Whether the folder is, which another machine may have."""
+        return all(each.is_dir() for each in (self._photos, self._results, self._albums))
+
     def keep_photos(self, job: str, photos: Sequence[bytes]) -> None:
         """Write a job's photos, one after the other.
 

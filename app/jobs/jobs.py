@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from pydantic import SecretStr
 
-from chromaserve.errors import InvalidOptions
+from chromaserve.errors import InvalidOptions, ServiceError
 
 from ..errors import JobNotFound, JobsFull
 from .database import Database, DatabaseFault, Sqlite
@@ -37,7 +37,7 @@ _SWEEP_S = 10.0
 
 
 class JobsUnusable(RuntimeError):  # noqa: N818 - reads as a fact
-    """The folder of jobs cannot be used."""
+    """A setting of jobs cannot be used: the folder, or an address."""
 
 
 class Jobs:
@@ -55,13 +55,16 @@ class Jobs:
             self.files = Files(folder)
             self._database = _database(service.settings.jobs_database, folder)
         except (OSError, DatabaseFault) as error:
-            raise JobsUnusable(f"{folder} cannot be used: {error}") from error
+            raise JobsUnusable(f"CHROMASERVE_JOBS: {folder} cannot be used: {error}") from error
         self.store = Store(self._database, int(self.settings.jobs_mb * 2**20))
         self.records = Records(self._database)
         # Here and in `work`: without jobs the service does not load an HTTP client.
         from .addresses import Addresses
 
-        self.addresses = Addresses(self.settings)
+        try:
+            self.addresses = Addresses(self.settings)
+        except ValueError as error:
+            raise JobsUnusable(f"CHROMASERVE_JOBS_ADDRESSES: {error}") from error
         self._thread = ThreadPoolExecutor(1, "jobs")
         self.changed = asyncio.Event()
         """Set when there may be work."""
@@ -119,10 +122,14 @@ class Jobs:
                 await asyncio.to_thread(self.files.keep_photos, new.id, photos)
             accepted = await self.ask(self.store.accept, new, time.time())
         except (OSError, DatabaseFault) as error:
-            self.files.drop_photos(new.id)
-            log.error("a job cannot be written: %s", error)
-            raise JobsFull("The disk for jobs takes nothing now. Come again later.") from error
-        except BaseException:
+            # What came to nothing may have been accepted all the same. While that is not known the
+            # photos stay.
+            if isinstance(error, OSError) or not await self.ask(self.records.has, new.id):
+                self.files.drop_photos(new.id)
+                log.error("a job cannot be written: %s", error)
+                raise JobsFull("The disk for jobs takes nothing now. Come again later.") from error
+            accepted = new.id
+        except ServiceError:
             self.files.drop_photos(new.id)
             raise
         if accepted != new.id:

@@ -72,6 +72,11 @@ class Postgresql:
                 autocommit=True,
                 row_factory=dict_row,
                 connect_timeout=10,
+                # A server that is gone without a word is noticed in half a minute, too.
+                tcp_user_timeout=30_000,
+                keepalives_idle=10,
+                keepalives_interval=5,
+                keepalives_count=4,
                 options=_PATIENCE,
                 application_name="chromaserve",
             )

@@ -106,6 +106,11 @@ class Records:
                 for row in run("DELETE FROM job WHERE ended < ? RETURNING id", (before,)).fetchall()
             ]
 
+    def has(self, job: str) -> bool:
+        """Whether there is a job, also one whose acceptance was under way until now."""
+        with self._database.transaction() as run:
+            return run("SELECT 1 FROM job WHERE id = ?", (job,)).fetchone() is not None
+
     def ids(self) -> tuple[set[str], set[str]]:
         """Of all jobs, and of those that have ended."""
         rows = self._database.read("SELECT id, ended FROM job")
@@ -115,8 +120,10 @@ class Records:
         """A callback that is due; nobody else gets it until then. None whose address begins with
         one of `but`."""
         other = " AND substr(callback, 1, ?) <> ?" * len(but)
-        wanted = f"notify_at <= ?{other} ORDER BY notify_at LIMIT 1"
-        values = now, *(value for each in but for value in (len(each), each))
+        # What is due in more than a day was put down by a clock that was set back since.
+        is_due = "NOT (notify_at > ? AND notify_at < ? + 86400)"
+        wanted = f"{is_due}{other} ORDER BY notify_at LIMIT 1"
+        values = now, now, *(value for each in but for value in (len(each), each))
         if not self._database.read(f"SELECT 1 FROM job WHERE {wanted}", values):  # nosec B608
             return None
         with self._database.transaction() as run:

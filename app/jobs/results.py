@@ -1,13 +1,19 @@
 """Results of a job as one ZIP, read from disk piece by piece."""
 
 import asyncio
+import logging
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from starlette.types import Scope
+
+from ..limits import ABORT
 from ..manifest import Manifest, PhotoResult
 from ..responses import Chunks, Entry, Sink, last_of
 from .database import Row
+
+log = logging.getLogger("chromaserve.jobs")
 
 _PIECE = 64 * 1024
 
@@ -18,10 +24,23 @@ def entry_of(photo: Row) -> PhotoResult | None:
     return PhotoResult.model_validate_json(photo["told"]) if photo["told"] else None
 
 
-async def zipped(manifest: Manifest, photos: Sequence[tuple[Row, Path]]) -> Chunks:
+def _is_kept(photo: Row) -> bool:
+    return photo["state"] == "done" and not photo["target"]
+
+
+def first_lost(photos: Sequence[tuple[Row, Path]]) -> int | None:
+    """The number of the first photo whose result should be on disk and is not."""
+    lost = (photo["n"] for photo, path in photos if _is_kept(photo) and not path.is_file())
+    return next(lost, None)
+
+
+async def zipped(scope: Scope, manifest: Manifest, photos: Sequence[tuple[Row, Path]]) -> Chunks:
     """Stored results, and manifest.json at the end.
 
+    Where one expires meanwhile the connection is cut, so that nobody takes it for all.
+
     Args:
+        scope: of the request.
         manifest: without its photos.
         photos: of the job, in their order, each with where its result is.
     """
@@ -32,11 +51,18 @@ async def zipped(manifest: Manifest, photos: Sequence[tuple[Row, Path]]) -> Chun
         if entry is None:
             continue
         manifest.photos.append(entry)
-        if photo["state"] != "done" or photo["target"]:
+        if not _is_kept(photo):
             continue
         assert entry.output
+        try:
+            stored = path.open("rb")
+        except FileNotFoundError:
+            log.warning("results expired while a client took them")
+            scope[ABORT]()
+            await asyncio.sleep(0)  # the server hears of it, and is not surprised
+            return
         with (
-            path.open("rb") as stored,
+            stored,
             archive.open(Entry(entry.output, photo["crc"], photo["bytes"]), "w") as file,
         ):
             while piece := await asyncio.to_thread(stored.read, _PIECE):

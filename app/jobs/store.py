@@ -15,6 +15,10 @@ Became = Literal["lost", "settled", "ended"]
 MOST_FAULTS = 3
 """Attempts at a photo that may end with the process, or with an error of the model."""
 
+_LONGEST_S = 120
+"""What is to happen later than that was put down by a clock that was set back since."""
+_ALIVE = f"SELECT id FROM worker WHERE until > ? AND until < ? + {_LONGEST_S}"
+_DUE = f"NOT (due > ? AND due < ? + {_LONGEST_S})"
 _HEARD_OF = (
     "INSERT INTO worker (id, until) VALUES (?, ?)"
     " ON CONFLICT (id) DO UPDATE SET until = excluded.until"
@@ -120,11 +124,10 @@ class Store:
         has one of those at a time, so that it takes no others with it.
         """
         (look,) = self._database.read(
-            "SELECT EXISTS (SELECT 1 FROM photo WHERE state = 'waiting' AND due <= ?) OR EXISTS"
-            " (SELECT 1 FROM photo WHERE state = 'working' AND worker NOT IN"
-            " (SELECT id FROM worker WHERE until > ?)) OR"
+            f"SELECT EXISTS (SELECT 1 FROM photo WHERE state = 'waiting' AND {_DUE}) OR EXISTS"
+            f" (SELECT 1 FROM photo WHERE state = 'working' AND worker NOT IN ({_ALIVE})) OR"
             " (SELECT count(*) FROM photo WHERE state = 'working' AND worker = ?) > ? AS found",
-            (now, now, worker, len(mine)),
+            (now, now, now, now, worker, len(mine)),
         )
         if not look["found"]:
             return []  # without a write, which would wait for the disk
@@ -139,9 +142,8 @@ class Store:
                 )
             run(
                 "UPDATE photo SET state = 'waiting', worker = NULL, faults = faults + 1"
-                " WHERE state = 'working' AND worker NOT IN"
-                " (SELECT id FROM worker WHERE until > ?)",
-                (now,),
+                f" WHERE state = 'working' AND worker NOT IN ({_ALIVE})",
+                (now, now),
             )
             bad = "SELECT 1 FROM photo WHERE state = 'working' AND worker = ? AND faults > 0"
             suspect = run(bad, (worker,)).fetchone() is not None
@@ -286,10 +288,10 @@ def _next(run: Run, now: float, faults: int) -> Row | None:
             )
         row: Row | None = run(
             "SELECT * FROM photo"
-            " WHERE state = 'waiting' AND job = ? AND due <= ? AND faults <= ?"  # nosec B608
+            f" WHERE state = 'waiting' AND job = ? AND {_DUE} AND faults <= ?"  # nosec B608
             + which  # of what is written here
             + " ORDER BY n LIMIT 1",
-            (job["id"], now, faults),
+            (job["id"], now, now, faults),
         ).fetchone()
         if row is not None:
             first = run("SELECT start FROM photo WHERE job = ? AND n = 0", (job["id"],)).fetchone()

@@ -169,6 +169,8 @@ class Worker:
         except (ServiceError, ModelStoreError) as error:
             return without_locals(error)
         except FileNotFoundError:
+            if not self._jobs.files.there:
+                raise
             return PhotoAbandoned("The photo is not on the service's disk any more.")
         except Unavailable as error:
             if claim.attempt < _MOST_ASKED:

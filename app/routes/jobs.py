@@ -18,11 +18,12 @@ from chromaserve.pipeline.backlog import Ticket
 from chromaserve.pipeline.reference import with_upload
 
 from ..access_log import KEY_NAME
-from ..errors import JobNotEnded, JobsOff, NoResult
+from ..errors import JobNotEnded, JobNotFound, JobsAway, JobsOff, NoResult
+from ..jobs.database import DatabaseFault
 from ..jobs.jobs import Jobs
 from ..jobs.options import JobOptions
 from ..jobs.order import new_job, read_order
-from ..jobs.results import entry_of, zipped
+from ..jobs.results import entry_of, first_lost, zipped
 from ..jobs.told import Job, JobList
 from ..manifest import Manifest, PhotoResult
 from ..options import check_photos, merge
@@ -66,6 +67,13 @@ async def _found(jobs: KeptJobs, owner: Owner, id: Id) -> Job:
 
 
 Found = Annotated[Job, Depends(_found)]
+
+
+def _missing(jobs: Jobs, number: int) -> NoResult | JobsAway:
+    """Why a result is not there: it expired just now, or nothing is."""
+    if jobs.files.there:
+        return NoResult(f"The result of photo {number} is not kept any more.")
+    return JobsAway("The folder of jobs cannot be reached now. Come again shortly.")
 
 
 @router.post(
@@ -143,7 +151,7 @@ async def submit_job(
     "/jobs",
     summary="Your jobs",
     response_model_exclude_none=True,
-    responses=problems(404, 422),
+    responses=problems(404, 422, 503),
 )
 async def list_jobs(
     jobs: KeptJobs,
@@ -161,7 +169,7 @@ async def list_jobs(
     "/jobs/{id}",
     summary="How far a job is",
     response_model_exclude_none=True,
-    responses=problems(404),
+    responses=problems(404, 503),
 )
 async def show_job(job: Found) -> Job:
     """Say how far it is, its place in the queue, and how long it will take."""
@@ -172,7 +180,7 @@ async def show_job(job: Found) -> Job:
     "/jobs/{id}",
     summary="Cancel a job",
     response_model_exclude_none=True,
-    responses=problems(404),
+    responses=problems(404, 503),
 )
 async def cancel_job(jobs: KeptJobs, owner: Owner, id: Id) -> Job:
     """Have no more of its photos done. What is done stays; a job that has ended stays as it is."""
@@ -183,7 +191,7 @@ async def cancel_job(jobs: KeptJobs, owner: Owner, id: Id) -> Job:
     "/jobs/{id}/events",
     summary="A job's progress, as it comes",
     response_class=EventSourceResponse,
-    responses=problems(404),
+    responses=problems(404, 503),
 )
 async def job_events(
     jobs: KeptJobs,
@@ -201,8 +209,12 @@ async def job_events(
     told: tuple[Any, ...] = ()
     while True:
         # First how far it is, so that all photos of a job that has ended are told of.
-        job = await jobs.find(job.id, owner)
-        for photo in await jobs.ask(jobs.records.settled, job.id, number):
+        try:
+            job = await jobs.find(job.id, owner)
+            photos = await jobs.ask(jobs.records.settled, job.id, number)
+        except (DatabaseFault, JobNotFound):  # who comes again is told
+            return
+        for photo in photos:
             number = photo["number"]
             yield ServerSentEvent(event="photo", id=str(number), raw_data=photo["told"])
         now = (job.state, job.place, job.ahead)
@@ -224,18 +236,20 @@ async def job_events(
             "description": "A ZIP of the images, with manifest.json, as POST /colorize gives it.",
             "content": {"application/zip": _BINARY},
         },
-        **problems(404, 409),
+        **problems(404, 409, 503),
     },
 )
-async def job_results(jobs: KeptJobs, job: Found) -> Response:
+async def job_results(request: Request, jobs: KeptJobs, job: Found) -> Response:
     """Give all results of a job that has ended."""
     if job.ended is None:
         raise JobNotEnded(f"{job.done + job.failed} of {job.photos} photos are done. Come again.")
     manifest = await jobs.ask(jobs.records.manifest, job.id)
     photos = await jobs.ask(jobs.records.photos, job.id)
     placed = [(p, jobs.files.result(job.id, p["n"], p["attempt"])) for p in photos]
+    if (lost := await run_in_threadpool(first_lost, placed)) is not None:
+        raise _missing(jobs, lost)
     headers = {"Content-Disposition": content_disposition("colorized.zip")}
-    chunks = zipped(Manifest.model_validate_json(manifest), placed)
+    chunks = zipped(request.scope, Manifest.model_validate_json(manifest), placed)
     return HeldStream(chunks, AsyncExitStack(), "application/zip", headers)
 
 
@@ -250,7 +264,7 @@ async def job_results(jobs: KeptJobs, job: Found) -> Response:
         },
         206: {"description": "A part of it, where Range asks for one."},
         304: {"description": "Nothing: it is the one that If-None-Match names."},
-        **problems(400, 404, 409, 413, 415, 416, 422, 500, 502),
+        **problems(400, 404, 409, 413, 415, 416, 422, 500, 502, 503),
     },
 )
 async def job_result(
@@ -277,8 +291,8 @@ async def job_result(
     path = jobs.files.result(job.id, number, photo["attempt"])
     try:
         stat = await run_in_threadpool(path.stat)
-    except FileNotFoundError as error:  # it expired just now
-        raise NoResult(f"The result of photo {number} is not kept any more.") from error
+    except FileNotFoundError as error:
+        raise _missing(jobs, number) from error
     answer = FileResponse(path, media_type=entry.media_type, headers=headers, stat_result=stat)
     if static.is_not_modified(answer.headers, request.headers):
         return NotModifiedResponse(answer.headers)

@@ -207,6 +207,8 @@ def test_a_reload_reaches_all_and_who_comes_later_serves_what_is_served(
         answer = httpx.post(server.url + "/models/reload", timeout=120)
         assert answer.json() == {"version": new, "changed": True}
         assert served() == {new}
+        many = post(server, 12, "/models/reload")  # each is answered, however many come at once
+        assert {(answer.status_code, answer.json()["version"]) for answer in many} == {(200, new)}
         publish()
         processes(server)[0].kill()
         wait_for_all(server, times=2)
@@ -230,6 +232,33 @@ def test_what_is_limited_is_divided_not_multiplied(
         statuses = [answer.status_code for _ in range(4) for answer in post(server, 4)]
         assert statuses.count(200) == 10
         assert statuses.count(429) == 6
+
+
+def test_a_full_disk_or_a_folder_that_is_gone_ends_nobody(
+    tmp_path: Path, small_network: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with started(tmp_path, small_network, daily_limit=1000) as server:
+        [shared] = tmp_path.glob("chromaserve-*")
+        assert [answer.status_code for answer in post(server, 4)] == [200] * 4
+        mapped = [*shared.glob("*.db"), shared / "loads"]
+        assert len(mapped) > WORKERS
+        for file in mapped:  # there is no SIGBUS where every byte has its place
+            assert file.stat().st_blocks * 512 >= file.stat().st_size, file
+        workers = processes(server)
+        _, most = workers[0].rlimit(psutil.RLIMIT_FSIZE)
+        for worker in workers:
+            worker.rlimit(psutil.RLIMIT_FSIZE, (0, most))
+        answers = post(server, 8)
+        for worker in workers:
+            worker.rlimit(psutil.RLIMIT_FSIZE, (most, most))  # for the log
+        assert [answer.status_code for answer in answers] == [200] * 8
+        assert "ratelimit" not in answers[0].headers, "it could be counted"
+
+        shutil.rmtree(shared)
+        processes(server)[0].kill()
+        wait_for_all(server, times=2)
+        assert {answer.status_code for answer in by_both(server)} == {200}
 
 
 def number_in(metrics: str, name: str) -> int:

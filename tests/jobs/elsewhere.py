@@ -25,6 +25,8 @@ class Elsewhere:
     files: dict[str, bytes] = field(default_factory=dict)
     answers: dict[str, list[int]] = field(default_factory=dict)
     """By path: statuses for its first requests; then 200."""
+    codings: dict[str, str] = field(default_factory=dict)
+    """By path: the Content-Encoding of its file."""
     endless: set[str] = field(default_factory=set)
     """Paths whose answers never end: a byte now and then."""
     silent: set[str] = field(default_factory=set)
@@ -79,6 +81,8 @@ def elsewhere() -> Iterator[Elsewhere]:
                 return
             if 300 <= status < 400:
                 self.send_header("Location", f"{there.url}/closed/secret")
+            if coding := there.codings.get(path):
+                self.send_header("Content-Encoding", coding)
             self.send_header("Content-Length", str(len(found) if self.command == "GET" else 0))
             self.end_headers()
             if self.command == "GET":

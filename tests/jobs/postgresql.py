@@ -1,14 +1,18 @@
 """A real PostgreSQL server of a test's own, where its programs are installed."""
 
 import os
+import select
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -57,3 +61,68 @@ def _running(initdb: str, server: str, data: Path, user: str | None) -> Iterator
     finally:
         process.send_signal(signal.SIGINT)  # it does not wait for its clients then
         process.communicate(timeout=60)
+
+
+class Line:
+    """What lies between a service and its PostgreSQL, and can break."""
+
+    def __init__(self, address: str) -> None:
+        self._server = urlsplit(address)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: set[socket.socket] = set()
+        port = self._listener.getsockname()[1]
+        self.address = address.replace(f":{self._server.port}", f":{port}")
+        self.broken = False
+        """Whether nobody gets through; who is through already is cut by `cut`."""
+        self.loses_acceptance = False
+        """Whether the next job is accepted, and the service is not told: the line breaks."""
+
+    def run(self) -> None:
+        with suppress(OSError):  # it is closed
+            while True:
+                client, _ = self._listener.accept()
+                if self.broken:
+                    client.close()
+                else:
+                    threading.Thread(target=self._carry, args=(client,), daemon=True).start()
+
+    def cut(self) -> None:
+        self.broken = True
+        for each in list(self._open):
+            each.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut()
+
+    def _carry(self, client: socket.socket) -> None:
+        accepting = lost = False
+        with client, socket.create_connection((self._server.hostname, self._server.port)) as server:
+            self._open.add(client)
+            with suppress(OSError, EOFError):
+                while not lost:
+                    for end in select.select([client, server], [], [])[0]:
+                        if not (data := end.recv(2**16)):
+                            raise EOFError
+                        if end is client:
+                            server.sendall(data)
+                            accepting |= b"INSERT INTO job" in data
+                            if accepting and b"COMMIT" in data and self.loses_acceptance:
+                                lost = bool(server.recv(1))
+                                self.loses_acceptance = False
+                        elif not lost:
+                            client.sendall(data)
+            self._open.discard(client)
+
+
+@contextmanager
+def breakable() -> Iterator[Line]:
+    """A line to a server of a test's own."""
+    with postgresql() as address:
+        line = Line(address)
+        threading.Thread(target=line.run, daemon=True).start()
+        try:
+            yield line
+        finally:
+            line.close()

@@ -1,6 +1,7 @@
 """Photos from addresses, results to addresses, callbacks: signed, tried again, on a list only."""
 
 import base64
+import gzip
 import hashlib
 import hmac
 import json
@@ -111,6 +112,18 @@ def test_photos_come_from_addresses_and_results_go_to_them(
     assert "X-Amz" not in json.dumps(manifest)  # what signs an address is nobody's to read
     assert slug(mine.get(f"/jobs/{job}/results/1")) == "no-result"
     assert not others.of("/closed/secret")
+
+
+def test_codings_are_not_undone(mine: httpx.Client, others: Elsewhere) -> None:
+    """A few bytes of gzip in gzip would be gigabytes."""
+    path = "/open/bomb.png"
+    others.files[path] = gzip.compress(gzip.compress(bytes(2**26)))
+    others.codings[path] = "gzip, gzip"
+    job = mine.post("/jobs", json={"photos": [{"url": others.url + path}]}).json()["id"]
+    assert ended(mine, job)["failed"] == 1
+    assert slug(mine.get(f"/jobs/{job}/results/0")) == "unsupported-format"
+    [asked] = others.of(path)
+    assert asked.headers["accept-encoding"] == "identity"
 
 
 def test_photos_that_do_not_come_hold_up_no_other_job(

@@ -188,8 +188,9 @@ def test_a_result_that_is_gone_is_told_of(start_small: Start, tmp_path: Path) ->
         assert ended(client, job)["done"] == 1
         [result] = (tmp_path / "queue" / "results" / job).iterdir()
         result.unlink()
-        answer = client.get(f"/jobs/{job}/results/0")
-    assert (answer.status_code, slug(answer)) == (404, "no-result")
+        for path in ("results/0", "results"):
+            answer = client.get(f"/jobs/{job}/{path}")
+            assert (answer.status_code, slug(answer)) == (404, "no-result")
 
 
 def test_jobs_take_turns(mine: httpx.Client) -> None:
@@ -232,6 +233,27 @@ def test_a_folder_that_cannot_be_used_ends_the_start(start_small: Start, tmp_pat
     server = start_small(jobs=tmp_path / "file")
     assert server.process.wait(60) == 2
     assert "CHROMASERVE_JOBS: " in server.log.read_text()
+
+
+def test_nothing_is_accepted_into_a_queue_that_is_gone(start_small: Start, tmp_path: Path) -> None:
+    server = start_small(jobs=tmp_path / "queue")
+    server.wait_ready()
+    queue = tmp_path / "queue" / "jobs.sqlite3"
+    with server.client() as client:
+        aside = queue.rename(tmp_path / "aside")
+        for _ in range(2):
+            answer = client.post("/jobs", files=files(1))
+            assert (answer.status_code, slug(answer)) == (503, "jobs-away")
+            queue.touch()  # another one
+        aside.rename(queue)
+        assert ended(client, submitted(client, files(1)))["done"] == 1
+
+
+def test_an_address_that_is_none_ends_the_start(start_small: Start, tmp_path: Path) -> None:
+    server = start_small(jobs=tmp_path / "queue", jobs_addresses="https://[::1")
+    assert server.process.wait(60) == 2
+    assert "chromaserve: CHROMASERVE_JOBS_ADDRESSES: " in server.log.read_text()
+    assert "Traceback" not in server.log.read_text()
 
 
 def test_a_photo_that_somebody_waits_for_goes_before_those_of_a_job(mine: httpx.Client) -> None:

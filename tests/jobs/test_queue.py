@@ -112,6 +112,21 @@ def test_a_worker_that_is_heard_of_keeps_its_photos(store: Store) -> None:
         assert claim(store, "other", 2, now) == []
 
 
+def test_a_clock_that_is_set_back_holds_nothing_up(store: Store, database: Database) -> None:
+    year = 365 * 86_400
+    store.accept(job("a", 2), year)
+    first, _ = claim(store, "lost", 2, year)
+    store.release(first, "lost", year + 60)
+    assert claim(store, "other", 2, year + 1) == [], "the clock is right as yet"
+    taken = claim(store, "other", 1, 5) + claim(store, "third", 1, 5)
+    assert [(c.n, c.attempt) for c in taken] == [(0, 2), (1, 2)]
+    settle(store, taken[0], "other", 6)
+    assert settle(store, taken[1], "third", year) == "ended"
+    notice = Records(database).due(7, 7 + LEASE)
+    assert notice is not None
+    assert notice.job == "a"
+
+
 def test_what_a_worker_does_not_know_that_it_holds_waits_again(store: Store) -> None:
     """Where the answer to a claim was lost, or what became of a photo could not be told."""
     store.accept(job("a", 3), 0)
