@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from fastapi.concurrency import run_in_threadpool
 
+from chromaserve.color.lab import prepare_gamut
 from chromaserve.errors import Busy, NotReady
 from chromaserve.pipeline.models import LoadedModel
 from chromaserve.pipeline.pipeline import Pipeline
@@ -88,12 +89,12 @@ class Service:
     async def load(self) -> None:
         """Load and warm up the default model in a thread; a failure is kept in `failure`."""
         start = time.perf_counter()
-        # FastAPI's threads begin with an import, which the first photo would wait for.
-        await run_in_threadpool(self.pipeline.look_at, ())
         try:
             version = self._worker.version if self._worker else None
             load = partial(self.pipeline.models.load_default, version)
-            model = await on_own_thread(load, "loading")
+            # The first photo would wait for this, and for what FastAPI's threads begin with.
+            prepared = run_in_threadpool(prepare_gamut)
+            model, _ = await asyncio.gather(on_own_thread(load, "loading"), prepared)
         except Exception as error:
             self.failure = error
             raise

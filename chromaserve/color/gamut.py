@@ -152,8 +152,8 @@ def _largest_scale(fy: Float, y: Float, x: Float, z: Float, margin: Float, close
 
 
 def _scale_by_table(fy: Float, x: Float, z: Float, close: float) -> Float:
-    """Bilinearly between the nearest four of `_largest_chroma`, by the colours' own chroma."""
-    table = _largest_chroma(close).reshape(-1)
+    """Bilinearly between the nearest four of `largest_chroma`, by the colours' own chroma."""
+    table = largest_chroma(close).reshape(-1)
     chroma = np.abs(x)
     chroma += np.abs(z)
     v = np.divide(z, chroma, out=z.copy(), where=chroma > 0)
@@ -180,7 +180,7 @@ def _scale_by_table(fy: Float, x: Float, z: Float, close: float) -> Float:
 
 
 @cache
-def _largest_chroma(close: float) -> Float:
+def largest_chroma(close: float) -> Float:
     """The most of |x| + |z| whose worst channel has half of `close` left, by lightness and hue.
 
     Float32 [_LIGHTNESSES, _HUES + 1]: f(Y) evenly from black to white; hue as z / (|x| + |z|),

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from chromaserve.color.gamut import DELTA, XYZ_FROM_RGB, f_inverse, linear_rgb
+from chromaserve.color.gamut import DELTA, XYZ_FROM_RGB, f_inverse, largest_chroma, linear_rgb
 
 Float = NDArray[np.float32]
 Image = NDArray[np.uint8] | NDArray[np.uint16]
@@ -186,6 +186,12 @@ def gamut_tolerance(depth: np.dtype[Any]) -> float:
     """How near the gamut's surface is near enough, for `linear_rgb`: half a code near black."""
     # Rounding takes it back to the limit; float32 light is good to 1e-6 or so.
     return float(max(0.5 / np.iinfo(depth).max / 12.92, 2e-6))
+
+
+def prepare_gamut() -> None:
+    """Make the tables for which the first photo with colours outside the gamut would wait."""
+    for depth in (np.uint8, np.uint16):
+        largest_chroma(gamut_tolerance(np.dtype(depth)))
 
 
 def codes(linear: Float, depth: np.dtype[Any]) -> Image:
