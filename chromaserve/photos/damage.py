@@ -1,6 +1,5 @@
 """What is whole of a damaged JPEG, PNG or WebP, and how much of its pixels is missing."""
 
-import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from chromaserve.photos.header import PIL_ERRORS, open_image
 from chromaserve.photos.jpeg_damage import jpeg_up_to_its_end, may_lack_its_end, without_zeros
 from chromaserve.photos.photo import Header, Pixels, Strips, strips
 from chromaserve.photos.png_reading import SIGNATURE, Chunk, chunks
+from chromaserve.photos.structure import ROOM
 
 _PIECE = 1 << 14
 """What is lost of those that are inflated, where one breaks."""
@@ -28,7 +28,6 @@ _WEBP_KEPT = (b"VP8X", b"ICCP", b"ANIM", b"ALPH", b"EXIF", b"XMP ")
 _WEBP_PIXELS = (b"VP8 ", b"VP8L", b"ANMF")
 _WEBP_FILLERS = (b"\0", b"\x5a\x3c\x99\xe1\x07", b"\xaa", b"\x10", b"\x1f", b"\x9b")
 """The decoder fails on some, where lengths and distances come out of them."""
-_WEBP_ROOM = re.compile(rb"(\0{512,}|\xff{512,})\Z")
 _WEBP_FILLED = 1
 """Bytes of them a pixel, which it takes for few."""
 _WEBP_ROWS = {b"VP8 ": 16, b"VP8L": 1}
@@ -201,7 +200,7 @@ def _room(data: bytes, header: Header) -> int:
     What is blank is coded so too, but ends where they end.
     """
     parts, pixels, size = _webp_parts(data)
-    found = _WEBP_ROOM.search(pixels[1]) if pixels and pixels[0] != b"ANMF" else None
+    found = ROOM.search(pixels[1]) if pixels and pixels[0] != b"ANMF" else None
     if not pixels or not found or len(pixels[1]) < size:
         return 0
     room, half = size - found.start(), (found.start() + size) // 2

@@ -11,13 +11,13 @@ from typing import Any
 
 from chromaserve.errors import UnsupportedFormat, UnsupportedSamples
 from chromaserve.photos.heif_boxes import boxes_in
-from chromaserve.photos.structure import Structure, Unreadable
+from chromaserve.photos.structure import NO_CODE, Structure, Unreadable
 
 _MOST_BLOCKS = 10_000  # of a GIF
 _MOST_PIECES = 300_000  # of a GIF's blocks, of 255 bytes each
 _MOST_BOXES = 1_000
 _MOST_TILES = 10_000
-_NEVER_CAME = bytes(512), b"\xff" * 512
+_NEVER_CAME = bytes(NO_CODE), b"\xff" * NO_CODE
 """Ends of a JPEG 2000 that has lost its own."""
 _COMPONENTS = (1, 3, 4)  # grey, RGB, RGB with alpha
 _HEAD_BYTES, _MOST_PICTURES = 4096, 1_000

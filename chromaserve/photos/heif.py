@@ -20,10 +20,10 @@ from chromaserve.photos.coded_size import (
     hevc_unit_sizes,
 )
 from chromaserve.photos.heif_boxes import Boxes, Item, boxes_in, read_meta
-from chromaserve.photos.structure import MAX_METADATA, Structure, Unreadable
+from chromaserve.photos.structure import MAX_METADATA, NO_CODE, Structure, Unreadable
 
 _MOST_TILES = 1_000
-_HOLE = re.compile(rb"\0{512}|\xff{512}")
+_HOLE = re.compile(rb"\0{%d}|\xff{%d}" % (NO_CODE, NO_CODE))
 _TILE = 512
 """Side of telephones' tiles: a smaller photo may have one."""
 _BLOCK = 64

@@ -9,12 +9,11 @@ from PIL import Image
 from chromaserve.errors import DamagedPhoto
 from chromaserve.photos.header import PIL_ERRORS, open_image
 from chromaserve.photos.photo import Header, strips
+from chromaserve.photos.structure import JPEG_FRAMES, NO_CODE, jpeg_segments
 
 _END, _SCAN = b"\xff\xd9", b"\xff\xda"
 _FILLER = bytes(range(1, 255)) * 16
 """Something else than the zeros that a decoder puts in the place of what is missing."""
-_ZEROS = 512
-"""Bytes of them at an end that are no code."""
 _NOTHING_CAME = 127, 128
 """What those zeros of the decoder become; of four inks Pillow gives the inverse."""
 _ABOUT_NOTHING = 0.005
@@ -36,7 +35,7 @@ class _Frame:
 
 def without_zeros(data: bytes) -> bytes:
     """What was there before room was made for what never came."""
-    return data.rstrip(b"\0") if data.endswith(bytes(_ZEROS)) else data
+    return data.rstrip(b"\0") if data.endswith(bytes(NO_CODE)) else data
 
 
 def may_lack_its_end(image: Image.Image, data: bytes) -> bool:
@@ -77,20 +76,16 @@ def jpeg_up_to_its_end(data: bytes, header: Header) -> tuple[bytes, float] | Non
 
 def _frame(data: bytes) -> _Frame:
     """Of a file whose structure was looked at."""
-    at, start, frame = 2, 0, b""
-    while data[at + 1] != _SCAN[1]:
-        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker == 0xFF:  # fill
-            at += 1
-            continue
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            start, frame = marker, data[at + 4 : at + 2 + length]
-        at += 2 + length
+    start, frame, scan = 0, b"", 0
+    for marker, at, length in jpeg_segments(data):
+        scan = at - 1
+        if marker in JPEG_FRAMES:
+            start, frame = marker, data[at + 3 : at + 1 + length]
     count, factors = frame[5], frame[7::3]
     across, down = max(f >> 4 for f in factors), max(f & 15 for f in factors)
     if count == 1:  # a unit is a block, whatever its factors (A.2.2)
         across = down = 1
-    return _Frame(start == 0xC2, count, 8 * across, 8 * down, at)
+    return _Frame(start == 0xC2, count, 8 * across, 8 * down, scan)
 
 
 def _behind_first_unlike(

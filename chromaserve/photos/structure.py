@@ -4,8 +4,10 @@ Decoders read every segment, chunk or tag that is there, and some of them many t
 may cost is therefore bounded here, by counts that photos stay far below.
 """
 
+import re
 import struct
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from mmap import mmap
@@ -16,6 +18,7 @@ from chromaserve.photos.ifd import TYPE_BYTES
 MAX_SEGMENTS = 1_000  # 64 KiB each, in a JPEG
 MAX_FILL_BYTES = 1_000
 MAX_SCANS = 200  # a progressive JPEG has about ten
+JPEG_FRAMES, JPEG_SCAN = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}, 0xDA
 _RARE = (0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF)
 """Of a JPEG: its frame is hierarchical, or lossless with arithmetic coding."""
 MAX_CHUNKS = 20_000  # of a PNG; pixels come in pieces of 8 KiB and more
@@ -25,6 +28,10 @@ MAX_TAGS = 1_000
 MAX_PAGES = 1_000
 MAX_TAGS_OF_PAGES = 20_000
 MAX_VALUES = 3 << 16  # of one tag: a strip or tile each, or a palette of 16 bits
+NO_CODE = 512
+"""Bytes of one value, zero or 0xFF, that a coded picture has not: a hole, or room that was made."""
+ROOM = re.compile(rb"(\0{%d,}|\xff{%d,})\Z" % (NO_CODE, NO_CODE))
+"""Of those, what never came at an end."""
 MAX_METADATA = 4 << 20
 """Bytes of EXIF, of a colour profile, of Photoshop's blocks, of text: each at most."""
 
@@ -63,28 +70,16 @@ class Structure:
 
 def read_jpeg(data: bytes) -> Structure:
     """Segments up to the first scan (ITU-T T.81, annex B)."""
-    at, fill, size = 2, 0, (0, 0)
-    kinds: Counter[int] = Counter()
+    size = (0, 0)
     metadata: Counter[int] = Counter()
-    while True:
-        if data[at : at + 1] != b"\xff":
-            raise Unreadable
-        at += 1
-        while data[at : at + 1] == b"\xff":
-            at, fill = at + 1, fill + 1
-            if fill > MAX_FILL_BYTES:
-                raise Unreadable
-        marker, length = data[at], int.from_bytes(data[at + 1 : at + 3], "big")
-        kinds[marker] += 1
-        if kinds.total() > MAX_SEGMENTS or length < 2:
-            raise Unreadable
+    for marker, at, length in jpeg_segments(data):
         if marker == 0xF7:
             raise UnsupportedFormat("This is a JPEG-LS file. Save it as PNG.")
         if marker in _RARE:
             raise UnsupportedFormat(
                 "This is a JPEG of a kind that hardly any program reads. Save it as PNG."
             )
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+        if marker in JPEG_FRAMES:
             if data[at + 3] in (12, 16):
                 raise UnsupportedSamples(
                     f"The JPEG has {data[at + 3]} bits a channel. Save it as 16-bit PNG or TIFF."
@@ -97,10 +92,33 @@ def read_jpeg(data: bytes) -> Structure:
         metadata[marker] += 0 if xmp else length
         if metadata[marker] > MAX_METADATA:
             raise Unreadable
-        if marker == 0xDA:
-            if not all(size) or data.count(b"\xff\xda", at) > MAX_SCANS:
+        if marker == JPEG_SCAN and data.count(b"\xff\xda", at) > MAX_SCANS:
+            raise Unreadable
+    if not all(size):
+        raise Unreadable
+    return Structure(*size)
+
+
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Of each segment up to the head of the first scan: marker, its place, and the length behind.
+
+    Raises:
+        Unreadable: there is something else than segments, or too many.
+    """
+    at, fill, count, marker = 2, 0, 0, 0
+    while marker != JPEG_SCAN:
+        if data[at : at + 1] != b"\xff":
+            raise Unreadable
+        at += 1
+        while data[at : at + 1] == b"\xff":
+            at, fill = at + 1, fill + 1
+            if fill > MAX_FILL_BYTES:
                 raise Unreadable
-            return Structure(*size)
+        marker, length = data[at], int.from_bytes(data[at + 1 : at + 3], "big")
+        count += 1
+        if count > MAX_SEGMENTS or length < 2:
+            raise Unreadable
+        yield marker, at, length
         at += 1 + length
 
 

@@ -1,6 +1,5 @@
 """Whether a TIFF's strips or tiles that are JPEGs or faxes are whole: libtiff only warns."""
 
-import re
 import struct
 from collections.abc import Iterator
 from io import BytesIO
@@ -12,14 +11,13 @@ from chromaserve.photos.header import PIL_ERRORS, damaged
 from chromaserve.photos.ifd import Directory
 from chromaserve.photos.jpeg_damage import jpeg_up_to_its_end
 from chromaserve.photos.photo import Header
-from chromaserve.photos.structure import read_jpeg
-from chromaserve.photos.tiff_page import Page
+from chromaserve.photos.structure import ROOM, read_jpeg
+from chromaserve.photos.tiff_page import FAX, Page
 from chromaserve.photos.tiff_reading import directory_of
 
-_JPEG, _FAX, _FAX4 = 7, (2, 3, 4), 4
+_JPEG, _FAX4 = 7, 4
 _TABLES, _T4, _T6 = 347, 292, 293
 _END = b"\xff\xd9"
-_ROOM = re.compile(rb"(\0{512,}|\xff{512,})\Z")
 _FILLERS = bytes(96), b"\x55" * 96, b"\0\x1a\x35\x53\x55\xaa" * 16
 """No code of a fax, many codes, and lines of them."""
 _END_OF_FAX, _MOST_PADDING = 0x001001, 15
@@ -27,7 +25,7 @@ _END_OF_FAX, _MOST_PADDING = 0x001001, 15
 
 def check_coded(data: bytes, page: Page) -> None:
     """Raise DamagedPhoto where a page's JPEG or fax ends before its pixels do."""
-    lacks = {_JPEG: _jpeg_lacks, **dict.fromkeys(_FAX, _fax_lacks)}.get(page.compression)
+    lacks = {_JPEG: _jpeg_lacks, **dict.fromkeys(FAX, _fax_lacks)}.get(page.compression)
     if lacks and lacks(_parts(data, page), page, directory_of(data, page.place)):
         raise damaged("TIFF")
 
@@ -36,7 +34,7 @@ def _parts(data: bytes, page: Page) -> Iterator[bytes]:
     """Each strip or tile, up to room for what never came."""
     for start, size in zip(page.places, page.sizes, strict=False):
         part = data[start : start + size]
-        found = _ROOM.search(part)
+        found = ROOM.search(part)
         yield part[: found.start()] if found else part
 
 

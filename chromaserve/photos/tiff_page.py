@@ -6,6 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from chromaserve.photos.structure import NO_CODE
+
 PLAIN, LZW, DEFLATE, ADOBE_DEFLATE, PACKBITS = 1, 5, 32946, 8, 32773
 UNPACKED: Final = frozenset((PLAIN, LZW, DEFLATE, ADOBE_DEFLATE, PACKBITS))
 """Compressions that are undone here."""
@@ -14,8 +16,7 @@ _OURS = range(1, 17)
 _PILLOWS = ((1, ()), (3, ()), (4, (1,)), (4, (2,)))
 """Samples a pixel, and what the extra ones are: layouts of 8 bits that Pillow reads rightly."""
 ASSOCIATED, UNASSOCIATED = 1, 2
-ZEROS = 512
-"""Bytes of them in a strip that are no code of LZW or PackBits: a hole."""
+FAX = (2, 3, 4)
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Page:
         """Whether strips or tiles lie behind the file's end, or zeros in what is packed."""
         known = min(len(self.places), len(self.sizes))
         behind = (self.places[:known] + self.sizes[:known] > len(data)).any()
-        return bool(behind) or (self.compression in (LZW, PACKBITS) and bytes(ZEROS) in data)
+        return bool(behind) or (self.compression in (LZW, PACKBITS) and bytes(NO_CODE) in data)
 
     @property
     def is_ours(self) -> bool:

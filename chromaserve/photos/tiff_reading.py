@@ -17,6 +17,7 @@ from chromaserve.photos.structure import TiffPage, Unreadable, tiff_pages
 from chromaserve.photos.tiff_page import (
     ADOBE_DEFLATE,
     DEFLATE,
+    FAX,
     FLOAT,
     FLOATS,
     LZW,
@@ -40,7 +41,7 @@ _FORMATS = {2: "signed", 4: "undefined", 5: "complex", 6: "complex"}
 _COLOURS = {8: "Lab", 9: "Lab", 10: "Lab", 32844: "logarithmic", 32845: "logarithmic"}
 _PACKED: Final = frozenset((2, 3, 4, 6, 7, 32771, 32809, 34925, 50000))
 """Those that Pillow's libtiff undoes."""
-_NOTUNPACKED: Final = {
+_NOT_UNPACKED: Final = {
     **dict.fromkeys((33003, 33004, 33005, 34712), "JPEG 2000"),
     **dict.fromkeys((9, 10, 34661), "JBIG"),
     **dict.fromkeys((34927, 50001), "WebP"),
@@ -50,7 +51,6 @@ _NOTUNPACKED: Final = {
 _MOST_BITS, _MOST_FLOAT_BITS, _TILE = 64, 256, 1 << 20
 """Of a pixel's samples, for whose memory the photo is charged; pixels of a tile, however small the
 photo."""
-_FAX = (2, 3, 4)
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _page(data: bytes, place: int) -> Page:
         height=height,
         bits=bits * samples if len(bits) == 1 else bits,
         formats=formats,
-        photometric=one(_PHOTOMETRIC, 0 if compression in _FAX else -1),
+        photometric=one(_PHOTOMETRIC, 0 if compression in FAX else -1),
         compression=compression,
         samples=samples,
         planar=one(284, 1) == 2 and samples > 1,
@@ -182,7 +182,7 @@ def check(page: Page) -> None:
     if page.samples < 1 or len(page.bits) < page.samples or not all(page.tile or (1, 1)):
         raise DamagedPhoto("The TIFF's tags contradict each other. Save it anew.")
     if page.compression not in UNPACKED | _PACKED:
-        name = _NOTUNPACKED.get(page.compression, f"number {page.compression}")
+        name = _NOT_UNPACKED.get(page.compression, f"number {page.compression}")
         raise UnsupportedSamples(
             f"The TIFF's compression ({name}) is not undone here. Save it with LZW, ZIP or none."
         )

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from PIL.TiffImagePlugin import TiffImageFile
 
 from chromaserve.photos.header import PIL_ERRORS, damaged
+from chromaserve.photos.structure import NO_CODE
 from chromaserve.photos.tiff_page import (
     ADOBE_DEFLATE,
     DEFLATE,
     LZW,
     PACKBITS,
     PLAIN,
-    ZEROS,
     Page,
 )
 
@@ -31,7 +31,7 @@ step, and a file that was cut or has a scratch has one such strip."""
 _MOST_BROKEN = 2_000
 """Times that libtiff may fail: each takes as long as a strip."""
 _SPARE = 1024
-_HOLE, _ROOM = re.compile(b"\0{%d}" % ZEROS), re.compile(b"\0{%d,}\\Z" % ZEROS)
+_HOLE, _ROOM = re.compile(b"\0{%d}" % NO_CODE), re.compile(b"\0{%d,}\\Z" % NO_CODE)
 _REVERSED = np.array([int(f"{i:08b}"[::-1], 2) for i in range(256)], np.uint8)
 
 Bytes = NDArray[np.uint8]
