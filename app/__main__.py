@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -32,7 +33,8 @@ def main() -> int:
     except ValidationError as error:
         for fault in error.errors():
             name = "".join(f"CHROMASERVE_{part}".upper() for part in fault["loc"][:1])
-            print(f"chromaserve: {name or 'settings'}: {fault['msg']}", file=sys.stderr)
+            told = _by_variables(fault["msg"].removeprefix("Value error, "))
+            print(f"chromaserve: {name or 'settings'}: {told}", file=sys.stderr)
         return Exit.USAGE
     try:
         sockets = _listen(settings.host, settings.port)
@@ -52,6 +54,12 @@ def main() -> int:
     from .process import serve
 
     return serve(settings, sockets)
+
+
+def _by_variables(told: str) -> str:
+    """A sentence that names settings by the environment's variables."""
+    names = "|".join(name for name in Settings.model_fields if "_" in name)
+    return re.sub(rf"\b({names})\b", lambda found: f"CHROMASERVE_{found[0].upper()}", told)
 
 
 def _listen(host: str, port: int) -> list[socket.socket]:

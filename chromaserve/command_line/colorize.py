@@ -200,24 +200,25 @@ def _run(
 
         pairs = [(task.photo, task.output) for task in done]
         report.made_otherwise(made_otherwise(pairs, Making.of(chosen, here=url is None)))
+    written = Written()
     try:
         if todo or watch:
             with colorist(url, api_key, chosen) as made:
-                written = Written()
                 _follow(made, report, todo, written)
                 if watch:
                     _watch(made, report, work, written, overwrite=overwrite, poll=poll)
     finally:  # told, too, where the run ends early
+        report.written(written.untold())
         status = report.finish()
     return status
 
 
 def _follow(made: "Local | Remote", report: "Report", todo: list[Task], written: Written) -> None:
+    written.expect(todo)
     for outcome in report.follow(made.files(todo), len(todo)):
         error = outcome.error
-        if error is None:
-            written.add(outcome.task.output)
-        elif isinstance(error, OSError) and error.errno in NOTHING_FITS:
+        written.note(outcome.task, failed=error is not None)
+        if isinstance(error, OSError) and error.errno in NOTHING_FITS:
             raise Complaint("no more results can be written there", Exit.SOME_FAILED)
 
 

@@ -68,6 +68,11 @@ class Report:
                 bar.update(row, advance=1, speed=f"{self._per_second:.1f} photos/s")
                 yield outcome
 
+    def written(self, tasks: Iterable[Task]) -> None:
+        """These were written while the run was ended."""
+        for task in tasks:
+            self._tell(Outcome(task), line=not self._quiet)
+
     def finish(self) -> Exit:
         """Tell the sum; the status that it makes."""
         seconds = time.perf_counter() - self._start

@@ -266,6 +266,8 @@ def _photos(
                 watcher.left_out(path, f"named {COLOUR}")
             elif may_be_file(path):
                 photos.append(path)
+            else:
+                watcher.left_out(path, "pipe or device")
         yield parent.relative_to(folder), photos
 
 

@@ -1,7 +1,12 @@
 """When files were written, and whether results of this run are still as it left them."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chromaserve.command_line.tasks import Task
 
 Stamp = tuple[int, int]
 
@@ -25,10 +30,26 @@ class Written:
 
     def __init__(self) -> None:
         self._stamps: dict[Path, Stamp | None] = {}
+        self._expected: dict[Path, tuple[Task, Stamp | None]] = {}
 
-    def add(self, result: Path) -> None:
-        """It is written."""
-        self._stamps[result] = stamp_of(result)
+    def expect(self, tasks: "Iterable[Task]") -> None:
+        """Their results are on their way."""
+        for task in tasks:
+            self._expected[task.output] = task, stamp_of(task.output)
+
+    def note(self, task: "Task", *, failed: bool) -> None:
+        """It is known what became of it."""
+        self._expected.pop(task.output, None)
+        if not failed:
+            self._stamps[task.output] = stamp_of(task.output)
+
+    def untold(self) -> "list[Task]":
+        """Those expected whose results are there, though the run ended before it was known."""
+        return [
+            task
+            for task, before in self._expected.values()
+            if stamp_of(task.output) not in (None, before)
+        ]
 
     def __contains__(self, result: Path) -> bool:
         return result in self._stamps and self._stamps[result] == stamp_of(result)

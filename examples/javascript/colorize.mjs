@@ -45,6 +45,10 @@ export async function colorize(url, photo, name, options = {}) {
 }
 
 const [input, output] = process.argv.slice(2);
+if (!output) {
+  console.error("usage: node colorize.mjs PHOTO RESULT.png");
+  process.exit(2);
+}
 const url = process.env.CHROMASERVE_URL ?? "http://localhost:8000";
 try {
   const options = { vividness: "0.8" };

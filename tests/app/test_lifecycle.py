@@ -142,8 +142,14 @@ def test_a_missing_version_ends_the_start(start_small: Start) -> None:
     ("settings", "words"),
     [
         ({"max_batch": "0"}, "CHROMASERVE_MAX_BATCH: "),
-        ({"max_photos": 9, "max_queue": 8}, "max_photos must not exceed max_queue"),
-        ({"max_upload_mb": 64, "max_memory_mb": 256}, "must be at least eight times max_upload_mb"),
+        (
+            {"max_photos": 9, "max_queue": 8},
+            "settings: CHROMASERVE_MAX_PHOTOS must not exceed CHROMASERVE_MAX_QUEUE",
+        ),
+        (
+            {"max_upload_mb": 64, "max_memory_mb": 256},
+            "MAX_MEMORY_MB=256 must be at least eight times CHROMASERVE_MAX_UPLOAD_MB=64",
+        ),
     ],
 )
 def test_settings_that_make_no_sense_are_named(

@@ -329,7 +329,7 @@ def test_what_cannot_start_ends_with_its_reason(
     for one, status, words in (
         (missing, 5, "chromaserve: cannot serve: "),
         (taken, 6, "is taken; try another"),
-        (small, 2, "is divided among 2 workers, and must be at least 16 times max_upload_mb"),
+        (small, 2, "is divided among 2 workers, and must be at least 16 times CHROMASERVE_MAX"),
         (keys, 2, "has no key in it"),
     ):
         assert one.process.wait(START_S) == status

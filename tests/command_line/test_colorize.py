@@ -71,6 +71,7 @@ def test_a_folder_keeps_its_tree_and_a_broken_photo_spoils_nothing(
     assert failed["input"] == str(tree / "same.png")
     assert "damaged" in failed["problem"]
     assert last["summary"].items() >= {"colorized": 3, "failed": 1, "skipped": 0}.items()
+    assert last["summary"]["left_out"] == {".txt": 1, "pipe or device": 1}
 
     # Again: only what is new or changed since.
     before = {name: (out / name).stat().st_mtime_ns for name in results}
@@ -139,7 +140,7 @@ def test_interrupted_runs_leave_whole_files_and_are_resumed(tmp_path: Path, serv
 
     def end_in_the_middle(number: signal.Signals) -> "subprocess.CompletedProcess[bytes]":
         before = finished()
-        running = start("colorize", photos, "-o", out)
+        running = start("colorize", photos, "-o", out, "--json")
         try:
             # As soon as a file is there, others coming or not.
             for _ in watch(
@@ -160,6 +161,9 @@ def test_interrupted_runs_leave_whole_files_and_are_resumed(tmp_path: Path, serv
     interrupted = end_in_the_middle(signal.SIGINT)
     assert interrupted.returncode == 130
     assert "interrupted" in said(interrupted)
+    *rows, summary = map(json.loads, interrupted.stdout.splitlines())
+    assert {Path(row["output"]).name for row in rows} == finished()
+    assert summary["summary"]["colorized"] == len(rows) == len(finished())
     end_in_the_middle(signal.SIGKILL)
     skipped = len(finished())
     again = run(

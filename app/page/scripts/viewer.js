@@ -210,7 +210,8 @@ export class Viewer extends EventTarget {
     );
     $('split').disabled = !coloured || this.whole;
     $('split').setAttribute('aria-valuetext', `${Math.round(this.split)}% as it was`);
-    set($('zoom-level'), `${Math.round(100 * view.scale * devicePixelRatio)}%`);
+    const zoom = photo ? view.scale * devicePixelRatio : 1;
+    set($('zoom-level'), `${Math.round(100 * zoom)}%`);
     this.stage.classList.toggle('zoomed', view.moved);
     this.dispatchEvent(new Event('placed'));
   }
