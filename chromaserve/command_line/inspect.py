@@ -104,8 +104,12 @@ def _named(photos: list[Path]) -> Iterator[Path | OSError]:
 
 
 def _words(one: "Inspected") -> str:
-    parts = [f"{_SAY.get(one.format, one.format)}, {one.width} × {one.height}, {one.bits} bits"]
-    if one.pages > 1:
+    parts = [_SAY.get(one.format, one.format)]
+    if one.width:
+        parts[0] += f", {one.width} × {one.height}, {one.bits} bits"
+    if one.page > one.pages:
+        parts.append(f"page {one.page}")
+    elif one.pages > 1:
         parts.append(f"page {one.page} of {one.pages}")
     if one.pictures > 1:
         parts.append(f"the first of {one.pictures} pictures")

@@ -10,10 +10,11 @@ from chromaserve.color.toned import Colour
 from chromaserve.errors import ServiceError, detail_of, slug_of
 from chromaserve.photos.decode import decode
 from chromaserve.photos.foreign import info_of
-from chromaserve.photos.header import PIL_ERRORS, inspect, open_image
+from chromaserve.photos.header import PIL_ERRORS, inspect, open_image, plain
 from chromaserve.photos.heic import heic_info
 from chromaserve.photos.metadata import gather_tiff
 from chromaserve.photos.photo import Header
+from chromaserve.photos.tiff_reading import count_pages
 from chromaserve.settings import PipelineSettings
 
 
@@ -23,11 +24,11 @@ class Inspected:
 
     format: str
     """By its first bytes: JPEG, PNG, WEBP, TIFF, HEIC, AVIF, BMP, GIF, JPEG2000 or PNM."""
-    width: int
-    """In pixels, upright."""
-    height: int
-    bits: int
-    """A channel, of a result that keeps them all: 8 or 16."""
+    width: int | None
+    """In pixels, upright; None where the page's header cannot be read, or refuses it."""
+    height: int | None
+    bits: int | None
+    """A channel, of a result that keeps them all: 8 or 16; None as above."""
     page: int
     """From 1."""
     pages: int
@@ -65,15 +66,21 @@ def inspect_photo(data: bytes, settings: PipelineSettings) -> Iterator[Inspected
         settings: limits of a photo.
 
     Raises:
-        ServiceError: its header cannot be read, or it is refused by that.
+        ServiceError: its header cannot be read, or it is refused by that; of a page of several it
+            is told with it.
     """
-    count, page = 1, 0
-    while page < count:
-        header = inspect(
-            data, max_pixels=settings.max_pixels, max_side=settings.max_side, page=page
-        )
-        count, page = len(header.pages), page + 1
-        yield _page(data, header, page)
+    pixels, side = settings.max_pixels, settings.max_side
+    count, more = count_pages(data)
+    for page in range(count + more):  # where others cannot be read, the next one is to tell
+        known = ("TIFF", None, None, None, page + 1, count, 1, None)
+        try:
+            header = inspect(data, max_pixels=pixels, max_side=side, page=page)
+        except ServiceError as error:
+            if count + more == 1:
+                raise
+            yield Inspected(*known, problem=slug_of(error), detail=detail_of(error))
+        else:
+            yield _page(data, header, page + 1)
 
 
 def _page(data: bytes, header: Header, page: int) -> Inspected:
@@ -103,6 +110,7 @@ def _page(data: bytes, header: Header, page: int) -> Inspected:
 
 def _profile(data: bytes, header: Header) -> str | None:
     try:
+        data = plain(data)
         if header.format == "TIFF":
             icc = gather_tiff(data, header.tiff.place)[1]
         elif header.format == "HEIC":

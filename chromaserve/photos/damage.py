@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate, repeat
 
@@ -14,11 +15,11 @@ from chromaserve.photos.header import PIL_ERRORS, open_image
 from chromaserve.photos.jpeg_damage import jpeg_up_to_its_end, may_lack_its_end, without_zeros
 from chromaserve.photos.photo import Header, Pixels, Strips, strips
 from chromaserve.photos.png_reading import SIGNATURE, Chunk, chunks
-from chromaserve.photos.structure import ROOM
+from chromaserve.photos.structure import ROOM, webp_chunks
 
 _PIECE = 1 << 14
 """What is lost of those that are inflated, where one breaks."""
-_LAST_FILTER = 4
+_LAST_FILTER, _ZLIB_HEAD = 4, 2
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
            (0, 1, 1, 2))  # fmt: skip
@@ -74,18 +75,20 @@ def _png(data: bytes, *, accept: bool) -> Repaired | None:
     found = list(chunks(data))
     if not found or found[0].kind != b"IHDR" or len(found[0].data) != 13:
         return None
-    pixels = [
-        chunk.data if chunk.sound else without_zeros(chunk.data)
-        for chunk in found
-        if chunk.kind == b"IDAT"
-    ]
+    coded = [chunk for chunk in found if chunk.kind == b"IDAT"]
+    pixels = [chunk.data if chunk.sound else without_zeros(chunk.data) for chunk in coded]
     rows = list(_row_bytes(found[0].data))
-    expected, got = sum(rows), _sound_bytes(pixels, rows)
-    if got == 0:
-        return None
-    if got < expected and accept:
-        pixels = _filled(pixels, got, expected)
-    return Repaired(_joined(found, pixels), 1 - got / expected)
+    expected = sum(rows)
+    got, wrong_sum = _sound_bytes(_inflated(pixels), rows)
+    # Where all chunks' own sums are right, who wrote them took a wrong one for the whole.
+    summed = not (wrong_sum and all(chunk.sound for chunk in coded))
+    if not summed:
+        got, _ = _sound_bytes(_inflated(pixels, summed=False), rows)
+    elif wrong_sum:  # something within is changed, nobody knows what
+        got = min(got, expected - rows[-1])
+    if got and (not summed or (got < expected and accept)):
+        pixels = _filled(_inflated(pixels, summed=summed), got, expected)
+    return Repaired(_joined(found, pixels), 1 - got / expected) if got else None
 
 
 def _row_bytes(head: bytes) -> Iterator[int]:
@@ -98,43 +101,47 @@ def _row_bytes(head: bytes) -> Iterator[int]:
             yield from repeat(1 + (columns * each + 7) // 8, rows)
 
 
-def _sound_bytes(pixels: list[bytes], rows: list[int]) -> int:
+def _sound_bytes(pieces: Iterator[bytes], rows: list[int]) -> tuple[int, bool]:
     """How many are inflated before the first row with a filter that there is none of.
 
-    Of a changed file what is inflated behind the change is seldom rows, and seldom an error.
+    And whether what ends them is a wrong sum. Of a changed file what is inflated behind the change
+    is seldom rows, and seldom an error.
     """
     starts = accumulate(rows, initial=0)
     start, came, expected = next(starts), 0, sum(rows)
-    for piece in _inflated(pixels):
-        while start < min(came + len(piece), expected):
-            if piece[start - came] > _LAST_FILTER:
-                return start
-            start = next(starts)
-        came += len(piece)
-    return min(came, expected)
+    try:
+        for piece in pieces:
+            while start < min(came + len(piece), expected):
+                if piece[start - came] > _LAST_FILTER:
+                    return start, False
+                start = next(starts)
+            came += len(piece)
+    except zlib.error as error:
+        return min(came, expected), "data check" in str(error)  # zlib's word for the sum
+    return min(came, expected), False
 
 
-def _inflated(pixels: list[bytes]) -> Iterator[bytes]:
-    """What can be inflated, in pieces."""
-    inflater = zlib.decompressobj()
+def _inflated(pixels: list[bytes], *, summed: bool = True) -> Iterator[bytes]:
+    """What can be inflated, in pieces, until zlib raises an error: of a wrong sum at the end, too,
+    with which the last piece is lost."""
+    inflater = zlib.decompressobj() if summed else zlib.decompressobj(-zlib.MAX_WBITS)
+    head = 0 if summed else _ZLIB_HEAD
     for part in pixels:
-        rest = part
+        rest, head = part[head:], max(0, head - len(part))
         while rest and not inflater.eof:
-            try:
-                piece = inflater.decompress(rest, _PIECE)
-            except zlib.error:
-                return
+            piece = inflater.decompress(rest, _PIECE)
             rest = inflater.unconsumed_tail
             yield piece
 
 
-def _filled(pixels: list[bytes], got: int, expected: int) -> list[bytes]:
+def _filled(pieces: Iterator[bytes], got: int, expected: int) -> list[bytes]:
     """The first bytes that are inflated, and zeros, deflated again."""
     deflater, made, left = zlib.compressobj(1), [], expected
-    for piece in _inflated(pixels):
-        piece = piece[: got - expected + left]
-        left -= len(piece)
-        made.append(deflater.compress(piece))
+    with suppress(zlib.error):
+        for piece in pieces:
+            piece = piece[: got - expected + left]
+            left -= len(piece)
+            made.append(deflater.compress(piece))
     while left:
         count = min(left, _PIECE)
         made.append(deflater.compress(bytes(count)))
@@ -214,15 +221,13 @@ def _room(data: bytes, header: Header) -> int:
 
 def _webp_parts(data: bytes) -> tuple[list[_Part], _Part | None, int]:
     """The chunks that are whole, the first one of pixels, and how long that says that it is."""
-    parts, pixels, length, at = [], None, 0, 12
-    while at + 8 <= len(data):
-        kind, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
-        content = memoryview(data)[at + 8 : at + 8 + size]
+    parts, pixels, length = [], None, 0
+    for kind, at, size in webp_chunks(data):
+        content = memoryview(data)[at : at + size]
         if kind in _WEBP_PIXELS and not pixels:
             pixels, length = (kind, content), size
         elif kind in _WEBP_KEPT and len(content) == size:
             parts.append((kind, content))
-        at += 8 + (size + 1 & ~1)
     return parts, pixels, length
 
 

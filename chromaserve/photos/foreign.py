@@ -1,6 +1,6 @@
 """Formats that are read and not written, in bounded steps: BMP, GIF, JPEG 2000, PNM.
 
-Their headers, and what they say beside their pixels that Pillow does not look for.
+Their headers, and what files say beside their pixels that Pillow does not look for.
 """
 
 import re
@@ -11,6 +11,7 @@ from typing import Any
 
 from chromaserve.errors import UnsupportedFormat, UnsupportedSamples
 from chromaserve.photos.heif_boxes import boxes_in
+from chromaserve.photos.jpeg import jpeg_info
 from chromaserve.photos.structure import NO_CODE, Structure, Unreadable
 
 _MOST_BLOCKS = 10_000  # of a GIF
@@ -51,6 +52,8 @@ _BMP_LAYOUTS = {
     ),
 }
 """Where red, green, blue and alpha are in a pixel, of the ways that Pillow reads."""
+_BMP_WITH_PROFILE, _EMBEDDED = b"\x7c", b"DEBM"
+"""The size of a head that may say where a profile is (BITMAPV5HEADER), and that it is there."""
 _IN_BMP = {4: "JPEG", 5: "PNG"}
 JP2_BOXES, JP2_STREAM = b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"
 
@@ -101,6 +104,7 @@ def read_gif(data: bytes) -> Structure:
             left, top, columns, rows = struct.unpack_from("<4H", data, at + 1)
             # Pillow's picture has room for both.
             size = max(width, left + columns), max(height, top + rows)
+            alpha = alpha or (columns, rows) != size  # it is clear around the picture
             return Structure(*size, 8, alpha, False, _pictures(data, at))
         if kind != 0x21:
             break
@@ -193,7 +197,14 @@ def _stream_of(data: bytes) -> tuple[int, int]:
 
 
 def info_of(data: bytes, kind: str) -> dict[str, Any]:
-    """EXIF, XMP, IPTC and the profile of a GIF or JPEG 2000, named as Pillow names others'."""
+    """What Pillow does not find beside a file's pixels, or not rightly, named as it names others'.
+
+    A GIF's XMP, a BMP's and a JPEG's profile; a JPEG 2000's EXIF, XMP, IPTC and profile.
+    """
+    if kind == "JPEG":
+        return jpeg_info(data)
+    if kind == "BMP":
+        return _bmp_info(data)
     if kind == "GIF":
         start = data.find(_XMP_OF_GIF) + len(_XMP_OF_GIF)
         stop = data.find(_END_OF_XMP, start)
@@ -203,6 +214,13 @@ def info_of(data: bytes, kind: str) -> dict[str, Any]:
         with suppress(Unreadable, struct.error, IndexError):  # broken behind the pixels
             _read_jp2(data, 0, len(data), found)
     return found
+
+
+def _bmp_info(data: bytes) -> dict[str, Any]:
+    if data[14:15] != _BMP_WITH_PROFILE or data[70:74] != _EMBEDDED:
+        return {}
+    start, size = struct.unpack_from("<2I", data, 126)
+    return {"icc_profile": data[14 + start : 14 + start + size]}
 
 
 def _read_jp2(data: bytes, start: int, stop: int, found: dict[str, Any]) -> None:

@@ -1,10 +1,11 @@
 """Checks on a photo's header: format, size and depth, before any pixel is decoded."""
 
+import re
 import struct
 from collections.abc import Callable
 from io import BytesIO
 
-from PIL import ImagePalette
+from PIL import Image
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -12,7 +13,6 @@ from PIL.ImageFile import ImageFile
 from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from chromaserve.errors import DamagedPhoto, InvalidOptions, TooManyPixels, UnsupportedFormat
@@ -25,15 +25,11 @@ from chromaserve.photos.foreign import (
     read_pnm,
 )
 from chromaserve.photos.heif import Boxed, brand, read_heif
+from chromaserve.photos.jpeg import plain_jpeg, read_jpeg
 from chromaserve.photos.photo import Header
 from chromaserve.photos.png_reading import SIGNATURE
-from chromaserve.photos.structure import (
-    Structure,
-    Unreadable,
-    read_jpeg,
-    read_png,
-    read_webp,
-)
+from chromaserve.photos.structure import Structure, Unreadable, read_png, read_webp
+from chromaserve.photos.tiff_image import Tiff
 from chromaserve.photos.tiff_reading import TIFF, read_tiff, refuse_raw
 
 # Not by Image.open: its limit is a constant of the process, which may be another's; ours is a
@@ -42,12 +38,13 @@ _READERS: dict[str, type[ImageFile]] = {
     "JPEG": JpegImageFile,
     "PNG": PngImageFile,
     "WEBP": WebPImageFile,
-    "TIFF": TiffImageFile,
+    "TIFF": Tiff,
     "BMP": BmpImageFile,
     "GIF": GifImageFile,
     "JPEG2000": Jpeg2KImageFile,
     "AVIF": AvifImageFile,
 }
+JPEG = b"\xff\xd8\xff"
 ACCEPTED = (*_READERS, "PNM", "HEIC")
 _STRUCTURES: dict[str, Callable[[bytes], Structure]] = {
     "JPEG": read_jpeg,
@@ -60,7 +57,8 @@ _STRUCTURES: dict[str, Callable[[bytes], Structure]] = {
 _ADVICE = "Photos are JPEG, PNG, WebP, TIFF, HEIC, AVIF, BMP, GIF, JPEG 2000 or PNM files."
 _SAY = {"WEBP": "WebP", "JPEG2000": "JPEG 2000"}
 
-_COLOUR_MAP = 320
+_LEAD, _MOST_LEAD = re.compile(rb"(\xef\xbb\xbf|\s)+"), 1_000
+"""What programs put before a file that they take for text: white space, a mark of byte order."""
 _RAW = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
 """First bytes of Fujifilm's, Olympus's, Panasonic's, Sigma's and Minolta's raw files."""
 
@@ -69,6 +67,17 @@ PIL_ERRORS = (
     *(OverflowError, ZeroDivisionError, RuntimeError, struct.error),
 )
 """What Pillow's parsers are seen to raise on hostile bytes."""
+
+
+def plain(data: bytes) -> bytes:
+    """A photo's file as decoders take it, mostly the very bytes.
+
+    Raises:
+        Unreadable: a JPEG without structure.
+    """
+    lead = _LEAD.match(data, 0, _MOST_LEAD)
+    data = data[lead.end() :] if lead else data
+    return plain_jpeg(data) if data.startswith(JPEG) else data
 
 
 def sniff(data: bytes) -> str:
@@ -80,7 +89,7 @@ def sniff(data: bytes) -> str:
     """
     if not data:
         raise DamagedPhoto(f"The photo is empty (0 bytes). {_ADVICE}")
-    if data.startswith(b"\xff\xd8\xff"):
+    if data.startswith(JPEG):
         return "JPEG"
     if data.startswith(SIGNATURE):
         return "PNG"
@@ -92,7 +101,7 @@ def sniff(data: bytes) -> str:
         return "JPEG2000"
     if data[:1] == b"P" and data[1:2] in b"123456" and data[2:3] in b" \t\r\n#" and data[2:3]:
         return "PNM"
-    if data.startswith(_RAW) or data[4:12] == b"ftypcrx " or data[8:10] == b"CR":
+    if data.startswith(_RAW) or data[4:12] == b"ftypcrx " or data[8:11] == b"CR\2":
         refuse_raw()
     if data[:4] in TIFF:
         return "TIFF"
@@ -121,6 +130,10 @@ def inspect(data: bytes, *, max_pixels: int, max_side: int, page: int = 0) -> He
         TooManyPixels: more than `max_pixels`, or a side longer than `max_side`.
         InvalidOptions: there is no such page.
     """
+    try:
+        data = plain(data)
+    except Unreadable as error:
+        raise damaged("JPEG") from error
     kind = sniff(data)
     if page and kind != "TIFF":
         raise InvalidOptions(f"page is for TIFF, and this is a {_SAY.get(kind, kind)} file.")
@@ -183,18 +196,15 @@ def open_image(data: bytes, kind: str, page: int = 0) -> ImageFile:
         image = _READERS[kind](BytesIO(data))
         if page:
             image.seek(page)
-        if kind == "TIFF":
-            _mend_palette(image)
         return image
+    except Image.DecompressionBombError as error:  # of a WebP or GIF, by the program's limit
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise TooManyPixels(
+            f"Of a {_SAY.get(kind, kind)} file at most {limit:,} pixels are read. Shrink it.",
+            limit=limit,
+        ) from error
     except PIL_ERRORS as error:
         raise damaged(kind) from error
-
-
-def _mend_palette(image: ImageFile) -> None:
-    """Some programs write a palette's colours from 0 to 255, where TIFF has 65,535; as libtiff."""
-    colours = image.tag_v2.get(_COLOUR_MAP, ()) if image.mode == "P" else ()  # type: ignore[attr-defined]
-    if colours and max(colours) < 256:
-        image.palette = ImagePalette.raw("RGB;L", bytes(colours))
 
 
 def damaged(kind: str) -> DamagedPhoto:

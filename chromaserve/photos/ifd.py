@@ -23,11 +23,12 @@ _WHOLE = {1: 1, 3: 2, 4: 4, 13: 4, 16: 8}
 _LONG, _SHORT, _RATIONAL, _ASCII = 4, 3, 5, 2
 _BIG = 16  # the first type that BigTIFF alone has
 _MOST_TAGS, _DEEPEST = 1_000, 3
+_MOST_OF_A_TAG = 4 << 20
 _MOST_BEFORE_A_NOTE = 1 << 16
 
 
 class BadDirectory(ValueError):  # noqa: N818 - reads as a fact
-    """It is broken, or larger than that of any photo."""
+    """It is none, or has more tags than that of any photo."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Directory:
     """Of bytes: < or >."""
     entries: Mapping[int, Entry] = field(default_factory=dict)
     subs: Mapping[int, "Directory"] = field(default_factory=dict)
+    partial: bool = False
+    """Whether some of what was there could not be read, or was too large."""
 
     def number(self, tag: int) -> int | None:
         """A tag's first value, where that is a whole number."""
@@ -163,17 +166,16 @@ def read(
         data: of the file.
         order: of bytes.
         at: where it is.
-        limit: bytes of all values.
+        limit: bytes of all values; what is beyond is left out.
         big: whether the file is a BigTIFF.
         without: tags that are not read.
 
     Raises:
-        BadDirectory: it cannot be read, or is larger than that.
+        BadDirectory: there is none there. One that breaks off, or names others that are none, is
+            had up to there and without them, and says so.
     """
-    try:
-        return _Reader(data, order, big, limit, without).directory(at, 0)
-    except (struct.error, IndexError, OverflowError) as error:
-        raise BadDirectory from error
+    reader = _Reader(data, order, big, limit, without)
+    return replace(reader.directory(at, 0), partial=reader.partial)
 
 
 class _Reader:
@@ -182,36 +184,54 @@ class _Reader:
     ) -> None:
         self._data, self._order, self._big, self._left = data, order, big, left
         self._without = without
+        self.partial = False
 
     def directory(self, at: int, depth: int) -> Directory:
         data, order, big = self._data, self._order, self._big
+        if not 0 < at <= len(data) - (8 if big else 2):
+            raise BadDirectory
         count = struct.unpack_from(order + ("Q" if big else "H"), data, at)[0]
         if count > _MOST_TAGS or depth > _DEEPEST:
             raise BadDirectory
         first, step = (at + 8, 20) if big else (at + 2, 12)
-        entry = struct.Struct(order + ("HHQ" if big else "HHI"))
-        inline = 8 if big else 4
-        entries, subs = {}, {}
-        for i in range(count):
-            here = first + step * i
-            tag, kind, values = entry.unpack_from(data, here)
-            size = values * TYPE_BYTES.get(kind, 0)
+        there = min(count, (len(data) - first) // step)
+        self.partial |= there < count
+        entries: dict[int, Entry] = {}
+        subs: dict[int, Directory | None] = {}
+        for i in range(there):
+            tag, kind, size, place = self._head(first + step * i)
             if not size or tag in self._without:
                 continue
-            place = here + entry.size
-            if size > inline:
-                place = struct.unpack_from(order + ("Q" if big else "I"), data, place)[0]
             if tag in _SUB:
-                start = struct.unpack_from(order + ("I" if kind in (4, 13) else "Q"), data, place)
-                subs[tag] = self.directory(start[0], depth + 1)
+                if tag not in subs:  # each once: some name themselves
+                    subs[tag] = self._sub(data[place : place + TYPE_BYTES[kind]], depth + 1)
+                continue
+            if size > min(self._left, _MOST_OF_A_TAG) or place + size > len(data):
+                self.partial = True
                 continue
             self._left -= size
-            if self._left < 0:
-                raise BadDirectory
             raw = bytes(data[place : place + size])
-            if len(raw) == size:  # else it lies behind the file's end
-                entries[tag] = Entry(kind, raw, place if tag == MAKER_NOTE else None)
-        return Directory(order, entries, subs)
+            entries[tag] = Entry(kind, raw, place if tag == MAKER_NOTE else None)
+        return Directory(order, entries, {tag: sub for tag, sub in subs.items() if sub})
+
+    def _head(self, at: int) -> tuple[int, int, int, int]:
+        """A tag, its type, and where its value is, of how many bytes."""
+        order, data = self._order, self._data
+        tag, kind, values = struct.unpack_from(order + ("HHQ" if self._big else "HHI"), data, at)
+        size, inline = values * TYPE_BYTES.get(kind, 0), 8 if self._big else 4
+        place = at + 4 + inline
+        if size > inline:
+            place = struct.unpack_from(order + ("Q" if self._big else "I"), data, place)[0]
+        return tag, kind, size, place
+
+    def _sub(self, place: bytes | memoryview, depth: int) -> Directory | None:
+        """The directory at an address; None where there is none."""
+        at = int.from_bytes(place, "little" if self._order == "<" else "big")
+        try:
+            return self.directory(at, depth)
+        except BadDirectory:
+            self.partial = True
+            return None
 
 
 def write_exif(directory: Directory) -> bytes:

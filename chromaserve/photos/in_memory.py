@@ -12,7 +12,8 @@ from chromaserve.photos.decode import Planes
 from chromaserve.photos.free_cores import ALONE, FreeCores
 from chromaserve.photos.header import PIL_ERRORS
 from chromaserve.photos.photo import Depth, Header, Photo, Pixels
-from chromaserve.photos.pixels import Source, image_pixels
+from chromaserve.photos.pillow_pixels import image_pixels
+from chromaserve.photos.pixels import Source
 from chromaserve.photos.profile_reading import profile_of
 
 _NOT_TAKEN = ("F", "LAB", "HSV", "I;16N")

@@ -8,8 +8,9 @@ from PIL import Image
 
 from chromaserve.errors import DamagedPhoto
 from chromaserve.photos.header import PIL_ERRORS, open_image
+from chromaserve.photos.jpeg import JPEG_FRAMES, jpeg_segments
 from chromaserve.photos.photo import Header, strips
-from chromaserve.photos.structure import JPEG_FRAMES, NO_CODE, jpeg_segments
+from chromaserve.photos.structure import NO_CODE
 
 _END, _SCAN = b"\xff\xd9", b"\xff\xda"
 _FILLER = bytes(range(1, 255)) * 16

@@ -47,8 +47,18 @@ _PLACES = re.compile(
 )
 _TURN = re.compile(rb"""(tiff:Orientation\s*(?:=\s*["']|>)\s*)([1-8])""")
 _CREATOR = re.compile(rb"""(xmp:CreatorTool\s*(?:=\s*["']|>))([^<"']*)""")
+_EXTENDED = b"xmpNote:HasExtendedXMP"
+"""Names XMP in further segments of a JPEG."""
+_BEHIND = re.compile(
+    rb"""\s(?:%b|G?Camera:(?:MotionPhoto|MicroVideo)\w{0,40}|hdrgm:Version)\s*=\s*"""
+    rb"""(?:"[^"]*"|'[^']*')""" % _EXTENDED
+)
+"""Names that, and what else lies behind a telephone's photo and does not go along: films, gains."""
+COMMENT: Final = "Comment"
+_COMMENTED = ("JPEG", "GIF")
 _MOST_PICTURES = 20
-_PICTURES = b"<xmp:Thumbnails", b"</xmp:Thumbnails>"
+_PICTURES = b"xmp:Thumbnails", b"Container:Directory"
+"""Small ones, and the list of those that lie behind."""
 
 
 COLOURS_KEPT: Final = "colours kept"
@@ -68,7 +78,7 @@ class Metadata:
     """IIM's datasets."""
     dpi: tuple[float, float] | None = None
     texts: tuple[tuple[str, str], ...] = ()
-    """A PNG's, by keyword."""
+    """A PNG's, by keyword; a JPEG's or GIF's comment."""
     lost: tuple[str, ...] = ()
     """What was too large or broken, in words."""
 
@@ -132,8 +142,8 @@ def package_version() -> str:
 
 def gather(data: bytes, info: Mapping[Any, Any], kind: str) -> Metadata:
     """What a file has, whose header was bounded; `info` is what Pillow found there."""
-    lost: list[str] = []
-    texts: tuple[tuple[str, str], ...] = ()
+    lost: list[str] = [*info.get("lost", ())]
+    texts = _comment(info.get("comment")) if kind in _COMMENTED else ()
     blocks = info.get("photoshop")
     xmp, exif = info.get("xmp", b""), info.get("exif", b"")
     iptc = blocks.get(_IPTC, b"") if isinstance(blocks, dict) else b""
@@ -143,6 +153,8 @@ def gather(data: bytes, info: Mapping[Any, Any], kind: str) -> Metadata:
         lost += ["texts"] * found.lost
     directory = _exif(exif, lost)
     xmp, iptc = _bounded("XMP", xmp, lost), _bounded("IPTC", iptc, lost)
+    if _EXTENDED in xmp:
+        lost.append("extended XMP")
     return Metadata(directory, xmp, iptc, _dpi(info, directory), texts, tuple(lost))
 
 
@@ -152,10 +164,11 @@ def gather_tiff(data: bytes, place: int) -> tuple[Metadata, bytes]:
     lost: list[str] = []
     try:
         found = read(
-            memoryview(data), order, place, limit=3 * _MOST, big=big, without=STORAGE - _APART
+            memoryview(data), order, place, limit=4 * _MOST, big=big, without=STORAGE - _APART
         )
     except BadDirectory:
         return Metadata(lost=("TIFF tags",)), b""
+    lost += ["part of the TIFF tags"] * found.partial
     xmp, iptc, icc = (found.entries.get(tag, _NO_ENTRY).raw for tag in (700, 33723, 34675))
     metadata = Metadata(
         found.without(_APART),
@@ -175,6 +188,18 @@ def _resolution(found: Directory) -> tuple[float, float] | None:
     return (x, y) if all(0.1 < value < 1e5 for value in (x, y)) else None
 
 
+def _comment(said: object) -> tuple[tuple[str, str], ...]:
+    """A JPEG's or GIF's, whose letters nobody names, as the text that PNGs have for it."""
+    if not isinstance(said, bytes) or not 0 < len(said) <= _MOST:
+        return ()
+    try:
+        text = said.decode()
+    except UnicodeDecodeError:
+        text = said.decode("latin-1")
+    text = text.strip("\0 \r\n")
+    return ((COMMENT, text),) if text else ()
+
+
 def _bounded(name: str, value: object, lost: list[str]) -> bytes:
     if isinstance(value, str):
         value = value.encode("utf-8", "replace")
@@ -190,10 +215,12 @@ def _exif(data: object, lost: list[str]) -> Directory | None:
     try:
         if len(data) > _MOST:
             raise BadDirectory
-        return read_exif(data.removeprefix(b"Exif\0\0"))
+        found = read_exif(data.removeprefix(b"Exif\0\0"))
     except BadDirectory:
         lost.append("EXIF")
         return None
+    lost += ["part of the EXIF"] * found.partial
+    return found
 
 
 def _dpi(info: Mapping[Any, Any], exif: Directory | None) -> tuple[float, float] | None:
@@ -211,14 +238,14 @@ def _dpi(info: Mapping[Any, Any], exif: Directory | None) -> tuple[float, float]
 def _edited(xmp: bytes, keep: Keep, ours: bytes) -> bytes:
     if keep == "keep":
         xmp = _PLACES.sub(b"", xmp)
-    xmp = _TURN.sub(rb"\g<1>1", xmp)
-    start, stop = _PICTURES
-    for _ in range(_MOST_PICTURES):
-        at = xmp.find(start)
-        end = xmp.find(stop, at)
-        if min(at, end) < 0:
-            break
-        xmp = xmp[:at] + xmp[end + len(stop) :]
+    xmp = _TURN.sub(rb"\g<1>1", _BEHIND.sub(b"", xmp))
+    for start, stop in ((b"<" + name, b"</" + name + b">") for name in _PICTURES):
+        for _ in range(_MOST_PICTURES):
+            at = xmp.find(start)
+            end = xmp.find(stop, at)
+            if min(at, end) < 0:
+                break
+            xmp = xmp[:at] + xmp[end + len(stop) :]
 
     def noted(found: re.Match[bytes]) -> bytes:
         return found[1] + (found[2] + b"; " if found[2] else b"") + ours

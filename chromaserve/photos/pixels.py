@@ -6,16 +6,16 @@ from typing import Any, cast
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from PIL.ImageFile import ImageFile
 
 from chromaserve.errors import DamagedPhoto, UnsupportedSamples
 from chromaserve.photos.damage import Repaired, greyed, repaired, seems_cut
 from chromaserve.photos.foreign import info_of
-from chromaserve.photos.header import PIL_ERRORS, damaged, in_part, open_image
+from chromaserve.photos.header import PIL_ERRORS, damaged, in_part, open_image, plain
 from chromaserve.photos.heic import heic_info, heic_strips
 from chromaserve.photos.metadata import NOTHING, Metadata, gather, gather_tiff
 from chromaserve.photos.photo import Header, Pixels, Strips, widened
+from chromaserve.photos.pillow_pixels import image_pixels, on_clear_ground
 from chromaserve.photos.png_reading import colour_chunks
 from chromaserve.photos.pnm import Pnm
 from chromaserve.photos.profile_reading import profile_of, profile_of_cicp, profile_of_png
@@ -28,10 +28,9 @@ from chromaserve.photos.tiff_samples import Samples
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 _NOT_IN_PART = (
-    "Of a TIFF with a palette, CMYK, or compression by JPEG or fax, what is"
+    "Of a TIFF with a palette, CMYK, YCbCr, or compression by JPEG or fax, what is"
     " whole cannot be taken alone."
 )
-_TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 
 
 @dataclass
@@ -59,6 +58,7 @@ def open_source(data: bytes, header: Header, *, accept_damage: bool = False) -> 
 
     The strips may raise both.
     """
+    data = plain(data)
     page: Page | None = header.tiff
     known = page is not None and page.is_known
     if page and known and (page.is_ours or page.is_cut(data)):
@@ -130,7 +130,7 @@ def _cut(strips: Strips, header: Header) -> Strips:
     return strips if header.boxed.whole == (header.width, header.height) else cut
 
 
-def _decoded(data: bytes, image: Image.Image, header: Header) -> tuple[Strips, Profile]:
+def _decoded(data: bytes, image: ImageFile, header: Header) -> tuple[Strips, Profile]:
     if header.boxed:  # OpenCV fails where the range is high, without a reason
         _profile(data, image.info, header, "RGB")
     # Pillow holds Python's lock while it decodes a JPEG 2000, for seconds where it is large.
@@ -145,7 +145,14 @@ def _decoded(data: bytes, image: Image.Image, header: Header) -> tuple[Strips, P
             key = image.info.get("transparency")
             if image.mode == "L" and isinstance(key, int):  # Pillow widens the greys alone
                 image.info["transparency"] = key * (255 // ((1 << data[24]) - 1))
-        return image_pixels(image, lambda mode: _profile(data, image.info, header, mode))
+        box = image.tile[0].extents if header.format == "GIF" else None
+        strips, profile = image_pixels(image, lambda mode: _profile(data, image.info, header, mode))
+        if box:
+            strips = on_clear_ground(strips, box)
+        clear = header.format == "BMP" and image.mode == "RGBA"
+        if clear and image.getchannel("A").getextrema() == (0, 0):
+            return lambda start, stop: (strips(start, stop)[0], None), profile  # as viewers do
+        return strips, profile
     except (*PIL_ERRORS, MemoryError) as error:
         raise damaged(header.format) from error
 
@@ -184,81 +191,7 @@ def _tiff(data: bytes, page: Page, *, accept_damage: bool) -> Source:
     )
 
 
-def image_pixels(
-    image: Image.Image, profile_for: Callable[[str], Profile]
-) -> tuple[Strips, Profile]:
-    """Load a Pillow image, and hand out its pixels, with what they mean.
-
-    Args:
-        image: what to load.
-        profile_for: gives what numbers of a mode mean: L, RGB or CMYK.
-
-    Raises:
-        OSError, and whatever else Pillow raises: the image cannot be loaded.
-    """
-    image.load()
-    if image.mode.startswith("I;16"):
-        return _wide_greys(image), profile_for("L")
-    plain = _plain(image.crop((0, 0, 1, 1)))
-    bare = {"LA": "L", "RGBA": "RGB"}.get(plain.mode, plain.mode)
-    profile = profile_for(bare)
-    wanted = "RGB" if bare == "CMYK" and profile is SRGB else bare
-    return _pillow_pixels(image, wanted), profile
-
-
-def _pillow_pixels(image: Image.Image, wanted: str) -> Strips:
-    """Everything but 16 bits, as L, RGB or CMYK."""
-
-    def strips(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
-        try:
-            strip = _plain(_rows(image, start, stop))
-            alpha = strip.getchannel("A") if "A" in strip.getbands() else None
-            colours = strip if strip.mode == wanted else strip.convert(wanted)
-        except PIL_ERRORS as error:
-            raise UnsupportedSamples(
-                f"Pixels of the kind {image.mode} cannot be converted. Save the photo as grey or"
-                " RGB."
-            ) from error
-        return np.asarray(colours), None if alpha is None else np.asarray(alpha)
-
-    return strips
-
-
-def _rows(image: Image.Image, start: int, stop: int) -> Image.Image:
-    """As `crop`, which would hold each strip against the limit that the program has set Pillow."""
-    box = (0, start, image.width, stop)
-    return image.resize((image.width, stop - start), Image.Resampling.NEAREST, box)
-
-
-def _plain(image: Image.Image) -> Image.Image:
-    """The image as L, LA, RGB, RGBA or CMYK: palettes, single bits and colour keys resolved."""
-    keyed = "transparency" in image.info
-    if image.mode in ("P", "PA"):
-        return image.convert("RGBA" if keyed or image.mode == "PA" else "RGB")
-    if image.mode in ("1", "L"):
-        return image.convert("LA" if keyed else "L")
-    if image.mode in ("LA", "RGBA", "CMYK") or (image.mode == "RGB" and not keyed):
-        return image
-    return image.convert({"La": "LA", "RGBX": "RGB", "YCbCr": "RGB"}.get(image.mode, "RGBA"))
-
-
-def _wide_greys(image: Image.Image) -> Strips:
-    """Grey uint16 and, of a colour key, alpha."""
-    key = image.info.get("transparency")
-    photometric = getattr(image, "tag_v2", {}).get(_TIFF_PHOTOMETRIC)
-    negative = photometric in (_WHITE_IS_ZERO, (_WHITE_IS_ZERO,))
-
-    def strips(start: int, stop: int) -> tuple[Pixels, Pixels | None]:
-        grey: NDArray[np.uint16] = np.asarray(_rows(image, start, stop))
-        grey = grey.astype(np.uint16, copy=False)
-        alpha = np.where(grey == key, 0, 65535).astype(np.uint16) if isinstance(key, int) else None
-        # Pillow inverts these for 8 bits alone.
-        return 65535 - grey if negative else grey, alpha
-
-    return strips
-
-
-def _by_opencv(data: bytes, image: Image.Image, header: Header) -> tuple[Strips, Profile]:
+def _by_opencv(data: bytes, image: ImageFile, header: Header) -> tuple[Strips, Profile]:
     """RGB of 16 bits and alpha, which Pillow would round to 8, and JPEG 2000."""
     try:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)

@@ -12,15 +12,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from mmap import mmap
 
-from chromaserve.errors import DamagedPhoto, UnsupportedFormat, UnsupportedSamples
+from chromaserve.errors import DamagedPhoto, UnsupportedFormat
 from chromaserve.photos.ifd import TYPE_BYTES
 
-MAX_SEGMENTS = 1_000  # 64 KiB each, in a JPEG
-MAX_FILL_BYTES = 1_000
-MAX_SCANS = 200  # a progressive JPEG has about ten
-JPEG_FRAMES, JPEG_SCAN = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}, 0xDA
-_RARE = (0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF)
-"""Of a JPEG: its frame is hierarchical, or lossless with arithmetic coding."""
 MAX_CHUNKS = 20_000  # of a PNG; pixels come in pieces of 8 KiB and more
 MAX_OTHER_CHUNKS = 1_000
 MAX_RIFF_CHUNKS = 5_000
@@ -68,60 +62,6 @@ class Structure:
     """Bits a channel, where a decoder hands out numbers of so many in 16."""
 
 
-def read_jpeg(data: bytes) -> Structure:
-    """Segments up to the first scan (ITU-T T.81, annex B)."""
-    size = (0, 0)
-    metadata: Counter[int] = Counter()
-    for marker, at, length in jpeg_segments(data):
-        if marker == 0xF7:
-            raise UnsupportedFormat("This is a JPEG-LS file. Save it as PNG.")
-        if marker in _RARE:
-            raise UnsupportedFormat(
-                "This is a JPEG of a kind that hardly any program reads. Save it as PNG."
-            )
-        if marker in JPEG_FRAMES:
-            if data[at + 3] in (12, 16):
-                raise UnsupportedSamples(
-                    f"The JPEG has {data[at + 3]} bits a channel. Save it as 16-bit PNG or TIFF."
-                )
-            height, width = struct.unpack_from(">HH", data, at + 4)
-            size = width, height
-        xmp = (
-            marker == 0xE1 and data[at + 3 : at + 9] != b"Exif\0\0"
-        )  # may be long; nobody reads it
-        metadata[marker] += 0 if xmp else length
-        if metadata[marker] > MAX_METADATA:
-            raise Unreadable
-        if marker == JPEG_SCAN and data.count(b"\xff\xda", at) > MAX_SCANS:
-            raise Unreadable
-    if not all(size):
-        raise Unreadable
-    return Structure(*size)
-
-
-def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Of each segment up to the head of the first scan: marker, its place, and the length behind.
-
-    Raises:
-        Unreadable: there is something else than segments, or too many.
-    """
-    at, fill, count, marker = 2, 0, 0, 0
-    while marker != JPEG_SCAN:
-        if data[at : at + 1] != b"\xff":
-            raise Unreadable
-        at += 1
-        while data[at : at + 1] == b"\xff":
-            at, fill = at + 1, fill + 1
-            if fill > MAX_FILL_BYTES:
-                raise Unreadable
-        marker, length = data[at], int.from_bytes(data[at + 1 : at + 3], "big")
-        count += 1
-        if count > MAX_SEGMENTS or length < 2:
-            raise Unreadable
-        yield marker, at, length
-        at += 1 + length
-
-
 def read_png(data: bytes) -> Structure:
     """Every chunk's name and length (PNG specification, section 5)."""
     at, pixels, apart = 8, 0, 0
@@ -161,11 +101,9 @@ def read_webp(data: bytes) -> Structure:
     """The first chunk, and how many there are (RFC 9649, sections 2.5 to 2.7)."""
     if len(data) < 30:
         raise Unreadable
-    at, count, pictures = 12, 0, 0
-    while at + 8 <= len(data):
-        pictures += data[at : at + 4] == b"ANMF"
-        at += 8 + (int.from_bytes(data[at + 4 : at + 8], "little") + 1 & ~1)
-        count += 1
+    pictures = 0
+    for count, (kind, _, _) in enumerate(webp_chunks(data)):
+        pictures += kind == b"ANMF"
         if count > MAX_RIFF_CHUNKS:
             raise Unreadable
     kind = data[12:16]
@@ -181,6 +119,18 @@ def read_webp(data: bytes) -> Structure:
         width, height = struct.unpack_from("<HH", data, 26)
         return Structure(width & 0x3FFF, height & 0x3FFF)
     raise Unreadable
+
+
+def webp_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Each chunk's name, where its content is, and how long that says it is (RFC 9649, 2.3).
+
+    Down to what is none: room at a file's end perhaps.
+    """
+    at = 12
+    while at + 8 <= len(data) and data[at : at + 4].strip().isalnum():
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        yield data[at : at + 4], at + 8, size
+        at += 8 + (size + 1 & ~1)
 
 
 @dataclass(frozen=True)
@@ -237,22 +187,22 @@ def _check_directory(data: bytes | mmap, at: int, order: str, big: bool) -> tupl
         raise Unreadable
     first, step = (at + 8, 20) if big else (at + 2, 12)
     entry = struct.Struct(f"{order}HH{'QQ' if big else 'II'}")
-    spans = []
+    entries = [entry.unpack_from(data, first + step * i) for i in range(count)]
     side = {_SUBFILE: 0, _OLD_SUBFILE: 0, 256: 1, 257: 1}
-    for i in range(count):
-        tag, kind, values, place = entry.unpack_from(data, first + step * i)
+    for i, (tag, kind, _, _) in enumerate(entries):
         if tag in side:
             value = first + step * (i + 1) - (8 if big else 4)
             side[tag] = struct.unpack_from(f"{order}{'H' if kind == 3 else 'I'}", data, value)[0]
-        parts = _CHANNELS + 4 * max(side[257], -(-side[256] // 16) * -(-side[257] // 16))
+    parts = _CHANNELS + 4 * max(side[257], -(-side[256] // 16) * -(-side[257] // 16))
+    spans = []
+    for tag, kind, values, place in entries:
         if tag in _PARTS and values > parts:
             raise Unreadable
         size = values * TYPE_BYTES.get(kind, 1)
+        # Texts, and what programs put in as bytes, a document's layers perhaps, may be long.
         if values > (_CHANNELS if tag in _SHORT_TAGS else MAX_VALUES) and (
             kind not in _TEXT_TYPES or tag in _SHORT_TAGS
         ):
-            raise Unreadable
-        if size > MAX_METADATA and kind in _TEXT_TYPES:
             raise Unreadable
         if size > (8 if big else 4):
             spans.append((place, place + size))

@@ -5,7 +5,7 @@ import zlib
 
 from chromaserve.photos.icc import srgb_profile
 from chromaserve.photos.ifd import write_exif
-from chromaserve.photos.metadata import Metadata
+from chromaserve.photos.metadata import COMMENT, Metadata
 from chromaserve.photos.png_reading import XMP_KEYWORD, eight_bim, raw_profile
 
 _INCH = 0.0254
@@ -59,6 +59,8 @@ def tagged_jpeg(data: bytes, metadata: Metadata) -> bytes:
     if metadata.iptc:
         parts.append((0xED, b"Photoshop 3.0\0" + eight_bim(metadata.iptc)))
     parts.append((0xE2, b"ICC_PROFILE\0\1\1" + srgb_profile()))
+    if comment := dict(metadata.texts).get(COMMENT):
+        parts.append((0xFE, comment.encode("utf-8", "replace")))
     head = b"".join(
         struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
         for marker, content in parts

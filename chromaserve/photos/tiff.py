@@ -109,7 +109,7 @@ class TiffWriter:
         self._file.write(data)
         self._file.seek(self._link)
         self._file.write(struct.pack("<I", at))
-        self._link = at + 2 + 12 * len({*directory.entries, *directory.subs})
+        self._link = at + 2 + 12 * int.from_bytes(data[:2], "little")
         self._file.seek(0, 2)
 
     @property

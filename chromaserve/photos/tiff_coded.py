@@ -1,22 +1,24 @@
-"""Whether a TIFF's strips or tiles that are JPEGs or faxes are whole: libtiff only warns."""
+"""Whether a TIFF's strips or tiles of JPEG, fax or YCbCr are whole: libtiff only warns."""
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from io import BytesIO
 from itertools import accumulate
 
-from PIL.TiffImagePlugin import TiffImageFile
-
 from chromaserve.photos.header import PIL_ERRORS, damaged
 from chromaserve.photos.ifd import Directory
+from chromaserve.photos.jpeg import read_jpeg
 from chromaserve.photos.jpeg_damage import jpeg_up_to_its_end
 from chromaserve.photos.photo import Header
-from chromaserve.photos.structure import ROOM, read_jpeg
-from chromaserve.photos.tiff_page import FAX, Page
+from chromaserve.photos.structure import ROOM
+from chromaserve.photos.tiff_image import Tiff
+from chromaserve.photos.tiff_page import FAX, UNPACKED, Page
 from chromaserve.photos.tiff_reading import directory_of
+from chromaserve.photos.tiff_strips import Strips
 
-_JPEG, _FAX4 = 7, 4
-_TABLES, _T4, _T6 = 347, 292, 293
+_OLD_JPEG, _JPEG, _FAX4, _YCBCR = 6, 7, 4, 6
+_TABLES, _T4, _T6, _SUBSAMPLING, _OLD_STREAM = 347, 292, 293, 530, 513
 _END = b"\xff\xd9"
 _FILLERS = bytes(96), b"\x55" * 96, b"\0\x1a\x35\x53\x55\xaa" * 16
 """No code of a fax, many codes, and lines of them."""
@@ -24,10 +26,47 @@ _END_OF_FAX, _MOST_PADDING = 0x001001, 15
 
 
 def check_coded(data: bytes, page: Page) -> None:
-    """Raise DamagedPhoto where a page's JPEG or fax ends before its pixels do."""
+    """Raise DamagedPhoto where a page's JPEG, fax or YCbCr ends before its pixels do."""
     lacks = {_JPEG: _jpeg_lacks, **dict.fromkeys(FAX, _fax_lacks)}.get(page.compression)
-    if lacks and lacks(_parts(data, page), page, directory_of(data, page.place)):
+    tags = directory_of(data, page.place)
+    cut = lacks is not None and lacks(_parts(data, page), page, tags)
+    if page.compression == _OLD_JPEG:
+        cut = _old_jpeg_lacks(data, page, tags)
+    if page.photometric == _YCBCR and page.compression in UNPACKED:
+        cut = _ycbcr_lacks(data, page, tags)
+    if cut:
         raise damaged("TIFF")
+
+
+def _old_jpeg_lacks(data: bytes, page: Page, tags: Directory) -> bool:
+    """Whether the JPEG ends too early that all strips are parts of (TIFF 6.0, section 22).
+
+    Where there is none, its tables being told apart, whether strips end behind the file.
+    """
+    start = tags.number(_OLD_STREAM)
+    with suppress(ValueError, struct.error, IndexError):
+        if start and read_jpeg(data[start:]):
+            return _jpeg_lacks(iter([data[start:]]), page, Directory("<"))
+    return page.is_cut(data)
+
+
+def _ycbcr_lacks(data: bytes, page: Page, tags: Directory) -> bool:
+    """Whether strips or tiles have fewer units, of a few pixels and their colour, than they say."""
+    across, down = (int(n) for n in (*tags.numbers(_SUBSAMPLING), 2, 2)[:2])
+    if page.planar:
+        across = down = 1
+    if not across * down:
+        return True
+    width, height = page.tile or (page.width, page.rows_per_strip)
+    columns, bands = -(-page.width // width), -(-page.height // height)
+    unit = 1 if page.planar else across * down + 2  # bytes
+    strips = Strips(data, page, -(-width // across) * unit)
+    for index in range(columns * bands * (page.samples if page.planar else 1)):
+        below = page.height - index // columns % bands * height
+        rows = -(-(height if page.tile else min(height, below)) // down)
+        if strips.unpacked(index, rows)[1] < rows:
+            return True
+    return False
 
 
 def _parts(data: bytes, page: Page) -> Iterator[bytes]:
@@ -89,7 +128,7 @@ def _pixels(parts: list[bytes], page: Page, tags: Directory) -> bytes | None:
         body += raw if len(raw) > 4 else b""
     head = b"II*\0" + struct.pack("<IH", 8, len(said)) + rows + bytes(4)
     try:
-        with TiffImageFile(BytesIO(b"".join([head, body.ljust(8 * len(parts)), *parts]))) as image:
+        with Tiff(BytesIO(b"".join([head, body.ljust(8 * len(parts)), *parts]))) as image:
             return image.tobytes()
     except PIL_ERRORS:
         return None

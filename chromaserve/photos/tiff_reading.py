@@ -37,7 +37,7 @@ _SUB_PAGES, _DNG_VERSION, _PHOTOMETRIC = 330, 50706, 262
 _SENSOR = (32803, 34892)
 _MOST_SUB_PAGES = 16
 _WHOLE = 1
-_FORMATS = {2: "signed", 4: "undefined", 5: "complex", 6: "complex"}
+_FORMATS, _UNDEFINED = {2: "signed", 5: "complex", 6: "complex"}, 4
 _COLOURS = {8: "Lab", 9: "Lab", 10: "Lab", 32844: "logarithmic", 32845: "logarithmic"}
 _PACKED: Final = frozenset((2, 3, 4, 6, 7, 32771, 32809, 34925, 50000))
 """Those that Pillow's libtiff undoes."""
@@ -146,7 +146,8 @@ def _page(data: bytes, place: int) -> Page:
 
     samples, compression = one(277, 1), one(259, PLAIN)
     bits = tuple(int(n) for n in tags.numbers(258)) or (1,)
-    formats = tuple(int(n) for n in tags.numbers(339)) or (1,)
+    # What a writer knew nothing of is taken as if nothing were said (TIFF 6.0, section 19).
+    formats = tuple(1 if n == _UNDEFINED else int(n) for n in tags.numbers(339)) or (1,)
     tile = (one(322, 0), one(323, 0)) if 322 in tags.entries else None
     height = one(257, 0)
     return Page(

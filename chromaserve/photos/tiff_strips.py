@@ -11,10 +11,10 @@ from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL.TiffImagePlugin import TiffImageFile
 
 from chromaserve.photos.header import PIL_ERRORS, damaged
 from chromaserve.photos.structure import NO_CODE
+from chromaserve.photos.tiff_image import Tiff
 from chromaserve.photos.tiff_page import (
     ADOBE_DEFLATE,
     DEFLATE,
@@ -137,7 +137,7 @@ class Strips:
         for tag, value in tags:
             head += struct.pack("<HHII", tag, 4, 1, at if tag == 273 else value)
         try:
-            with TiffImageFile(BytesIO(head + bytes(4) + packed)) as image:
+            with Tiff(BytesIO(head + bytes(4) + packed)) as image:
                 return np.asarray(image, np.uint8).reshape(-1)
         except PIL_ERRORS as error:
             self._broken += 1

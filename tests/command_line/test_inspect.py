@@ -76,3 +76,42 @@ def test_it_is_told_in_words(shoebox: Path) -> None:
     assert "page 2 of 2" in lines["book.tif"]
     assert "--damaged accept takes it" in lines["cut.jpg"]
     assert "in colour already" in lines["holiday.png"]
+
+
+def pages(count: int) -> bytes:
+    several = [small("L", (60 + i, 40)) for i in range(count - 1)]
+    return encoded(small("L"), "TIFF", save_all=True, append_images=several)
+
+
+def test_of_pages_that_are_broken_or_refused_that_is_told(tmp_path: Path) -> None:
+    data = pages(3)
+    places = [int.from_bytes(data[4:8], "little")]
+    for _ in range(2):
+        at = places[-1] + 2 + 12 * int.from_bytes(data[places[-1] : places[-1] + 2], "little")
+        places.append(int.from_bytes(data[at : at + 4], "little"))
+    broken, refused = bytearray(data), bytearray(data)
+    broken[places[1] : places[1] + 2] = b"\xff\xff"
+    compression = refused.index(b"\x03\x01", places[1])
+    refused[compression + 8] = 99
+    files = {"broken.tif": broken, "refused.tif": refused}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    status, rows, _ = told(tmp_path / "broken.tif")
+    assert status == 1
+    assert [(row["page"], row["width"], row["problem"]) for row in rows] == [
+        (1, 120, None),
+        (2, None, "damaged-photo"),
+    ]
+    assert "pages after number 1 cannot be read" in str(rows[1]["detail"])
+    status, rows, _ = told(tmp_path / "refused.tif")
+    assert status == 1
+    assert [(row["page"], row["width"], row["problem"]) for row in rows] == [
+        (1, 120, None),
+        (2, None, "unsupported-samples"),
+        (3, 61, None),
+    ]
+    done = CliRunner().invoke(command, ["inspect", *map(str, sorted(tmp_path.iterdir()))])
+    said = done.stdout.splitlines()
+    assert "broken.tif: TIFF; page 2; refused: " in said[1]
+    assert "refused.tif: TIFF; page 2 of 3; refused: " in said[3]
+    assert "has no metadata" not in said[1]

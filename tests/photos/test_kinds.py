@@ -29,6 +29,8 @@ from tests.photos.heif_files import (
     wide_avif,
     wide_heic,
 )
+from tests.photos.jpeg_files import with_height_behind
+from tests.photos.tiff_files import of_size, written, ycbcr
 from tests.sample_photos import encoded, lightness, png16, small
 
 DOCUMENT = Path(__file__).parents[2] / "docs/reference/photos.md"
@@ -69,6 +71,13 @@ def png_with(kind: bytes, content: bytes, *, right: bool = True) -> bytes:
     data = encoded(small("L"), "PNG")
     extra = chunk(kind, content)
     return data[:33] + (extra if right else extra[:-1] + b"?") + data[33:]
+
+
+def with_wrong_sum(png: bytes) -> bytes:
+    """Of one chunk of pixels, whose own sum is right."""
+    at = png.index(b"IDAT")
+    end = at + 4 + int.from_bytes(png[at - 4 : at], "big")
+    return png[: at - 4] + chunk(b"IDAT", png[at + 4 : end - 4] + bytes(4)) + png[end + 4 :]
 
 
 def with_wrong_sizes() -> bytes:
@@ -118,6 +127,7 @@ MAKERS: dict[str, tuple[Callable[[], bytes], NDArray[Any] | None]] = {
     "JPEG, colour": (lambda: encoded(COLOUR, "JPEG", quality=97), RGB8),
     "JPEG, CMYK": (lambda: encoded(small("CMYK"), "JPEG", quality=97), RGB8),
     "JPEG without its end, all pixels there": (lambda: JPEG[:-2], GREY8),
+    "JPEG, its height behind its first scan": (lambda: with_height_behind(JPEG), GREY8),
     "JPEG of which pixels are missing": (lambda: cut(JPEG, "JPEG"), None),
     "JPEG, 12 bits": (lambda: JPEG.replace(b"\x00\x0b\x08", b"\x00\x0b\x0c", 1), None),
     "JPEG-LS": (
@@ -131,6 +141,7 @@ MAKERS: dict[str, tuple[Callable[[], bytes], NDArray[Any] | None]] = {
     "PNG, alpha opaque everywhere": (lambda: encoded(small("RGBA"), "PNG"), RGB8),
     "PNG without IEND": (lambda: encoded(GREY, "PNG")[:-12], GREY8),
     "PNG, wrong checksum of a text": (lambda: png_with(b"tEXt", b"A\0b", right=False), GREY8),
+    "PNG, wrong sum of all pixels": (lambda: with_wrong_sum(encoded(GREY, "PNG")), GREY8),
     "PNG of which rows are missing": (lambda: cut(encoded(GREY, "PNG"), "PNG"), None),
     "PNG, high dynamic range (PQ, HLG)": (lambda: png_with(b"cICP", bytes([9, 16, 0, 1])), None),
     "WebP": (lambda: encoded(COLOUR, "WEBP", lossless=True), RGB8),
@@ -142,6 +153,10 @@ MAKERS: dict[str, tuple[Callable[[], bytes], NDArray[Any] | None]] = {
     "WebP of which pixels are missing": (lambda: cut(encoded(COLOUR, "WEBP"), "WEBP"), None),
     "TIFF, 1 to 8 bits, grey, colour, palette": (lambda: encoded(COLOUR, "TIFF"), RGB8),
     "TIFF, CMYK, 8 bits": (lambda: encoded(small("CMYK"), "TIFF"), RGB8),
+    "TIFF, YCbCr of coarse colours, 8 bits": (
+        lambda: written({**of_size(COLUMNS, ROWS, 3, 6, 16), 259: 1, 530: (2, 2)}, ycbcr(RGB8)[0]),
+        ycbcr(RGB8)[1],
+    ),
     "TIFF, 16 bits, grey": (lambda: tiff(GREY16, photometric="minisblack"), GREY16),
     "TIFF, 16 bits, white is zero": (lambda: tiff(~GREY16, photometric="miniswhite"), GREY16),
     "TIFF, 16 bits, colour": (lambda: tiff(RGB16, photometric="rgb"), RGB16),

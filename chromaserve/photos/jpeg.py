@@ -1,0 +1,133 @@
+"""A JPEG's segments (ITU-T T.81, annex B): read in bounded steps, their small faults mended."""
+
+import re
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from chromaserve.errors import UnsupportedFormat, UnsupportedSamples
+from chromaserve.photos.structure import MAX_METADATA, Structure, Unreadable
+
+_MAX_SEGMENTS = 1_000  # 64 KiB each
+_MAX_FILL_BYTES = 1_000
+_MAX_SCANS = 200  # a progressive one has about ten
+JPEG_FRAMES, JPEG_SCAN = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}, 0xDA
+_STARTS, _END, _ALONE = re.compile(rb"(\xff\xd8)+"), 0xD9, (0x01, 0xD8)
+_LINES = b"\xff\xdc\0\4"
+_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
+"""The next one, past code, fill bytes, and what decoders take for such."""
+_RARE = (0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF)
+"""Of frames: hierarchical, or lossless with arithmetic coding."""
+_PROFILE, _PROFILE_HEAD = b"ICC_PROFILE\0", 128
+_READ = (b"Exif\0\0", _PROFILE, b"Photoshop 3.0\0")
+"""Other segments may be long: XMP, heat, depth, sound, signatures."""
+
+
+def read_jpeg(data: bytes) -> Structure:
+    """Segments up to the first scan, of a file as `plain_jpeg` gives it."""
+    size, behind = (0, 0), 0
+    metadata: Counter[int] = Counter()
+    for marker, at, length in jpeg_segments(data):
+        if marker == 0xF7:
+            raise UnsupportedFormat("This is a JPEG-LS file. Save it as PNG.")
+        if marker in _RARE:
+            raise UnsupportedFormat(
+                "This is a JPEG of a kind that hardly any program reads. Save it as PNG."
+            )
+        if marker in JPEG_FRAMES:
+            if data[at + 3] in (12, 16):
+                raise UnsupportedSamples(
+                    f"The JPEG has {data[at + 3]} bits a channel. Save it as 16-bit PNG or TIFF."
+                )
+            height, width = struct.unpack_from(">HH", data, at + 4)
+            size = width, height
+        metadata[marker] += length if data.startswith(_READ, at + 3) else 0
+        if metadata[marker] > MAX_METADATA:
+            raise Unreadable
+        behind = at + 1 + length
+    # What follows the picture, a film perhaps, may look as if it were many scans.
+    if data.count(b"\xff\xda", behind) >= _MAX_SCANS and _scans(data, behind) > _MAX_SCANS:
+        raise Unreadable
+    if not all(size):
+        raise Unreadable
+    return Structure(*size)
+
+
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Of each segment up to the head of the first scan: marker, its place, and the length behind.
+
+    Raises:
+        Unreadable: there is something else than segments, or too many.
+    """
+    at, fill = 2, 0
+    for _ in range(_MAX_SEGMENTS):
+        found = _MARKER.search(data, at, at + _MAX_FILL_BYTES)
+        if not found:
+            break
+        fill += found.start() - at
+        at = found.start(1)
+        if fill > _MAX_FILL_BYTES:
+            break
+        if data[at] in _ALONE:
+            at += 1
+            continue
+        marker, length = data[at], int.from_bytes(data[at + 1 : at + 3], "big")
+        if length < 2:
+            break
+        yield marker, at, length
+        if marker == JPEG_SCAN:
+            return
+        at += 1 + length
+    raise Unreadable
+
+
+def _scans(data: bytes, at: int) -> int:
+    """How many there are up to the picture's end, the first of them before this place."""
+    count = 1
+    for _ in range(_MAX_SEGMENTS):
+        found = _MARKER.search(data, at)
+        if not found or data[found.start(1)] == _END:
+            return count
+        at = found.end()
+        count += data[at - 1] == JPEG_SCAN
+        at += int.from_bytes(data[at : at + 2], "big")
+    raise Unreadable
+
+
+def plain_jpeg(data: bytes) -> bytes:
+    """A JPEG as decoders take it: with one start, and its height in the frame's head.
+
+    Some say behind the first scan how many lines there are (B.2.5).
+    """
+    starts = _STARTS.match(data)
+    data = data[starts.end() - 2 :] if starts else data
+    frame, scan = 0, 0
+    for marker, at, length in jpeg_segments(data):
+        frame, scan = at if marker in JPEG_FRAMES else frame, at + 1 + length
+    if not frame or data[frame + 4 : frame + 6] != bytes(2):
+        return data
+    found = _MARKER.search(data, scan)
+    if not found or not data.startswith(_LINES, found.start()):
+        return data
+    end, lines = found.start(), found.start() + len(_LINES)
+    return b"".join(
+        (data[: frame + 4], data[lines : lines + 2], data[frame + 6 : end], data[lines + 2 :])
+    )
+
+
+def jpeg_info(data: bytes) -> dict[str, Any]:
+    """The profile, put together of its parts, each counted once; where one is missing, that."""
+    parts: dict[int, bytes] = {}
+    count = 0
+    for _, at, length in jpeg_segments(data):
+        if data.startswith(_PROFILE, at + 3) and length > 16:
+            number, count = data[at + 15 : at + 17]
+            parts.setdefault(number, data[at + 17 : at + 1 + length])
+    icc = b"".join(parts[number] for number in sorted(parts))
+    if not icc:
+        return {}
+    size = int.from_bytes(icc[:4], "big")
+    if len(parts) == count or _PROFILE_HEAD <= size <= len(icc):
+        return {"icc_profile": icc}
+    return {"icc_profile": b"", "lost": ("colour profile",)}

@@ -1,0 +1,51 @@
+"""TIFFs as Pillow reads them, but for tags that it takes otherwise than libtiff and TIFF 6.0 do."""
+
+from typing import Any
+
+from PIL import Image, ImagePalette
+from PIL.ImageFile import _Tile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from chromaserve.errors import UnsupportedSamples
+
+_COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 259, 262, 266
+_SAMPLES, _COLOUR_MAP, _FORMAT = 277, 320, 339
+_PLAIN, _OLD_JPEG, _JPEG = 1, 6, 7
+_YCBCR = 6
+_WHOLE, _UNDEFINED = 1, 4
+
+
+class Tiff(TiffImageFile):
+    """A file's pages; their sizes are held against limits by whoever opens them."""
+
+    def _setup(self) -> None:
+        tags: Any = self.tag_v2
+        packed = tags.get(_COMPRESSION, _PLAIN)
+        if packed in (_OLD_JPEG, _JPEG):  # whose bytes are in their own order, whatever is said
+            tags[_FILL_ORDER] = 1
+        if packed == _OLD_JPEG and tags.get(_SAMPLES) == 1:  # Pillow takes it for colour
+            tags[_COMPRESSION] = _JPEG
+        if set(tags.get(_FORMAT, ())) == {_UNDEFINED}:  # as if nothing were said (section 19)
+            tags[_FORMAT] = _WHOLE
+        try:
+            super()._setup()
+        except SyntaxError as error:
+            if "pixel mode" not in str(error):
+                raise
+            raise UnsupportedSamples(
+                "The TIFF has channels of a kind that is not read. Save it as 8 or 16 bits a"
+                " channel, grey or RGB."
+            ) from error
+        if tags.get(_PHOTOMETRIC) == _YCBCR and packed == _PLAIN:  # Pillow knows no subsampling
+            self._mode, self.use_load_libtiff = "RGB", True
+            place = ("RGBX", False, tags.offset)
+            self.tile = [_Tile("libtiff", (0, 0, *self._tile_size), 0, place)]
+        colours = tags.get(_COLOUR_MAP, ()) if self.mode == "P" else ()
+        if colours and max(colours) < 256:  # of 65,535; some programs write them so
+            self.palette = ImagePalette.raw("RGB;L", bytes(colours))
+
+    def load_prepare(self) -> None:
+        """As Pillow's, without its limit, which is the program's."""
+        if self._im is None:
+            self.im = Image.new(self.mode, self._tile_size, None).im
+        super().load_prepare()
