@@ -153,6 +153,8 @@ def gather(data: bytes, info: Mapping[Any, Any], kind: str) -> Metadata:
         lost += ["texts"] * found.lost
     directory = _exif(exif, lost)
     xmp, iptc = _bounded("XMP", xmp, lost), _bounded("IPTC", iptc, lost)
+    if kind == "AVIF":  # in which the file's own boxes alone turn it (ISO/IEC 23008-12, 6.5.10)
+        xmp = _TURN.sub(rb"\g<1>1", xmp)
     if _EXTENDED in xmp:
         lost.append("extended XMP")
     return Metadata(directory, xmp, iptc, _dpi(info, directory), texts, tuple(lost))

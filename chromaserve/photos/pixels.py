@@ -16,7 +16,7 @@ from chromaserve.photos.heic import heic_info, heic_strips
 from chromaserve.photos.metadata import NOTHING, Metadata, gather, gather_tiff
 from chromaserve.photos.photo import Header, Pixels, Strips, widened
 from chromaserve.photos.pillow_pixels import image_pixels, on_clear_ground
-from chromaserve.photos.png_reading import colour_chunks
+from chromaserve.photos.png_reading import colour_chunks, still
 from chromaserve.photos.pnm import Pnm
 from chromaserve.photos.profile_reading import profile_of, profile_of_cicp, profile_of_png
 from chromaserve.photos.profiles import SRGB, Profile
@@ -193,8 +193,9 @@ def _tiff(data: bytes, page: Page, *, accept_damage: bool) -> Source:
 
 def _by_opencv(data: bytes, image: ImageFile, header: Header) -> tuple[Strips, Profile]:
     """RGB of 16 bits and alpha, which Pillow would round to 8, and JPEG 2000."""
+    file = still(data) if header.format == "PNG" and b"acTL" in data else data
     try:
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        bgr = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise damaged(header.format) from error
     if bgr is None or bgr.shape[:2] != (image.height, image.width):

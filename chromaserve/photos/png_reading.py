@@ -10,6 +10,7 @@ XMP_KEYWORD = "XML:com.adobe.xmp"
 RAW_PROFILE = "Raw profile type "
 _COLOUR_CHUNKS = (b"cICP", b"sRGB", b"gAMA", b"cHRM")
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
+_ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 _MOST_TEXT = 4 << 20
 """Bytes of all texts, inflated."""
 
@@ -51,6 +52,17 @@ def chunks(data: bytes, wanted: tuple[bytes, ...] | None = None) -> Iterator[Chu
         if kind == b"IEND":
             return
         at += 12 + length
+
+
+def still(data: bytes) -> bytes:
+    """A PNG without its animation, of which OpenCV may give another picture, or black."""
+    kept, at = [SIGNATURE], len(SIGNATURE)
+    while data[at + 4 : at + 8].isalpha():
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] not in _ANIMATION:
+            kept.append(data[at:end])
+        at = end
+    return b"".join(kept)
 
 
 def colour_chunks(data: bytes) -> dict[bytes, bytes]:

@@ -1,12 +1,19 @@
 """TIFFs as Pillow reads them, but for tags that it takes otherwise than libtiff and TIFF 6.0 do."""
 
+from ctypes import CDLL
+from pathlib import Path
 from typing import Any
 
+import PIL
 from PIL import Image, ImagePalette
 from PIL.ImageFile import _Tile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from chromaserve.errors import UnsupportedSamples
+
+# It writes what is wrong with files to standard error, as often as they like; here it is a problem.
+for _library in (Path(PIL.__file__).parents[1] / "pillow.libs").glob("libtiff*"):
+    CDLL(str(_library)).TIFFSetErrorHandler(None)
 
 _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 259, 262, 266
 _SAMPLES, _COLOUR_MAP, _FORMAT = 277, 320, 339

@@ -16,8 +16,9 @@ from chromaserve.photos.icc import srgb_profile
 from chromaserve.photos.photo import Photo, Striped
 from chromaserve.photos.png import png
 from tests.hostile.files import chunk
+from tests.photos.heif_files import avif
 from tests.photos.test_kinds import GREY8, RGB8, RGB16
-from tests.photos.test_metadata import result
+from tests.photos.test_metadata import XMP, result
 from tests.photos.test_profiles import L_of, with_gamma
 from tests.sample_photos import encoded, png16, small
 
@@ -115,6 +116,32 @@ def test_a_png_of_16_bits_that_is_damaged_is_told(cut: str) -> None:
         data = data[:-1] + bytes([data[-1] ^ 1]) + whole[len(whole) // 2 :]
     with pytest.raises(DamagedPhoto):
         taken(data)
+
+
+@pytest.mark.parametrize("pixels", [RGB16, np.dstack([RGB16, RGB16[..., 0] // 2])])
+@pytest.mark.parametrize("shown", ["first", "apart"])
+def test_of_an_animation_of_16_bits_the_picture_that_all_programs_show_is_taken(
+    shown: str, pixels: np.ndarray
+) -> None:
+    whole, other = png16(pixels), stream(png16(~pixels))
+    at, end = whole.index(b"IDAT") - 4, len(whole) - 12
+    heads = [
+        chunk(b"fcTL", struct.pack(">5IHHBB", n, 120, 80, 0, 0, 1, 9, 0, 0)) for n in (0, 1, 3)
+    ]
+    parts = [chunk(b"fdAT", struct.pack(">I", n) + other) for n in (2, 4)]
+    data = whole[:at] + chunk(b"acTL", struct.pack(">2I", 2 + (shown == "first"), 0))
+    data += (heads[0] if shown == "first" else b"") + whole[at:end]
+    data += heads[1] + parts[0] + heads[2] + parts[1] + chunk(b"IEND")
+    photo = taken(data)
+    assert np.array_equal(photo.grey, taken(whole).grey)
+    assert photo.grey.std() > 1_000
+
+
+def test_xmp_does_not_turn_an_avif() -> None:
+    """Its own boxes do, and browsers look at nothing else (ISO/IEC 23008-12, 6.5.10)."""
+    for xmp in (b"", XMP):
+        data = avif(small(), **({"xmp": xmp} if xmp else {}))
+        assert taken(data).size == (120, 80)
 
 
 @pytest.mark.parametrize("lossless", [False, True])

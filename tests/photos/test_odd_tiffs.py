@@ -208,3 +208,13 @@ def test_pages_with_numbers_of_64_bits_are_all_written() -> None:
         writer.add(image, photo.metadata.for_result("keep", "us"), page=(i, 2))
     with tifffile.TiffFile(io.BytesIO(writer.finish())) as file:
         assert [page.shape for page in file.pages] == [(80, 120, 3), (40, 120, 3)]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "CMYK"])
+def test_libtiff_writes_nothing_of_a_broken_file(
+    mode: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = encoded(small(mode), "TIFF", compression="tiff_lzw")
+    with pytest.raises(DamagedPhoto):
+        taken(data[:20] + b"\xff\x5a" * 190 + data[400:])
+    assert capfd.readouterr() == ("", "")
