@@ -6,7 +6,7 @@ ARG BASE_IMAGE=python:3.12-slim-bookworm
 # The dependencies, as locked: a layer that stays the same from one version to the next.
 FROM ${BASE_IMAGE} AS dependencies
 # The lock file under requirements/ to install: base, tensorflow, gpu (with the CUDA libraries),
-# otel (with OpenTelemetry) or ray.
+# otel (with OpenTelemetry), ray, postgresql (jobs of several machines) or c2pa (signed results).
 ARG VARIANT=base
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 COPY requirements/${VARIANT}.lock /src/requirements.lock
@@ -47,13 +47,15 @@ ENV PATH=/opt/chromaserve/bin:/opt/venv/bin:$PATH \
     HOME=/tmp \
     CHROMASERVE_HOST=0.0.0.0 \
     CHROMASERVE_PORT=8000
+# For jobs; a volume that is mounted here is made as this is.
+RUN install -d -o 10001 -g 10001 -m 700 /var/lib/chromaserve
 # A number, not a name: orchestrators can then see that it is not root.
 USER 10001:10001
 WORKDIR /tmp
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['CHROMASERVE_PORT'] + '/readyz', timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:' + os.environ['CHROMASERVE_PORT'] + '/readyz', timeout=4)"]
 # The exec form: the service is process 1 and gets SIGTERM itself.
 ENTRYPOINT ["chromaserve"]
 CMD ["serve"]

@@ -49,7 +49,7 @@ ATHERIS := build/atheris
 # Apart: it asks for an older typer than the command works with.
 CLIENTS := build/clients/bin/openapi-python-client
 # Locks beside base.lock; all that a developer needs is in dev.lock.
-LOCKS := tensorflow gpu otel ray
+LOCKS := tensorflow gpu otel ray postgresql c2pa
 EXTRAS := tensorflow otel ray postgresql c2pa train docs dev
 PEERS := fastapi litserve bentoml ray
 # setuptools installs the package itself.

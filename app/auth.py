@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .access_log import KEY_NAME, WATCHED
 from .errors import Forbidden, OriginRefused, Unauthorized, UntrustedHost
+from .open_inference.message import HEADER_LENGTH
 from .problems import error_response
 from .rate_limit import RateLimit, Window
 from .root_path import HEALTH, route_path
@@ -30,12 +31,17 @@ _NAME_LENGTH = 8
 _ADMIN = re.compile(r"(/models/reload|/v2/repository/models/[^/]+/(un)?load)\n?")
 """Routes are found by paths with a line feed behind them, too."""
 _EXPOSED = (
+    "Accept-Ranges",
     "Content-Disposition",
+    "Content-Range",
+    "ETag",
+    HEADER_LENGTH,
     "Location",
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",
     "Server-Timing",
+    "WWW-Authenticate",
     "X-Model-Version",
     "X-Photo-Colour",
     "X-Photo-Page",

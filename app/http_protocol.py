@@ -4,6 +4,7 @@ import contextlib
 import socket
 import time
 from asyncio import BaseTransport, Transport
+from collections.abc import Callable
 from typing import Any, cast
 
 import httptools
@@ -14,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from .errors import HeadTimeout, HeadTooLarge, MalformedRequest, TooManyConnections
 from .limits import ABORT, file_descriptors
 from .old_http import unchunked
-from .problems import error_response
+from .problems import error_response, kind_of
 from .settings import Settings
 
 _MAX_HEAD = 64 * 1024
@@ -31,6 +32,7 @@ class Config(uvicorn.Config):
     """uvicorn's configuration, by the service's settings."""
 
     def __init__(self, app: Any, settings: Settings) -> None:  # noqa: ANN401 - as uvicorn has it
+        proxies = list(settings.forwarded_allow_ips or ())
         super().__init__(
             app,
             http=Protocol,
@@ -44,10 +46,12 @@ class Config(uvicorn.Config):
             timeout_graceful_shutdown=settings.shutdown_timeout_s,
             server_header=False,
             root_path=settings.root_path or "",
-            proxy_headers=settings.forwarded_allow_ips is not None,
-            forwarded_allow_ips=settings.forwarded_allow_ips,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=["*"] if "*" in proxies else proxies,
         )
         self.settings = settings
+        self.refused: Callable[[str], None] = app.state.service.metrics.refusal
+        """Counts what no application hears of."""
         self.max_connections = min(settings.max_connections, max(file_descriptors() - _FILES, 8))
         self.quiet: dict[Protocol, None] = {}
         """Connections without a request, those that have been so for longest first."""
@@ -273,6 +277,7 @@ class Protocol(HttpToolsProtocol):
                 return
             self.cycle.disconnected = True  # what it would answer, nobody gets
             self.cycle.message_event.set()
+        self._limits.refused(kind_of(error).slug)
         self.transport.write(_written(error_response(error)))
         self.transport.close()
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
 
 from chromaserve.loop_thread import cancel
@@ -36,6 +36,7 @@ from .routes import (
     v2,
     v2_infer,
 )
+from .routes.dependencies import whole_path
 from .service import Service
 from .settings import Settings
 from .tracing import TraceIds
@@ -97,6 +98,7 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
         summary="Grey photos in, colour photos out, luminance untouched.",
         version=_version(),
         lifespan=lifespan,
+        dependencies=[Depends(whole_path)],
         docs_url=None,  # FastAPI's page has the browser ask other hosts; ours is app.routes.swagger
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,

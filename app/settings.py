@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64decode
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
@@ -64,6 +65,12 @@ def _signs(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _proxy(value: str) -> str:
+    if value != "*":
+        ip_network(value)  # of what is none uvicorn says nothing, and believes nobody
+    return value
+
+
 Listed = Annotated[tuple[Item, ...], NoDecode, BeforeValidator(_split)]
 ApiKey = Annotated[SecretStr, AfterValidator(_usable)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_signs)]
@@ -71,6 +78,7 @@ Address = Annotated[str, Field(pattern=r"^https?://[^/*\s\\@?#]+(/[^*\s\\?#]*)?$
 # In small letters, as browsers send them.
 Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[^/*\s]+)$", to_lower=True)]
 HostName = Annotated[str, Field(pattern=r"^(\*|(\*\.)?[^*/:\s]+|\[[0-9a-fA-F:.]+\])$")]
+Proxy = Annotated[str, AfterValidator(_proxy)]
 RootPath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)+$")]
 
 
@@ -128,8 +136,10 @@ class Settings(PipelineSettings):
     root_path: RootPath | None = Field(
         default=None, description="Path that a proxy serves the service under, and strips."
     )
-    forwarded_allow_ips: str | None = Field(
-        default=None, description="Proxies whose X-Forwarded-* are believed; *: all."
+    forwarded_allow_ips: Listed[Proxy] | None = Field(
+        default=None,
+        description="Addresses or networks of proxies whose X-Forwarded-* are believed, comma"
+        " separated; *: all.",
     )
 
     reload_s: float = Field(

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, HTTPException, Request
 
 from ..access_log import KEY_NAME
 from ..service import Service
@@ -32,6 +32,18 @@ ReadyService = Annotated[Service, Depends(_ready)]
 """That takes photos; NotReady (503) where it does not."""
 ServiceWithRoom = Annotated[Service, Depends(_with_room)]
 """That takes one more photo; Busy (503) where it does not, before anything else is looked at."""
+
+
+async def whole_path(request: Request) -> None:
+    """Have a path with a line feed behind it lead nowhere.
+
+    Routes take it for the path without: what a proxy hides by its name would be had by another.
+
+    Raises:
+        HTTPException: 404.
+    """
+    if request.scope["path"].endswith("\n"):
+        raise HTTPException(404)
 
 
 def caller(request: Request) -> str:

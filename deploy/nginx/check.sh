@@ -79,7 +79,12 @@ head -c 68000000 /dev/zero > "$work/large"
 check "more than 64 MiB" "413 application/problem+json" \
     "$(ask -w '%{http_code} %{content_type}' -H "$bearer" -H 'Content-Type: image/png' \
         --data-binary "@$work/large" "$own/colorize")"
-check "metrics are not for the world" "404 text/html" "$(ask -w '%{http_code} %{content_type}' -H "$bearer" $own/metrics)"
+for spelling in metrics metrics%0A /metrics %6detrics; do
+    check "$spelling is not for the world" "404 text/html" \
+        "$(ask -w '%{http_code} %{content_type}' -H "$bearer" "$own/$spelling")"
+done
+check "hints of 12 KB in a URL come through" "422 application/problem+json" \
+    "$(ask -w '%{http_code} %{content_type}' -H "$bearer" -F "file=@$photo" "$own/colorize?hints=$(printf '%012000d' 0)")"
 for hidden in models/reload v2/repository/models/colorizer/load; do
     check "$hidden is not for the world" "404 text/html" \
         "$(ask -w '%{http_code} %{content_type}' -H "$bearer" -X POST "$own/$hidden")"
@@ -95,6 +100,7 @@ check "its documentation" "200 200" \
     "$(ask -w '%{http_code}' $under/docs) $(ask -w '%{http_code}' $under/docs/swagger-ui.css)"
 check "loading is hidden under it" "404 text/html" \
     "$(ask -w '%{http_code} %{content_type}' -X POST $under/v2/repository/models/colorizer/load)"
+check "metrics are hidden under it" "404 text/html" "$(ask -w '%{http_code} %{content_type}' "$under/metrics%0A")"
 check "its page" "200" "$(ask -w '%{http_code}' -L $under/)"
 check "a problem" "415" "$(ask -w '%{http_code}' -F "file=@Makefile" $under/colorize)"
 type=$("$PYTHON" -c "import json, sys; print(json.load(open(sys.argv[1]))['type'])" "$work/answer")

@@ -130,6 +130,19 @@ def test_no_spelling_of_a_path_goes_around_the_key(guarded: Server, path: str) -
     line.close()
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/metrics%0A"), ("POST", "/models/reload%0a"), ("GET", "/models%0A")],
+)
+def test_what_a_proxy_hides_has_no_other_name(small_server: Server, method: str, path: str) -> None:
+    """nginx's `location = /metrics` is not for a path with a line feed behind it."""
+    line = http.client.HTTPConnection(small_server.url.removeprefix("http://"), timeout=20)
+    line.request(method, path)
+    answer = line.getresponse()
+    assert (answer.status, json.load(answer)["type"]) == (404, "/problems/not-found")
+    line.close()
+
+
 def test_a_service_without_keys_asks_for_none(small_http: httpx.Client) -> None:
     document = small_http.get("/openapi.json").json()
     assert "security" not in document
@@ -192,6 +205,8 @@ def test_logs_know_keys_by_a_name_that_gives_nothing_away(
     [
         ({"api_keys": f"{KEY},2short"}, "CHROMASERVE_API_KEYS: .* 16 to 256 visible ASCII"),
         ({"root_path": "colour/"}, "CHROMASERVE_ROOT_PATH: "),
+        ({"forwarded_allow_ips": "nginx"}, "CHROMASERVE_FORWARDED_ALLOW_IPS: .* IPv4 or IPv6"),
+        ({"forwarded_allow_ips": "10.0.0.5/8"}, "CHROMASERVE_FORWARDED_ALLOW_IPS: .* host bits"),
         ({"api_keys_file": "/no/such/file"}, "CHROMASERVE_API_KEYS_FILE: .* cannot be read"),
     ],
 )
@@ -221,6 +236,8 @@ def test_a_page_of_an_allowed_origin_may_ask_and_read_refusals(client: httpx.Cli
     assert refused.headers["access-control-allow-origin"] == PAGE
     exposed = refused.headers["access-control-expose-headers"].lower().split(", ")
     assert {"server-timing", "x-model-version", "x-request-id", "retry-after"} <= set(exposed)
+    assert {"www-authenticate", "inference-header-content-length"} <= set(exposed)
+    assert {"etag", "content-range", "accept-ranges"} <= set(exposed)
 
 
 def test_a_page_of_another_origin_may_not(client: httpx.Client) -> None:
@@ -275,7 +292,10 @@ def test_references_lead_back_through_the_proxy(client: httpx.Client) -> None:
     assert answer["photos"][1]["problem"]["type"] == "/colour/problems/unsupported-format"
 
 
-@pytest.mark.parametrize(("believed", "second"), [("", 429), ("127.0.0.1", 422)])
+@pytest.mark.parametrize(
+    ("believed", "second"),
+    [("", 429), ("127.0.0.1", 422), ("10.0.0.1, 127.0.0.0/8,", 422), ("10.0.0.1", 429), ("*", 422)],
+)
 def test_forwarded_headers_of_strangers_are_not_believed(
     start_small: Start, believed: str, second: int
 ) -> None:

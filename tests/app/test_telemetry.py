@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.main import create_app
 from app.settings import Settings
+from tests.app.sockets import asked, post
 from tests.conftest import Server, Start
 from tests.sample_photos import encoded, small
 from tests.small_network import small_http_instead
@@ -73,6 +74,17 @@ def test_metrics_count_requests_photos_stages_and_refusals(http: httpx.Client) -
         assert grew("stage_seconds_count", stage=stage) == 2
     stages = sum(grew("stage_seconds_sum", stage=s) for s in ("decode", "inference", "encode"))
     assert 0 < stages <= grew("stage_seconds_sum", stage="total")
+
+
+def test_refusals_that_no_application_sees_are_counted(start_small: Start) -> None:
+    server = start_small()
+    server.wait_ready()
+    assert asked(server, b"no request\r\n\r\n")[0] == 400
+    assert asked(server, post("/colorize", b"", "X: " + 70_000 * "x"))[0] == 431
+    with server.client() as http:
+        samples = scrape(http)
+    assert value(samples, "refusals_total", problem="malformed-request") == 1
+    assert value(samples, "refusals_total", problem="head-too-large") == 1
 
 
 def test_metrics_tell_how_full_the_service_is_and_what_it_serves(http: httpx.Client) -> None:

@@ -1,6 +1,9 @@
 """Compose, Kubernetes and systemd files: valid by their schemas, and in line with the service."""
 
 import configparser
+import contextlib
+import json
+import os
 import re
 import subprocess
 import sys
@@ -12,8 +15,13 @@ import httpx
 import kubernetes_validate
 import pytest
 import yaml
+from prometheus_client import generate_latest
 
+from app.service import Service
 from app.settings import Settings
+from chromaserve.errors import Busy
+from chromaserve.pipeline.timings import Timings
+from tests.conftest import Server, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -120,6 +128,27 @@ def test_memory_limits_hold_what_the_service_may_take() -> None:
     assert megabytes(unit()["Service"]["MemoryMax"]) >= own + MODEL_MB
 
 
+@pytest.mark.parametrize("photo_s", [0.1, 0.6, 3])
+def test_autoscalers_add_pods_before_one_refuses(photo_s: float) -> None:
+    """Whatever photos take: two cores do 12 megapixels in 0.6 s, and 256² in less than 0.2."""
+    [asked] = OBJECTS["hpa/autoscaler.yaml"]["spec"]["metrics"]
+    scaled = yaml.safe_load((KUBERNETES / "components/keda/scaled-object.yaml").read_text("utf-8"))
+    threshold = scaled["spec"]["triggers"][0]["metadata"]["threshold"]
+    targets = (asked["pods"]["target"]["averageValue"], threshold)
+    service = Service(Settings())
+    took = Timings(0, 0, 0, photo_s, 1, 1, 0, photo_s, model_s=photo_s)
+    service.pipeline.estimate.note(took, 1)
+    with contextlib.suppress(Busy):
+        while True:
+            service.pipeline.backlog.accept([1])
+    told = generate_latest(service.metrics.told).decode()
+    service.pipeline.close()
+    found = re.search(rf"^{asked['pods']['metric']['name']} (\S+)$", told, re.M)
+    assert found
+    # A tenth more than the target changes nothing: Kubernetes's tolerance.
+    assert all(float(found[1]) > 1.1 * float(target) for target in targets), found[0]
+
+
 def test_autoscalers_ask_for_a_metric_that_there_is(http: httpx.Client) -> None:
     metrics = http.get("/metrics").text
     folder = KUBERNETES / "components"
@@ -177,6 +206,46 @@ def test_images_named_are_variants_of_the_dockerfile() -> None:
     assert set(re.findall(r"\b(CHROMASERVE_\w+)=", dockerfile)) <= SETTINGS
 
 
+def test_every_variable_of_the_compose_file_is_told_of() -> None:
+    asked = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text("utf-8")))
+    page = (ROOT / "docs/how-to/docker.md").read_text("utf-8")
+    assert asked == set(re.findall(r"`(\w+)`", page)) & asked
+
+
+def test_the_health_check_asks_the_service_and_no_proxy(small_server: Server) -> None:
+    """Docker gives containers its client's proxies, as variables."""
+    dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
+    [check] = re.findall(r"^HEALTHCHECK .*\\\n +CMD (\[.*\])$", dockerfile, re.M)
+    _, *arguments = json.loads(check)
+
+    def status(port: str) -> int:
+        nobody = f"http://127.0.0.1:{free_port()}"
+        environment = {**os.environ, "CHROMASERVE_PORT": port, "http_proxy": nobody}
+        command = [sys.executable, *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, check=False).returncode
+
+    assert status(small_server.url.rpartition(":")[2]) == 0
+    assert status(str(free_port())) != 0
+
+
+def test_the_folder_for_jobs_is_one_that_the_service_may_write() -> None:
+    """Its root file system is read-only under systemd and compose."""
+    example = (ROOT / "deploy/systemd/chromaserve.env").read_text("utf-8")
+    state = f"/var/lib/{unit()['Service']['StateDirectory']}"
+    dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
+    [(user, made)] = re.findall(r"^RUN install -d -o (\d+) -g \d+ -m 700 (\S+)$", dockerfile, re.M)
+    assert re.search(rf"^USER {user}:", dockerfile, re.M)
+    pages = [
+        (ROOT / "docs/how-to" / name).read_text("utf-8") for name in ("docker.md", "systemd.md")
+    ]
+    for text, folder in ((example, state), (pages[0], made), (pages[1], state)):
+        assert f"CHROMASERVE_JOBS={folder}/" in text
+    for name in ("chromaserve", "chromaserve-gpu"):
+        [volume] = COMPOSE["services"][name]["volumes"]
+        assert volume.partition(":")[2] == made
+        assert volume.partition(":")[0] in COMPOSE["volumes"]
+
+
 def unit() -> configparser.ConfigParser:
     parsed = configparser.ConfigParser(strict=False, interpolation=None, delimiters=("=",))
     parsed.optionxform = str  # type: ignore[assignment,method-assign]
@@ -190,6 +259,7 @@ def test_the_systemd_unit_and_its_settings_are_the_service_s() -> None:
     assert (Path(command[0]).name, command[1:]) == ("chromaserve", ["serve"])
     assert service["DynamicUser"] == "yes"
     assert service["ProtectSystem"] == "strict"
+    assert service["OOMPolicy"] == "continue", "a worker that is killed for memory is replaced"
     example = (ROOT / "deploy/systemd/chromaserve.env").read_text("utf-8")
     assert set(re.findall(r"^#?(CHROMASERVE_\w+)=", example, re.M)) <= SETTINGS
 
@@ -203,6 +273,8 @@ def test_nginx_lets_through_what_the_service_takes() -> None:
     assert wait
     assert int(size[1]) >= fields["max_upload_mb"].default
     assert int(wait[1]) > fields["photo_timeout_s"].default + fields["max_wait_s"].default
+    # A reference before it may take as long as the photo.
+    assert int(wait[1]) > 2 * fields["photo_timeout_s"].default + fields["max_wait_s"].default
     for file in (ROOT / "deploy/nginx").glob("*.conf"):
         named = set(re.findall(r"\b(CHROMASERVE_\w+)\b", file.read_text("utf-8")))
         assert named <= SETTINGS, file

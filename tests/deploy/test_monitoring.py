@@ -40,6 +40,7 @@ def scraped(
     with serving(folder, **small_network, cache_mb=16) as server, server.client() as http:
         for body in (photo, photo, photo[:100]):
             http.post("/colorize", files={"file": body})
+        http.get("/nothing")
         told = http.get("/metrics").text
     found: dict[str, dict[str, set[str]]] = {}
     for family in text_string_to_metric_families(told):

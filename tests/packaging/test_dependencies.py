@@ -78,6 +78,8 @@ VARIANTS: dict[str, list[str | None]] = {
     "gpu": [None, "gpu"],
     "otel": [None, "otel"],
     "ray": [None, "ray"],
+    "postgresql": [None, "postgresql"],
+    "c2pa": [None, "c2pa"],
     "dev": [None, "tensorflow", "train", "dev", "otel", "ray", "postgresql", "c2pa", "docs"],
 }
 
@@ -109,13 +111,13 @@ def test_locks_pin_every_dependency_by_hash(lock: str) -> None:
 def test_locks_agree_on_versions() -> None:
     base, everything = pins("base").keys(), pins("dev").keys()
     assert base <= everything
-    for lock in ("tensorflow", "otel", "ray"):
+    for lock in ("tensorflow", "otel", "ray", "postgresql", "c2pa"):
         assert base <= pins(lock).keys() <= everything, lock
     assert pins("tensorflow").keys() <= pins("gpu").keys()
 
 
 def test_tensorflow_is_in_those_locks_alone_that_ask_for_it() -> None:
-    for lock in ("base", "otel", "ray"):
+    for lock in ("base", "otel", "ray", "postgresql", "c2pa"):
         assert {"tensorflow", "keras", "h5py"}.isdisjoint(pins(lock).values()), lock
 
 
