@@ -184,12 +184,13 @@ class Protocol(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a field of the head, or of the trailer, which nobody reads."""
+        """Take a field of the head, or of the trailer, which counts and is nobody's to read."""
         self._fields += 1
         self._of_fields += len(name) + len(value)
         small = self._fields <= MAX_FIELDS and self._of_fields <= MAX_HEAD
         self._check(small, too_large())
-        super().on_header(name, value)
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Begin the request, unless programs could read its head in two ways, or it is too early:
@@ -201,8 +202,12 @@ class Protocol(HttpToolsProtocol):
         lengths, codings = names.count(b"content-length"), names.count(b"transfer-encoding")
         hosts = names.count(b"host")
         plain = hosts == 1 or (hosts == 0 and self.parser.get_http_version() == "1.0")
+        if hosts and self.url[:1] not in b"/*":  # as to a proxy: http://HOST/PATH
+            told = self.url.partition(b"://")[2].partition(b"/")[0]
+            plain &= told.lower() == dict(self.headers)[b"host"].lower()
         ambiguous = MalformedRequest(
-            "A request has one Host, and one of Content-Length and Transfer-Encoding at most."
+            "A request has one Host, its target's where that has one, and one of Content-Length"
+            " and Transfer-Encoding at most."
         )
         self._check(plain and lengths + codings <= 1, ambiguous)
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":

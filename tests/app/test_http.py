@@ -154,6 +154,20 @@ def test_whoever_listens_for_events_keeps_nobody_out(tmp_path: Path, start_small
             assert "event: end" in events.read().decode()
 
 
+def test_a_target_may_name_the_host_as_proxies_are_asked(small_server: Server) -> None:
+    with connect(small_server) as line:
+        line.sendall(b"GET http://A:80/healthz HTTP/1.1\r\nHost: a:80\r\nConnection: close\r\n\r\n")
+        assert to_the_end(line).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_trailer_is_no_part_of_the_head(small_server: Server) -> None:
+    """What looks at heads, a proxy perhaps, has not seen it."""
+    sent = CHUNKED.replace(b"Host: a", b"Host: a\r\nConnection: close")
+    with connect(small_server) as line:
+        line.sendall(sent[:-2] + b"Accept: application/zip\r\n\r\n")
+        assert b"content-type: image/png" in to_the_end(line).lower()
+
+
 def test_a_refusal_reaches_who_sends_on_whatever_is_expected(small_server: Server) -> None:
     body = bytes(4_000_000)
     sent = post("/colorize", body, "Content-Type: text/plain", "Expect: tea", "Connection: close")
