@@ -106,6 +106,13 @@ def _warn(settings: Settings) -> None:
     """Tell of what is likely not meant."""
     for name in Settings.unknown_variables():
         log.warning("%s is no setting of this version and is ignored", name)
+    limited = settings.rate_limit or settings.daily_limit
+    everybody = "*" in (settings.forwarded_allow_ips or ())
+    if everybody and limited and not settings.wants_keys:
+        log.warning(
+            "CHROMASERVE_FORWARDED_ALLOW_IPS is *: whoever asks may name any address in"
+            " X-Forwarded-For, and is limited by that one; name the proxies"
+        )
     limit = container_memory()
     models_mb = MODEL_MB * settings.workers
     if limit and limit < (settings.max_memory_mb + models_mb) * MIB:

@@ -17,7 +17,7 @@ BODY_LIMIT = "chromaserve.body-limit"
 """Where in its ASGI scope it is noted how many bytes of a body are read by what is here."""
 _COPIES = 2
 """A body is in memory twice while it is taken apart."""
-_SLOW = 16
+SLOW = 16
 """Who sends below so many times the least rate gives way where there is no room."""
 _FIRST_S = 0.25
 """A body that has just begun is judged as if it had had so much time."""
@@ -35,14 +35,19 @@ class Arrival:
         self.cut = False
 
     @property
+    def lasted_s(self) -> float:
+        """Since it began, but for what was waited for here."""
+        return time.monotonic() - self._began
+
+    @property
     def rate(self) -> float:
         """Bytes a second so far."""
-        return self.received / max(_FIRST_S, time.monotonic() - self._began)
+        return self.received / max(_FIRST_S, self.lasted_s)
 
     def next_by(self) -> float:
         """Seconds that the next piece may take: so long a silence, or the rate would be too low."""
         whole_s = self._patience_s + self.received / self._least_rate
-        return min(self._patience_s, whole_s - (time.monotonic() - self._began))
+        return min(self._patience_s, whole_s - self.lasted_s)
 
     def waited(self, seconds: float) -> None:
         """The client could not send: the service had no room."""
@@ -118,7 +123,7 @@ class Arrivals:
         """End the slowest other body; False where none is slow."""
         others = [each for each in self._arriving if each is not asking and not each.cut]
         slowest = min(others, key=lambda each: each.rate, default=None)
-        if slowest is None or slowest.rate > _SLOW * self._least_rate:
+        if slowest is None or slowest.rate > SLOW * self._least_rate:
             return False
         slowest.end()
         return True

@@ -9,17 +9,17 @@ from typing import Any, cast
 
 import httptools
 import uvicorn
-from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from .errors import HeadTimeout, HeadTooLarge, MalformedRequest, TooManyConnections
-from .limits import ABORT, file_descriptors
+from .errors import HeadTimeout, MalformedRequest, TooManyConnections
+from .limits import ABORT, YIELD, file_descriptors
 from .old_http import unchunked
-from .problems import error_response, kind_of
+from .problems import kind_of
+from .refusals import MAX_FIELDS, MAX_HEAD, closed_before, too_large, written
 from .settings import Settings
 
-_MAX_HEAD = 64 * 1024
-_MAX_FIELDS = 100
+_AHEAD = 32
+"""Requests that a client may send before it has the answer to the first."""
 _FILES = 128
 """File descriptors that are not for connections: photos' threads, models, logs."""
 _UNSENT = 128 * 1024
@@ -81,6 +81,8 @@ class Protocol(HttpToolsProtocol):
         self._in_head = False
         self._answering: RequestResponseCycle | None = None
         """The request whose turn it is; those behind it are in uvicorn's `pipeline`."""
+        self._deaf = False
+        """No more requests are taken; those that are here are answered."""
         self._all_sent = False
         """The client sends nothing more, and has not left, so far as is known."""
         self._refusal: Exception = MalformedRequest("This is no HTTP request that is answered.")
@@ -117,7 +119,7 @@ class Protocol(HttpToolsProtocol):
         now, missing = self._answering, ""
         if now is None or now.response_complete:
             if self._in_head:
-                self._refuse(_closed_before("the request's head"))
+                self._refuse(closed_before("the request's head"))
             return False
         plain = now.scope["http_version"] == "1.0"
         if now is self.cycle and now.more_body:
@@ -125,7 +127,7 @@ class Protocol(HttpToolsProtocol):
         elif plain and now.scope["method"] not in ("GET", "HEAD"):
             missing = "the answer, which by HTTP/1.0 is given to open connections alone"
         if missing and not now.response_started:
-            self._refuse(_closed_before(missing))
+            self._refuse(closed_before(missing))
         if missing or now.response_started or self.cycle.more_body:
             return False
         self.cycle.keep_alive = False
@@ -142,6 +144,8 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, of which a head may not have too many, nor come too slowly."""
+        if self._deaf:
+            return
         if self._kept:
             self._kept = False
             self._deadline = time.monotonic() + self._limits.settings.head_timeout_s
@@ -150,11 +154,12 @@ class Protocol(HttpToolsProtocol):
         try:
             self._parse(memoryview(data))
         except httptools.HttpParserCallbackError:  # what one of the methods below did not take
-            self._refuse(self._refusal)
+            if not self._deaf:
+                self._refuse(self._refusal)
         except httptools.HttpParserError as error:
             self._refuse(MalformedRequest(f"This is no HTTP request that is answered: {error}."))
-        if self._framing > _MAX_HEAD and not self.transport.is_closing():
-            self._refuse(_too_large())
+        if self._framing > MAX_HEAD and not self.transport.is_closing():
+            self._refuse(too_large())
 
     def _parse(self, data: memoryview) -> None:
         """Give the parser bytes. Where a request asks for another protocol, as Java's client and
@@ -176,29 +181,38 @@ class Protocol(HttpToolsProtocol):
         self._fields = self._of_fields = 0
         self._in_head = True
         self._plain_head = b""
-        cast(dict[str, Any], self.scope)[ABORT] = self.transport.abort
+        cast(dict[str, Any], self.scope).update({ABORT: self.transport.abort, YIELD: self._yield})
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the target."""
-        self._check(len(self.url) + len(url) <= _MAX_HEAD // 4, _too_large())
+        self._check(len(self.url) + len(url) <= MAX_HEAD // 4, too_large())
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a field of the head, or of the trailer, which nobody reads."""
+        """Take a field of the head, or of the trailer, which counts and is nobody's to read."""
         self._fields += 1
         self._of_fields += len(name) + len(value)
-        small = self._fields <= _MAX_FIELDS and self._of_fields <= _MAX_HEAD
-        self._check(small, _too_large())
-        super().on_header(name, value)
+        small = self._fields <= MAX_FIELDS and self._of_fields <= MAX_HEAD
+        self._check(small, too_large())
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Begin the request, unless programs could read its head in two ways."""
+        """Begin the request, unless programs could read its head in two ways, or it is too early:
+        whoever sends that many ahead sends the rest again on another connection."""
+        if len(self.pipeline) >= _AHEAD:
+            self._deaf, self.cycle.keep_alive = True, False
+            raise _Refused
         names = [name for name, _ in self.headers]
         lengths, codings = names.count(b"content-length"), names.count(b"transfer-encoding")
         hosts = names.count(b"host")
         plain = hosts == 1 or (hosts == 0 and self.parser.get_http_version() == "1.0")
+        if hosts and self.url[:1] not in b"/*":  # as to a proxy: http://HOST/PATH
+            told = self.url.partition(b"://")[2].partition(b"/")[0]
+            plain &= told.lower() == dict(self.headers)[b"host"].lower()
         ambiguous = MalformedRequest(
-            "A request has one Host, and one of Content-Length and Transfer-Encoding at most."
+            "A request has one Host, its target's where that has one, and one of Content-Length"
+            " and Transfer-Encoding at most."
         )
         self._check(plain and lengths + codings <= 1, ambiguous)
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
@@ -208,13 +222,13 @@ class Protocol(HttpToolsProtocol):
             self._plain_head = b"".join((line, *fields, b"\r\n"))
             return
         self._deadline = None
-        self._limits.quiet.pop(self, None)
         self._framing = 0
         self._in_head = False
         super().on_headers_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401
         self._answering = cycle
+        self._limits.quiet.pop(self, None)
         if cycle.scope["http_version"] == "1.0":
             cycle.waiting_for_100_continue = False
             app = unchunked(app, cycle)
@@ -263,6 +277,10 @@ class Protocol(HttpToolsProtocol):
         self._limits.quiet.pop(self, None)
         self._limits.quiet[self] = None
 
+    def _yield(self) -> None:
+        """Let another connection have the place: the client of this one comes again."""
+        self._limits.quiet[self] = None
+
     def _check(self, fine: bool, refusal: Exception) -> None:
         if not fine:
             self._refusal = refusal
@@ -278,21 +296,5 @@ class Protocol(HttpToolsProtocol):
             self.cycle.disconnected = True  # what it would answer, nobody gets
             self.cycle.message_event.set()
         self._limits.refused(kind_of(error).slug)
-        self.transport.write(_written(error_response(error)))
+        self.transport.write(written(error))
         self.transport.close()
-
-
-def _closed_before(what: str) -> MalformedRequest:
-    return MalformedRequest(f"The connection was closed before {what}.")
-
-
-def _too_large() -> HeadTooLarge:
-    return HeadTooLarge(
-        f"A request's head has at most {_MAX_FIELDS} fields and {_MAX_HEAD // 1024} KiB."
-    )
-
-
-def _written(answer: Response) -> bytes:
-    lines = [b"HTTP/1.1 %d %s" % (answer.status_code, b"Refused"), b"connection: close"]
-    lines += [name + b": " + value for name, value in answer.raw_headers]
-    return b"\r\n".join(lines) + b"\r\n\r\n" + bytes(answer.body)

@@ -21,6 +21,8 @@ log = logging.getLogger("chromaserve.http")
 
 ABORT = "chromaserve.abort"
 """Where in its ASGI scope a request has what ends its connection at once."""
+YIELD = "chromaserve.yield"
+"""Where it has what lets its connection's place go to another one that comes."""
 _SMALL_BODY = 64 * 1024
 """Bytes of any other body, which a framework would read whole before anything is checked."""
 _LINGER_S = 10.0
@@ -35,6 +37,8 @@ class Connections:
       sends before it reads: the rest of the body is read and thrown away for a while first.
     - A body in a transfer coding beside chunks is refused (501): its bytes are not what was sent.
     - A body that no route takes care of ends at `_SMALL_BODY` bytes (413).
+    - A stream of events, whose client comes again and goes on from there, gives its connection's
+      place to others.
     - While the service shuts down, new requests on open connections get 503 and a close.
     """
 
@@ -79,6 +83,8 @@ class Connections:
                         while more_to_read and not self._service.draining:
                             await reading()
                 message = {"type": "http.response.body", "body": b""}
+            if message["type"] == "http.response.start" and YIELD in scope and _is_events(message):
+                scope[YIELD]()
             if message["type"] == "http.response.start" and self._service.draining:
                 message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
             await patient(message)
@@ -107,9 +113,13 @@ class _Stalled(Exception):  # noqa: N818 - never leaves this module
     """The client does not take its response."""
 
 
+def _is_events(start: Message) -> bool:
+    return Headers(raw=start["headers"]).get("content-type", "").startswith("text/event-stream")
+
+
 def _has_body(scope: Scope) -> bool:
     headers = dict(scope["headers"])
-    if b"expect" in headers:
+    if headers.get(b"expect", b"").lower() == b"100-continue":
         return False  # the client waits for our word before it sends
     return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
 

@@ -31,7 +31,7 @@ def serve(settings: Settings, sockets: list[socket.socket], worker: Worker | Non
 
     from .auth import KeyFileError
     from .http_protocol import Config
-    from .jobs.jobs import JobsUnusable
+    from .jobs.jobs import JobsAbsent, JobsUnusable
     from .logs import configure_logging
     from .main import create_app
     from .server import Server
@@ -48,7 +48,7 @@ def serve(settings: Settings, sockets: list[socket.socket], worker: Worker | Non
             KeyFileError: "CHROMASERVE_API_KEYS_FILE: ",
         }.get(type(error), "")
         print(f"chromaserve: {setting}{error}", file=sys.stderr)
-        return Exit.USAGE
+        return Exit.NO_SERVICE if isinstance(error, JobsAbsent) else Exit.USAGE
     service = app.state.service
     server = Server(Config(app, settings), service, worker)
     # uvicorn raises the signal again when it is done, which would end us with a failure status.

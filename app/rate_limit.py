@@ -1,5 +1,6 @@
 """An ASGI layer that lets each key, or address, ask for so much work a minute, and a day."""
 
+import ipaddress
 import json
 import logging
 import math
@@ -21,6 +22,9 @@ log = logging.getLogger("chromaserve")
 _MOST_CALLERS = 10_000
 """Callers that are remembered; who has not asked for longest is forgotten, and starts afresh."""
 _WAIT_S = 5.0
+_LONGEST_NAME = 100
+_OWN_BITS = 64
+"""Of an IPv6 address, those that tell one subscriber from others: each has all the rest."""
 _TABLE = """
 CREATE TABLE IF NOT EXISTS bucket (caller TEXT PRIMARY KEY, tokens TEXT, at REAL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS bucket_at ON bucket (at);
@@ -73,7 +77,7 @@ class RateLimit:
             return
         client = scope.get("client") or ("",)
         try:
-            left_of = self._take(str(scope.get(KEY_NAME, client[0])))
+            left_of = self._take(scope[KEY_NAME] if KEY_NAME in scope else network(client[0]))
         except sqlite3.Error as error:  # a full disk, say, which is no reason to serve nobody
             log.error("requests cannot be counted, nor limited: %s", error)
             await self._app(scope, receive, send)
@@ -136,3 +140,15 @@ class RateLimit:
                     (_MOST_CALLERS,),
                 )
         return left
+
+
+def network(host: str) -> str:
+    """Whoever has this address, by all that one may take: IPv4 as it is, of IPv6 the network."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:  # as a proxy may have it
+        return host[:_LONGEST_NAME]
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    plain = ipaddress.IPv6Address(int(address))  # without the name of a line
+    return str(plain.ipv4_mapped or ipaddress.ip_network((plain, _OWN_BITS), strict=False))

@@ -123,8 +123,8 @@ class Settings(PipelineSettings):
     rate_limit: int = Field(
         default=0,
         ge=0,
-        description="Requests a minute that one API key, or without keys one address, may send of"
-        " those that want work; more get 429. 0: any number.",
+        description="Requests a minute that one API key, or without keys one address (IPv6: network"
+        " of 64 bits), may send of those that want work; more get 429. 0: any number.",
     )
     daily_limit: int = Field(default=0, ge=0, description="The same a day.")
     cors_origins: Listed[Origin] | None = Field(

@@ -7,6 +7,7 @@ serves, `app` by default.
 
 import runpy
 import sys
+from contextlib import suppress
 
 from app import limits
 from app.jobs import callbacks, jobs, work
@@ -19,6 +20,11 @@ if __name__ == "__main__":
     work._BEAT_S /= FACTOR
     work._PAUSE_S /= FACTOR
     jobs._SWEEP_S /= FACTOR
+    jobs._TURN_S /= FACTOR
+    with suppress(ImportError):
+        from app.jobs import postgresql
+
+        postgresql.SILENCE_S /= FACTOR
     callbacks.PAUSES_S = tuple(pause_s / FACTOR for pause_s in callbacks.PAUSES_S)  # type: ignore[assignment]
     limits._LINGER_S /= FACTOR
     sys.argv[:] = sys.argv[1:] or ["app"]

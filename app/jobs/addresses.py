@@ -1,26 +1,33 @@
 """Addresses that photos come from, results go to, and callbacks are sent to: those on a list only.
 
 An address on the list is an origin, or a path on one with all below it. Redirects are not followed,
-proxies of the environment are not asked, so that nothing off the list ever is. Who is slower than
-uploads may be is not waited for, nor is an answer read that nobody needs.
+proxies of the environment are not asked, so that nothing off the list ever is. A name leads to no
+address of this machine's own, or of its link, whatever it resolves to at the time. Who is slower
+than uploads may be is not waited for, nor is an answer read that nobody needs.
 """
 
 import asyncio
+import ipaddress
 import re
+import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from typing import Any
 from urllib.parse import unquote
 
 import httpx
 
-from chromaserve.errors import BodyTooLarge
+from chromaserve.errors import BodyTooLarge, Busy
+from chromaserve.pipeline.memory import Share
 
-from ..arrivals import Arrival
+from ..arrivals import SLOW, Arrival
 from ..errors import AddressFailed, AddressRefused
 from ..settings import Settings
 
 _TIMEOUT = httpx.Timeout(30, connect=10)
 _PLAIN = re.compile(r"[!-~]{1,4096}")
+_FOLDER = re.compile(r"[/\\]([^/\\;]*)[^/\\]*")
+"""A part of a path, by those too who take \\ for / and leave out what is behind a semicolon."""
 
 
 class Unavailable(Exception):  # noqa: N818 - reads as a fact
@@ -35,7 +42,13 @@ class Addresses:
         self._max_bytes = settings.max_upload_bytes
         self._patience_s = settings.upload_timeout_s
         self._least_rate = settings.min_upload_kb_s * 1024
-        self._http = httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False, trust_env=False)
+        self._arriving: set[Arrival] = set()
+        self._http = httpx.AsyncClient(
+            timeout=_TIMEOUT,
+            follow_redirects=False,
+            trust_env=False,
+            verify=httpx.create_ssl_context(),  # which does look at SSL_CERT_FILE
+        )
 
     def check(self, address: str) -> str:
         """The address, if it is on the list.
@@ -53,18 +66,20 @@ class Addresses:
             )
         return address
 
-    async def fetch(self, address: str) -> bytes:
-        """The photo at an address.
+    async def fetch(self, address: str, share: Share) -> bytes:
+        """The photo at an address; `share` grows with what has come, and has it at the end.
 
         Raises:
-            AddressRefused: it is not on the list (any more).
+            AddressRefused: it is not on the list (any more), or leads to this machine.
             AddressFailed: it answered that there is none to be had.
             BodyTooLarge: it has more bytes than a request may.
+            Busy: there is no room for it.
             Unavailable: trying again may help.
         """
         self.check(address)
         data = bytearray()
         arrival = Arrival(self._least_rate, self._patience_s)
+        self._arriving.add(arrival)
         try:
             async with aclosing(self._pieces(address)) as pieces:
                 while (piece := await arrival.piece(pieces)) is not None:
@@ -74,15 +89,31 @@ class Addresses:
                         raise BodyTooLarge(
                             f"{_shown(address)} has more than {self._max_bytes:,} bytes."
                         )
+                    if share.has_to_wait(2 * len(data)):  # it is in memory twice at the end
+                        raise Busy("There is no room for a photo on its way.")
+                    await share.grow(2 * len(data))
         except TimeoutError as error:
             raise Unavailable(f"{_shown(address)} sends too slowly") from error
         except httpx.HTTPError as error:
-            raise Unavailable(f"{_shown(address)}: {type(error).__name__}") from error
+            raise Unavailable(f"{_shown(address)}: {_said(error)}") from error
+        finally:
+            self._arriving.discard(arrival)
+        share.shrink(max(len(data), 1))
         return bytes(data)
+
+    def slowest(self) -> Arrival | None:
+        """Of the photos on their way that are slow and have had their time, if there are any."""
+        slow = [
+            each
+            for each in self._arriving
+            if each.lasted_s > self._patience_s and each.rate < SLOW * self._least_rate
+        ]
+        return min(slow, key=lambda each: each.rate, default=None)
 
     async def _pieces(self, address: str) -> AsyncGenerator[bytes, None]:
         # Codings are not undone: a few bytes in two of them are gigabytes.
-        asked = self._http.stream("GET", address, headers={"Accept-Encoding": "identity"})
+        headers = {"Accept-Encoding": "identity"}
+        asked = self._http.stream("GET", address, headers=headers, extensions=_guarded(address))
         async with asked as answer:
             _judge(address, answer)
             async for piece in answer.aiter_raw():
@@ -105,22 +136,70 @@ class Addresses:
         """What an address says to data, of which no more than the head is read.
 
         Raises:
-            AddressRefused: it is not on the list; nothing was asked for it.
+            AddressRefused: it is not on the list, or leads to this machine; nothing was asked.
             Unavailable: it gave no answer in so many seconds.
         """
         self.check(address)
-        asked = self._http.stream(method, address, content=data, headers=headers)
+        asked = self._http.stream(
+            method, address, content=data, headers=headers, extensions=_guarded(address)
+        )
         try:
             async with asyncio.timeout(limit_s), asked as answer:
                 return answer
         except TimeoutError as error:
             raise Unavailable(f"{_shown(address)} gave no answer in {limit_s:.0f} s") from error
         except httpx.HTTPError as error:
-            raise Unavailable(f"{_shown(address)}: {type(error).__name__}") from error
+            raise Unavailable(f"{_shown(address)}: {_said(error)}") from error
 
     async def close(self) -> None:
         """End the connections that are open."""
         await self._http.aclose()
+
+
+def _guarded(address: str) -> dict[str, Any]:
+    """What has httpx look where it came to, before it sends anything.
+
+    The name was compared as it is written; what it resolves to may change at any time, so that what
+    counts is who is at the other end of the connection. `localhost` and numbers say it themselves.
+    """
+
+    async def look(event: str, about: Mapping[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            line = about["return_value"]
+            other_end = line.get_extra_info("server_addr")[0]
+            if _is_near(other_end):
+                await line.aclose()
+                raise AddressRefused(
+                    f"{_shown(address)} leads to {other_end}, which is this machine's own, or its"
+                    " link's."
+                )
+
+    host = httpx.URL(address).host
+    return {} if host == "localhost" or _ip(host) else {"trace": look}
+
+
+def _is_near(host: str) -> bool:
+    found = _ip(host)
+    return found is None or found.is_loopback or found.is_link_local or found.is_unspecified
+
+
+def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a host is written as, IPv4 in IPv6 as IPv4; None for a name."""
+    try:
+        found = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+def _said(error: Exception) -> str:
+    """Why there is no answer: of certificates in words, else the kind of error alone."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted ({cause.verify_message.rstrip('.')})"
+    return type(error).__name__
 
 
 def _judge(address: str, answer: httpx.Response) -> None:
@@ -150,7 +229,7 @@ def _parsed(address: str) -> httpx.URL:
         )
     if not url.scheme or not url.host or url.userinfo or url.fragment:
         raise ValueError("it is to be http(s)://HOST/PATH")
-    if ".." in unquote(unquote(url.raw_path.decode("ascii").partition("?")[0])).split("/"):
+    if ".." in _FOLDER.findall(unquote(unquote(url.raw_path.decode("ascii").partition("?")[0]))):
         raise ValueError("it leaves its folder")
     return url
 

@@ -21,6 +21,7 @@ from chromaserve.loop_thread import cancel
 
 from ..errors import AddressRefused
 from .addresses import Unavailable
+from .database import DatabaseFault
 from .records import Notice
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ class Callbacks:
                 try:
                     while len(self._telling) < _AT_ONCE and await self._begin():
                         pass
+                except DatabaseFault as error:
+                    log.error("callbacks cannot be looked for: %s", error)
                 except Exception:
                     log.exception("callbacks cannot be sent")
                 with suppress(TimeoutError):
@@ -99,7 +102,9 @@ class Callbacks:
     async def _tell(self, notice: Notice) -> None:
         try:
             await self._try(notice)
-        except Exception:  # its lease ends
+        except DatabaseFault as error:  # its lease ends
+            log.error("what became of the callback of job %s is lost: %s", notice.job, error)
+        except Exception:
             log.exception("the callback of job %s cannot be sent", notice.job)
 
     async def _try(self, notice: Notice) -> None:

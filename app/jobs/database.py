@@ -34,8 +34,15 @@ class DatabaseFault(Exception):  # noqa: N818 - reads as a fact
     """The database cannot be asked now."""
 
 
+class DatabaseAway(DatabaseFault):
+    """Its server is not there, or does not let the service in; that may pass."""
+
+
 class Database(Protocol):
     """One process's connection; used by one thread at a time."""
+
+    name: str
+    """Of the queue, by which it is told from all others that a folder may have."""
 
     def transaction(self) -> AbstractContextManager[Run]:
         """All that is run in the block takes effect, and is on disk, or nothing is.
@@ -57,7 +64,7 @@ class Database(Protocol):
         """Close the connection."""
 
 
-_WAIT_S = 30.0
+_WAIT_S = 10.0
 """For another process's transaction, which takes milliseconds."""
 
 # A job's counts are in its row, so that no answer counts photos. Times are seconds since 1970.
@@ -123,6 +130,8 @@ CREATE TABLE IF NOT EXISTS look (
 
 class Sqlite:
     """An embedded database, of the processes of one machine."""
+
+    name = "SQLite"  # it lies in the folder
 
     def __init__(self, file: Path) -> None:
         """Open the file, which is made where there is none.

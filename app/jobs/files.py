@@ -13,6 +13,10 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from chromaserve.library.files import write_whole
+
+_QUEUE = "queue"
+"""The file that says whose the folder is."""
 _ORPHAN_S = 3600.0
 """What belongs to no job and is younger may be of one that is just being accepted."""
 
@@ -31,6 +35,21 @@ class Files:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for each in (self._photos, self._results, self._albums):
             each.mkdir(exist_ok=True, mode=0o700)
+
+    def belong_to(self, queue: str) -> None:
+        """Be that queue's folder from now on: another one would sweep its photos away.
+
+        Raises:
+            OSError: it is another queue's, or that cannot be written down.
+        """
+        note = self._photos.with_name(_QUEUE)
+        with suppress(FileExistsError):
+            write_whole(note, queue.encode(), replace=False)
+        if (owner := note.read_text()) != queue:
+            raise OSError(
+                f"the queue in {owner} has its photos and results there, and this one is in"
+                f" {queue}. Name a folder of its own. If that queue is no more, remove {note}"
+            )
 
     @property
     def there(self) -> bool:

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from chromaserve.errors import InvalidOptions, ServiceError
 
 from ..errors import JobNotFound, JobsFull
-from .database import Database, DatabaseFault, Sqlite
+from .database import Database, DatabaseAway, DatabaseFault, Sqlite
 from .files import Files
 from .options import JobOptions
 from .order import Address
@@ -34,10 +34,16 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _SWEEP_S = 10.0
+_TURN_S = 10.0
+"""So long a question waits for its turn, behind one that the database has not answered."""
 
 
 class JobsUnusable(RuntimeError):  # noqa: N818 - reads as a fact
     """A setting of jobs cannot be used: the folder, or an address."""
+
+
+class JobsAbsent(JobsUnusable):
+    """The database cannot be reached; a later start may come to more."""
 
 
 class Jobs:
@@ -48,12 +54,16 @@ class Jobs:
 
         Raises:
             JobsUnusable: it cannot be.
+            JobsAbsent: its database is not there now.
         """
         self.service = service
         self.settings = service.settings
         try:
             self.files = Files(folder)
             self._database = _database(service.settings.jobs_database, folder)
+            self.files.belong_to(self._database.name)
+        except DatabaseAway as error:
+            raise JobsAbsent(f"CHROMASERVE_JOBS_DATABASE: no database there: {error}") from error
         except (OSError, DatabaseFault) as error:
             raise JobsUnusable(f"CHROMASERVE_JOBS: {folder} cannot be used: {error}") from error
         self.store = Store(self._database, int(self.settings.jobs_mb * 2**20))
@@ -74,10 +84,17 @@ class Jobs:
         """Photos that are not done, and bytes on disk, as of late."""
 
     async def ask(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run something of `store` or `records`; once begun it is done, whoever is cancelled."""
-        done = asyncio.get_running_loop().run_in_executor(
-            self._thread, lambda: work(*args, **kwargs)
-        )
+        """Run something of `store` or `records`; once begun it is done, whoever is cancelled.
+
+        Raises:
+            DatabaseFault: it could not be, or others before it take too long; nothing was done.
+        """
+        asked = self._thread.submit(work, *args, **kwargs)
+        done = asyncio.wrap_future(asked)
+        done.add_done_callback(_noted)
+        await asyncio.wait([done], timeout=_TURN_S)
+        if not done.done() and asked.cancel():
+            raise DatabaseFault("it has not answered others yet")
         return await asyncio.shield(done)
 
     def check_addresses(self, chosen: JobOptions, photos: Sequence[Address]) -> None:
@@ -204,6 +221,12 @@ class Jobs:
         await self.addresses.close()
         await asyncio.to_thread(self._thread.shutdown)
         self._database.close()
+
+
+def _noted(done: "asyncio.Future[Any]") -> None:
+    """Whoever asked may be gone, and asyncio would complain that nobody takes the error."""
+    if not done.cancelled():
+        done.exception()
 
 
 def _database(address: SecretStr | None, folder: Path) -> Database:

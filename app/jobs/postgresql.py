@@ -1,18 +1,43 @@
 """The queue in PostgreSQL, where the processes that share it are on several machines."""
 
+import secrets
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
+from psycopg import waiting
+from psycopg.abc import PQGen
 from psycopg.rows import DictRow, dict_row
 
-from .database import TABLES, DatabaseFault, Rows, Run
+from .database import TABLES, DatabaseAway, DatabaseFault, Rows, Run
 
 _LOCK = 0x6368726F6D61
 """A number that writers of this queue take, so that one writes at a time, as in SQLite."""
-_PATIENCE = "-c statement_timeout=30s -c idle_in_transaction_session_timeout=30s"
+_PATIENCE = "-c statement_timeout=10s -c idle_in_transaction_session_timeout=10s"
+SILENCE_S = 15.0
+"""After which a server that says nothing hangs: it does not see to its own limits then."""
+_NAME = "CREATE TABLE IF NOT EXISTS queue (name TEXT PRIMARY KEY)"
+
+T = TypeVar("T")
+
+
+class _Silent(psycopg.OperationalError):
+    """The server is there, by its system's word, and says nothing."""
+
+
+class _Connection(psycopg.Connection[DictRow]):
+    """One that waits for so long at most, and is closed then."""
+
+    def wait(self, gen: PQGen[T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 - psycopg's
+        """Have something of the server, in steps; psycopg's own waits for ever."""
+        try:
+            return super().wait(_bounded(gen), *args, **kwargs)
+        except _Silent:
+            self.close()
+            raise
 
 
 class Postgresql:
@@ -29,11 +54,15 @@ class Postgresql:
             DatabaseFault: it cannot be reached, or the tables cannot be made.
         """
         self._address = address
-        self._connection: psycopg.Connection[DictRow] | None = None
+        self._connection: _Connection | None = None
         with self.transaction() as run:
-            for statement in TABLES.split(";"):
+            for statement in (*TABLES.split(";"), _NAME):
                 if statement.strip():
                     run(statement)
+            row = run("SELECT name FROM queue").fetchone()
+            self.name: str = row["name"] if row else f"PostgreSQL {secrets.token_hex(8)}"
+            if not row:
+                run("INSERT INTO queue (name) VALUES (?)", (self.name,))
 
     @contextmanager
     def transaction(self) -> Iterator[Run]:
@@ -44,7 +73,7 @@ class Postgresql:
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
                 yield partial(_run, connection)
         except psycopg.Error as error:
-            raise DatabaseFault(type(error).__name__) from error
+            raise _fault(error) from error
 
     def read(self, statement: str, parameters: tuple[Any, ...] = ()) -> Sequence[Any]:
         """See `Database`."""
@@ -52,22 +81,22 @@ class Postgresql:
             connection = self._connected()
             try:
                 return _run(connection, statement, parameters).fetchall()
-            except psycopg.OperationalError:
-                if not connection.closed:
+            except psycopg.OperationalError as error:
+                if not connection.closed or isinstance(error, _Silent):
                     raise
                 # It was lost while nobody asked.
                 return _run(self._connected(), statement, parameters).fetchall()
         except psycopg.Error as error:
-            raise DatabaseFault(type(error).__name__) from error
+            raise _fault(error) from error
 
     def close(self) -> None:
         """See `Database`."""
         if self._connection:
             self._connection.close()
 
-    def _connected(self) -> "psycopg.Connection[DictRow]":
+    def _connected(self) -> _Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = psycopg.connect(
+            self._connection = _Connection.connect(
                 self._address,
                 autocommit=True,
                 row_factory=dict_row,
@@ -81,6 +110,28 @@ class Postgresql:
                 application_name="chromaserve",
             )
         return self._connection
+
+
+def _fault(error: psycopg.Error) -> DatabaseFault:
+    kind = DatabaseAway if isinstance(error, psycopg.OperationalError) else DatabaseFault
+    return kind(type(error).__name__.strip("_"))
+
+
+def _bounded(gen: PQGen[T]) -> PQGen[T]:
+    """The same steps, as long as the server says something every `SILENCE_S`."""
+    heard = time.monotonic()
+    try:
+        wanted = next(gen)
+        while True:
+            ready = yield wanted
+            if ready != waiting.READY_NONE:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > SILENCE_S:
+                raise _Silent("the server says nothing")
+            wanted = gen.send(ready)
+    except StopIteration as end:
+        result: T = end.value
+        return result
 
 
 def _run(

@@ -62,6 +62,16 @@ class Records:
                 pixels += other["pixels_left"] * count / max(left, 1)
         return Standing(row, before, ahead, pixels, workers["number"])
 
+    def others_wait(self, jobs: Sequence[str], now: float) -> bool:
+        """Whether photos of other jobs than these could be worked on."""
+        none = " AND job <> ?" * len(jobs)
+        (row,) = self._database.read(
+            "SELECT EXISTS (SELECT 1 FROM photo"
+            f" WHERE state = 'waiting' AND due <= ?{none}) AS found",  # nosec B608
+            (now, *jobs),
+        )
+        return bool(row["found"])
+
     def of(self, owner: str, most: int) -> list[str]:
         """An owner's jobs, the latest first; their ids."""
         rows = self._database.read(

@@ -13,7 +13,6 @@ from chromaserve.errors import (
     EngineFailed,
     NotReady,
     ServiceError,
-    detail_of,
     without_locals,
 )
 from chromaserve.loop_thread import cancel
@@ -91,6 +90,7 @@ class Worker:
             return
         room = _at_once(model, self._pipeline.decoding.threads) - len(self._tasks)
         if room <= 0:
+            await self._make_room()
             return
         now, mine = time.time(), set(self._tasks)
         claim_some = self._jobs.store.claim
@@ -98,6 +98,15 @@ class Worker:
             task = asyncio.create_task(self._work(claim))
             self._tasks[claim.held] = task
             task.add_done_callback(partial(self._over, claim.held))
+
+    async def _make_room(self) -> None:
+        """End the slowest photo on its way from an address, where other jobs' photos wait."""
+        slow = self._jobs.addresses.slowest()
+        if slow is None:
+            return
+        mine, now = sorted({job for job, _, _ in self._tasks}), time.time()
+        if await self._jobs.ask(self._jobs.records.others_wait, mine, now):
+            slow.end()
 
     def _over(self, held: Held, _: "asyncio.Task[None]") -> None:
         del self._tasks[held]
@@ -136,7 +145,8 @@ class Worker:
             await self._release(claim, 0)
             raise
         except (Busy, NotReady, Unavailable, OSError, DatabaseFault) as error:
-            log.info("photo %d of job %s waits: %s", claim.n, claim.job, detail_of(error))
+            said = getattr(error, "detail", error)
+            log.info("photo %d of job %s waits: %s", claim.n, claim.job, said)
             await self._release(claim, pause_s)
         except EngineFailed:
             await self._release(claim, pause_s, fault=True)
@@ -181,11 +191,10 @@ class Worker:
         pipeline, options = self._pipeline, JobOptions.model_validate_json(claim.options)
         order = options.order(await self._service.model_for(options.model))
         order = await self._guidance.order(claim, order, album=options.album)
-        expected = self._jobs.settings.max_upload_bytes if claim.source else claim.size
-        with await pipeline.uploads.take(max(expected, 1), background=True) as share:
+        known = 0 if claim.source else claim.size
+        with await pipeline.uploads.take(max(known, 1), background=True) as share:
             if claim.source:
-                data = await self._jobs.addresses.fetch(claim.source)
-                share.shrink(max(len(data), 1))
+                data = await self._jobs.addresses.fetch(claim.source, share)
             else:
                 data = await asyncio.to_thread(
                     self._jobs.files.photo, claim.job, claim.start, claim.size

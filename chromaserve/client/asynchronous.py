@@ -14,17 +14,25 @@ import httpx
 
 from chromaserve.client.batches import Limits, Numbered, UniqueNames, batches
 from chromaserve.client.jobs import Address, AsyncJob, JobStatus, listed, submitted, told
-from chromaserve.client.many import Batch
-from chromaserve.client.photos import JobOptions, ManyOptions, Photo, PhotoOptions, readied, source
-from chromaserve.client.problems import problem_of
+from chromaserve.client.many import Batch, is_apart
+from chromaserve.client.photos import (
+    JobOptions,
+    ManyOptions,
+    Photo,
+    PhotoOptions,
+    check_proposals,
+    readied,
+    source,
+)
+from chromaserve.client.problems import ProblemError, problem_of
 from chromaserve.client.request import (
     FAILURES,
     TIMEOUT,
     answer,
-    asked_pause_s,
     give_up,
     may_pass,
     open_http,
+    pause_s,
 )
 from chromaserve.client.results import Colorized, Result, ServiceInfo, info_of, result_of
 from chromaserve.client.retries import Attempts, Retries
@@ -66,7 +74,7 @@ class AsyncClient:
             verify: check the server's certificate, by the known authorities or by a context.
 
         Raises:
-            ValueError: retries below 1.
+            ValueError: retries below 1; a URL or a key that is none.
         """
         self._http = open_http(url, api_key=api_key, timeout=timeout, verify=verify)
         self._retries = Retries(retries) if isinstance(retries, int) else retries
@@ -97,8 +105,10 @@ class AsyncClient:
         Raises:
             ProblemError: the service's answer is an error; see its subclasses.
             Unreachable: there was no answer.
+            ValueError: proposals, or all pages of a file that has several: of a single photo.
             OSError: the photo or the reference cannot be read.
         """
+        check_proposals(options)
         sent, chosen = source(photo), readied(options)
         deadline_s = chosen.pop("deadline_s", None)
         attempts = Attempts(self._retries, deadline_s)
@@ -111,7 +121,15 @@ class AsyncClient:
                     await response.aread()
                     return result_of(response)
 
-        return await self._until_done(once, attempts)
+        try:
+            return await self._until_done(once, attempts)
+        except ProblemError as error:
+            if error.slug != "not-acceptable" or not is_apart(options):
+                raise
+            raise ValueError(
+                "the file has several pages, and each would be a result: colorize_many gives them,"
+                " format='tiff' all in one"
+            ) from error
 
     async def colorize_many(
         self,
@@ -139,7 +157,7 @@ class AsyncClient:
             ProblemError: a request as a whole is refused, for its options, its reference or its
                 key, or because the service stays too busy. One photo's problem is its outcome.
             Unreachable: there was no answer.
-            ValueError: per_request or requests below 1.
+            ValueError: per_request or requests below 1; proposals, which are of one photo.
             OSError: the reference cannot be read.
         """
         limits, names = Limits.of(options, per_request, requests), UniqueNames()
@@ -184,7 +202,7 @@ class AsyncClient:
 
         Raises:
             ProblemError, Unreachable: as `colorize`.
-            ValueError: there is no photo.
+            ValueError: there is no photo; an idempotency key that is none.
             OSError: a photo cannot be read.
         """
         chosen = {**options, "callback": callback}
@@ -265,7 +283,7 @@ class AsyncClient:
             try:
                 return await once()
             except FAILURES as error:
-                pause_s = attempts.pause_s(asked_pause_s(error)) if may_pass(error) else None
-                if pause_s is None:
+                pause = pause_s(self._http, attempts, error) if may_pass(error) else None
+                if pause is None:
                     give_up(error)
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(pause)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from chromaserve.client.photos import Options, Photo, Source, source
+from chromaserve.client.photos import Options, Photo, Source, check_proposals, source
 from chromaserve.client.results import Colorized, Result
 from chromaserve.photos.names import unique_name
 
@@ -28,8 +28,9 @@ class Limits:
         """Those that a caller asks for; of an album none.
 
         Raises:
-            ValueError: a number below 1; hints of photos that are not in one request.
+            ValueError: a number below 1; hints of photos that are not in one request; proposals.
         """
+        check_proposals(options)
         if options.get("album"):
             return cls(sys.maxsize, 1, sys.maxsize, together=True)
         if options.get("hints"):

@@ -17,7 +17,7 @@ import httpx
 from chromaserve.client.photos import Photo, Source, parameters, readied, source
 from chromaserve.client.photos import fields as form_fields
 from chromaserve.client.problems import ProblemError, problem_error, problem_of
-from chromaserve.client.request import sendable
+from chromaserve.client.request import sendable, sendable_key
 from chromaserve.client.results import Colorized, Result
 
 T = TypeVar("T")
@@ -157,7 +157,7 @@ class AsyncJob:
                         self.status = status_of(json.loads(data))
                     if kind == "end":
                         return
-            except httpx.TransportError:
+            except httpx.RequestError:
                 pass  # from there on again
             finally:
                 await response.aclose()
@@ -200,14 +200,15 @@ async def submitted(
     """What sends a job, and may be called again: the same key is the same job.
 
     Raises:
-        ValueError: there is no photo, or some are addresses and some are not.
+        ValueError: there is no photo, some are addresses and some are not, or the key is none.
         OSError: a photo cannot be read.
     """
     given = list(photos)
     addresses = [each for each in given if isinstance(each, Address)]
     if not given or len(addresses) not in (0, len(given)):
         raise ValueError("A job has photos, or addresses of photos, and one at least.")
-    headers = {"Idempotency-Key": key or str(uuid.uuid4())}
+    own = str(uuid.uuid4()) if key is None else sendable_key(key, "the idempotency key")
+    headers = {"Idempotency-Key": own}
     options = readied(options)
     reference: Source | None = options.pop("reference", None)
     if addresses:

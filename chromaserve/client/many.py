@@ -11,9 +11,9 @@ import httpx
 
 from chromaserve.client.archive import ArchiveReader, BadArchive
 from chromaserve.client.batches import Limits, Numbered
-from chromaserve.client.photos import hints_of, numbered_hints
+from chromaserve.client.photos import Source, hints_of, numbered_hints
 from chromaserve.client.problems import BadPhoto, ProblemError, TooBusy, problem_error
-from chromaserve.client.request import FAILURES, Named, answer, asked_pause_s, give_up, may_pass
+from chromaserve.client.request import FAILURES, Http, Named, answer, give_up, may_pass, pause_s
 from chromaserve.client.results import Colorized, Outcome, Result, model_version_of
 from chromaserve.client.retries import Attempts, Retries
 from chromaserve.photos.formats import MEDIA_TYPES, SUFFIXES
@@ -36,7 +36,7 @@ class Batch:
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        http: Http,
         photos: list[Numbered],
         options: Mapping[str, Any],
         limits: Limits,
@@ -90,12 +90,17 @@ class Batch:
     async def _colorize(self, todo: list[int]) -> None:
         """Send photos, by place in the batch, until each has its outcome."""
         attempts = Attempts(self._retries)
-        while True:
-            before, failure = self._finished, None
+        while todo := self._open(todo):
+            before, passing = self._finished, dict[int, ProblemError]()
+            failure: Exception | None = None
             try:
                 passing = await self._request(todo)
+            except OSError:  # a disk may fail in the middle of a photo
+                if not await self._unreadable(todo):
+                    raise
+                continue
             except FAILURES as error:
-                passing, failure = {}, error
+                failure = error
                 parts = self._smaller(todo, error)
                 if parts:
                     for part in parts:
@@ -103,20 +108,21 @@ class Batch:
                     return
                 if not may_pass(error):
                     await self._refused(todo, error)
-            todo = [i for i in todo if self._is_open(i)]
-            if not todo:
+            if not (todo := self._open(todo)):
                 return
             if self._finished > before:
                 attempts.progress()
-            asked = [asked_pause_s(error) for error in (failure, *passing.values()) if error]
-            pause_s = attempts.pause_s(max((s for s in asked if s is not None), default=None))
-            if pause_s is None:
+            if not failure and not passing.keys() >= set(todo):
+                failure = BadArchive("The answer says nothing of some photos.")
+            errors = [failure] if failure else list(passing.values())
+            pause = pause_s(self._http, attempts, *errors)
+            if pause is None:
                 if failure:
                     give_up(failure)
                 for place, problem in passing.items():
                     await self._fail(place, problem)
                 return
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(pause)
 
     async def _request(self, todo: list[int]) -> dict[int, ProblemError]:
         """One request; what of it failed for a reason that may pass."""
@@ -205,7 +211,7 @@ class Batch:
         """
         if not isinstance(error, ProblemError):
             give_up(error)
-        waiting = [i for i in todo if self._is_open(i)]
+        waiting = self._open(todo)
         if error.slug == "all-photos-failed":
             await self._problems(
                 {"input": told["input"], "problem": told} for told in error.extensions["errors"]
@@ -215,6 +221,22 @@ class Batch:
                 await self._fail(place, error)
         else:
             raise error
+
+    async def _unreadable(self, todo: list[int]) -> bool:
+        """Take the errors of photos that cannot be read to their ends; whether there are some."""
+        found = False
+        for place in todo:
+            photo = self._photos[place].photo
+            try:
+                if isinstance(photo, Source):
+                    await asyncio.to_thread(photo.check)
+            except OSError as error:
+                found = True
+                await self._fail(place, error)
+        return found
+
+    def _open(self, todo: list[int]) -> list[int]:
+        return [place for place in todo if self._is_open(place)]
 
     def _is_open(self, place: int) -> bool:
         """Whether something of a photo is still to come."""

@@ -61,6 +61,7 @@ class JobOptions(ManyOptions, total=False):
     """Results of its one photo."""
 
 
+_PIECE = 2**20
 _MOST_BYTES = 4 * 2**30
 """Of a file; a service's own limit is lower, but is told only after much was sent."""
 
@@ -95,6 +96,17 @@ class Source:
         with ExitStack() as stack:
             opened = self.open(stack)
             return opened if isinstance(opened, bytes) else opened.read()
+
+    def check(self) -> None:
+        """See that it can be read to its end.
+
+        Raises:
+            OSError: it cannot.
+        """
+        with ExitStack() as stack:
+            opened = self.open(stack)
+            while not isinstance(opened, bytes) and opened.read(_PIECE):
+                pass
 
 
 def source(photo: Photo) -> Source:
@@ -144,6 +156,19 @@ def readied(options: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(sent.content, bytes | Path):  # several requests may send it at once
         sent = replace(sent, content=sent.read())
     return {**options, "reference": sent}
+
+
+def check_proposals(options: Mapping[str, Any]) -> None:
+    """See that each photo is to have one result.
+
+    Raises:
+        ValueError: they are to have several.
+    """
+    if options.get("proposals") not in (None, 1):
+        raise ValueError(
+            "proposals are results of a job: submit(…, proposals=3) gives three; at once"
+            " proposal=2 gives the second, and so on"
+        )
 
 
 def parameters(options: Mapping[str, Any]) -> dict[str, str]:

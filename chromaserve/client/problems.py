@@ -10,6 +10,7 @@ import httpx
 
 from chromaserve.client.retries import retry_after_s
 
+PROBLEM_JSON = "application/problem+json"
 _MEMBERS = frozenset({"type", "title", "status", "detail", "instance"})
 _SHOWN = 200  # characters of an answer that is no problem details
 
@@ -114,12 +115,14 @@ def problem_of(response: httpx.Response) -> ProblemError:
     return problem_error(
         _details(response) | {"status": response.status_code},
         request_id=response.headers.get("x-request-id"),
-        retry_after=retry_after_s(response.headers.get("retry-after")),
+        retry_after=retry_after_s(
+            response.headers.get("retry-after"), response.headers.get("date")
+        ),
     )
 
 
 def _details(response: httpx.Response) -> dict[str, Any]:
-    if response.headers.get("content-type", "").startswith("application/problem+json"):
+    if response.headers.get("content-type", "").startswith(PROBLEM_JSON):
         try:
             told = json.loads(response.content)
         except ValueError:

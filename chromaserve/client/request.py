@@ -1,23 +1,44 @@
 """One request to a service and its answer; which errors may pass when it is sent again."""
 
 import importlib.metadata
+import re
+import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, BinaryIO, NoReturn
 
+import h11
 import httpx
 
 from chromaserve.client.archive import BadArchive
 from chromaserve.client.photos import Source, fields, parameters
-from chromaserve.client.problems import ProblemError, TooBusy, Unreachable, problem_of
+from chromaserve.client.problems import (
+    PROBLEM_JSON,
+    ProblemError,
+    TooBusy,
+    Unreachable,
+    problem_of,
+)
+from chromaserve.client.retries import Attempts
 
 TIMEOUT = httpx.Timeout(connect=5, write=30, read=150, pool=None)
 """Seconds of silence in each phase. The service may take 120 s for a photo, after a wait."""
-FAILURES = (httpx.TransportError, ProblemError, BadArchive)
-"""What a request may end with."""
+FAILURES = (httpx.RequestError, h11.LocalProtocolError, ProblemError, BadArchive)
+"""What a request may end with; of h11, which httpx lets through, where a file's length changes."""
+_OF_PROXIES = (500, 502, 504, *range(520, 525))
+"""What proxies say where what is behind them does not answer, beside 503; 52x is Cloudflare's."""
+_LAST_PORT = 65535
+_VISIBLE = re.compile("[!-~]([ -~]*[!-~])?")
 
 Named = tuple[str, bytes | BinaryIO]
+
+
+class Http(httpx.AsyncClient):
+    """Connections to a service."""
+
+    answered = False
+    """Whether the service itself has ever answered, if only that it is busy."""
 
 
 def open_http(
@@ -26,14 +47,41 @@ def open_http(
     api_key: str | None,
     timeout: float | httpx.Timeout,
     verify: bool | ssl.SSLContext,
-) -> httpx.AsyncClient:
-    """Connections to the service at a URL, whose path is kept: it may be behind a root path."""
+) -> Http:
+    """Connections to the service at a URL, whose path is kept: it may be behind a root path.
+
+    Raises:
+        ValueError: the URL is none of a service, or the key has what no header carries.
+    """
     headers = {"User-Agent": user_agent()}
     if api_key is not None:
-        headers["Authorization"] = f"Bearer {api_key}"
-    if "://" not in url:
-        url = f"http://{url}"
-    return httpx.AsyncClient(base_url=url, headers=headers, timeout=timeout, verify=verify)
+        headers["Authorization"] = f"Bearer {sendable_key(api_key, 'the API key')}"
+    try:
+        address = httpx.URL(url if "://" in url else f"http://{url}")
+    except httpx.InvalidURL as error:
+        raise ValueError(f"{url!r} is no address of a service: {error}") from error
+    known = address.scheme in ("http", "https") and address.host
+    if not known or (address.port or 0) > _LAST_PORT:
+        raise ValueError(f"{url!r} is no address of a service: it is http(s)://HOST, with a port")
+    http = Http(base_url=address, headers=headers, timeout=timeout, verify=verify)
+
+    async def note(response: httpx.Response) -> None:
+        media_type = response.headers.get("content-type", "")
+        http.answered |= response.is_success or media_type.startswith(PROBLEM_JSON)
+
+    http.event_hooks = {"response": [note]}
+    return http
+
+
+def sendable_key(key: str, what: str) -> str:
+    """The key, of whichever kind, if a header can carry it.
+
+    Raises:
+        ValueError: it cannot; the message does not show it.
+    """
+    if not _VISIBLE.fullmatch(key):
+        raise ValueError(f"{what} is empty, or has characters beside visible ASCII")
+    return key
 
 
 def user_agent() -> str:
@@ -90,22 +138,34 @@ def sendable(name: str) -> str:
     return name.encode("utf-8", "replace").decode("utf-8")
 
 
+def pause_s(http: Http, attempts: Attempts, *errors: Exception) -> float | None:
+    """Seconds until what ended with these is sent again; None where it is not."""
+    asked = [each.retry_after_s for each in errors if isinstance(each, ProblemError)]
+    asked_s = max((each for each in asked if each is not None), default=None)
+    return attempts.pause_s(asked_s, away=http.answered and any(map(_is_away, errors)))
+
+
 def may_pass(error: Exception) -> bool:
     """Whether the same request may succeed later.
 
     500, 502 and 504 count where a proxy says them, as one does for a replica that died; the
-    service's own 504 means that the work took too long, and would again.
+    service's own 504 means that the work took too long, and would again. 408 is of an upload that
+    stalled, or gave way to others.
     """
     if isinstance(error, ProblemError):
-        return isinstance(error, TooBusy) or (error.status in (500, 502, 504) and not error.slug)
+        proxys = error.status in _OF_PROXIES and not error.slug
+        return isinstance(error, TooBusy) or error.status == 408 or proxys
     if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
         return False
-    return isinstance(error, httpx.TransportError | BadArchive)
+    return not _of_tls(error)
 
 
-def asked_pause_s(error: Exception) -> float | None:
-    """What the service asked to wait before the next attempt."""
-    return error.retry_after_s if isinstance(error, ProblemError) else None
+def _is_away(error: Exception) -> bool:
+    """Whether nobody took the request: the service begins, ends, or is not there; or its queue."""
+    if isinstance(error, ProblemError):
+        by_proxy = error.status in (502, 503, 521) and not error.slug
+        return by_proxy or error.slug in ("not-ready", "jobs-away")
+    return isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
 
 
 def give_up(error: Exception) -> NoReturn:
@@ -117,5 +177,35 @@ def give_up(error: Exception) -> NoReturn:
     """
     if isinstance(error, ProblemError):
         raise error
+    raise Unreachable(f"The service gave no complete answer: {_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
     said = str(error) or type(error).__name__
-    raise Unreachable(f"The service gave no complete answer: {said}") from error
+    if isinstance(error, httpx.ProxyError):
+        return f"the proxy that the environment names said {said}"
+    if isinstance(error, h11.LocalProtocolError):
+        return f"a photo changed while it was sent ({said})"
+    if _caused_by(error, socket.gaierror):
+        return f"its name is not known ({said})"
+    return _of_tls(error) or said
+
+
+def _of_tls(error: Exception) -> str:
+    """What will not pass of a connection by TLS; empty for all else."""
+    cause = _caused_by(error, ssl.SSLError)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate is not accepted ({cause.verify_message.rstrip('.')}); SSL_CERT_FILE"
+            " names the file of another authority"
+        )
+    if isinstance(cause, ssl.SSLError) and cause.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
+        return "what answers there does not speak TLS; perhaps http:// is meant"
+    return ""
+
+
+def _caused_by(error: BaseException | None, kind: type[Exception]) -> BaseException | None:
+    """The first of that kind among what led to an error."""
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__ or error.__context__
+    return error

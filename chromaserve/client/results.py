@@ -13,6 +13,7 @@ import httpx
 
 from chromaserve.client.problems import ProblemError
 from chromaserve.library.files import write_whole
+from chromaserve.photos.names import plain_name
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -39,6 +40,10 @@ class Result:
     told: Mapping[str, Any] = field(default_factory=dict)
     """What else is known of the photo: its `colour`, and perhaps `kept`, `page`, `warnings`,
     `confidence` with `hint_places`."""
+
+    def __post_init__(self) -> None:
+        """Have a name that leads nowhere else, whatever the service says."""
+        object.__setattr__(self, "name", plain_name(self.name))
 
     @cached_property
     def size(self) -> tuple[int, int]:

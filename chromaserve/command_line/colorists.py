@@ -12,7 +12,7 @@ from chromaserve.command_line.tasks import Task
 from chromaserve.photos.formats import Wanted
 
 if TYPE_CHECKING:
-    from chromaserve.client import Result
+    from chromaserve.client import Client, Result
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,9 @@ def _loading() -> Iterator[None]:
 class Remote:
     """A running service."""
 
-    def __init__(self, url: str, api_key: str | None, options: dict[str, Any]) -> None:
+    def __init__(self, client: "Client", options: dict[str, Any]) -> None:
         """Connect to nothing yet."""
-        from chromaserve.client import Client
-
-        self._client = Client(url, api_key=api_key)
+        self._client = client
         self._options = {name: value for name, value in options.items() if value is not None}
 
     def data(self, photo: bytes) -> bytes:
@@ -135,14 +133,37 @@ class Remote:
         return Outcome(task, told=outcome.told)
 
 
+@dataclass(frozen=True)
+class Service:
+    """A service that is to do it, as the command names it."""
+
+    url: str | None
+    """Without one the model in this process does it."""
+    api_key: str | None = None
+    patience_s: float | None = None
+    """How long it may be away once it has answered."""
+
+    def client(self) -> "Client":
+        """A client of it.
+
+        Raises:
+            Complaint: the URL or the key is none.
+        """
+        from chromaserve.client import Client, Retries
+
+        bounds = Retries() if self.patience_s is None else Retries(budget_s=self.patience_s)
+        try:
+            return Client(self.url or "", api_key=self.api_key, retries=bounds)
+        except ValueError as error:
+            raise Complaint(str(error)) from error
+
+
 @contextmanager
-def colorist(
-    url: str | None, api_key: str | None, options: dict[str, Any]
-) -> Iterator[Local | Remote]:
-    """The service at a URL, or without one the model in this process; closed with the block."""
-    made = Remote(url, api_key, options) if url else Local(options)
+def colorist(service: Service, options: dict[str, Any]) -> Iterator[Local | Remote]:
+    """The service, or without one the model in this process; closed with the block."""
+    made = Local(options) if service.url is None else Remote(service.client(), options)
     try:
-        with answers(url):
+        with answers(service.url):
             yield made
     finally:
         made.close()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from chromaserve.command_line.colorists import Local, Remote, Service, colorist
 from chromaserve.command_line.exits import NOTHING_FITS, Complaint, Exit, complaints
 from chromaserve.command_line.shared_options import (
     AlbumFlag,
@@ -24,6 +25,7 @@ from chromaserve.command_line.shared_options import (
     Metadata,
     Model,
     Pages,
+    Patience,
     Postprocess,
     Proposals,
     Quality,
@@ -39,7 +41,6 @@ from chromaserve.command_line.written import Written
 from chromaserve.photos.formats import Wanted
 
 if TYPE_CHECKING:
-    from chromaserve.command_line.colorists import Local, Remote
     from chromaserve.command_line.report import Report
 
 STREAM = "-"
@@ -95,6 +96,7 @@ def colorize(
     ] = False,
     url: Url = None,
     api_key: ApiKey = None,
+    patience: Patience = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -121,16 +123,18 @@ def colorize(
         }
         if album and (watch or proposals > 1 or confidence):
             raise Complaint("--album is for photos that are there, and one result of each")
-        if url and max_pixels:
+        if url is not None and max_pixels:
             raise Complaint("--max-pixels is for photos that are done here; a service has its own")
+        if patience is not None and url is None:
+            raise Complaint("--patience is for --url")
         if reference and not reference.exists():
             raise Complaint(f"there is no {reference}", Exit.NOTHING_DONE)
-        format = as_written(format)
+        format, service = as_written(format), Service(url, api_key, patience)
         if STREAM in (*photos, output):
             if proposals > 1 or confidence or album or watch or poll or as_json:
                 more = "--proposals, --confidence, --album, --watch, --poll and --json"
                 raise Complaint(f"- is for one photo and its result alone, without {more}")
-            _stream(photos, output, format, url, api_key, chosen, overwrite=overwrite)
+            _stream(photos, output, format, service, chosen, overwrite=overwrite)
             return
         work = replace(
             plan(photos, output, format or "png"), proposals=proposals, confidence=confidence,
@@ -146,9 +150,7 @@ def colorize(
 
         chosen["format"] = _format_of(work.file, format)
         report = Report(quiet=quiet, as_json=as_json)
-        status = _run(
-            work, report, chosen, url, api_key, overwrite=overwrite, watch=watch, poll=poll
-        )
+        status = _run(work, report, chosen, service, overwrite=overwrite, watch=watch, poll=poll)
         raise typer.Exit(status)
 
 
@@ -173,16 +175,13 @@ def _run(
     work: Plan,
     report: "Report",
     chosen: dict[str, Any],
-    url: str | None,
-    api_key: str | None,
+    service: Service,
     *,
     overwrite: bool,
     watch: bool,
     poll: bool,
 ) -> int:
     """All that there is to do; the exit status."""
-    from chromaserve.command_line.colorists import colorist
-
     tasks = work.tasks(report)
     if not tasks and not watch:
         also = f"; {report.all_left_out}" if report.all_left_out else ""
@@ -199,11 +198,11 @@ def _run(
         from chromaserve.library.made import Making, made_otherwise
 
         pairs = [(task.photo, task.output) for task in done]
-        report.made_otherwise(made_otherwise(pairs, Making.of(chosen, here=url is None)))
+        report.made_otherwise(made_otherwise(pairs, Making.of(chosen, here=service.url is None)))
     written = Written()
     try:
         if todo or watch:
-            with colorist(url, api_key, chosen) as made:
+            with colorist(service, chosen) as made:
                 _follow(made, report, todo, written)
                 if watch:
                     _watch(made, report, work, written, overwrite=overwrite, poll=poll)
@@ -213,7 +212,7 @@ def _run(
     return status
 
 
-def _follow(made: "Local | Remote", report: "Report", todo: list[Task], written: Written) -> None:
+def _follow(made: Local | Remote, report: "Report", todo: list[Task], written: Written) -> None:
     written.expect(todo)
     for outcome in report.follow(made.files(todo), len(todo)):
         error = outcome.error
@@ -223,7 +222,7 @@ def _follow(made: "Local | Remote", report: "Report", todo: list[Task], written:
 
 
 def _watch(
-    made: "Local | Remote",
+    made: Local | Remote,
     report: "Report",
     work: Plan,
     written: Written,
@@ -253,14 +252,12 @@ def _stream(
     photos: list[str],
     output: str | None,
     format: Wanted | None,
-    url: str | None,
-    api_key: str | None,
+    service: Service,
     chosen: dict[str, Any],
     *,
     overwrite: bool,
 ) -> None:
     """One photo from standard input or to standard output."""
-    from chromaserve.command_line.colorists import colorist
     from chromaserve.library.files import write_whole
 
     if output is None and photos[-1] == STREAM:
@@ -276,7 +273,7 @@ def _stream(
         _check_free(Path(target))
     chosen["format"] = _format_of(None if target == STREAM else Path(target), format)
     data = _read(source, None if target == STREAM else Path(target))
-    with colorist(url, api_key, chosen) as made:
+    with colorist(service, chosen) as made:
         result = made.data(data)
     if target == STREAM:
         sys.stdout.buffer.write(result)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from chromaserve.command_line.colorists import answers
+from chromaserve.command_line.colorists import Service, answers
 from chromaserve.command_line.exits import Complaint, Exit, by_options, complaints, say
 from chromaserve.command_line.shared_options import (
     AlbumFlag,
@@ -23,6 +23,7 @@ from chromaserve.command_line.shared_options import (
     Metadata,
     Model,
     Pages,
+    Patience,
     Postprocess,
     Proposals,
     Quality,
@@ -44,12 +45,9 @@ _HERE = "http://localhost:8000"
 
 
 @contextmanager
-def _service(url: str, api_key: str | None) -> "Iterator[Client]":
-    with complaints():
-        from chromaserve.client import Client
-
-        with answers(url), Client(url, api_key=api_key) as client:
-            yield client
+def _service(url: str, api_key: str | None, patience: float | None = None) -> "Iterator[Client]":
+    with complaints(), answers(url), Service(url, api_key, patience).client() as client:
+        yield client
 
 
 @jobs.command()
@@ -86,25 +84,28 @@ def submit(
 ) -> None:
     """Hand photos in as one job, and write its id; the service has them then, come what may."""
     with _service(url, api_key) as client:
-        job = client.submit(
-            list(_given(photos)),
-            callback=callback,
-            idempotency_key=key,
-            vividness=vividness,
-            postprocess=postprocess,
-            hints=read_hints(hints),
-            format=as_written(format),
-            quality=quality,
-            metadata=metadata,
-            pages=pages,
-            damaged=damaged,
-            colour=colour,
-            look=look,
-            reference=reference,
-            proposals=proposals if proposals > 1 else None,
-            album=album or None,
-            model=model,
-        )
+        try:
+            job = client.submit(
+                list(_given(photos)),
+                callback=callback,
+                idempotency_key=key,
+                vividness=vividness,
+                postprocess=postprocess,
+                hints=read_hints(hints),
+                format=as_written(format),
+                quality=quality,
+                metadata=metadata,
+                pages=pages,
+                damaged=damaged,
+                colour=colour,
+                look=look,
+                reference=reference,
+                proposals=proposals if proposals > 1 else None,
+                album=album or None,
+                model=model,
+            )
+        except ValueError as error:
+            raise Complaint(str(error)) from error
         if as_json:
             _write(job.status)
         else:
@@ -135,9 +136,15 @@ def show(id: Id, url: ServiceUrl = _HERE, api_key: ApiKey = None, as_json: Json 
 
 
 @jobs.command()
-def wait(id: Id, url: ServiceUrl = _HERE, api_key: ApiKey = None, as_json: Json = False) -> None:
+def wait(
+    id: Id,
+    url: ServiceUrl = _HERE,
+    api_key: ApiKey = None,
+    patience: Patience = None,
+    as_json: Json = False,
+) -> None:
     """Wait until a job has ended."""
-    with _service(url, api_key) as client:
+    with _service(url, api_key, patience) as client:
         status = client.job(id).wait()
         _tell(status, as_json=as_json)
         raise typer.Exit(_exit(status))
@@ -154,13 +161,14 @@ def fetch(
     ] = False,
     url: ServiceUrl = _HERE,
     api_key: ApiKey = None,
+    patience: Patience = None,
     quiet: Quiet = False,
 ) -> None:
     """Write a job's results into a folder, each as soon as it is done, until the job has ended.
 
     A file that is there is left alone.
     """
-    with _service(url, api_key) as client:
+    with _service(url, api_key, patience) as client:
         job = client.job(id)
         for _, name, outcome in job.results():
             if isinstance(outcome, Exception):

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from chromaserve.bundled import import_bundled
-from chromaserve.command_line.colorists import answers
+from chromaserve.command_line.colorists import Service, answers
 from chromaserve.command_line.exits import complaints, say
 from chromaserve.command_line.shared_options import ApiKey, Json, Url
 
@@ -25,7 +25,7 @@ def list_versions(
     if context.invoked_subcommand:
         return
     with complaints():
-        rows = _of_service(url, api_key) if url else _here()
+        rows = _here() if url is None else _of_service(url, api_key)
         if as_json:
             print(json.dumps(rows, indent=2))
             return
@@ -100,9 +100,7 @@ def _here() -> list[dict[str, Any]]:
 
 
 def _of_service(url: str, api_key: str | None) -> list[dict[str, Any]]:
-    from chromaserve.client import Client
-
-    with answers(url), Client(url, api_key=api_key) as client:
+    with answers(url), Service(url, api_key).client() as client:
         rows: list[dict[str, Any]] = client.models()["models"]
     return rows
 

@@ -131,6 +131,17 @@ ApiKey = Annotated[
         metavar="KEY", envvar="CHROMASERVE_API_KEY", help="For a service that asks for one."
     ),
 ]
+Patience = Annotated[
+    float | None,
+    typer.Option(
+        "--patience",
+        min=0,
+        metavar="SECONDS",
+        help="How long a service that has answered may be away, while it is started anew perhaps;"
+        " by default 60.",
+        show_default=False,
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Tell of nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")]
 

@@ -22,13 +22,22 @@ def safe_stem(name: str | None) -> str:
     Letters of every script are kept.
     """
     base = re.split(r"[/\\]", name or "")[-1]
-    stem = base.rpartition(".")[0] or base
-    kept = "".join(c if c.isprintable() and c not in '<>:"|?*;%' else "_" for c in stem)
+    kept = _legible(base.rpartition(".")[0] or base)
     kept = kept.encode("utf-8", "ignore").decode("utf-8")[:_MAX_STEM]
     kept = kept.encode()[:_MAX_BYTES].decode("utf-8", "ignore").strip(" .")
     if _RESERVED.fullmatch(kept.split(".")[0].strip()):
         kept = f"_{kept}"
     return kept or "photo"
+
+
+def plain_name(name: str) -> str:
+    """A file's name as somebody else tells it, without folders and what a disk or terminal obeys;
+    "photo" if none is left."""
+    return _legible(re.split(r"[/\\]", name)[-1]).strip(" .") or "photo"
+
+
+def _legible(name: str) -> str:
+    return "".join(c if c.isprintable() and c not in '<>:"|?*;%' else "_" for c in name)
 
 
 def result_names(photos: Sequence[str], endings: Sequence[str]) -> list[str]:

@@ -149,8 +149,9 @@ class Backlog:
         own_s = self._pace.seconds(looks, sum(pixels) + beside)
         foreseen_s = self.wait_s(photos) + own_s
         if deadline_s is not None and foreseen_s > deadline_s:
+            about = f"{foreseen_s:.1f}" if foreseen_s >= 1 else f"{foreseen_s:.2g}"
             raise WouldBeLate(
-                f"This would take about {foreseen_s:.1f} s now, more than the {deadline_s:g} s that"
+                f"This would take about {about} s now, more than the {deadline_s:g} s that"
                 " the request allows. Try again later, or allow more time."
             )
         foreseen_s /= self._slowness

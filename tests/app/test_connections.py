@@ -52,6 +52,8 @@ def colorizes(server: Server) -> int:
     [
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "malformed-request"),
         ("GET / HTTP/1.1\r\n\r\n", 400, "malformed-request"),
+        ("GET http://b/healthz HTTP/1.1\r\nHost: a\r\n\r\n", 400, "malformed-request"),
+        ("GET http://x@a/healthz HTTP/1.1\r\nHost: a\r\n\r\n", 400, "malformed-request"),
         (
             "POST /colorize HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
             "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",

@@ -1,10 +1,12 @@
 """HTTP as simple clients, probes and old proxies speak it: HEAD, OPTIONS, half-closed, 1.0."""
 
+import contextlib
 import io
 import re
 import socket
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -103,6 +105,75 @@ def test_what_nobody_waits_for_any_more_is_not_coloured(
         assert http.post("/colorize", files=[("file", PHOTO)]).status_code == 200
     assert load(server)["photos"] - 1 <= most
     assert "Traceback" not in server.log.read_text()
+
+
+def test_requests_that_are_sent_ahead_are_bounded(start_small: Start) -> None:
+    """They are read, and had their place in memory, before the first is answered."""
+    server = start_small()
+    server.wait_ready()
+    ahead = GET * 20_000
+    before = memory_kb(server)
+    with contextlib.ExitStack() as lines:
+        for _ in range(20):
+            line = lines.enter_context(connect(server, receive_buffer=4096))
+            line.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                line.send(ahead)
+        with server.client() as http:
+            assert http.get("/healthz").status_code == 200
+        assert memory_kb(server) - before < 60_000
+    with connect(server) as line:
+        line.sendall(GET * 30)
+        line.shutdown(socket.SHUT_WR)
+        assert to_the_end(line).count(b"HTTP/1.1 200 ") == 30
+    with connect(server) as line:
+        line.sendall(GET * 100)
+        told = to_the_end(line)
+    assert 30 < told.count(b"HTTP/1.1 200 ") < 100, "those that were taken are answered"
+    assert told.lower().count(b"connection: close") == 1
+
+
+def memory_kb(server: Server) -> int:
+    lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+
+def test_whoever_listens_for_events_keeps_nobody_out(tmp_path: Path, start_small: Start) -> None:
+    server = start_small(jobs=tmp_path / "jobs", max_connections=8)
+    server.wait_ready()
+    large = encoded(small("L", (3000, 2000)), "JPEG")
+    with server.client() as http, contextlib.ExitStack() as lines:
+        job = http.post("/jobs", files=[("file", large)] * 8).json()["self"]
+        for _ in range(12):
+            line = lines.enter_context(connect(server))
+            line.sendall(f"GET {job}/events HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            assert line.recv(9) == b"HTTP/1.1 "
+        assert "ended" not in http.get(job).json()
+        assert http.delete(job).status_code == 200
+        with http.stream("GET", f"{job}/events") as events:
+            assert "event: end" in events.read().decode()
+
+
+def test_a_target_may_name_the_host_as_proxies_are_asked(small_server: Server) -> None:
+    with connect(small_server) as line:
+        line.sendall(b"GET http://A:80/healthz HTTP/1.1\r\nHost: a:80\r\nConnection: close\r\n\r\n")
+        assert to_the_end(line).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_trailer_is_no_part_of_the_head(small_server: Server) -> None:
+    """What looks at heads, a proxy perhaps, has not seen it."""
+    sent = CHUNKED.replace(b"Host: a", b"Host: a\r\nConnection: close")
+    with connect(small_server) as line:
+        line.sendall(sent[:-2] + b"Accept: application/zip\r\n\r\n")
+        assert b"content-type: image/png" in to_the_end(line).lower()
+
+
+def test_a_refusal_reaches_who_sends_on_whatever_is_expected(small_server: Server) -> None:
+    body = bytes(4_000_000)
+    sent = post("/colorize", body, "Content-Type: text/plain", "Expect: tea", "Connection: close")
+    with connect(small_server) as line:
+        line.sendall(sent)
+        assert b" 415 " in to_the_end(line)
 
 
 def test_http_1_0_gets_no_chunks(small_server: Server) -> None:

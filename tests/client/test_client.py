@@ -21,6 +21,7 @@ from chromaserve import (
     Hint,
     ProblemError,
     Result,
+    TooBusy,
     Unauthorized,
     Unreachable,
 )
@@ -186,6 +187,27 @@ def test_problems_have_types_and_all_of_their_members(client: Client, photo: Pat
         client.colorize(photo.parent / "none.jpg")
     with pytest.raises(ValueError, match="attempts"):
         Client("http://127.0.0.1", retries=0)
+
+
+def test_what_would_be_several_results_is_told_how_to_be_had(client: Client, photo: Path) -> None:
+    with pytest.raises(ValueError, match="proposal=2"):
+        client.colorize(photo, proposals=3)  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="proposal=2"):
+        next(client.colorize_many([photo], per_request=1, proposals=3))  # type: ignore[call-arg]
+    book = encoded(small("L"), "TIFF", save_all=True, append_images=[small("L")])
+    with pytest.raises(ValueError, match="colorize_many gives them"):
+        client.colorize(book, pages="all")
+    assert client.colorize(book, pages="all", format="tiff").told["page"] == "1-2 of 2"
+    assert client.colorize(photo, pages="all").size == (640, 427)
+
+
+def test_a_deadline_is_sent_as_it_was_given(client: Client, photo: Path) -> None:
+    for wrong in (0, -3):
+        with pytest.raises(BadOptions, match="deadline_s"):
+            client.colorize(photo, deadline_s=wrong)
+    client.colorize(photo)  # what it takes is known now
+    with pytest.raises(TooBusy, match=r"about (?!0\.0 )\S+ s now, more than the 0\.0005 s that"):
+        client.colorize(photo, deadline_s=0.0005)
 
 
 def test_nobody_there(photo: Path) -> None:

@@ -67,6 +67,10 @@ def test_the_service_says_how_long_to_wait(client: Client, proxy: Proxy, photo: 
     past = format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True)
     assert retry_after_s(past) == 0
     assert retry_after_s("soon") is None
+    there = datetime.now(UTC) + timedelta(days=1)  # its clock is not ours
+    sent, then = (format_datetime(there + timedelta(seconds=n), usegmt=True) for n in (0, 7))
+    assert retry_after_s(then, sent) == 7
+    assert retry_after_s(soon, "now") == pytest.approx(20, abs=2)
 
 
 def test_what_will_not_pass_is_told_at_once(client: Client, proxy: Proxy, photo: Path) -> None:

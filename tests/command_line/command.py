@@ -87,8 +87,8 @@ def at_once() -> Iterator[None]:
     """Clients of this process send again without waiting."""
     pause_s = Attempts.pause_s
 
-    def none_s(self: Attempts, asked_s: float | None = None) -> float | None:
-        return None if pause_s(self, asked_s) is None else 0.0
+    def none_s(self: Attempts, asked_s: float | None = None, *, away: bool = False) -> float | None:
+        return None if pause_s(self, asked_s, away=away) is None else 0.0
 
     with patch.object(Attempts, "pause_s", none_s):
         yield

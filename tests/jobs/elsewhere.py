@@ -1,5 +1,6 @@
 """A server that photos come from, results go to and callbacks are sent to, which notes it all."""
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,7 +29,8 @@ class Elsewhere:
     codings: dict[str, str] = field(default_factory=dict)
     """By path: the Content-Encoding of its file."""
     endless: set[str] = field(default_factory=set)
-    """Paths whose answers never end: a byte now and then."""
+    """Paths whose answers never end: a piece now and then."""
+    piece: bytes = b"x"
     silent: set[str] = field(default_factory=set)
     """Paths that are not answered at all."""
     closed: threading.Event = field(default_factory=threading.Event)
@@ -45,7 +47,7 @@ class Elsewhere:
 
 
 @contextmanager
-def elsewhere() -> Iterator[Elsewhere]:
+def elsewhere(tls: ssl.SSLContext | None = None) -> Iterator[Elsewhere]:
     there = Elsewhere()
 
     def note(asked: Asked) -> None:
@@ -77,7 +79,7 @@ def elsewhere() -> Iterator[Elsewhere]:
                 self.end_headers()
                 with suppress(OSError):
                     while not there.closed.wait(0.02):
-                        self.wfile.write(b"x")
+                        self.wfile.write(there.piece)
                 return
             if 300 <= status < 400:
                 self.send_header("Location", f"{there.url}/closed/secret")
@@ -95,7 +97,9 @@ def elsewhere() -> Iterator[Elsewhere]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    there.url = f"http://127.0.0.1:{server.server_address[1]}"
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    there.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -1,18 +1,23 @@
 """What jobs are kept by is out of reach for a while: nothing is lost, and nothing is given up."""
 
+import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.conftest import Server, Start
 from tests.hurried import HURRIED
 from tests.jobs.asking import ended, events, files, slug, submitted
-from tests.jobs.postgresql import Line, breakable
+from tests.jobs.postgresql import Line, breakable, postgresql
 from tests.sample_photos import encoded, small
 
 PHOTOS = 40
+LONGEST_S = 25
+"""That a question may take which a database does not answer, by a service that is hurried."""
 
 
 @pytest.fixture
@@ -64,6 +69,61 @@ def test_a_queue_that_is_away_is_told_of_and_comes_back(
     assert (told["done"], told["failed"]) == (PHOTOS, 0)
     assert [kind for kind, _, _ in events(client, job)] == [*["photo"] * PHOTOS, "end"]
     assert "Traceback" not in service.log.read_text()
+
+
+def test_a_queue_that_hangs_is_told_of_and_comes_back(
+    client: httpx.Client, service: Server
+) -> None:
+    """Its system goes on acknowledging what it is sent, and takes new connections."""
+    job = submitted(client, files(PHOTOS))
+    hung = [each for each in psutil.Process().children(recursive=True) if each.name() == "postgres"]
+    assert hung
+    for each in hung:
+        each.suspend()
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            asked = [f"/jobs/{job}", f"/jobs/{job}/results/0"] * 4
+            answers = list(pool.map(lambda path: client.get(path, timeout=LONGEST_S), asked))
+        answers.append(client.post("/jobs", files=files(1), timeout=LONGEST_S))
+        told = [(answer.status_code, slug(answer)) for answer in answers]
+        assert told == [(503, "jobs-away")] * len(answers)
+        assert client.post("/colorize", files=files(1)).status_code == 200
+    finally:
+        for each in hung:
+            each.resume()
+    told_last = ended(client, job)
+    assert (told_last["done"], told_last["failed"]) == (PHOTOS, 0)
+    assert "Traceback" not in service.log.read_text()
+
+
+def test_a_database_that_is_not_there_is_no_wrong_setting(
+    start_small: Start, tmp_path: Path, line: Line
+) -> None:
+    """After status 2 systemd does not start it again."""
+    line.broken = True
+    server = start_small(jobs=tmp_path / "queue", jobs_database=line.address)
+    assert server.process.wait(60) == 4
+    assert "chromaserve: CHROMASERVE_JOBS_DATABASE: no database" in server.log.read_text()
+
+
+def test_a_folder_of_another_queue_is_refused(
+    start_small: Start, tmp_path: Path, line: Line
+) -> None:
+    """They would sweep each other's photos away."""
+    chosen = {"jobs": tmp_path / "queue", "jobs_database": line.address}
+    for _ in range(2):  # two of one queue share it
+        start_small(**chosen).wait_ready()
+    other = start_small(jobs=tmp_path / "queue")
+    assert other.process.wait(60) == 2
+    said = other.log.read_text()
+    assert re.search(
+        "CHROMASERVE_JOBS: .* the queue in PostgreSQL .* and this one is in SQLite", said
+    )
+    with postgresql() as another:
+        third = start_small(jobs=tmp_path / "queue", jobs_database=another)
+        assert third.process.wait(60) == 2
+    (tmp_path / "queue" / "queue").unlink()  # as it says
+    start_small(jobs=tmp_path / "queue").wait_ready()
 
 
 def test_a_folder_that_is_away_gives_no_photo_up(

@@ -59,6 +59,9 @@ def test_a_client_hands_in_waits_and_fetches(service: Server, folder: Path) -> N
             client.job("none")
         with pytest.raises(ValueError, match="one at least"):
             client.submit([])
+        for key in ("", "line\n", "schlüssel"):
+            with pytest.raises(ValueError, match="idempotency key"):
+                client.submit(photos, idempotency_key=key)
 
 
 def test_an_asynchronous_client_cancels_and_repeats(service: Server) -> None:
@@ -182,6 +185,8 @@ def test_the_command_says_what_is_wrong(
         (("submit", folder / "none.jpg", *at), 3, "No such file"),
         (("submit", folder / "in" / "notes.txt", *at), 3, "not a photo"),
         (("submit", "s3://bucket/a.png", *at), 2, "presign"),
+        (("submit", folder, "--idempotency-key=", *at), 2, "idempotency key is empty"),
+        (("submit", folder, "http://photos.test/a.png", *at), 2, "photos, or addresses"),
         (("submit", folder, "--url", str(small_http.base_url)), 4, "keeps no jobs"),
         (("show", "any", "--url", "http://127.0.0.1:9"), 4, "no service at"),
     ):
