@@ -13,10 +13,8 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from chromaserve.library.files import write_whole
-
 _QUEUE = "queue"
-"""The file that says whose the folder is."""
+"""The link that says whose the folder is: made in one step, and by one service alone."""
 _ORPHAN_S = 3600.0
 """What belongs to no job and is younger may be of one that is just being accepted."""
 
@@ -40,12 +38,12 @@ class Files:
         """Be that queue's folder from now on: another one would sweep its photos away.
 
         Raises:
-            OSError: it is another queue's, or that cannot be written down.
+            OSError: it is another queue's.
         """
         note = self._photos.with_name(_QUEUE)
-        with suppress(FileExistsError):
-            write_whole(note, queue.encode(), replace=False)
-        if (owner := note.read_text()) != queue:
+        with suppress(OSError):  # it is there, or this disk has no links
+            note.symlink_to(queue)
+        if note.is_symlink() and (owner := str(note.readlink())) != queue:
             raise OSError(
                 f"the queue in {owner} has its photos and results there, and this one is in"
                 f" {queue}. Name a folder of its own. If that queue is no more, remove {note}"
