@@ -53,8 +53,10 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
     told: list[float | None] = []
     pause_s = Attempts.pause_s
 
-    def watched(self: Attempts, asked_s: float | None = None) -> float | None:
-        told.append(pause_s(self, asked_s))
+    def watched(
+        self: Attempts, asked_s: float | None = None, *, away: bool = False
+    ) -> float | None:
+        told.append(pause_s(self, asked_s, away=away))
         return told[-1]
 
     monkeypatch.setattr(Attempts, "pause_s", watched)
