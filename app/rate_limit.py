@@ -1,6 +1,5 @@
 """An ASGI layer that lets each key, or address, ask for so much work a minute, and a day."""
 
-import ipaddress
 import json
 import logging
 import math
@@ -15,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .access_log import KEY_NAME
 from .errors import RateLimited
+from .networks import network
 from .problems import error_response
 
 log = logging.getLogger("chromaserve")
@@ -22,9 +22,6 @@ log = logging.getLogger("chromaserve")
 _MOST_CALLERS = 10_000
 """Callers that are remembered; who has not asked for longest is forgotten, and starts afresh."""
 _WAIT_S = 5.0
-_LONGEST_NAME = 100
-_OWN_BITS = 64
-"""Of an IPv6 address, those that tell one subscriber from others: each has all the rest."""
 _TABLE = """
 CREATE TABLE IF NOT EXISTS bucket (caller TEXT PRIMARY KEY, tokens TEXT, at REAL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS bucket_at ON bucket (at);
@@ -140,15 +137,3 @@ class RateLimit:
                     (_MOST_CALLERS,),
                 )
         return left
-
-
-def network(host: str) -> str:
-    """Whoever has this address, by all that one may take: IPv4 as it is, of IPv6 the network."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:  # as a proxy may have it
-        return host[:_LONGEST_NAME]
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    plain = ipaddress.IPv6Address(int(address))  # without the name of a line
-    return str(plain.ipv4_mapped or ipaddress.ip_network((plain, _OWN_BITS), strict=False))

@@ -96,6 +96,13 @@ def invalid_options(errors: Any) -> InvalidOptions:  # noqa: ANN401 - pydantic's
     return InvalidOptions(f"{said}. Correct this.", errors=faults)
 
 
+def caused_by(error: BaseException | None, kind: type[Exception]) -> BaseException | None:
+    """The first of that kind among an error and what led to it; None without one."""
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__ or error.__context__
+    return error
+
+
 def without_locals(error: Exception) -> Exception:
     """The error, of whose calls nothing is held any more, for whoever has just caught it to keep.
 

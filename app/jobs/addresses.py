@@ -7,7 +7,6 @@ than uploads may be is not waited for, nor is an answer read that nobody needs.
 """
 
 import asyncio
-import ipaddress
 import re
 import ssl
 from collections.abc import AsyncGenerator, Mapping
@@ -17,11 +16,12 @@ from urllib.parse import unquote
 
 import httpx
 
-from chromaserve.errors import BodyTooLarge, Busy
+from chromaserve.errors import BodyTooLarge, Busy, caused_by
 from chromaserve.pipeline.memory import Share
 
 from ..arrivals import SLOW, Arrival
 from ..errors import AddressFailed, AddressRefused
+from ..networks import ip_of
 from ..settings import Settings
 
 _TIMEOUT = httpx.Timeout(30, connect=10)
@@ -175,28 +175,17 @@ def _guarded(address: str) -> dict[str, Any]:
                 )
 
     host = httpx.URL(address).host
-    return {} if host == "localhost" or _ip(host) else {"trace": look}
+    return {} if host == "localhost" or ip_of(host) else {"trace": look}
 
 
 def _is_near(host: str) -> bool:
-    found = _ip(host)
+    found = ip_of(host)
     return found is None or found.is_loopback or found.is_link_local or found.is_unspecified
-
-
-def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address that a host is written as, IPv4 in IPv6 as IPv4; None for a name."""
-    try:
-        found = ipaddress.ip_address(host)
-    except ValueError:
-        return None
-    return getattr(found, "ipv4_mapped", None) or found
 
 
 def _said(error: Exception) -> str:
     """Why there is no answer: of certificates in words, else the kind of error alone."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
-        cause = cause.__cause__ or cause.__context__
+    cause = caused_by(error, ssl.SSLCertVerificationError)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted ({cause.verify_message.rstrip('.')})"
     return type(error).__name__

@@ -21,6 +21,7 @@ from chromaserve.client.problems import (
     problem_of,
 )
 from chromaserve.client.retries import Attempts
+from chromaserve.errors import caused_by
 
 TIMEOUT = httpx.Timeout(connect=5, write=30, read=150, pool=None)
 """Seconds of silence in each phase. The service may take 120 s for a photo, after a wait."""
@@ -186,14 +187,14 @@ def _said(error: Exception) -> str:
         return f"the proxy that the environment names said {said}"
     if isinstance(error, h11.LocalProtocolError):
         return f"a photo changed while it was sent ({said})"
-    if _caused_by(error, socket.gaierror):
+    if caused_by(error, socket.gaierror):
         return f"its name is not known ({said})"
     return _of_tls(error) or said
 
 
 def _of_tls(error: Exception) -> str:
     """What will not pass of a connection by TLS; empty for all else."""
-    cause = _caused_by(error, ssl.SSLError)
+    cause = caused_by(error, ssl.SSLError)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return (
             f"its certificate is not accepted ({cause.verify_message.rstrip('.')}); SSL_CERT_FILE"
@@ -202,10 +203,3 @@ def _of_tls(error: Exception) -> str:
     if isinstance(cause, ssl.SSLError) and cause.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
         return "what answers there does not speak TLS; perhaps http:// is meant"
     return ""
-
-
-def _caused_by(error: BaseException | None, kind: type[Exception]) -> BaseException | None:
-    """The first of that kind among what led to an error."""
-    while error is not None and not isinstance(error, kind):
-        error = error.__cause__ or error.__context__
-    return error
