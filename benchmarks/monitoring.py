@@ -159,10 +159,11 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=40, help="how long photos are sent")
     options = parser.parse_args()
     service_port, failed = free_port(), 0
-    environment = {"CHROMASERVE_PORT": str(service_port)}
     service = [sys.executable, "-m", "app"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        jobs = str(folder / "jobs")
+        environment = {"CHROMASERVE_PORT": str(service_port), "CHROMASERVE_JOBS": jobs}
         with (
             running(service, environment, folder / "service.log"),
             prometheus(folder, service_port) as url,

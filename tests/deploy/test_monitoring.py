@@ -25,7 +25,18 @@ QUERIES = [*dashboard_queries(), *alert_queries()]
 # What Prometheus adds to every sample, and what it tells of its own.
 ADDED, OWN = {"instance", "job", "le"}, {"up"}
 WORDS = {
-    *("absent", "by", "changes", "count", "histogram_quantile", "increase", "max", "or", "rate"),
+    *(
+        "absent",
+        "and",
+        "by",
+        "changes",
+        "count",
+        "histogram_quantile",
+        "increase",
+        "max",
+        "or",
+        "rate",
+    ),
     *("sum", "vector", "m", "__rate_interval"),
 }
 
@@ -37,7 +48,10 @@ def scraped(
     """Metrics of a service that has had requests of several outcomes: name → label → values."""
     photo = encoded(small("L"), "PNG")
     folder = tmp_path_factory.mktemp("scraped")
-    with serving(folder, **small_network, cache_mb=16) as server, server.client() as http:
+    with (
+        serving(folder, **small_network, cache_mb=16, jobs=folder / "jobs") as server,
+        server.client() as http,
+    ):
         for body in (photo, photo, photo[:100]):
             http.post("/colorize", files={"file": body})
         http.get("/nothing")
