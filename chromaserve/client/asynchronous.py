@@ -256,10 +256,15 @@ class AsyncClient:
 
     async def ready(self) -> bool:
         """Whether photos are taken now; False, too, where nothing answers. Asks once."""
+        return await self._unready() is None
+
+    async def _unready(self) -> Exception | None:
+        """Why photos are not taken now; None where they are."""
         try:
-            return (await self._http.get("readyz")).is_success
-        except httpx.TransportError:
-            return False
+            response = await self._http.get("readyz")
+        except httpx.TransportError as error:
+            return error
+        return None if response.is_success else problem_of(response)
 
     async def wait_ready(self, timeout: float = 60.0) -> None:
         """Wait until photos are taken, for so many seconds at most.
@@ -267,13 +272,14 @@ class AsyncClient:
         Raises:
             TimeoutError: they are not by then.
         """
+        why: Exception | None = None
         try:
             async with asyncio.timeout(timeout):
-                while not await self.ready():
+                while why := await self._unready():
                     await asyncio.sleep(_LOOK_S)
         except TimeoutError as error:
-            said = f"{self._http.base_url} did not become ready in {timeout:g} s."
-            raise TimeoutError(said) from error
+            said = f"{self._http.base_url} did not become ready in {timeout:g} s"
+            raise TimeoutError(f"{said}: {why or 'no answer'}") from error
 
     async def _again(self, once: Callable[[], Awaitable[T]]) -> T:
         return await self._until_done(once, Attempts(self._retries))
