@@ -16,6 +16,7 @@ from chromaserve.color.lab import prepare_gamut
 from chromaserve.errors import Busy, NotReady
 from chromaserve.pipeline.models import LoadedModel
 from chromaserve.pipeline.pipeline import Pipeline
+from chromaserve.pipeline.rehearsal import rehearse
 
 from .arrivals import Arrivals
 from .departures import Departures
@@ -57,6 +58,7 @@ class Service:
         self.jobs: Jobs | None = None
         """Where the settings name a folder for them."""
         self.draining = False
+        self._prepared = False
         self.failure: Exception | None = None
 
     def ready(self) -> LoadedModel:
@@ -72,7 +74,7 @@ class Service:
         if self.watchdog.broken:
             raise NotReady("The model has failed and is being loaded anew. Try again shortly.")
         model = self.pipeline.models.default
-        if model is None:
+        if model is None or not self._prepared:
             raise NotReady("The model is still loading. Try again in a few seconds.")
         return model
 
@@ -81,6 +83,7 @@ class Service:
         """Whether `ready` has an answer."""
         return (
             self.pipeline.models.default is not None
+            and self._prepared
             and not self.draining
             and not self.failure
             and not self.watchdog.broken
@@ -95,6 +98,10 @@ class Service:
             # The first photo would wait for this, and for what FastAPI's threads begin with.
             prepared = run_in_threadpool(prepare_gamut)
             model, _ = await asyncio.gather(on_own_thread(load, "loading"), prepared)
+            # Else whatever comes at once would be accepted, however long it takes.
+            rehearsal = await on_own_thread(partial(rehearse, model, self.settings), "rehearsing")
+            self.pipeline.estimate.note(*rehearsal)
+            self._prepared = True
         except Exception as error:
             self.failure = error
             raise

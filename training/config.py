@@ -104,7 +104,10 @@ class Train(Section):
     batch: int = Field(16, ge=1)
     workers: int = Field(2, ge=1, description="threads that make batches")
     processes: int = Field(0, ge=0, description="processes behind them; 0: the threads themselves")
-    buffer: int = Field(4096, ge=1, description="photos that shuffling looks ahead")
+    buffer: int = Field(
+        65_536, ge=1, description="photos that shuffling looks ahead; fewer than some shards hold, "
+        "and an epoch is of few sources",
+    )  # fmt: skip
     frozen: Literal["keras", "ncnn"] = Field(
         "keras", description="what computes the frozen blocks; ncnn: on the workers"
     )

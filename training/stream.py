@@ -58,7 +58,7 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
 
     def __init__(
         self, entries: Sequence[Entry], root: Path, settings: Views, target: int, batch: int, *,
-        views: int | None = None, seed: int = 0, buffer: int = 4096, frozen: Frozen | None = None,
+        views: int | None = None, seed: int = 0, buffer: int = 65_536, frozen: Frozen | None = None,
         taps: "TapCache | None" = None, workers: int = 1, processes: int = 0,
     ) -> None:  # fmt: skip
         """views: in each epoch; None: each photo as it is, once."""

@@ -44,6 +44,13 @@ class Database(Protocol):
     name: str
     """Of the queue, by which it is told from all others that a folder may have."""
 
+    def keeps_to(self, folder: str) -> bool:
+        """Whether the queue's photos are in that folder; the first that is named has them.
+
+        Raises:
+            DatabaseFault: it could not be asked.
+        """
+
     def transaction(self) -> AbstractContextManager[Run]:
         """All that is run in the block takes effect, and is on disk, or nothing is.
 
@@ -153,6 +160,10 @@ class Sqlite:
             self._which = _identity(file)
         except sqlite3.Error as error:
             raise DatabaseFault(str(error)) from error
+
+    def keeps_to(self, folder: str) -> bool:  # noqa: ARG002 - it lies in it
+        """See `Database`."""
+        return True
 
     @contextmanager
     def transaction(self) -> Iterator[Run]:

@@ -6,6 +6,7 @@ result is a file, named by the photo and the attempt at it.
 """
 
 import os
+import secrets
 import shutil
 import time
 import zlib
@@ -15,6 +16,8 @@ from pathlib import Path
 
 _QUEUE = "queue"
 """The link that says whose the folder is: made in one step, and by one service alone."""
+_OWN = "own"
+"""The link that tells it from other folders."""
 _ORPHAN_S = 3600.0
 """What belongs to no job and is younger may be of one that is just being accepted."""
 
@@ -34,8 +37,11 @@ class Files:
         for each in (self._photos, self._results, self._albums):
             each.mkdir(exist_ok=True, mode=0o700)
 
-    def belong_to(self, queue: str) -> None:
+    def belong_to(self, queue: str) -> str | None:
         """Be that queue's folder from now on: another one would sweep its photos away.
+
+        Returns:
+            What it is told from other folders by; None where this disk has no links.
 
         Raises:
             OSError: it is another queue's.
@@ -48,6 +54,10 @@ class Files:
                 f"the queue in {owner} has its photos and results there, and this one is in"
                 f" {queue}. Name a folder of its own. If that queue is no more, remove {note}"
             )
+        own = self._photos.with_name(_OWN)
+        with suppress(OSError):
+            own.symlink_to(secrets.token_hex(8))
+        return str(own.readlink()) if own.is_symlink() else None
 
     @property
     def there(self) -> bool:

@@ -61,7 +61,13 @@ class Jobs:
         try:
             self.files = Files(folder)
             self._database = _database(service.settings.jobs_database, folder)
-            self.files.belong_to(self._database.name)
+            own = self.files.belong_to(self._database.name)
+            if own is not None and not self._database.keeps_to(own):
+                raise OSError(
+                    f"the queue in {self._database.name} has its photos and results in another"
+                    " folder. Processes that share a queue share its folder. If that folder is no"
+                    " more, send the database: UPDATE queue SET folder = NULL"
+                )
         except DatabaseAway as error:
             raise JobsAbsent(f"CHROMASERVE_JOBS_DATABASE: no database there: {error}") from error
         except (OSError, DatabaseFault) as error:

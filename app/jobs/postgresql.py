@@ -19,7 +19,10 @@ _LOCK = 0x6368726F6D61
 _PATIENCE = "-c statement_timeout=10s -c idle_in_transaction_session_timeout=10s"
 SILENCE_S = 15.0
 """After which a server that says nothing hangs: it does not see to its own limits then."""
-_NAME = "CREATE TABLE IF NOT EXISTS queue (name TEXT PRIMARY KEY)"
+_NAME = (
+    "CREATE TABLE IF NOT EXISTS queue (name TEXT PRIMARY KEY)",
+    "ALTER TABLE queue ADD COLUMN IF NOT EXISTS folder TEXT",
+)
 
 T = TypeVar("T")
 
@@ -56,13 +59,20 @@ class Postgresql:
         self._address = address
         self._connection: _Connection | None = None
         with self.transaction() as run:
-            for statement in (*TABLES.split(";"), _NAME):
+            for statement in (*TABLES.split(";"), *_NAME):
                 if statement.strip():
                     run(statement)
             row = run("SELECT name FROM queue").fetchone()
             self.name: str = row["name"] if row else f"PostgreSQL {secrets.token_hex(8)}"
             if not row:
                 run("INSERT INTO queue (name) VALUES (?)", (self.name,))
+
+    def keeps_to(self, folder: str) -> bool:
+        """See `Database`."""
+        with self.transaction() as run:
+            run("UPDATE queue SET folder = ? WHERE folder IS NULL", (folder,))
+            [row] = run("SELECT folder FROM queue").fetchall()
+            return bool(row["folder"] == folder)
 
     @contextmanager
     def transaction(self) -> Iterator[Run]:

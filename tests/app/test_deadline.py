@@ -37,13 +37,32 @@ def test_a_deadline_that_is_none_is_refused(small_http: httpx.Client, value: str
     assert "deadline_s" in refused.json()["detail"]
 
 
+def test_a_service_that_has_just_started_knows_what_photos_cost(start_small: Start) -> None:
+    server = start_small()
+    server.wait_ready()
+    with server.client() as http:
+        file = {"file": encoded(small("L"), "JPEG")}
+        first = http.post(f"{COLORIZE}?deadline_s=0.0001", files=file)
+        assert first.status_code == 503
+        assert first.json()["type"] == "/problems/would-be-late"
+        # What it found out that by is in no figure of what was asked of it.
+        metrics = http.get("/metrics").text
+        assert 'chromaserve_photos_total{outcome="colorized"}' not in metrics
+        assert "chromaserve_batch_photos_count 0.0" in metrics
+
+
 def test_what_is_not_done_by_its_deadline_is_given_up(start_small: Start) -> None:
     server = start_small()
     server.wait_ready()
     with server.client() as http:
-        large = encoded(Image.new("L", (4000, 3000), 90), "JPEG")
-        # Nothing is known yet of what photos cost, so it is accepted.
-        late = http.post(f"{COLORIZE}?deadline_s=0.05", files={"file": large})
+        # WebP takes several times what the service foresees, so the least deadline that lets the
+        # photo in is too short for it.
+        large = {"file": encoded(Image.effect_noise((4000, 3000), 60), "JPEG")}
+        deadline_s, late = 0.05, http.post(f"{COLORIZE}?deadline_s=0.05&format=webp", files=large)
+        while late.status_code == 503:
+            assert late.json()["type"] == "/problems/would-be-late"
+            deadline_s *= 1.5
+            late = http.post(f"{COLORIZE}?deadline_s={deadline_s}&format=webp", files=large)
         assert late.status_code == 504
         assert "deadline_s" in late.json()["detail"]
         load = http.get("/models").json()["load"]

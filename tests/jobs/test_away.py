@@ -106,7 +106,7 @@ def test_a_database_that_is_not_there_is_no_wrong_setting(
     assert "chromaserve: CHROMASERVE_JOBS_DATABASE: no database" in server.log.read_text()
 
 
-def test_a_folder_of_another_queue_is_refused(
+def test_a_folder_of_another_queue_is_refused_and_so_is_another_folder(
     start_small: Start, tmp_path: Path, line: Line
 ) -> None:
     """They would sweep each other's photos away."""
@@ -122,6 +122,10 @@ def test_a_folder_of_another_queue_is_refused(
     with postgresql() as another:
         third = start_small(jobs=tmp_path / "queue", jobs_database=another)
         assert third.process.wait(60) == 2
+    # Photos that it accepted would be where the others cannot read them.
+    elsewhere = start_small(jobs=tmp_path / "elsewhere", jobs_database=line.address)
+    assert elsewhere.process.wait(60) == 2
+    assert "photos and results in another folder" in elsewhere.log.read_text()
     (tmp_path / "queue" / "queue").unlink()  # as it says
     start_small(jobs=tmp_path / "queue").wait_ready()
 
