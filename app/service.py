@@ -82,11 +82,7 @@ class Service:
     def takes_photos(self) -> bool:
         """Whether `ready` has an answer."""
         return (
-            self.pipeline.models.default is not None
-            and self._prepared
-            and not self.draining
-            and not self.failure
-            and not self.watchdog.broken
+            self._prepared and not self.draining and not self.failure and not self.watchdog.broken
         )
 
     async def load(self) -> None:

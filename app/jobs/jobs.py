@@ -66,7 +66,7 @@ class Jobs:
                 raise OSError(
                     f"the queue in {self._database.name} has its photos and results in another"
                     " folder. Processes that share a queue share its folder. If that folder is no"
-                    " more, send the database: UPDATE queue SET folder = NULL"
+                    " more, set `folder` in the database's table `queue` to NULL"
                 )
         except DatabaseAway as error:
             raise JobsAbsent(f"CHROMASERVE_JOBS_DATABASE: no database there: {error}") from error

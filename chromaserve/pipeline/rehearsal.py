@@ -59,10 +59,8 @@ def rehearse(model: LoadedModel, settings: PipelineSettings) -> tuple[Timings, i
 
 def _photo(side: int) -> bytes:
     """A grey JPEG with about as much in it as photos have: soft shapes, a little grain."""
-    random = np.random.default_rng(0)
-    shapes = cv2.resize(
-        random.uniform(20, 235, (16, 16)), (side, side), interpolation=cv2.INTER_CUBIC
-    )
-    grey = np.clip(shapes + random.normal(0, 3, (side, side)), 0, 255).astype(np.uint8)
+    rng = np.random.default_rng(0)
+    shapes = cv2.resize(rng.uniform(20, 235, (16, 16)), (side, side), interpolation=cv2.INTER_CUBIC)
+    grey = np.clip(shapes + rng.normal(0, 3, (side, side)), 0, 255).astype(np.uint8)
     _, data = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 90])
     return data.tobytes()
