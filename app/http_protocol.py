@@ -15,7 +15,7 @@ from .errors import HeadTimeout, MalformedRequest, TooManyConnections
 from .limits import ABORT, YIELD, file_descriptors
 from .old_http import unchunked
 from .problems import kind_of
-from .refusals import MAX_FIELDS, MAX_HEAD, closed_before, too_large, written
+from .refusals import MAX_FIELDS, MAX_HEAD, ambiguous, closed_before, is_plain, too_large, written
 from .settings import Settings
 
 _AHEAD = 32
@@ -203,18 +203,8 @@ class Protocol(HttpToolsProtocol):
         if len(self.pipeline) >= _AHEAD:
             self._deaf, self.cycle.keep_alive = True, False
             raise _Refused
-        names = [name for name, _ in self.headers]
-        lengths, codings = names.count(b"content-length"), names.count(b"transfer-encoding")
-        hosts = names.count(b"host")
-        plain = hosts == 1 or (hosts == 0 and self.parser.get_http_version() == "1.0")
-        if hosts and self.url[:1] not in b"/*":  # as to a proxy: http://HOST/PATH
-            told = self.url.partition(b"://")[2].partition(b"/")[0]
-            plain &= told.lower() == dict(self.headers)[b"host"].lower()
-        ambiguous = MalformedRequest(
-            "A request has one Host, its target's where that has one, and one of Content-Length"
-            " and Transfer-Encoding at most."
-        )
-        self._check(plain and lengths + codings <= 1, ambiguous)
+        plain = is_plain(self.url, self.headers, self.parser.get_http_version())
+        self._check(plain, ambiguous())
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
             fields = [b"%b: %b\r\n" % each for each in self.headers if each[0] != b"upgrade"]
             version = self.parser.get_http_version().encode()

@@ -52,6 +52,8 @@ def colorizes(server: Server) -> int:
     [
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "malformed-request"),
         ("GET / HTTP/1.1\r\n\r\n", 400, "malformed-request"),
+        ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400, "malformed-request"),
+        ("GET / HTTP/1.1\r\nHost: x@a\r\n\r\n", 400, "malformed-request"),
         ("GET http://b/healthz HTTP/1.1\r\nHost: a\r\n\r\n", 400, "malformed-request"),
         ("GET http://x@a/healthz HTTP/1.1\r\nHost: a\r\n\r\n", 400, "malformed-request"),
         (
