@@ -6,6 +6,7 @@ import time
 import cv2
 import numpy as np
 
+from chromaserve.engines.probes import probes
 from chromaserve.photos.decode import decode
 from chromaserve.photos.free_cores import ALONE
 from chromaserve.photos.header import inspect
@@ -16,8 +17,9 @@ from chromaserve.pipeline.steps import decoded_by, encoded_by, reading, writing
 from chromaserve.pipeline.timings import Timings
 from chromaserve.pipeline.waiting import Inference
 from chromaserve.settings import PipelineSettings
+from chromaserve.store.contract import NETWORK_SIZE
 
-SIDE = 1024
+_SIDE = 1024
 """Of the photo, pixels: so many that what a photo costs whatever its size weighs little."""
 
 
@@ -31,7 +33,7 @@ def rehearse(model: LoadedModel, settings: PipelineSettings) -> tuple[Timings, i
         Exception: what the engine raises.
     """
     order = Options().order(model)
-    side = min(SIDE, settings.max_side, math.isqrt(settings.max_pixels))
+    side = min(_SIDE, settings.max_side, math.isqrt(settings.max_pixels))
     data = _photo(side)
     start = time.perf_counter()
     header = inspect(data, max_pixels=settings.max_pixels, max_side=settings.max_side)
@@ -58,9 +60,9 @@ def rehearse(model: LoadedModel, settings: PipelineSettings) -> tuple[Timings, i
 
 
 def _photo(side: int) -> bytes:
-    """A grey JPEG with about as much in it as photos have: soft shapes, a little grain."""
-    rng = np.random.default_rng(0)
-    shapes = cv2.resize(rng.uniform(20, 235, (16, 16)), (side, side), interpolation=cv2.INTER_CUBIC)
-    grey = np.clip(shapes + rng.normal(0, 3, (side, side)), 0, 255).astype(np.uint8)
+    """A grey JPEG with about as much in it as photos have: one that engines are tried with."""
+    L = probes()[0][0, :, :, 0]
+    times = -(-side // NETWORK_SIZE)
+    grey = np.tile(np.rint(2.55 * L).astype(np.uint8), (times, times))[:side, :side]
     _, data = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 90])
     return data.tobytes()
