@@ -16,42 +16,53 @@ Look = Literal["auto", "whole", "tiles"]
 """How the network looks at a photo: see `tiling`."""
 
 MAX_TILES: Final = 25
+MAX_CLOSE_UPS: Final = 9
+CLOSE_FROM: Final = 2 * NETWORK_SIZE
+"""Pixels on the longer side of a photo from which on there is more in it than the network sees."""
 _WIDE = 2.0  # aspect from which on the network's square view of a whole photo is too narrow
 _ACROSS = 3  # tiles side by side along the shorter side, at most
 _HALF = NETWORK_SIZE // 2
+_QUARTER = NETWORK_SIZE // 4
 _WHOLE = 0.02  # weight of the whole view beside tiles in which there is something to see
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """Tiles of a photo, in rows and columns; neighbours have half of a tile in common."""
+    """Tiles of a photo: where each lies in a plane of which it is 224 × 224."""
 
-    rows: int
-    columns: int
+    size: tuple[int, int]
+    """Height and width of the plane."""
+    corners: tuple[tuple[int, int], ...]
+    """The upper left one of each tile, row and column."""
+    close: bool = False
+    """Whether they are close-ups of parts; else they cover the photo."""
 
     @property
     def count(self) -> int:
         """Tiles in all."""
-        return self.rows * self.columns
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of the plane of which every tile is 224 × 224."""
-        return (self.rows + 1) * _HALF, (self.columns + 1) * _HALF
+        return len(self.corners)
 
     def places(self) -> list[tuple[slice, slice]]:
-        """Where each tile lies in that plane, row by row."""
-        return [
-            (slice(y, y + NETWORK_SIZE), slice(x, x + NETWORK_SIZE))
-            for y in range(0, self.rows * _HALF, _HALF)
-            for x in range(0, self.columns * _HALF, _HALF)
-        ]
+        """Where each tile lies in the plane."""
+        return [(slice(y, y + NETWORK_SIZE), slice(x, x + NETWORK_SIZE)) for y, x in self.corners]
 
     def weights(self) -> list[Float]:
-        """Each tile's, float32 [224, 224, 1]: at every pixel those of all tiles add up to 1."""
-        down = [_ramp(i, self.rows) for i in range(self.rows)]
-        along = [_ramp(i, self.columns) for i in range(self.columns)]
-        return [np.outer(y, x)[..., np.newaxis] for y in down for x in along]
+        """Each tile's, float32 [224, 224, 1]: they fade where the photo goes on.
+
+        Where tiles cover the photo, those of all add up to 1 at every pixel.
+        """
+        fade = _QUARTER if self.close else _HALF
+        rows, columns = self.size
+        ways = [(_ramp(y, rows, fade), _ramp(x, columns, fade)) for y, x in self.corners]
+        return [np.outer(down, along)[..., np.newaxis] for down, along in ways]
+
+
+def grid(rows: int, columns: int) -> Tiling:
+    """Tiles in rows and columns; neighbours have half of a tile in common."""
+    corners = tuple(
+        (_HALF * row, _HALF * column) for row in range(rows) for column in range(columns)
+    )
+    return Tiling(((rows + 1) * _HALF, (columns + 1) * _HALF), corners)
 
 
 def tiling(width: int, height: int, look: Look) -> Tiling | None:
@@ -61,8 +72,9 @@ def tiling(width: int, height: int, look: Look) -> Tiling | None:
         width: of the photo in pixels.
         height: of it.
         look: "whole": no tiles; "auto": where a side is at least twice the other, tiles as high (or
-            wide) as the photo; "tiles": of any photo, and smaller ones where it has pixels for
-            them, up to three side by side along the shorter side.
+            wide) as the photo; "tiles": of any photo, and smaller ones where it
+            has pixels for them, up to three side by side along the shorter side. Close-ups that
+            there are with "auto" do not count.
 
     Returns:
         At most 25 tiles, nearly square as long as these suffice.
@@ -77,7 +89,7 @@ def tiling(width: int, height: int, look: Look) -> Tiling | None:
     if across == 1 and not wide:
         return None
     few, many = 2 * across - 1, min(_along(long, short, across), MAX_TILES)
-    return Tiling(few, many) if height <= width else Tiling(many, few)
+    return grid(few, many) if height <= width else grid(many, few)
 
 
 def _along(long: int, short: int, across: int) -> int:
@@ -85,15 +97,24 @@ def _along(long: int, short: int, across: int) -> int:
     return max(2 * across - 1, round(2 * across * long / short) - 1)
 
 
+def most_tiles(width: int, height: int, look: Look) -> int:
+    """How many tiles a photo of that size has at most, close-ups included, whatever is in it."""
+    tiles = tiling(width, height, look)
+    if look != "auto" or max(width, height) < CLOSE_FROM:
+        return tiles.count if tiles else 0
+    return MAX_TILES if tiles else MAX_CLOSE_UPS
+
+
 def joined(whole: Float, seen: Sequence[Float], tiles: Sequence[Float], tiling: Tiling) -> Float:
     """Chroma of a photo by all looks at it.
 
-    Tiles fade into each other over the half that they have in common, by weights that add up to 1,
-    so there are no seams. Where a tile has nothing to see, a piece of clear sky, the whole view
-    counts.
+    Tiles fade into each other over what they have in common, and close-ups into the whole view, so
+    there are no seams. Where a tile has nothing to see, a piece of clear sky, or there is none, the
+    whole view counts.
 
     Args:
-        whole: float32 [224, 224, 2] in Lab units, the network's answer for the whole photo.
+        whole: float32 [h, w, 2] in Lab units, the network's answer for the whole photo, or what was
+            joined of that and other tiles.
         seen: float32 [224, 224, 1], lightness of each tile as the network had it.
         tiles: float32 [224, 224, 2], its answers for them.
         tiling: where they lie.
@@ -102,21 +123,24 @@ def joined(whole: Float, seen: Sequence[Float], tiles: Sequence[Float], tiling: 
         float32 [h, w, 2] in Lab units, of the tiling's size.
     """
     height, width = tiling.size
-    base = squeeze(whole, height, width)
-    ab, weights = _WHOLE * base, np.full((height, width, 1), _WHOLE, np.float32)
+    ab, weights = np.zeros((height, width, 2), np.float32), np.zeros((height, width, 1), np.float32)
+    bare = np.ones((height, width, 1), np.float32)  # what no tile has
     ways = zip(tiling.places(), tiling.weights(), seen, tiles, strict=True)
     for place, weight, L, answer in ways:
+        bare[place] -= weight
         weight *= np.float32(substance(L[..., 0]))
         ab[place] += weight * answer
         weights[place] += weight
-    return np.asarray(ab / weights, np.float32)
+    base = _WHOLE + np.maximum(bare, np.float32(0))
+    return np.asarray((ab + base * squeeze(whole, height, width)) / (weights + base), np.float32)
 
 
-def _ramp(index: int, count: int) -> Float:
-    """Weights along one side of a tile, [224]: it fades where it has a neighbour."""
-    ramp = np.sin(np.pi * (np.arange(NETWORK_SIZE) + 0.5) / NETWORK_SIZE) ** 2
-    if index == 0:
-        ramp[:_HALF] = 1
-    if index == count - 1:
-        ramp[_HALF:] = 1
-    return ramp.astype(np.float32)
+def _ramp(start: int, length: int, fade: int) -> Float:
+    """Weights along one side of a tile, [224]: it fades at an end that is not the photo's."""
+    ramp = np.ones(NETWORK_SIZE, np.float32)
+    rise = np.sin(np.pi * (np.arange(fade) + 0.5) / (2 * fade)) ** 2
+    if start > 0:
+        ramp[:fade] = rise
+    if start + NETWORK_SIZE < length:
+        ramp[-fade:] = rise[::-1]
+    return ramp

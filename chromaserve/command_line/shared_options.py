@@ -73,8 +73,8 @@ Colour = Annotated[
 Look = Annotated[
     Literal["auto", "whole", "tiles"] | None,
     typer.Option(
-        help="How the network looks at photos: whole; in tiles too, up to 25, for groups of small"
-        " faces; auto, the default: in tiles where a side is twice the other or more."
+        help="How the network looks at photos: whole; in tiles too, up to 25; auto, the default: in"
+        " close-ups of small faces, and in tiles where a side is twice the other or more."
     ),
 ]
 Reference = Annotated[

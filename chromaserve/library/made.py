@@ -101,6 +101,8 @@ class Making:
         wanted |= {"reference"} if self.reference else set()
         if self.quality and WRITTEN.get(suffix.lower()) in _WITH_QUALITY:
             wanted.add(f"quality {self.quality}")
+        if self.look != "auto" and _of(note, " close-ups"):
+            return True
         there = {_of(note, kind) for kind in (" tiles", " hints", "quality ", "reference")}
         return not self.words <= note or there - {""} != wanted - {""}
 

@@ -1,8 +1,10 @@
 """What is accepted and not yet done, how long that takes, and who is turned away because of it."""
 
 import asyncio
+import math
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 
 from chromaserve.errors import Busy, WouldBeLate
 from chromaserve.pipeline.estimate import Estimate
@@ -65,6 +67,15 @@ class Ticket:
         self.pixels_left -= pixels
         self.looks_left -= looks
 
+    @contextmanager
+    def further(self, looks: int) -> Iterator[None]:
+        """A photo has so many looks more than was known when it was accepted."""
+        self.looks_left += looks
+        try:
+            yield
+        finally:
+            self.looks_left -= looks
+
     def close(self) -> None:
         """The request is answered: its places are free; harmless if they are already."""
         self._backlog.leave(self)
@@ -104,6 +115,11 @@ class Backlog:
                 looks += ticket.looks_left * count / ticket.left
                 pixels += ticket.pixels_left * count / ticket.left
         return self._slowness * self._pace.seconds(looks, pixels)
+
+    def looks_within(self, seconds: float) -> float:
+        """How many looks there is time for within so long, once what is accepted now is done."""
+        look_s = self._slowness * self._pace.seconds(1, 0)
+        return max(0.0, seconds - self.wait_s()) / look_s if look_s else math.inf
 
     def check(self) -> None:
         """Refuse a request of any size, before its body is read.

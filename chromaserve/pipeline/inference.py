@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 
 import numpy as np
 
 from chromaserve.color.confidence import moments
 from chromaserve.color.proposals import proposed, with_proposal
-from chromaserve.color.tiles import joined
+from chromaserve.color.tiles import Tiling, joined
 from chromaserve.color.vividness import asked, livened
 from chromaserve.engines import Engine
 from chromaserve.pipeline.batching import Batcher
@@ -31,6 +32,8 @@ class Answer:
     """float32 [h, w, 3] of the distribution behind it, where confidence is wanted."""
     features: Float | None = None
     """What the encoder saw, in one row, where that is wanted."""
+    tilings: tuple[Tiling, ...] = ()
+    """The tiles that it is of, where there were any."""
 
 
 NO_ANSWER = Answer(Inference.kept(np.zeros((1, 1, 2), np.float32)))
@@ -107,6 +110,8 @@ class Inferring:
         model, blend = order.model, order.model.description.blend
         vividness, reference = asked(order.vividness, blend), order.reference
         matched = features or reference is not None
+        tilings = tuple(tiling for tiling, _ in looks.tiled)
+        tiled = [tiles for _, tiles in looks.tiled]
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
@@ -121,16 +126,17 @@ class Inferring:
                             further=number > 0,
                         )
                     )
-                    for number, L in enumerate((looks.whole, *looks.tiles))
+                    for number, L in enumerate((looks.whole, *chain.from_iterable(tiled)))
                 ]
         except ExceptionGroup as several:
             raise several.exceptions[0] from None
         answers = [task.result() for task in tasks]
         answer = _together(answers)
         ab, seen = apart(answer.ab) if matched else (answer.ab, None)
-        if looks.tiling:
-            tiles = [each.ab for each in answers[1:]]
-            ab = await asyncio.to_thread(joined, ab, looks.tiles, tiles, looks.tiling)
+        of_tiles = (each.ab for each in answers[1:])
+        for tiling, tiles in looks.tiled:
+            found = list(islice(of_tiles, tiling.count))
+            ab = await asyncio.to_thread(joined, ab, tiles, found, tiling)
         answer = replace(answer, ab=livened(ab, order.vividness, blend))
         # What the distribution is asked for is the same for every vividness.
         if order.proposal > 1:
@@ -141,9 +147,9 @@ class Inferring:
             ab = await asyncio.to_thread(reference.applied, answer.ab, looks.whole, seen)
             answer = replace(answer, ab=ab)
         if not order.confidence:
-            return Answer(answer, features=seen)
-        found = await self.infer(model, looks.whole, 0.0, flow, owner, _moments)
-        return Answer(_both(answer, found), found.ab, seen)
+            return Answer(answer, features=seen, tilings=tilings)
+        more = await self.infer(model, looks.whole, 0.0, flow, owner, _moments)
+        return Answer(_both(answer, more), more.ab, seen, tilings)
 
 
 def _both(one: Inference, further: Inference) -> Inference:

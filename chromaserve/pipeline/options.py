@@ -15,7 +15,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from chromaserve.color.proposals import MAX_PROPOSALS
-from chromaserve.color.tiles import Look, tiling
+from chromaserve.color.tiles import Look, most_tiles, tiling
 from chromaserve.errors import InvalidOptions, invalid_options
 from chromaserve.photos.formats import ALSO_CALLED, Format, Wanted, written_as
 from chromaserve.photos.metadata import Keep
@@ -76,9 +76,9 @@ class Options(BaseModel):
     look: Look = Field(
         default="auto",
         description="How the network looks at a photo. whole: once, squeezed to its square; auto:"
-        " where a side is twice the other or more, in tiles too, as high as the photo; tiles: any"
-        " photo in up to 25, smaller ones where it has the pixels, for groups of small faces. Each"
-        " costs the network as much as a photo.",
+        " where faces are small, in up to 9 close-ups of them, too, and where a side is twice the"
+        " other or more, in tiles as high as the photo; tiles: any photo in up to 25, smaller ones"
+        " where it has the pixels. Each costs the network as much as a photo.",
         examples=["tiles"],
     )
     hints: Annotated[
@@ -268,11 +268,18 @@ class Order:
     """The same of this one photo."""
 
     def looks_at(self, header: object) -> int:
-        """How often the network looks at a photo with this header; once where it has none."""
+        """How often the network looks at a photo with this header; once where it has none.
+
+        More often where there are small faces in it, which its header does not tell.
+        """
         if not isinstance(header, Header):
             return 1
         tiles = tiling(header.width, header.height, self.look)
         return 1 + (tiles.count if tiles else 0)
+
+    def most_looks_at(self, header: Header) -> int:
+        """The same, with as many small faces in it as there may be."""
+        return 1 + most_tiles(header.width, header.height, self.look)
 
     def nth(self, index: int) -> "Order":
         """What is wanted for the result at that place among a request's, from 0."""

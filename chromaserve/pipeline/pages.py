@@ -1,13 +1,14 @@
 """Photos looked at, and pages of a TIFF: one of them, each by itself, or all into one TIFF."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
 
+from chromaserve.color.tiles import Tiling
 from chromaserve.errors import DamagedPhoto, InvalidOptions, without_locals
 from chromaserve.photos.decode import decode
 from chromaserve.photos.free_cores import FreeCores
@@ -16,7 +17,7 @@ from chromaserve.photos.photo import Header, Photo, Striped
 from chromaserve.photos.tiff import TiffWriter
 from chromaserve.pipeline.body import Body, Upload
 from chromaserve.pipeline.options import Damaged, Order
-from chromaserve.pipeline.steps import for_result, reading
+from chromaserve.pipeline.steps import Write, for_result, reading
 from chromaserve.pipeline.told import Made
 from chromaserve.settings import PipelineSettings
 
@@ -31,7 +32,7 @@ class Way(Protocol):
         header: Header,
         read: Callable[[], Photo],
         release: Callable[[], None],
-        write: Callable[[Striped, Photo], T],
+        write: Write[T],
     ) -> Awaitable[tuple[T, Made]]:
         """What `write` makes of a photo, and what is known of how."""
 
@@ -146,8 +147,9 @@ def _write(
     page: tuple[int, int],
     image: Striped,
     photo: Photo,
+    tiles: Sequence[Tiling],
 ) -> None:
-    writer.add(image, for_result(photo, order, "tiff"), settings.png_level, page)
+    writer.add(image, for_result(photo, order, "tiff", tiles), settings.png_level, page)
 
 
 def _keep() -> None:

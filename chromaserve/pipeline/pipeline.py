@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from chromaserve.color.tiles import MAX_TILES
 from chromaserve.errors import PhotoTimeout, slug_of
 from chromaserve.photos.credentials import Signing, credentials_of
 from chromaserve.photos.decode import decode
 from chromaserve.photos.formats import Format
 from chromaserve.photos.free_cores import FreeCores
-from chromaserve.photos.photo import Header, Photo, Pixels, Striped
+from chromaserve.photos.photo import Header, Photo, Pixels
 from chromaserve.pipeline.backlog import Backlog, Ticket
 from chromaserve.pipeline.batching import Batcher
 from chromaserve.pipeline.body import Body, Upload
@@ -21,13 +22,13 @@ from chromaserve.pipeline.cache import Cache
 from chromaserve.pipeline.estimate import Estimate
 from chromaserve.pipeline.inference import NO_ANSWER, Inferring
 from chromaserve.pipeline.memory import Budget, Share
-from chromaserve.pipeline.memory_needed import memory_needed
+from chromaserve.pipeline.memory_needed import LOOK_BYTES, memory_needed
 from chromaserve.pipeline.models import LoadedModel, Models
 from chromaserve.pipeline.observer import Observer
 from chromaserve.pipeline.options import Order
 from chromaserve.pipeline.pages import all_pages, has_several, look_at
 from chromaserve.pipeline.stages import Stage
-from chromaserve.pipeline.steps import decoded_by, encoded_by, reading, writing
+from chromaserve.pipeline.steps import Write, decoded_by, encoded_by, reading, writing
 from chromaserve.pipeline.timings import Timings
 from chromaserve.pipeline.told import Made, Told, told_of
 from chromaserve.settings import PipelineSettings, usable_cores
@@ -179,7 +180,7 @@ class Pipeline:
         """
         async with self.attempt(ticket):
             pixels, made = await self._way(
-                header, read, lambda: None, lambda image, _: image.pixels(), order, ticket
+                header, read, lambda: None, lambda image, *_: image.pixels(), order, ticket
             )
             made.share.shrink(pixels.nbytes)
         self.done(made.timings, order.model, header.pixels)
@@ -190,7 +191,7 @@ class Pipeline:
         header: Header,
         read: Callable[[], Photo],
         release: Callable[[], None],
-        write: Callable[[Striped, Photo], T],
+        write: Write[T],
         order: Order,
         ticket: Ticket,
     ) -> tuple[T, Made]:
@@ -200,12 +201,18 @@ class Pipeline:
         with place, share.until_failure():
             admitted, helped_s = time.perf_counter(), self.cores.helped_s
 
-            photo, looks = await self.decoding.run(ticket, decoded_by, read, order, self.cores)
+            most = self._tiles_in_time(ticket, admitted - start)
+            photo, looks = await self.decoding.run(
+                ticket, decoded_by, read, order, self.cores, most
+            )
             release()
             decoded = time.perf_counter()
 
             if photo.colours is None:
-                with self.cores.taken():
+                unused = order.most_looks_at(header) - looks.count
+                share.shrink(share.amount - unused * LOOK_BYTES)
+                found = looks.count - order.looks_at(header)
+                with self.cores.taken(), ticket.further(found):
                     answer = await self.answer(looks, order, ticket, ticket.owner)
             else:
                 answer = NO_ANSWER
@@ -233,6 +240,18 @@ class Pipeline:
             told = told_of(photo, header, order, assessed)
             return result, Made(photo.size, told, timings, share)
 
+    def _tiles_in_time(self, ticket: Ticket, took_s: float) -> int:
+        """Tiles that a photo may have beyond what it was accepted with: half its time is for them.
+
+        Where it has waited for long, it is rather done than looked at closely.
+        """
+        if ticket.background:
+            return MAX_TILES
+        left_s = self.settings.photo_timeout_s - took_s
+        if ticket.time_left_s is not None:
+            left_s = min(left_s, ticket.time_left_s)
+        return int(min(self.backlog.looks_within(left_s / 2), MAX_TILES))
+
     async def _admit(self, header: Header, order: Order, ticket: Ticket) -> tuple[Share, Share]:
         """Wait for a place among the photos in work, and for the memory that this one takes."""
         self._make_room_for(order.model)
@@ -248,7 +267,7 @@ class Pipeline:
                     distribution=order.proposal > 1 or order.confidence is not None,
                     matched=order.reference is not None,
                     signed=self.credentials is not None,
-                    looks=order.looks_at(header),
+                    looks=order.most_looks_at(header),
                 )
                 return place, await self.memory.take(needed, background=ticket.background)
 

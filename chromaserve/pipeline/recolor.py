@@ -27,8 +27,13 @@ class Looks:
     """What the network sees of a photo: float32 [224, 224, 1] each, in [0, 100]."""
 
     whole: Float
-    tiling: Tiling | None = None
-    tiles: Sequence[Float] = ()
+    tiled: Sequence[tuple[Tiling, Sequence[Float]]] = ()
+    """Tiles of it, and close-ups, which count before the former."""
+
+    @property
+    def count(self) -> int:
+        """Of all looks."""
+        return 1 + sum(tiling.count for tiling, _ in self.tiled)
 
 
 def prepare(photo: Photo) -> Float:

@@ -1,12 +1,14 @@
 """What threads do with a photo at the ends of its way: decode and prepare, recolour and encode."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypedDict, TypeVar
 
 import numpy as np
 
 from chromaserve.color.album import shifted
-from chromaserve.color.tiles import tiling
+from chromaserve.color.close_ups import close_ups
+from chromaserve.color.faces import faces
+from chromaserve.color.tiles import CLOSE_FROM, MAX_TILES, Tiling, tiling
 from chromaserve.errors import InvalidOptions
 from chromaserve.photos.credentials import Signing
 from chromaserve.photos.encode import check_format, encode
@@ -23,6 +25,8 @@ from chromaserve.pipeline.options import Order
 from chromaserve.pipeline.recolor import Looks, as_it_is, prepare, prepare_tiles, recolor
 
 T = TypeVar("T")
+Write = Callable[[Striped, Photo, Sequence[Tiling]], T]
+"""Makes a result of an image, of its photo, and of the tiles that the network saw of it."""
 
 
 class Reading(TypedDict):
@@ -43,9 +47,15 @@ def reading(order: Order, cores: FreeCores) -> Reading:
 
 
 def decoded_by(
-    read: Callable[[], Photo], order: Order, cores: FreeCores = ALONE
+    read: Callable[[], Photo], order: Order, cores: FreeCores = ALONE, most: int = MAX_TILES
 ) -> tuple[Photo, Looks]:
     """A photo, and the network's looks at it.
+
+    Args:
+        read: decodes it.
+        order: what is wanted.
+        cores: which work on it.
+        most: close-ups for which there is time.
 
     Raises:
         InvalidOptions: the result's format cannot hold it, or a hint lies outside.
@@ -58,17 +68,25 @@ def decoded_by(
         check_inside(order.hints, *photo.size)
     except ValueError as error:
         raise InvalidOptions(f"hints: {error}.") from error
-    tiles = None if photo.colours is not None else tiling(*photo.size, order.look)
-    if tiles is None:
-        return photo, Looks(prepare(photo))
-    return photo, Looks(prepare(photo), tiles, prepare_tiles(photo, tiles, cores))
+    tilings = [] if photo.colours is not None else _tilings(photo, order, most)
+    tiled = [(each, prepare_tiles(photo, each, cores)) for each in tilings]
+    return photo, Looks(prepare(photo), tiled)
+
+
+def _tilings(photo: Photo, order: Order, most: int) -> list[Tiling]:
+    tiles = tiling(*photo.size, order.look)
+    found = [tiles] if tiles else []
+    if order.look == "auto" and most and max(photo.size) >= CLOSE_FROM:
+        close = close_ups(*photo.size, tiles, faces(photo.grey))
+        found += [close] if close and close.count <= most else []
+    return found
 
 
 def encoded_by(
     photo: Photo,
     answer: Answer,
     order: Order,
-    write: Callable[[Striped, Photo], T],
+    write: Write[T],
     cores: FreeCores,
 ) -> tuple[T, Assessed | None]:
     """What `write` makes of a photo, and how sure its colours are where that is wanted.
@@ -77,7 +95,7 @@ def encoded_by(
     """
     if photo.colours is not None:
         kept = certain(photo) if order.confidence == "png" else as_it_is(photo, cores)
-        return write(kept, photo), None
+        return write(kept, photo, ()), None
     ab = answer.inference.ab.astype(np.float32, copy=False)
     if order.shift is not None:
         ab = shifted(ab, order.shift)
@@ -85,20 +103,19 @@ def encoded_by(
     if answer.moments is not None and described.confidence is not None:
         assessed = assess(photo, ab, answer.moments, order.hints, described.confidence)
     if assessed and order.confidence == "png":
-        return write(as_map(assessed, photo, cores), photo), assessed
+        return write(as_map(assessed, photo, cores), photo, answer.tilings), assessed
     guided = described.guided_filter
     image = recolor(photo, ab, order.postprocess, guided, order.hints, cores)
-    return write(image, photo), assessed
+    return write(image, photo, answer.tilings), assessed
 
 
-def note_of(photo: Photo, order: Order, format: Format) -> str:
+def note_of(photo: Photo, order: Order, format: Format, tiles: Sequence[Tiling]) -> str:
     """What made a photo's result, and how, as `software` says it."""
     how = [f"vividness {order.vividness:g}", order.postprocess]
     if photo.colours is not None:
         how = [COLOURS_KEPT]
     else:
-        tiles = tiling(*photo.size, order.look)
-        how += [f"{tiles.count} tiles"] if tiles else []
+        how += [f"{each.count} {'close-ups' if each.close else 'tiles'}" for each in tiles]
         how += [f"proposal {order.proposal}"] * (order.proposal > 1)
         how += [hints_noted(order.hints)] * bool(order.hints)
         how += ["reference"] * (order.reference is not None)
@@ -111,24 +128,22 @@ def note_of(photo: Photo, order: Order, format: Format) -> str:
     return software(order.model.version, *how)
 
 
-def for_result(photo: Photo, order: Order, format: Format) -> Metadata:
+def for_result(photo: Photo, order: Order, format: Format, tiles: Sequence[Tiling]) -> Metadata:
     """A photo's metadata, as far as it goes along, and what was done to it."""
     if order.confidence == "png":
         return NOTHING
-    return photo.metadata.for_result(order.metadata, note_of(photo, order, format))
+    return photo.metadata.for_result(order.metadata, note_of(photo, order, format, tiles))
 
 
-def writing(
-    format: Format, order: Order, level: PngLevel, signing: Signing | None
-) -> Callable[[Striped, Photo], bytes]:
+def writing(format: Format, order: Order, level: PngLevel, signing: Signing | None) -> Write[bytes]:
     """What encodes an image for an order, its photo's metadata with it, and signs it."""
 
-    def write(image: Striped, photo: Photo) -> bytes:
-        metadata = for_result(photo, order, format)
+    def write(image: Striped, photo: Photo, tiles: Sequence[Tiling]) -> bytes:
+        metadata = for_result(photo, order, format, tiles)
         data = encode(image, format, level, quality=order.quality, metadata=metadata)
         if signing is None:
             return data
-        note = note_of(photo, order, format)
+        note = note_of(photo, order, format, tiles)
         return signing.sign(data, format, note, recoloured=photo.colours is None)
 
     return write

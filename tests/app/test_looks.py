@@ -58,6 +58,39 @@ def test_a_tall_photo_is_seen_as_a_wide_one_is(small_http: httpx.Client) -> None
     assert colorize(small_http, tall)[1] == 8
 
 
+def class_photo(side: int = 200) -> tuple[bytes, list[tuple[int, int]]]:
+    """Six people, and where they are: a photo of 1200 × 800 in which their faces are small."""
+    photo = np.asarray(Image.fromarray(load("coffee.png")).convert("L").resize((1200, 800))).copy()
+    person = Image.fromarray(load("astronaut.png")).convert("L").resize((side, side))
+    places = [(x, y) for y in (80, 330) for x in (250, 500, 750)]
+    for x, y in places:
+        photo[y : y + side, x : x + side] = np.asarray(person)
+    return encoded(Image.fromarray(photo), "PNG"), places
+
+
+def skin(colours: NDArray[np.uint8], places: list[tuple[int, int]], side: int) -> float:
+    """Red less blue, of her cheeks and forehead, median over all of her."""
+    left, top, right, bottom = (round(side * part / 512) for part in (190, 80, 260, 170))
+    faces = [colours[y + top : y + bottom, x + left : x + right].astype(int) for x, y in places]
+    return float(np.median([np.median(face[..., 0] - face[..., 2]) for face in faces]))
+
+
+def test_small_faces_are_seen_close_and_keep_their_colour(http: httpx.Client) -> None:
+    photo, places = class_photo()
+    own, looks = colorize(http, photo)
+    assert 2 <= looks <= 10
+    assert colorize(http, photo) == (own, looks)
+    whole, one = colorize(http, photo, look="whole")
+    assert one == 1
+    alone, _ = colorize(http, raw("astronaut.png"))
+    to_be = skin(decoded(alone), [(0, 0)], 512)
+    assert skin(decoded(whole), places, 200) < 0.6 * to_be
+    assert skin(decoded(own), places, 200) > 0.75 * to_be
+    np.testing.assert_allclose(lightness(decoded(own)), lightness(decoded(whole)), atol=1)
+    with Image.open(io.BytesIO(own)) as image:
+        assert f"{looks - 1} close-ups" in image.getexif()[0x131]
+
+
 def test_tiles_of_any_photo_where_they_are_asked_for(small_http: httpx.Client) -> None:
     group, looks = colorize(small_http, raw("astronaut.png"), look="tiles")
     assert looks == 10

@@ -52,6 +52,25 @@ def test_waits_are_reckoned_by_photos_and_by_pixels() -> None:
     assert accepted.wait_s() == pytest.approx(4.5)
 
 
+def test_close_ups_are_reckoned_with_while_they_are_looked_at() -> None:
+    accepted = backlog()
+    ticket = accepted.accept([MEGAPIXEL])
+    with ticket.further(9):
+        assert accepted.wait_s() == pytest.approx(1)
+    assert accepted.wait_s() == pytest.approx(0.1)
+
+
+def test_there_is_time_for_as_many_looks_as_others_leave() -> None:
+    accepted = backlog()
+    assert accepted.looks_within(1) == pytest.approx(10)
+    for _ in range(8):
+        accepted.accept([MEGAPIXEL])
+    assert accepted.looks_within(1) == pytest.approx(2)
+    assert accepted.looks_within(0.5) == 0
+    nothing_known = Backlog(Estimate(threads=1), max_photos=9, max_wait_s=9)
+    assert nothing_known.looks_within(0.1) > 1000
+
+
 def test_tiles_are_reckoned_with() -> None:
     accepted = backlog()
     ticket = accepted.accept([MEGAPIXEL, MEGAPIXEL], looks=19)  # a panorama and a photo

@@ -1,0 +1,75 @@
+"""Which parts of a photo the network sees close: those with faces that are small in it.
+
+In the square view of a photo, small faces lose their colour: what the network sees of them is too
+little to be skin.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chromaserve.color.tiles import MAX_CLOSE_UPS, MAX_TILES, Tiling
+from chromaserve.store.contract import NETWORK_SIZE
+
+Float = NDArray[np.float32]
+
+# Sizes of faces are roots of their areas, by the side of the view that they are in.
+_SMALL: Final = 0.1  # a face below which loses its colour
+_FACE: Final = 0.2  # what it has in a close-up
+_CLOSEST: Final = 4  # times that the whole view is enlarged by, at most
+_LEAST: Final = 150  # pixels of the photo in a close-up
+_WIDER: Final = 1.1  # times by which close-ups are larger, as long as there are too many
+_PAYS: Final = 1.3  # times that they enlarge faces by, at least
+_FACES: Final = 200  # of which there are any
+_HALF, _QUARTER = NETWORK_SIZE // 2, NETWORK_SIZE // 4
+
+
+def close_ups(width: int, height: int, tiles: Tiling | None, faces: Float) -> Tiling | None:
+    """Close-ups of a photo's small faces: as few as have them all, and those as close as that lets.
+
+    Args:
+        width: of the photo in pixels.
+        height: of it.
+        tiles: in which it is seen in any case; see `tiling`.
+        faces: float32 [N, 4], left, top, width and height in pixels.
+
+    Returns:
+        Up to nine, or with `tiles` as many as make 25; None where no face is small, or too many are
+        for that few.
+    """
+    short, side = min(width, height), (width * height) ** 0.5
+    view = short if tiles else side
+    most = MAX_TILES - tiles.count if tiles else MAX_CLOSE_UPS
+    sizes = np.sqrt(faces[:, 2] * faces[:, 3])
+    small = sizes < _SMALL * view
+    if not small.any():
+        return None
+    middles: NDArray[np.floating] = (faces[:, :2] + faces[:, 2:] / 2)[small][:_FACES, ::-1]
+    side = max(float(np.median(sizes[small])) / _FACE, _LEAST, side / _CLOSEST)
+    while _PAYS * side <= view and side <= short:
+        scale = NETWORK_SIZE / side
+        plane = round(height * scale), round(width * scale)
+        corners = _covering(middles * scale, plane)
+        if len(corners) <= most:
+            return Tiling(plane, tuple(corners), close=True)
+        side *= _WIDER
+    return None
+
+
+def _covering(points: NDArray[np.floating], plane: tuple[int, int]) -> list[tuple[int, int]]:
+    """Corners of tiles that have every point, row and column, where they do not fade."""
+    most = np.array(plane) - NETWORK_SIZE
+    corners = []
+    while len(points):
+        # From the top on, and there from the left.
+        row = points[:, 0].min()
+        first = np.array((row, points[points[:, 0] <= row + _HALF, 1].min()))
+        near = points[((points >= first) & (points <= first + _HALF)).all(axis=1)]
+        middle = (near.min(axis=0) + near.max(axis=0)) / 2
+        corner = np.clip(np.rint(middle - _HALF), 0, most).astype(int)
+        start = corner + _QUARTER * (corner > 0)
+        stop = corner + NETWORK_SIZE - _QUARTER * (corner < most)
+        corners.append((int(corner[0]), int(corner[1])))
+        points = points[((points < start - 1) | (points > stop + 1)).any(axis=1)]
+    return corners
