@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -149,8 +150,8 @@ def side_by_side(
 ) -> list[str]:
     """The rows of a layout: photos by themselves, and together, looked at whole and in tiles."""
     alone: list[Cell] = []
-    together: dict[Look, list[Cell]] = {"whole": [], "tiles": []}
-    took = {"alone": 0.0, "whole": 0.0, "tiles": 0.0}
+    together: dict[Look, list[Cell]] = {look: [] for look in get_args(Look)}
+    took = dict.fromkeys(("alone", *together), 0.0)
     count = rows * columns
     for first in range(0, len(files) - count + 1, count):
         photos = [_square(read_photo(path)) for path in files[first : first + count]]

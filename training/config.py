@@ -172,6 +172,7 @@ class Thesis(Section):
     l1: float = Field(0.0, ge=0, description="L1 strength of the models with it")
     l2: float = Field(0.0, ge=0, description="L2 strength of the models with it")
     people: tuple[str, ...] = Field((), description="which of the photos shown are of people")
+    seeds: tuple[int, ...] = Field((7,), min_length=1, description="the four are trained by each")
 
 
 class Config(Section):

@@ -45,14 +45,16 @@ def close_ups(width: int, height: int, tiles: Tiling | None, faces: Float) -> Ti
     small = sizes < _SMALL * view
     if not small.any():
         return None
-    middles: NDArray[np.floating] = (faces[:, :2] + faces[:, 2:] / 2)[small][:_FACES, ::-1]
+    faces = faces[small][:_FACES]
+    middles: NDArray[np.floating] = (faces[:, :2] + faces[:, 2:] / 2)[:, ::-1]
     side = max(float(np.median(sizes[small])) / _FACE, _LEAST, side / _CLOSEST)
     while _PAYS * side <= view and side <= short:
         scale = NETWORK_SIZE / side
         plane = round(height * scale), round(width * scale)
         corners = _covering(middles * scale, plane)
         if len(corners) <= most:
-            return Tiling(plane, tuple(corners), close=True)
+            boxes = ((box * scale).tolist() for box in faces)
+            return Tiling(plane, tuple(corners), tuple((x, y, w, h) for x, y, w, h in boxes))
         side *= _WIDER
     return None
 

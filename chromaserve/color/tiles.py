@@ -12,6 +12,9 @@ from chromaserve.store.contract import NETWORK_SIZE, squeeze
 
 Float = NDArray[np.float32]
 
+Box = tuple[float, float, float, float]
+"""Left, top, width and height."""
+
 Look = Literal["auto", "whole", "tiles"]
 """How the network looks at a photo: see `tiling`."""
 
@@ -23,6 +26,7 @@ _WIDE = 2.0  # aspect from which on the network's square view of a whole photo i
 _ACROSS = 3  # tiles side by side along the shorter side, at most
 _HALF = NETWORK_SIZE // 2
 _QUARTER = NETWORK_SIZE // 4
+_NEAR, _FAR = 0.7, 1.2  # of a face, from its middle: what a close-up counts for in full, and at all
 _WHOLE = 0.02  # weight of the whole view beside tiles in which there is something to see
 
 
@@ -34,8 +38,8 @@ class Tiling:
     """Height and width of the plane."""
     corners: tuple[tuple[int, int], ...]
     """The upper left one of each tile, row and column."""
-    close: bool = False
-    """Whether they are close-ups of parts; else they cover the photo."""
+    faces: tuple[Box, ...] = ()
+    """Of close-ups, which count for these and what is around them; others cover the photo."""
 
     @property
     def count(self) -> int:
@@ -51,10 +55,28 @@ class Tiling:
 
         Where tiles cover the photo, those of all add up to 1 at every pixel.
         """
-        fade = _QUARTER if self.close else _HALF
+        fade = _QUARTER if self.faces else _HALF
         rows, columns = self.size
         ways = [(_ramp(y, rows, fade), _ramp(x, columns, fade)) for y, x in self.corners]
-        return [np.outer(down, along)[..., np.newaxis] for down, along in ways]
+        weights = [np.outer(down, along)[..., np.newaxis] for down, along in ways]
+        if self.faces:
+            heads = self._heads()
+            weights = [w * heads[place] for w, place in zip(weights, self.places(), strict=True)]
+        return weights
+
+    def _heads(self) -> Float:
+        """[h, w, 1]: 1 on faces and close around them, 0 at a distance."""
+        found = np.zeros(self.size, np.float32)
+        for left, top, width, height in self.faces:
+            x, y = left + width / 2, top + height / 2
+            first, start = max(0, int(y - _FAR * height)), max(0, int(x - _FAR * width))
+            part = found[first : int(y + _FAR * height) + 1, start : int(x + _FAR * width) + 1]
+            down = (np.arange(part.shape[0]) + first - y) / height
+            along = (np.arange(part.shape[1]) + start - x) / width
+            distance = np.hypot(down[:, np.newaxis], along)
+            share = np.clip((_FAR - distance) / (_FAR - _NEAR), 0, 1)
+            np.maximum(part, share**2 * (3 - 2 * share), out=part)
+        return found[..., np.newaxis]
 
 
 def grid(rows: int, columns: int) -> Tiling:

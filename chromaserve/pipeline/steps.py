@@ -115,7 +115,7 @@ def note_of(photo: Photo, order: Order, format: Format, tiles: Sequence[Tiling])
     if photo.colours is not None:
         how = [COLOURS_KEPT]
     else:
-        how += [f"{each.count} {'close-ups' if each.close else 'tiles'}" for each in tiles]
+        how += [f"{each.count} {'close-ups' if each.faces else 'tiles'}" for each in tiles]
         how += [f"proposal {order.proposal}"] * (order.proposal > 1)
         how += [hints_noted(order.hints)] * bool(order.hints)
         how += ["reference"] * (order.reference is not None)

@@ -74,7 +74,6 @@ def test_close_ups_are_few_and_have_all_faces_whole(size: tuple[int, int], count
     small = crowd(min(count, 200), size, 0.05 * min(size))
     found = close_ups(*size, None, small)
     assert found
-    assert found.close
     assert found.count <= min(count, MAX_CLOSE_UPS) <= most_tiles(*size, "auto")
     total = np.zeros((*found.size, 1))
     for place, weight in zip(found.places(), found.weights(), strict=True):
@@ -107,13 +106,14 @@ def test_in_a_wide_photo_small_faces_are_small_by_its_tiles(width: int) -> None:
 
 
 def test_close_ups_fade_into_the_whole_view_and_are_nowhere_else() -> None:
-    close = Tiling((600, 900), ((100, 100), (376, 676)), close=True)
+    faces = ((180.0, 180.0, 60.0, 60.0), (820.0, 530.0, 60.0, 60.0))
+    close = Tiling((600, 900), ((100, 100), (376, 676)), faces)
     seen = list(np.random.default_rng(0).uniform(0, 100, (2, 224, 224, 1)).astype(np.float32))
     flat = np.zeros((224, 224, 2), np.float32)
     whole, *tiles = (flat + np.float32(a) for a in (10, 50, 30))
     ab = joined(whole, seen, tiles, close)[..., 0]
     assert ab[212, 212] == pytest.approx(50, abs=1)
-    assert ab[599, 899] == pytest.approx(30, abs=1)  # the photo's corner: there is nothing beyond
-    assert ab[:99].max() == pytest.approx(10, abs=0.01)
-    assert ab[350:, :650].max() == pytest.approx(10, abs=0.01)
-    assert max(np.abs(np.diff(ab, axis=i)).max() for i in (0, 1)) < 2  # Lab units a pixel
+    assert ab[560, 850] == pytest.approx(30, abs=1)
+    assert ab[:130].max() == pytest.approx(10, abs=0.01)
+    assert ab[300:, :750].max() == pytest.approx(10, abs=0.01)
+    assert max(np.abs(np.diff(ab, axis=i)).max() for i in (0, 1)) < 3  # Lab units a pixel

@@ -16,7 +16,7 @@ from training.data import Entry
 from training.errors import DataError
 from training.thesis.document import document
 from training.thesis.experiment import sample, variants
-from training.thesis.figures import Figures, KindAccuracy, ModelFigures, Scores
+from training.thesis.figures import Compared, Figures, KindAccuracy, ModelFigures, Scores
 from training.thesis.intervals import Interval
 from training.thesis.measures import FAILURES
 from training.thesis.verdicts import against_grey, claims
@@ -56,6 +56,7 @@ train_photos = 3
 l1 = 1e-6
 l2 = 1e-4
 people = ["astronaut.jpg"]
+seeds = [3, 4]
 """
 
 
@@ -73,13 +74,19 @@ def figures() -> Figures:
         return ModelFigures([9.0, 6, 4], [9.0, 8, 8.5], 2, 60.0, scores, scores, failures)
 
     accuracy = {"all": KindAccuracy(520, half, 0.7)}
+    rise: Interval = (0.02, 0.01, 0.03)
+    gap: Interval = (1.5, 1.2, 1.8)
+    less: Interval = (-0.2, -0.3, -0.1)
+    compared = {
+        name: Compared(rise, gap, (0.8, 0.7, 0.9), less) for name in ("none", "l1", "l2", "both")
+    }
     return Figures(
         command="python -m training thesis", machine="2 cores", parameters=1, widths={"width_7": 8},
-        settings=dict.fromkeys(("learning_rate", "batch", "l1", "l2", "seed"), 1.0),
+        settings=dict.fromkeys(("learning_rate", "batch", "l1", "l2"), 1.0), seeds=(7,),
         photos={s: {"scenery": 5} for s in ("train", "val", "test")}, epochs=3, epochs_thesis=1500,
         models={"none": model(0.01), "l1": model(0.008), "l2": model(0.0095), "both": model(0.009)},
-        chosen="l1", accuracy={"test": accuracy, "val": accuracy}, measuring_seconds=1.0,
-        grey_loss={"val": 0.01, "test": 0.012},
+        others=[], compared=compared, chosen="l1", accuracy={"test": accuracy, "val": accuracy},
+        measuring_seconds=1.0, grey_loss={"val": 0.01, "test": 0.012},
     )  # fmt: skip
 
 
@@ -118,12 +125,19 @@ def test_a_verdict_turns_with_its_figure(failure: str, value: Interval, title: s
 
 def test_overfitting_regularisation_and_accuracy_turn_with_their_figures() -> None:
     f = figures()
-    flat = replace(f.models["none"], train_curve=[9.0, 8, 7], val_curve=[9.0, 8, 7])
-    assert verdicts(replace(f, models=f.models | {"none": flat}))[
-        "Without regularisation the model overfits"
-    ] == "not reproduced"  # fmt: skip
-    same = replace(f, models=dict.fromkeys(f.models, f.models["none"]))
-    assert verdicts(same)["Regularisation lowers the validation loss"] == "not reproduced"
+    overfits = "Without regularisation the model overfits"
+    narrows = "Regularisation narrows the gap between training and validation loss"
+    lowers = "Regularisation lowers the validation loss"
+    turns: dict[str, dict[str, Interval]] = {
+        overfits: {"rise": (0.01, -0.01, 0.03)},
+        narrows: {"narrowing": (0.9, 0.7, 1.1)},
+        lowers: {"change": (-0.1, -0.2, 0.01)},
+    }
+    for title, figure in turns.items():
+        turned = {n: replace(c, **figure) for n, c in f.compared.items()}
+        found = verdicts(replace(f, compared=turned))
+        assert found.pop(title) == "not reproduced"
+        assert set(found.values()) == {"reproduced"}
     low = {"all": KindAccuracy(520, (0.6, 0.58, 0.62), 0.55)}
     changed = verdicts(replace(f, accuracy={"test": low, "val": {}}))
     assert changed["83% accuracy on test photos"] == "not reproduced"
@@ -159,12 +173,11 @@ def test_answers_worse_than_grey_are_called_so() -> None:
 
 def test_without_a_gap_there_is_none_to_narrow() -> None:
     f = figures()
-    none = f.models["none"]
-    below = replace(none, last=replace(none.last, val_loss=0.003))
-    found = {c.title: c for c in claims(replace(f, models=f.models | {"none": below}))}
+    none = replace(f.compared["none"], gap=(-0.25, -0.35, 0.1))
+    found = {c.title: c for c in claims(replace(f, compared=f.compared | {"none": none}))}
     claim = found["Regularisation narrows the gap between training and validation loss"]
     assert claim.verdict == "not measured"
-    assert "-25% without regularisation" in claim.text
+    assert "-25.0% [-35.0, +10.0] without regularisation" in claim.text
 
 
 def test_a_short_run_is_said_to_be_one() -> None:
@@ -202,19 +215,19 @@ def test_the_configuration_of_the_thesis_is_what_the_thesis_says() -> None:
     config = read_config(ROOT / "training" / "configs" / "thesis.toml")
     assert config.train.epochs == 1500
     assert (config.train.regression_loss, config.train.distribution_weight) == ("mse", 0)
-    four = variants(config, 600)
+    four = variants(config, 600, 7)
     regularised = {name: (c.decoder.l1 > 0, c.decoder.l2 > 0) for name, c in four.items()}
     assert regularised == {
         "none": (False, False), "l1": (True, False), "l2": (False, True), "both": (True, True),
     }  # fmt: skip
     assert {c.train.epochs for c in four.values()} == {config.thesis.epochs}
-    assert {c.train.epochs for c in variants(config, 600, 1500).values()} == {1500}
+    assert {c.train.epochs for c in variants(config, 600, 7, 1500).values()} == {1500}
     # Nothing else regularises the model that goes without.
     none = four["none"]
     assert (none.train.weight_decay, none.train.ema_momentum, none.decoder.dropout) == (0, 0, 0)
     assert none.train.views_per_epoch == 600
     with pytest.raises(DataError, match="batch"):
-        variants(config, 3)
+        variants(config, 3, 7)
 
 
 @pytest.fixture(scope="module")
@@ -257,16 +270,24 @@ def test_four_models_are_trained_measured_and_described_and_not_trained_again(
     starts = {n: m["train_curve"][0] for n, m in measured["models"].items()}
     assert len(starts) == 4
     assert len({round(x, 4) for x in starts.values()}) == 1  # the same start and order of photos
+    assert measured["seeds"] == [3, 4]
+    assert measured["others"][0]["none"]["train_curve"] != measured["models"]["none"]["train_curve"]
+    assert "last validation loss, seed 4" in text
     for name in ("thesis-curves.png", "thesis-hues.png", "thesis-models.jpg",
                  "thesis-failures.jpg"):  # fmt: skip
         assert name in text
         assert np.ptp(np.asarray(Image.open(tmp_path / "images" / name))) > 100
     # Called again: nothing is trained; nor is a run of other settings taken for it.
-    logs = [(tmp_path / "run" / name / "log.csv").read_text() for name in starts]
+
+    def logs() -> list[str]:
+        return [path.read_text() for path in sorted((tmp_path / "run").glob("[34]/*/log.csv"))]
+
+    before = logs()
+    assert len(before) == 8
     (tmp_path / "thesis.md").unlink()
     assert run(tmp_path, photos).returncode == 0
     assert (tmp_path / "thesis.md").is_file()
-    assert [(tmp_path / "run" / name / "log.csv").read_text() for name in starts] == logs
+    assert logs() == before
     refused = run(tmp_path, photos, "--epochs", "3")
     assert refused.returncode == 2
     assert "another configuration" in refused.stderr

@@ -109,10 +109,15 @@ def thesis_command(args: argparse.Namespace) -> None:
     if not index_path(args).exists():
         write_index(index_path(args), scan(args.photos, config.data))
     photos = open_photos(config, read_index(index_path(args)), args.photos, args.run / "cache")
-    configs = variants(config, len(photos.of("train")), args.epochs)
-    for name, each in configs.items():
-        console.print(name)
-        train(each, args.run / name, photos.entries, args.photos, args.run / "cache")
+    configs = {
+        seed: variants(config, len(photos.of("train")), seed, args.epochs)
+        for seed in config.thesis.seeds
+    }
+    for seed, four in configs.items():
+        for name, each in four.items():
+            console.print(f"seed {seed}, {name}")
+            folder = args.run / str(seed) / name
+            train(each, folder, photos.entries, args.photos, args.run / "cache")
     command = "python -m training thesis --photos PHOTOS"
     command += f" --epochs {args.epochs}" if args.epochs else ""
     with progress_bar() as progress:
@@ -121,8 +126,8 @@ def thesis_command(args: argparse.Namespace) -> None:
             configs, args.run, photos, command, lambda: progress.advance(task)
         )
     write_figures(args.run, figures, measured)
-    images = args.document.parent / "images"
+    images, first = args.document.parent / "images", args.run / str(figures.seeds[0])
     shown = photos_below(args.pictures)
-    draw(images, figures, measured[figures.chosen], shown, config.thesis.people, args.run)
+    draw(images, figures, measured[figures.chosen], shown, config.thesis.people, first)
     args.document.write_text(document(figures))
     console.print(f"{args.document}; figures: {args.run / 'figures.json'}")

@@ -9,7 +9,7 @@ from .verdicts import ACCURACY, SPLIT_NAMES, Claim, against_grey, claims, gap
 def document(figures: Figures, images: str = "images") -> str:
     """Write the document, Markdown; `images` is the folder of its pictures as it names it."""
     chosen = MODELS[figures.chosen].replace("without", "without regularisation")
-    seconds = sum(m.seconds for m in figures.models.values())
+    seconds = sum(m.seconds for four in (figures.models, *figures.others) for m in four.values())
     found = claims(figures)
     counts = {s: sum(kinds.values()) for s, kinds in figures.photos.items()}
     s = figures.settings
@@ -25,15 +25,14 @@ def document(figures: Figures, images: str = "images") -> str:
         "the thesis is silent on is marked, and measures them. Every figure below is of that run.",
         "## The run",
         "\n".join([
-            f"- **Machine:** {figures.machine}; {seconds / 60:.1f} minutes of training for the "
-            f"four, {figures.measuring_seconds / 60:.1f} of measuring.",
+            f"- **Machine:** {figures.machine}; {seconds / 60:.1f} minutes of training for all, "
+            f"{figures.measuring_seconds / 60:.1f} of measuring.",
             f"- **Length:** {figures.epochs} epochs of {counts['train']:,} photos. The thesis: "
             f"{figures.epochs_thesis:,} epochs of more than 24,000; `--epochs` and `[thesis] "
             f"train_photos` set it.{_shortened(figures)}",
             f"- **Network:** encoder frozen, its layers' outputs computed once; decoder and head "
             f"of {figures.parameters:,} parameters (widths {widths}). Learning rate "
-            f"{s['learning_rate']:g}, batches of {s['batch']:g}, seed {s['seed']:g}: the same "
-            "start and order of photos for all four.",
+            f"{s['learning_rate']:g}, batches of {s['batch']:g}. {_seeds(figures)}",
             f"- **Regularisation:** L1 {s['l1']:g}, L2 {s['l2']:g}, on every convolution's kernel.",
         ]),
         _photos_table(figures),
@@ -42,8 +41,8 @@ def document(figures: Figures, images: str = "images") -> str:
         "bootstrapped over photos.",
         "## What is reproduced",
         "*Reproduced*: the whole 95% interval lies beyond the mark that counts, or, for the "
-        "accuracy, reaches the thesis's figure. On losses, which have no interval, the mark alone "
-        "decides.",
+        "accuracy, reaches the thesis's figure. A photo's loss is the mean over seeds; training "
+        "photos' is taken as it is.",
         _claims_table(found),
         "## Overfitting",
         f"![Training and validation loss by epoch]({images}/thesis-curves.png)",
@@ -52,6 +51,7 @@ def document(figures: Figures, images: str = "images") -> str:
         "## With and without regularisation",
         against_grey(figures),
         _models_table(figures),
+        *_by_seed(figures),
         f"![The same photos by the four models]({images}/thesis-models.jpg)",
         "Photos from `samples/` ([sources](../../samples/SOURCES.md)) at their own size, by the "
         "best weights, chroma enlarged bilinearly.",
@@ -92,6 +92,30 @@ def _shortened(figures: Figures) -> str:
         " So short a run shows how the four begin: what isn't found in it may yet come with the "
         "thesis's length, and what is found may be a lack of training."
     )
+
+
+def _seeds(figures: Figures) -> str:
+    first, *others = figures.seeds
+    if not others:
+        return f"Seed {first}: the same start and order of photos for all four."
+    return (
+        f"Seeds {', '.join(map(str, figures.seeds))}: by each the same start and order of photos "
+        f"for all four. Curves, tables and pictures are by seed {first} unless they say otherwise."
+    )
+
+
+def _by_seed(figures: Figures) -> list[str]:
+    """A table of what another seed changes, where there is one."""
+    if not figures.others:
+        return []
+    shown = ("last validation loss", "best validation gain, dB")
+    head = ["", *(f"{what}, seed {seed}" for what in shown for seed in figures.seeds)]
+    lines = []
+    for name, label in MODELS.items():
+        models = [figures.models[name], *(four[name] for four in figures.others)]
+        losses = [f"{m.last.val_loss:.5f}" for m in models]
+        lines.append([label, *losses, *(number(m.best.val_gain, sign="+") for m in models)])
+    return ["What another seed changes:", _table(head, lines)]
 
 
 def _table(head: list[str], lines: list[list[str]]) -> str:

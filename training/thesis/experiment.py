@@ -25,7 +25,9 @@ SPLITS = ("train", "val", "test")
 Float = NDArray[np.float32]
 
 
-def variants(config: Config, photos: int, epochs: int | None = None) -> dict[str, Config]:
+def variants(
+    config: Config, photos: int, seed: int, epochs: int | None = None
+) -> dict[str, Config]:
     """The four configurations by name, an epoch of each as long as there are training photos.
 
     `epochs` takes the place of those of the file.
@@ -44,6 +46,7 @@ def variants(config: Config, photos: int, epochs: int | None = None) -> dict[str
         name: config.model_copy(
             update={
                 "name": f"{config.name}-{name}",
+                "seed": seed,
                 "train": config.train.model_copy(update=length),
                 "decoder": config.decoder.model_copy(update={"l1": l1, "l2": l2}),
             }

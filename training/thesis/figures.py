@@ -36,6 +36,20 @@ class ModelFigures:
 
 
 @dataclass(frozen=True)
+class Compared:
+    """A model's losses by its last weights, a photo's the mean over seeds; in shares."""
+
+    rise: Interval
+    """Of the test loss, above that of the best weights, which validation photos chose."""
+    gap: Interval
+    """Validation loss above training loss."""
+    narrowing: Interval
+    """That gap by that of the model without regularisation."""
+    change: Interval
+    """Of the validation loss, against that of the model without regularisation."""
+
+
+@dataclass(frozen=True)
 class KindAccuracy:
     """The thesis's accuracy on photos of a kind, beside the best constant answer."""
 
@@ -52,11 +66,14 @@ class Figures:
     machine: str
     parameters: int
     widths: dict[str, int]
-    settings: dict[str, float]  # learning_rate, batch, l1, l2, seed
+    settings: dict[str, float]  # learning_rate, batch, l1, l2
+    seeds: tuple[int, ...]
     photos: dict[str, dict[str, int]]  # split -> kind -> photos
     epochs: int
     epochs_thesis: int
-    models: dict[str, ModelFigures]
+    models: dict[str, ModelFigures]  # by the first seed
+    others: list[dict[str, ModelFigures]]  # by the other seeds
+    compared: dict[str, Compared]  # by all
     chosen: str  # the model of the lowest validation loss, whose accuracy and failures count
     accuracy: dict[str, dict[str, KindAccuracy]]  # split -> kind -> accuracy
     grey_loss: dict[str, float]  # split -> loss of grey answers

@@ -67,6 +67,14 @@ def number(x: Interval, digits: int = 2, sign: str = "") -> str:
     return f"{value} [{low}, {high}]" if math.isfinite(x[1]) else value
 
 
+def change(x: Interval) -> str:
+    """The same of a change, in per cent with its sign."""
+    if not math.isfinite(x[0]):
+        return "–"
+    value, low, high = (f"{100 * each:+.1f}" for each in x)
+    return f"{value}% [{low}, {high}]" if math.isfinite(x[1]) else f"{value}%"
+
+
 def percent(x: Interval) -> str:
     """The same of a share, in per cent."""
     if not math.isfinite(x[0]):

@@ -4,7 +4,7 @@ import csv
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -16,9 +16,11 @@ from ..config import Config
 from ..gains import load_model
 from ..model import ColorizationModel
 from ..network import AB_SCALE
+from ..summary import Values
 from ..weights import load_npz
 from .experiment import MODELS, Photos
-from .figures import Figures, ModelFigures, Scores
+from .figures import Compared, Figures, ModelFigures, Scores
+from .intervals import mean, ratio, with_interval
 from .measures import (
     SPLITS,
     accuracy_by_kind,
@@ -31,6 +33,8 @@ from .photo import PhotoMeasures, measure_photo
 Float = NDArray[np.float32]
 WIDTHS = ("width_7", "width_14", "width_28", "width_56")
 BEST = "best_regression.npz"
+Losses = dict[tuple[str, str], Values]
+"""Of photos, [photos], by weights ("last" or "best") and split."""
 
 
 def answer(model: ColorizationModel, taps: dict[str, Float]) -> Float:
@@ -66,13 +70,14 @@ def read_log(path: Path) -> dict[str, list[float]]:
 
 def measure_model(
     model: ColorizationModel, folder: Path, photos: Photos, on_photo: Callable[[], None]
-) -> tuple[ModelFigures, list[PhotoMeasures]]:
+) -> tuple[ModelFigures, list[PhotoMeasures], Losses]:
     """Measure one of the four by its best and by its last weights; photos are of the best.
 
     model: of the four's architecture; takes the weights.
     """
     both = dict[str, Scores]()
     measured = list[PhotoMeasures]()
+    losses: Losses = {}
     for which, weights in (("last", "last.npz"), ("best", BEST)):
         load_npz(folder / weights, model)
         measured = []
@@ -81,6 +86,10 @@ def measure_model(
                 measured.append(photo)
                 on_photo()
         both[which] = scores(measured, mean_loss(model, photos, "train"))
+        losses |= {
+            (which, split): np.array([p.loss for p in measured if p.split == split], np.float64)
+            for split in SPLITS
+        }
     log = read_log(folder / "log.csv")
     figures = ModelFigures(
         train_curve=log["regression"],
@@ -91,25 +100,37 @@ def measure_model(
         last=both["last"],
         failures=failure_figures(measured),
     )
-    return figures, measured
+    return figures, measured, losses
 
 
 def measure_experiment(
-    configs: dict[str, Config],
+    configs: dict[int, dict[str, Config]],
     folder: Path,
     photos: Photos,
     command: str,
     on_photo: Callable[[], None],
 ) -> tuple[Figures, dict[str, list[PhotoMeasures]]]:
-    """Measure the four trained models; returns the figures and each model's photos."""
+    """Measure the four trained models by every seed.
+
+    Returns the figures, and each model's photos by the first seed.
+    """
     started = time.monotonic()
     keras.mixed_precision.set_global_policy("float32")
-    models, measured = dict[str, ModelFigures](), dict[str, list[PhotoMeasures]]()
-    model = load_model(folder / "both" / "last.npz")
-    for name in configs:
-        models[name], measured[name] = measure_model(model, folder / name, photos, on_photo)
+    by_seed = list[dict[str, ModelFigures]]()
+    measured, losses = dict[str, list[PhotoMeasures]](), dict[str, list[Losses]]()
+    seeds = tuple(configs)
+    model = load_model(folder / str(seeds[0]) / "both" / "last.npz")
+    for seed, four in configs.items():
+        by_seed.append({})
+        for name in four:
+            by_seed[-1][name], found, of_photos = measure_model(
+                model, folder / str(seed) / name, photos, on_photo
+            )
+            measured.setdefault(name, found)
+            losses.setdefault(name, []).append(of_photos)
+    models, *others = by_seed
     chosen = choose(models)
-    both = configs["both"]
+    both = configs[seeds[0]]["both"]
     figures = Figures(
         command=command,
         machine=machine(),
@@ -117,18 +138,57 @@ def measure_experiment(
         widths={n: getattr(both.decoder, n) for n in WIDTHS},
         settings={
             "learning_rate": both.train.learning_rate, "batch": both.train.batch,
-            "seed": both.seed, "l1": both.decoder.l1, "l2": both.decoder.l2,
+            "l1": both.decoder.l1, "l2": both.decoder.l2,
         },
+        seeds=seeds,
         photos=photos.counts(),
         epochs=both.train.epochs,
         epochs_thesis=photos.config.train.epochs,
         models=models,
+        others=others,
+        compared=compared(by_seed, losses),
         chosen=chosen,
         accuracy=accuracy_by_kind(measured[chosen]),
         grey_loss=grey_loss(measured[chosen]),
         measuring_seconds=time.monotonic() - started,
     )  # fmt: skip
     return figures, measured
+
+
+def compared(
+    by_seed: Sequence[dict[str, ModelFigures]], losses: dict[str, list[Losses]]
+) -> dict[str, Compared]:
+    """The models' losses by their last weights, against their best and that without
+    regularisation; a photo's loss is the mean over seeds, and photos are what is drawn anew."""
+
+    def of(name: str, which: str, split: str) -> Values:
+        return np.asarray(np.mean([each[which, split] for each in losses[name]], axis=0))
+
+    def train(name: str) -> float:
+        return float(np.mean([four[name].last.train_loss for four in by_seed]))
+
+    def above(loss: Values, other: Values) -> Values:
+        return np.asarray(ratio(loss, other) - 1)
+
+    none, base = of("none", "last", "val"), train("none")
+    found = {}
+    for name in losses:
+        val, own = of(name, "last", "val"), train(name)
+
+        def gap(loss: Values, own: float = own) -> Values:
+            return np.asarray(mean(loss) / own - 1)
+
+        def narrowing(loss: Values, other: Values, own: float = own) -> Values:
+            return np.asarray((mean(loss) / own - 1) / (mean(other) / base - 1))
+
+        best, last = of(name, "best", "test"), of(name, "last", "test")
+        found[name] = Compared(
+            rise=with_interval(above, last, best),
+            gap=with_interval(gap, val),
+            narrowing=with_interval(narrowing, val, none),
+            change=with_interval(above, val, none),
+        )
+    return found
 
 
 def choose(models: dict[str, ModelFigures]) -> str:

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from .curves import PART_MARGIN, parting
 from .experiment import MODELS
 from .figures import Figures, Scores
-from .intervals import Interval, number, percent
+from .intervals import Interval, change, number, percent
 from .measures import SPLITS
 
 ACCURACY = {"test": 0.83, "val": 0.76}  # the thesis's
 SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test"}
 BLOB_SHARE = 0.01  # of pixels: more than this is a failure
-GAP_SHARE = 0.9  # a gap narrowed to this share of that without regularisation counts
-LOSS_SHARE = 0.99  # so does a validation loss lowered to this share
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,7 @@ def claims(figures: Figures) -> list[Claim]:
 def _overfitting(figures: Figures) -> Claim:
     none = figures.models["none"]
     parted = parting(none.train_curve, none.val_curve)
+    rise_after = figures.compared["none"].rise
     lowest = min(none.val_curve)
     epoch = none.val_curve.index(lowest) + 1
     rise = none.val_curve[-1] / lowest - 1
@@ -64,42 +63,44 @@ def _overfitting(figures: Figures) -> Claim:
     )
     return Claim(
         "Without regularisation the model overfits",
-        parted is not None,
+        rise_after[1] > 0 if math.isfinite(rise_after[1]) else None,
         f"{where}: counted is where, after they come closest by ratio, that ratio stays more "
         f"than {PART_MARGIN:.0%} above its lowest, and above 1, to the end. Validation loss is "
         f"lowest at epoch {epoch}, {end}; by the last weights it is "
-        f"{none.last.val_loss:.5f}, training loss {none.last.train_loss:.5f}.",
+        f"{none.last.val_loss:.5f}, training loss {none.last.train_loss:.5f}. On test photos the "
+        f"last weights' loss is {change(rise_after)} against that of the best; above 0 counts.",
     )
 
 
 def _gaps(figures: Figures) -> Claim:
     title = "Regularisation narrows the gap between training and validation loss"
-    base = gap(figures.models["none"].last)
-    gaps = {n: gap(m.last) for n, m in figures.models.items() if n != "none"}
-    listed = ", ".join(f"{MODELS[n]} {g:+.0%}" for n, g in gaps.items())
+    base = figures.compared["none"].gap
+    others = {n: c for n, c in figures.compared.items() if n != "none"}
+    listed = ", ".join(f"{MODELS[n]} {change(c.gap)}" for n, c in others.items())
     text = (
-        f"After the last epoch validation loss over training loss is {base:+.0%} without "
+        f"After the last epoch validation loss over training loss is {change(base)} without "
         f"regularisation; with {listed}."
     )
-    if base <= 0:
+    if not base[1] > 0:
         return Claim(title, None, f"{text} There is no gap to narrow.")
-    narrower = [MODELS[n] for n, g in gaps.items() if g < GAP_SHARE * base]
+    narrower = [MODELS[n] for n, c in others.items() if c.narrowing[2] < 1]
     return Claim(
         title,
         bool(narrower),
-        f"{text} Narrower by a tenth or more: {', '.join(narrower) or 'none'}.",
+        f"{text} Narrower, by the gaps' ratio: {', '.join(narrower) or 'none'}.",
     )
 
 
 def _validation_loss(figures: Figures) -> Claim:
     base = figures.models["none"].last.val_loss
-    losses = {n: m.last.val_loss for n, m in figures.models.items() if n != "none"}
-    lower = [MODELS[n] for n, x in losses.items() if x < LOSS_SHARE * base]
-    listed = ", ".join(f"{MODELS[n]} {x / base - 1:+.1%}" for n, x in losses.items())
+    changes = {n: c.change for n, c in figures.compared.items() if n != "none"}
+    lower = [MODELS[n] for n, x in changes.items() if x[2] < 0]
+    listed = ", ".join(f"{MODELS[n]} {change(x)}" for n, x in changes.items())
+    measured = all(math.isfinite(x[2]) for x in changes.values())
     return Claim(
         "Regularisation lowers the validation loss",
-        bool(lower),
-        f"Against {base:.5f} without, after the last epoch: {listed}. Lower by 1% or more: "
+        bool(lower) if measured else None,
+        f"Against {base:.5f} without, after the last epoch: {listed}. Lower: "
         f"{', '.join(lower) or 'none'}.",
     )
 
