@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from chromaserve.color.toned import Colour
 from chromaserve.photos.formats import MEDIA_TYPES
 from chromaserve.pipeline.body import Upload
-from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.order import Order
 from chromaserve.pipeline.pipeline import Colored
 from chromaserve.store.contract import Postprocess
 

@@ -2,7 +2,8 @@
 
 from chromaserve.photos.formats import Wanted
 from chromaserve.pipeline.body import Body, Upload
-from chromaserve.pipeline.options import Options, format_for
+from chromaserve.pipeline.options import Options
+from chromaserve.pipeline.order import format_for
 from chromaserve.pipeline.pages import apart
 from chromaserve.settings import PipelineSettings
 

@@ -13,7 +13,7 @@ from chromaserve.loop_thread import cancel
 from chromaserve.pipeline.backlog import Ticket
 from chromaserve.pipeline.body import Body, Upload
 from chromaserve.pipeline.memory import Share
-from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.order import Order
 from chromaserve.pipeline.pipeline import Colored, Pipeline
 
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 from chromaserve.photos.formats import MEDIA_TYPES, SUFFIXES
 from chromaserve.photos.names import ZIP_FIELD, content_disposition, unique_names
 from chromaserve.pipeline.body import Upload
-from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.order import Order
 from chromaserve.pipeline.pipeline import Colored
 
 from .departures import Departures

@@ -13,7 +13,7 @@ from chromaserve.loop_thread import cancel
 from chromaserve.pipeline.album import SEEN_BYTES, Part, agreement, look, opened_upload
 from chromaserve.pipeline.backlog import Ticket
 from chromaserve.pipeline.body import Upload
-from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.order import Order
 from chromaserve.pipeline.reference import Reference, with_upload
 
 from .queued import Claim

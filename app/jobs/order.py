@@ -14,7 +14,7 @@ from chromaserve.photos.photo import Header
 from chromaserve.pipeline.album import SEEN_BYTES
 from chromaserve.pipeline.body import Body, Upload
 from chromaserve.pipeline.memory import Share
-from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.order import Order
 
 from ..arrivals import Arrivals
 from ..errors import MalformedBody, too_many_photos

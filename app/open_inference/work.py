@@ -14,7 +14,8 @@ from chromaserve.pipeline.body import Body, Upload
 from chromaserve.pipeline.memory import Share
 from chromaserve.pipeline.memory_needed import BYTES_PER_PHOTO
 from chromaserve.pipeline.models import LoadedModel
-from chromaserve.pipeline.options import Options, Order
+from chromaserve.pipeline.options import Options
+from chromaserve.pipeline.order import Order
 from chromaserve.pipeline.pipeline import Colored, Pipeline
 from chromaserve.pipeline.timings import Timings
 from chromaserve.pipeline.waiting import Inference

@@ -12,7 +12,8 @@ from chromaserve.errors import InvalidOptions
 from chromaserve.pipeline.album import opened_upload, together
 from chromaserve.pipeline.body import Body
 from chromaserve.pipeline.hint_photos import of_photos
-from chromaserve.pipeline.options import Options, Order, format_for
+from chromaserve.pipeline.options import Options
+from chromaserve.pipeline.order import Order, format_for
 from chromaserve.pipeline.reference import REFERENCE_BYTES, with_upload
 
 from ..errors import AllPhotosFailed

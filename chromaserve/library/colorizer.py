@@ -18,7 +18,7 @@ from chromaserve.library.given import Given
 from chromaserve.library.places import Output, P, places_of
 from chromaserve.library.running import running, waited
 from chromaserve.photos.formats import Wanted
-from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.order import Order
 
 F = TypeVar("F", bytes, str, Path)
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from chromaserve.errors import InvalidOptions
-from chromaserve.pipeline.options import Options, Order
+from chromaserve.pipeline.options import Options
+from chromaserve.pipeline.order import Order
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from chromaserve.photos.metadata import Keep
     from chromaserve.pipeline.hints import AnyHint
     from chromaserve.pipeline.models import LoadedModel
-    from chromaserve.pipeline.options import Damaged, Pages, Recolour, Sure
+    from chromaserve.pipeline.order import Damaged, Pages, Recolour, Sure
     from chromaserve.store.contract import Postprocess
 
 

@@ -25,7 +25,7 @@ from chromaserve.pipeline.backlog import Ticket
 from chromaserve.pipeline.body import Body, Upload
 from chromaserve.pipeline.hint_photos import of_photos
 from chromaserve.pipeline.memory import Share
-from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.order import Order
 from chromaserve.pipeline.pipeline import Colored, Pipeline
 from chromaserve.pipeline.reference import with_photo, with_upload
 from chromaserve.pipeline.told import Told

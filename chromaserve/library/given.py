@@ -17,7 +17,7 @@ from chromaserve.photos.in_memory import array_header, image_header, read_array,
 from chromaserve.photos.photo import Header, Photo, Pixels
 from chromaserve.pipeline.album import Opened, opened_for
 from chromaserve.pipeline.body import Upload
-from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.order import Order
 from chromaserve.pipeline.pipeline import Pipeline
 from chromaserve.pipeline.steps import reading
 

@@ -26,7 +26,7 @@ from chromaserve.pipeline.backlog import Ticket
 from chromaserve.pipeline.body import Upload
 from chromaserve.pipeline.hints import AnyHint
 from chromaserve.pipeline.memory_needed import memory_needed
-from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.order import Order
 from chromaserve.pipeline.recolor import Looks, hint_planes
 from chromaserve.pipeline.reference import features, seen_of
 from chromaserve.pipeline.steps import decoded_by, reading

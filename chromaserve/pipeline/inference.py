@@ -16,7 +16,7 @@ from chromaserve.pipeline.batching import Batcher
 from chromaserve.pipeline.cache import Cache, cache_key
 from chromaserve.pipeline.models import LoadedModel
 from chromaserve.pipeline.observer import Observer
-from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.order import Order
 from chromaserve.pipeline.recolor import Looks
 from chromaserve.pipeline.reference import apart, colours_and_features
 from chromaserve.pipeline.waiting import Ask, Float, Inference, colours

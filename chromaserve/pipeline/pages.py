@@ -16,7 +16,7 @@ from chromaserve.photos.header import inspect
 from chromaserve.photos.photo import Header, Photo, Striped
 from chromaserve.photos.tiff import TiffWriter
 from chromaserve.pipeline.body import Body, Upload
-from chromaserve.pipeline.options import Damaged, Order
+from chromaserve.pipeline.order import Damaged, Order
 from chromaserve.pipeline.steps import Write, for_result, reading
 from chromaserve.pipeline.told import Made
 from chromaserve.settings import PipelineSettings

@@ -25,7 +25,7 @@ from chromaserve.pipeline.memory import Budget, Share
 from chromaserve.pipeline.memory_needed import LOOK_BYTES, memory_needed
 from chromaserve.pipeline.models import LoadedModel, Models
 from chromaserve.pipeline.observer import Observer
-from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.order import Order
 from chromaserve.pipeline.pages import all_pages, has_several, look_at
 from chromaserve.pipeline.stages import Stage
 from chromaserve.pipeline.steps import Write, decoded_by, encoded_by, reading, writing

@@ -23,7 +23,7 @@ from chromaserve.photos.photo import Float, Header, Photo, Pixels
 from chromaserve.pipeline.backlog import Ticket
 from chromaserve.pipeline.body import Upload
 from chromaserve.pipeline.memory_needed import memory_needed
-from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.order import Order
 from chromaserve.pipeline.recolor import prepare
 from chromaserve.store.contract import NETWORK_SIZE, squeeze
 

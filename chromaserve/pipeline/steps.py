@@ -21,7 +21,7 @@ from chromaserve.pipeline.assess import Assessed, as_map, assess, certain
 from chromaserve.pipeline.hint_photos import check_inside, check_of_photos
 from chromaserve.pipeline.hints import hints_noted
 from chromaserve.pipeline.inference import Answer
-from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.order import Order
 from chromaserve.pipeline.recolor import Looks, as_it_is, prepare, prepare_tiles, recolor
 
 T = TypeVar("T")

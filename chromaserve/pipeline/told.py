@@ -7,7 +7,7 @@ from chromaserve.color.toned import Colour
 from chromaserve.photos.photo import Header, Photo
 from chromaserve.pipeline.assess import Assessed
 from chromaserve.pipeline.memory import Share
-from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.order import Order
 from chromaserve.pipeline.timings import Timings
 
 

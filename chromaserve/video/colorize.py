@@ -14,7 +14,7 @@ from chromaserve.library.colorizer import Colorizer
 from chromaserve.library.colour_options import ColourOptions
 from chromaserve.photos.in_memory import read_array
 from chromaserve.photos.photo import Float, Photo, Pixels
-from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.order import Order
 from chromaserve.pipeline.pipeline import Pipeline
 from chromaserve.pipeline.recolor import Looks, prepare, recolor
 from chromaserve.video.ahead import ahead

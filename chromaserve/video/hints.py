@@ -21,7 +21,7 @@ from chromaserve.photos.in_memory import read_array
 from chromaserve.photos.photo import Float, Photo
 from chromaserve.pipeline.hint_photos import check_inside
 from chromaserve.pipeline.hints import AnyHint
-from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.order import Order
 from chromaserve.pipeline.recolor import hint_planes
 from chromaserve.pipeline.reference import features, seen_of
 from chromaserve.store.contract import NETWORK_SIZE, squeeze

@@ -19,7 +19,7 @@ from chromaserve.command_line.main import command
 from chromaserve.command_line.video import CodecName
 from chromaserve.photos.formats import ALSO_CALLED, Wanted
 from chromaserve.photos.metadata import Keep
-from chromaserve.pipeline.options import Damaged, Pages, Recolour
+from chromaserve.pipeline.order import Damaged, Pages, Recolour
 from chromaserve.store.contract import Postprocess
 from chromaserve.store.errors import ModelNotFound
 from chromaserve.video.container import Codec

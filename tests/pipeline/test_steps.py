@@ -6,7 +6,7 @@ from chromaserve.color.tiles import MAX_TILES
 from chromaserve.photos.decode import decode
 from chromaserve.photos.header import inspect
 from chromaserve.photos.photo import Photo
-from chromaserve.pipeline.options import Order
+from chromaserve.pipeline.order import Order
 from chromaserve.pipeline.steps import decoded_by
 from tests.app.test_looks import class_photo, panorama
 
