@@ -1,7 +1,6 @@
 """What is accepted and not yet done, how long that takes, and who is turned away because of it."""
 
 import asyncio
-import math
 import time
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from chromaserve.pipeline.estimate import Estimate
 _LEARNING = 0.1
 _LEAST_TOLD_S = 0.5  # a shorter wait says little about how well waits are foreseen
 _WORST = 4.0
+_ANY = 10**6
 
 
 class Ticket:
@@ -116,10 +116,21 @@ class Backlog:
                 pixels += ticket.pixels_left * count / ticket.left
         return self._slowness * self._pace.seconds(looks, pixels)
 
-    def looks_within(self, seconds: float) -> float:
-        """How many looks there is time for within so long, once what is accepted now is done."""
+    def looks_in_time(self, ticket: Ticket, within_s: float) -> int:
+        """How many looks more a photo may have: half its time is for them, and for what waits.
+
+        A photo that has waited for long is rather done than looked at closely.
+
+        Args:
+            ticket: its request's.
+            within_s: the service's own limit.
+        """
         look_s = self._slowness * self._pace.seconds(1, 0)
-        return max(0.0, seconds - self.wait_s()) / look_s if look_s else math.inf
+        if ticket.background or not look_s:
+            return _ANY
+        if ticket.time_left_s is not None:
+            within_s = min(within_s, ticket.time_left_s)
+        return int(max(0.0, within_s / 2 - self.wait_s()) / look_s)
 
     def check(self) -> None:
         """Refuse a request of any size, before its body is read.

@@ -2,6 +2,7 @@
 
 from chromaserve.photos.formats import Format
 from chromaserve.photos.photo import Header
+from chromaserve.pipeline.order import Order
 from chromaserve.store.contract import Postprocess
 
 # Peaks of decoding and encoding, rounded up; tests/pipeline/test_memory.py measures them.
@@ -76,3 +77,18 @@ def memory_needed(
     more += LOOK_BYTES * (looks - 1)
     width, height = header.boxed.whole if header.boxed else (header.width, header.height)
     return BYTES_PER_PHOTO + more + width * height * each
+
+
+def memory_for(order: Order, header: Header, *, signed: bool) -> int:
+    """The same for what is wanted of it, with as many looks at it as there may be."""
+    return memory_needed(
+        header,
+        order.format_for(header),
+        order.postprocess,
+        hinted=bool(order.hints),
+        keeps_colours=order.colour == "keep",
+        distribution=order.proposal > 1 or order.confidence is not None,
+        matched=order.reference is not None,
+        signed=signed,
+        looks=order.most_looks_at(header),
+    )

@@ -22,7 +22,7 @@ from chromaserve.pipeline.cache import Cache
 from chromaserve.pipeline.estimate import Estimate
 from chromaserve.pipeline.inference import NO_ANSWER, Inferring
 from chromaserve.pipeline.memory import Budget, Share
-from chromaserve.pipeline.memory_needed import LOOK_BYTES, memory_needed
+from chromaserve.pipeline.memory_needed import LOOK_BYTES, memory_for
 from chromaserve.pipeline.models import LoadedModel, Models
 from chromaserve.pipeline.observer import Observer
 from chromaserve.pipeline.order import Order
@@ -201,7 +201,8 @@ class Pipeline:
         with place, share.until_failure():
             admitted, helped_s = time.perf_counter(), self.cores.helped_s
 
-            most = self._tiles_in_time(ticket, admitted - start)
+            left_s = self.settings.photo_timeout_s - (admitted - start)
+            most = min(self.backlog.looks_in_time(ticket, left_s), MAX_TILES)
             photo, looks = await self.decoding.run(
                 ticket, decoded_by, read, order, self.cores, most
             )
@@ -240,35 +241,13 @@ class Pipeline:
             told = told_of(photo, header, order, assessed)
             return result, Made(photo.size, told, timings, share)
 
-    def _tiles_in_time(self, ticket: Ticket, took_s: float) -> int:
-        """Tiles that a photo may have beyond what it was accepted with: half its time is for them.
-
-        Where it has waited for long, it is rather done than looked at closely.
-        """
-        if ticket.background:
-            return MAX_TILES
-        left_s = self.settings.photo_timeout_s - took_s
-        if ticket.time_left_s is not None:
-            left_s = min(left_s, ticket.time_left_s)
-        return int(min(self.backlog.looks_within(left_s / 2), MAX_TILES))
-
     async def _admit(self, header: Header, order: Order, ticket: Ticket) -> tuple[Share, Share]:
         """Wait for a place among the photos in work, and for the memory that this one takes."""
         self._make_room_for(order.model)
         async with ticket.turn:
             place = await self.in_work.take(1, background=ticket.background)
             with place.until_failure():
-                needed = memory_needed(
-                    header,
-                    order.format_for(header),
-                    order.postprocess,
-                    hinted=bool(order.hints),
-                    keeps_colours=order.colour == "keep",
-                    distribution=order.proposal > 1 or order.confidence is not None,
-                    matched=order.reference is not None,
-                    signed=self.credentials is not None,
-                    looks=order.most_looks_at(header),
-                )
+                needed = memory_for(order, header, signed=self.credentials is not None)
                 return place, await self.memory.take(needed, background=ticket.background)
 
     @asynccontextmanager

@@ -62,13 +62,17 @@ def test_close_ups_are_reckoned_with_while_they_are_looked_at() -> None:
 
 def test_there_is_time_for_as_many_looks_as_others_leave() -> None:
     accepted = backlog()
-    assert accepted.looks_within(1) == pytest.approx(10)
+    ticket = accepted.accept([MEGAPIXEL])
+    assert accepted.looks_in_time(ticket, 2.25) == 10  # half of it, and one look is to be
+    hurried = accepted.accept([MEGAPIXEL], deadline_s=1)
+    assert accepted.looks_in_time(hurried, 100) <= 3
     for _ in range(8):
         accepted.accept([MEGAPIXEL])
-    assert accepted.looks_within(1) == pytest.approx(2)
-    assert accepted.looks_within(0.5) == 0
+    assert accepted.looks_in_time(ticket, 2.25) == 1
+    assert accepted.looks_in_time(ticket, 1) == 0
+    assert accepted.looks_in_time(accepted.behind(MEGAPIXEL), 1) > 1000
     nothing_known = Backlog(Estimate(threads=1), max_photos=9, max_wait_s=9)
-    assert nothing_known.looks_within(0.1) > 1000
+    assert nothing_known.looks_in_time(ticket, 0.1) > 1000
 
 
 def test_tiles_are_reckoned_with() -> None:
