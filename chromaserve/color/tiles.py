@@ -58,14 +58,10 @@ class Tiling:
         fade = _QUARTER if self.faces else _HALF
         rows, columns = self.size
         ways = [(_ramp(y, rows, fade), _ramp(x, columns, fade)) for y, x in self.corners]
-        weights = [np.outer(down, along)[..., np.newaxis] for down, along in ways]
-        if self.faces:
-            heads = self._heads()
-            weights = [w * heads[place] for w, place in zip(weights, self.places(), strict=True)]
-        return weights
+        return [np.outer(down, along)[..., np.newaxis] for down, along in ways]
 
-    def _heads(self) -> Float:
-        """[h, w, 1]: 1 on faces and close around them, 0 at a distance."""
+    def share(self) -> Float:
+        """What close-ups count beside the whole view: float32 [h, w, 1], 1 on faces, 0 far off."""
         found = np.zeros(self.size, np.float32)
         for left, top, width, height in self.faces:
             x, y = left + width / 2, top + height / 2

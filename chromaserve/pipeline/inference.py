@@ -17,7 +17,7 @@ from chromaserve.pipeline.cache import Cache, cache_key
 from chromaserve.pipeline.models import LoadedModel
 from chromaserve.pipeline.observer import Observer
 from chromaserve.pipeline.order import Order
-from chromaserve.pipeline.recolor import Looks
+from chromaserve.pipeline.recolor import Close, Looks
 from chromaserve.pipeline.reference import apart, colours_and_features
 from chromaserve.pipeline.waiting import Ask, Float, Inference, colours
 
@@ -34,6 +34,8 @@ class Answer:
     """What the encoder saw, in one row, where that is wanted."""
     tilings: tuple[Tiling, ...] = ()
     """The tiles that it is of, where there were any."""
+    close: Close | None = None
+    """What close-ups told, where there were any."""
 
 
 NO_ANSWER = Answer(Inference.kept(np.zeros((1, 1, 2), np.float32)))
@@ -133,23 +135,30 @@ class Inferring:
         answers = [task.result() for task in tasks]
         answer = _together(answers)
         ab, seen = apart(answer.ab) if matched else (answer.ab, None)
+        views = [ab]  # of the whole photo, and of what is seen close
         of_tiles = (each.ab for each in answers[1:])
         for tiling, tiles in looks.tiled:
-            found = list(islice(of_tiles, tiling.count))
-            ab = await asyncio.to_thread(joined, ab, tiles, found, tiling)
-        answer = replace(answer, ab=livened(ab, order.vividness, blend))
+            found_in = list(islice(of_tiles, tiling.count))
+            view = await asyncio.to_thread(joined, views[0], tiles, found_in, tiling)
+            views = [*views, view] if tiling.faces else [view]
+        views = [livened(each, order.vividness, blend) for each in views]
         # What the distribution is asked for is the same for every vividness.
         if order.proposal > 1:
             further = await self.infer(model, looks.whole, 0.0, flow, owner, _proposals)
-            ab = with_proposal(answer.ab, further.ab[order.proposal - 2])
-            answer = replace(_both(answer, further), ab=ab)
+            proposal = further.ab[order.proposal - 2]
+            views = [with_proposal(each, proposal) for each in views]
+            answer = _both(answer, further)
         if reference and seen is not None:
-            ab = await asyncio.to_thread(reference.applied, answer.ab, looks.whole, seen)
-            answer = replace(answer, ab=ab)
-        if not order.confidence:
-            return Answer(answer, features=seen, tilings=tilings)
-        more = await self.infer(model, looks.whole, 0.0, flow, owner, _moments)
-        return Answer(_both(answer, more), more.ab, seen, tilings)
+            views = [
+                await asyncio.to_thread(reference.applied, each, looks.whole, seen)
+                for each in views
+            ]
+        found = None
+        if order.confidence:
+            more = await self.infer(model, looks.whole, 0.0, flow, owner, _moments)
+            answer, found = _both(answer, more), more.ab
+        close = Close(views[1], tilings[-1].share()) if len(views) > 1 else None
+        return Answer(replace(answer, ab=views[0]), found, seen, tilings, close)
 
 
 def _both(one: Inference, further: Inference) -> Inference:

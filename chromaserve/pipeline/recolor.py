@@ -19,7 +19,7 @@ from chromaserve.photos.free_cores import ALONE, FreeCores
 from chromaserve.photos.photo import Float, Photo, Pixels, Striped, strips
 from chromaserve.photos.thumbnail import Sum, Thumbnail
 from chromaserve.pipeline.hints import AnyHint, Hint, Region
-from chromaserve.store.contract import NETWORK_SIZE, GuidedFilter, Postprocess
+from chromaserve.store.contract import NETWORK_SIZE, GuidedFilter, Postprocess, squeeze
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,16 @@ class Looks:
     def count(self) -> int:
         """Of all looks."""
         return 1 + sum(tiling.count for tiling, _ in self.tiled)
+
+
+@dataclass(frozen=True)
+class Close:
+    """Chroma by close-ups of a photo's faces."""
+
+    ab: Float
+    """float32 [h, w, 2] in Lab units, of the photo as large as they have it."""
+    share: Float
+    """float32 [h, w, 1] in [0, 1]: where that counts, and how much."""
 
 
 def prepare(photo: Photo) -> Float:
@@ -55,6 +65,7 @@ def recolor(
     guided: GuidedFilter,
     hints: Sequence[AnyHint] = (),
     cores: FreeCores = ALONE,
+    close: Close | None = None,
 ) -> Striped:
     """Join a photo's lightness with the network's chroma at the photo's own size.
 
@@ -66,6 +77,7 @@ def recolor(
         guided: of the model that made ab.
         hints: colours that somebody knows, spread over the network's; see `hint_model`.
         cores: which work on strips; the result is the same on any number.
+        close: what close-ups told. Elsewhere it is as without them.
 
     Returns:
         [H, W, 3], or [H, W, 4] with the photo's alpha. L* is the photo's own to rounding.
@@ -75,8 +87,15 @@ def recolor(
     def lightness(height: int, width: int) -> Float:
         return _lightness(photo, height, width, cores)
 
-    ab = ab * np.float32(substance(photo.thumbnail))
-    model = chroma_model(ab, (rows, columns), lightness, method=method, guided=guided)
+    there = np.float32(substance(photo.thumbnail))
+    model = chroma_model(there * ab, (rows, columns), lightness, method=method, guided=guided)
+    if close:
+        of_faces = chroma_model(
+            there * close.ab, (rows, columns), lightness, method=method, guided=guided
+        )
+        size = of_faces.shape[:2]
+        model = squeeze(model, *size)
+        model += squeeze(close.share, *size) * (of_faces - model)
     known = hint_model(shapes_of(hints), (rows, columns), lightness) if hints else None
     channels = 3 if photo.alpha is None else 4
     recombination = Recombination(model, rows, columns, photo.dtype, known)

@@ -22,7 +22,7 @@ from chromaserve.pipeline.hint_photos import check_inside, check_of_photos
 from chromaserve.pipeline.hints import hints_noted
 from chromaserve.pipeline.inference import Answer
 from chromaserve.pipeline.order import Order
-from chromaserve.pipeline.recolor import Looks, as_it_is, prepare, prepare_tiles, recolor
+from chromaserve.pipeline.recolor import Close, Looks, as_it_is, prepare, prepare_tiles, recolor
 
 T = TypeVar("T")
 Write = Callable[[Striped, Photo, Sequence[Tiling]], T]
@@ -96,16 +96,17 @@ def encoded_by(
     if photo.colours is not None:
         kept = certain(photo) if order.confidence == "png" else as_it_is(photo, cores)
         return write(kept, photo, ()), None
-    ab = answer.inference.ab.astype(np.float32, copy=False)
+    ab, close = answer.inference.ab.astype(np.float32, copy=False), answer.close
     if order.shift is not None:
         ab = shifted(ab, order.shift)
+        close = close and Close(shifted(close.ab, order.shift), close.share)
     described, assessed = order.model.description, None
     if answer.moments is not None and described.confidence is not None:
         assessed = assess(photo, ab, answer.moments, order.hints, described.confidence)
     if assessed and order.confidence == "png":
         return write(as_map(assessed, photo, cores), photo, answer.tilings), assessed
     guided = described.guided_filter
-    image = recolor(photo, ab, order.postprocess, guided, order.hints, cores)
+    image = recolor(photo, ab, order.postprocess, guided, order.hints, cores, close)
     return write(image, photo, answer.tilings), assessed
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 from chromaserve.color.close_ups import close_ups
 from chromaserve.color.faces import faces
 from chromaserve.color.tiles import MAX_CLOSE_UPS, MAX_TILES, Tiling, joined, most_tiles, tiling
+from chromaserve.store.contract import squeeze
 from tests.sample_photos import load
 
 Float = NDArray[np.float32]
@@ -111,7 +112,8 @@ def test_close_ups_fade_into_the_whole_view_and_are_nowhere_else() -> None:
     seen = list(np.random.default_rng(0).uniform(0, 100, (2, 224, 224, 1)).astype(np.float32))
     flat = np.zeros((224, 224, 2), np.float32)
     whole, *tiles = (flat + np.float32(a) for a in (10, 50, 30))
-    ab = joined(whole, seen, tiles, close)[..., 0]
+    ab, share = joined(whole, seen, tiles, close), close.share()
+    ab = (squeeze(whole, 600, 900) * (1 - share) + ab * share)[..., 0]
     assert ab[212, 212] == pytest.approx(50, abs=1)
     assert ab[560, 850] == pytest.approx(30, abs=1)
     assert ab[:130].max() == pytest.approx(10, abs=0.01)
