@@ -21,7 +21,7 @@ _local = threading.local()  # a detector works for one thread at a time
 def faces(grey: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.float32]:
     """The faces of a photo, frontal ones and profiles.
 
-    From about 3% of its width on; where there are small ones, from half of that.
+    From about 4% of its width on; where there are small ones, from half of that.
 
     Args:
         grey: [H, W], codes.
