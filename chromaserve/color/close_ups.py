@@ -15,7 +15,7 @@ from chromaserve.store.contract import NETWORK_SIZE
 Float = NDArray[np.float32]
 
 # Sizes of faces are roots of their areas, by the side of the view that they are in.
-_SMALL: Final = 0.1  # a face below which loses its colour
+_SMALL: Final = 0.12  # a face below which loses its colour
 _FACE: Final = 0.2  # what it has in a close-up
 _CLOSEST: Final = 4  # times that the whole view is enlarged by, at most
 _LEAST: Final = 150  # pixels of the photo in a close-up
