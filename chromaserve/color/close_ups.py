@@ -4,16 +4,19 @@ In the square view of a photo, small faces lose their colour: what the network s
 little to be skin.
 """
 
+import math
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chromaserve.color.tiles import MAX_CLOSE_UPS, MAX_TILES, Tiling
+from chromaserve.color.tiles import MAX_TILES, Look, Tiling, tiling
 from chromaserve.store.contract import NETWORK_SIZE
 
 Float = NDArray[np.float32]
 
+MAX_CLOSE_UPS: Final = 9
+_FROM: Final = 2 * NETWORK_SIZE  # pixels of the longer side, where there is more than was seen
 # Sizes of faces are roots of their areas, by the side of the view that they are in.
 _SMALL: Final = 0.12  # a face below which loses its colour
 _FACE: Final = 0.2  # what it has in a close-up
@@ -25,6 +28,20 @@ _FACES: Final = 200  # of which there are any
 _HALF, _QUARTER = NETWORK_SIZE // 2, NETWORK_SIZE // 4
 
 
+def may_have(width: int, height: int) -> bool:
+    """Whether a photo of that size has close-ups at all, were there small faces in it."""
+    short, long = sorted((width, height))
+    return long >= _FROM and _PAYS * _least(width, height) <= short
+
+
+def most_tiles(width: int, height: int, look: Look) -> int:
+    """How many tiles a photo of that size has at most, close-ups included, whatever is in it."""
+    tiles = tiling(width, height, look)
+    if look != "auto" or not may_have(width, height):
+        return tiles.count if tiles else 0
+    return MAX_TILES if tiles else MAX_CLOSE_UPS
+
+
 def close_ups(width: int, height: int, tiles: Tiling | None, faces: Float) -> Tiling | None:
     """Close-ups of a photo's small faces: as few as have them all, and those as close as that lets.
 
@@ -32,14 +49,14 @@ def close_ups(width: int, height: int, tiles: Tiling | None, faces: Float) -> Ti
         width: of the photo in pixels.
         height: of it.
         tiles: in which it is seen in any case; see `tiling`.
-        faces: float32 [N, 4], left, top, width and height in pixels.
+        faces: float32 [N, 4], left, top, width and height in pixels; the edges may cut them.
 
     Returns:
         Up to nine, or with `tiles` as many as make 25; None where no face is small, or too many are
         for that few.
     """
-    short, side = min(width, height), (width * height) ** 0.5
-    view = short if tiles else side
+    short = min(width, height)
+    view = short if tiles else (width * height) ** 0.5
     most = MAX_TILES - tiles.count if tiles else MAX_CLOSE_UPS
     sizes = np.sqrt(faces[:, 2] * faces[:, 3])
     small = sizes < _SMALL * view
@@ -47,7 +64,8 @@ def close_ups(width: int, height: int, tiles: Tiling | None, faces: Float) -> Ti
         return None
     faces = faces[small][:_FACES]
     middles: NDArray[np.floating] = (faces[:, :2] + faces[:, 2:] / 2)[:, ::-1]
-    side = max(float(np.median(sizes[small])) / _FACE, _LEAST, side / _CLOSEST)
+    middles = np.clip(middles, 0, (height, width))
+    side = max(float(np.median(sizes[small])) / _FACE, _least(width, height))
     while _PAYS * side <= view and side <= short:
         scale = NETWORK_SIZE / side
         plane = round(height * scale), round(width * scale)
@@ -57,6 +75,11 @@ def close_ups(width: int, height: int, tiles: Tiling | None, faces: Float) -> Ti
             return Tiling(plane, tuple(corners), tuple((x, y, w, h) for x, y, w, h in boxes))
         side *= _WIDER
     return None
+
+
+def _least(width: int, height: int) -> float:
+    """Pixels of the photo along the side of a close-up, at least."""
+    return max(float(_LEAST), math.sqrt(width * height) / _CLOSEST)
 
 
 def _covering(points: NDArray[np.floating], plane: tuple[int, int]) -> list[tuple[int, int]]:

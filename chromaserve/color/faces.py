@@ -1,7 +1,10 @@
 """Where faces are in a photo: YuNet (Wu, Peng & Yu 2023), by OpenCV."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from queue import LifoQueue
 from typing import Final
 
 import cv2
@@ -15,7 +18,11 @@ _SMALL: Final = 0.08  # they are smaller than that, of the photo's side
 _SURE, _OVERLAP, _MOST = 0.7, 0.3, 500
 _DARK, _LIGHT, _FLAT = 1, 99, 8  # percentiles, and codes of 255 between them
 
-_local = threading.local()  # a detector works for one thread at a time
+# A detector works for one thread at a time, and holds 60 MB.
+_detectors: LifoQueue[cv2.FaceDetectorYN | None] = LifoQueue()
+for _ in range(4):
+    _detectors.put(None)
+_loading = threading.Lock()
 
 
 def faces(grey: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.float32]:
@@ -45,18 +52,29 @@ def _found(grey: NDArray[np.uint8] | NDArray[np.uint16], pixels: int) -> NDArray
     if light - dark < _FLAT * np.iinfo(grey.dtype).max / 255:
         return np.empty((0, 4), np.float32)
     levels = np.clip((small - dark) * (255 / (light - dark)), 0, 255).astype(np.uint8)
-    detector = _detector()
-    detector.setInputSize(size)
-    _, found = detector.detect(cv2.cvtColor(levels, cv2.COLOR_GRAY2BGR))
+    with _detector() as detector:
+        detector.setInputSize(size)
+        _, found = detector.detect(cv2.cvtColor(levels, cv2.COLOR_GRAY2BGR))
     if found is None:
         return np.empty((0, 4), np.float32)
     return np.asarray(found[:, :4] / np.float32(scale), np.float32)
 
 
-def _detector() -> cv2.FaceDetectorYN:
-    if not hasattr(_local, "detector"):
-        _local.detector = cv2.FaceDetectorYN.create(
-            str(_FILE), "", (320, 320), _SURE, _OVERLAP, _MOST
-        )
-    found: cv2.FaceDetectorYN = _local.detector
-    return found
+@contextmanager
+def _detector() -> Iterator[cv2.FaceDetectorYN]:
+    """One that nobody else has; waits while all are taken."""
+    detector = _detectors.get()
+    try:
+        detector = detector or _loaded()
+        yield detector
+    finally:
+        _detectors.put(detector)
+
+
+def _loaded() -> cv2.FaceDetectorYN:
+    with _loading:  # the level of what OpenCV writes to stderr is one for all threads
+        level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+        try:  # it warns of a target that nobody asked for
+            return cv2.FaceDetectorYN.create(str(_FILE), "", (320, 320), _SURE, _OVERLAP, _MOST)
+        finally:
+            cv2.utils.logging.setLogLevel(level)

@@ -19,9 +19,6 @@ Look = Literal["auto", "whole", "tiles"]
 """How the network looks at a photo: see `tiling`."""
 
 MAX_TILES: Final = 25
-MAX_CLOSE_UPS: Final = 9
-CLOSE_FROM: Final = 2 * NETWORK_SIZE
-"""Pixels on the longer side of a photo from which on there is more in it than the network sees."""
 _WIDE = 2.0  # aspect from which on the network's square view of a whole photo is too narrow
 _ACROSS = 3  # tiles side by side along the shorter side, at most
 _HALF = NETWORK_SIZE // 2
@@ -115,14 +112,6 @@ def _along(long: int, short: int, across: int) -> int:
     return max(2 * across - 1, round(2 * across * long / short) - 1)
 
 
-def most_tiles(width: int, height: int, look: Look) -> int:
-    """How many tiles a photo of that size has at most, close-ups included, whatever is in it."""
-    tiles = tiling(width, height, look)
-    if look != "auto" or max(width, height) < CLOSE_FROM:
-        return tiles.count if tiles else 0
-    return MAX_TILES if tiles else MAX_CLOSE_UPS
-
-
 def joined(whole: Float, seen: Sequence[Float], tiles: Sequence[Float], tiling: Tiling) -> Float:
     """Chroma of a photo by all looks at it.
 
@@ -149,8 +138,12 @@ def joined(whole: Float, seen: Sequence[Float], tiles: Sequence[Float], tiling: 
         weight *= np.float32(substance(L[..., 0]))
         ab[place] += weight * answer
         weights[place] += weight
-    base = _WHOLE + np.maximum(bare, np.float32(0))
-    return np.asarray((ab + base * squeeze(whole, height, width)) / (weights + base), np.float32)
+    base = np.maximum(bare, 0, out=bare)
+    base += _WHOLE
+    ab += base * squeeze(whole, height, width)
+    weights += base
+    ab /= weights
+    return ab
 
 
 def _ramp(start: int, length: int, fade: int) -> Float:

@@ -70,6 +70,7 @@ class Ticket:
     @contextmanager
     def further(self, looks: int) -> Iterator[None]:
         """A photo has so many looks more than was known when it was accepted."""
+        self._foreseen_s += self._backlog.looks_s(looks)
         self.looks_left += looks
         try:
             yield
@@ -116,21 +117,31 @@ class Backlog:
                 pixels += ticket.pixels_left * count / ticket.left
         return self._slowness * self._pace.seconds(looks, pixels)
 
+    def looks_s(self, looks: int) -> float:
+        """Seconds of the model's work on so many looks, were waits as they are foreseen."""
+        return self._pace.seconds(looks, 0)
+
     def looks_in_time(self, ticket: Ticket, within_s: float) -> int:
         """How many looks more a photo may have: half its time is for them, and for what waits.
 
-        A photo that has waited for long is rather done than looked at closely.
+        A photo that has waited for long is rather done than looked at closely. So are all where
+        close-ups would make others late, or have those refused who come.
 
         Args:
             ticket: its request's.
             within_s: the service's own limit.
         """
-        look_s = self._slowness * self._pace.seconds(1, 0)
+        look_s = self._slowness * self.looks_s(1)
         if ticket.background or not look_s:
             return _ANY
-        if ticket.time_left_s is not None:
-            within_s = min(within_s, ticket.time_left_s)
-        return int(max(0.0, within_s / 2 - self.wait_s()) / look_s)
+        waiting = [each for each in self._tickets if each.left and not each.resting]
+        if any(each is not ticket for each in waiting):
+            within_s = min(within_s, self._max_wait_s)
+        left = [each.time_left_s for each in waiting if each.time_left_s is not None]
+        spare_s = min([within_s, *left]) / 2 - self.wait_s()
+        if ticket.time_left_s is not None:  # its other photos are to be in time, too
+            spare_s = min(spare_s, ticket.time_left_s / 2 - self.wait_s(ticket.left))
+        return int(max(0.0, spare_s) / look_s)
 
     def check(self) -> None:
         """Refuse a request of any size, before its body is read.

@@ -80,7 +80,7 @@ def memory_needed(
 
 
 def memory_for(order: Order, header: Header, *, signed: bool) -> int:
-    """The same for what is wanted of it, with as many looks at it as there may be."""
+    """The same for what is wanted of it, with the looks that its header tells of."""
     return memory_needed(
         header,
         order.format_for(header),
@@ -90,5 +90,11 @@ def memory_for(order: Order, header: Header, *, signed: bool) -> int:
         distribution=order.proposal > 1 or order.confidence is not None,
         matched=order.reference is not None,
         signed=signed,
-        looks=order.most_looks_at(header),
+        looks=order.looks_at(header),
     )
+
+
+def memory_for_close_ups(order: Order, header: Header, room: int) -> int:
+    """More for as many close-ups as there may be; nothing, and there are none, without the room."""
+    more = LOOK_BYTES * (order.most_looks_at(header) - order.looks_at(header))
+    return more if more <= room else 0

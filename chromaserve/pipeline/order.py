@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from chromaserve.color.tiles import Look, most_tiles, tiling
+from chromaserve.color.close_ups import most_tiles
+from chromaserve.color.tiles import Look, tiling
 from chromaserve.photos.formats import Format, Wanted, written_as
 from chromaserve.photos.metadata import Keep
 from chromaserve.photos.photo import Float, Header

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from chromaserve.color.tiles import MAX_TILES
 from chromaserve.errors import PhotoTimeout, slug_of
 from chromaserve.photos.credentials import Signing, credentials_of
 from chromaserve.photos.decode import decode
@@ -22,7 +21,7 @@ from chromaserve.pipeline.cache import Cache
 from chromaserve.pipeline.estimate import Estimate
 from chromaserve.pipeline.inference import NO_ANSWER, Inferring
 from chromaserve.pipeline.memory import Budget, Share
-from chromaserve.pipeline.memory_needed import LOOK_BYTES, memory_for
+from chromaserve.pipeline.memory_needed import memory_for, memory_for_close_ups
 from chromaserve.pipeline.models import LoadedModel, Models
 from chromaserve.pipeline.observer import Observer
 from chromaserve.pipeline.order import Order
@@ -197,23 +196,25 @@ class Pipeline:
     ) -> tuple[T, Made]:
         """What `write` makes of a photo, and what is known of how."""
         start = time.perf_counter()
-        place, share = await self._admit(header, order, ticket)
+        needed = memory_for(order, header, signed=self.credentials is not None)
+        more = memory_for_close_ups(order, header, self.memory.total - needed)
+        place, share = await self._admit(needed + more, order, ticket)
         with place, share.until_failure():
             admitted, helped_s = time.perf_counter(), self.cores.helped_s
 
             left_s = self.settings.photo_timeout_s - (admitted - start)
-            most = min(self.backlog.looks_in_time(ticket, left_s), MAX_TILES)
+            most = self.backlog.looks_in_time(ticket, left_s) if more else 0
             photo, looks = await self.decoding.run(
                 ticket, decoded_by, read, order, self.cores, most
             )
+            further = looks.count - order.looks_at(header) if photo.colours is None else 0
+            if not further:  # few close-ups take as much as many
+                share.shrink(needed)
             release()
             decoded = time.perf_counter()
 
             if photo.colours is None:
-                unused = order.most_looks_at(header) - looks.count
-                share.shrink(share.amount - unused * LOOK_BYTES)
-                found = looks.count - order.looks_at(header)
-                with self.cores.taken(), ticket.further(found):
+                with self.cores.taken(), ticket.further(further):
                     answer = await self.answer(looks, order, ticket, ticket.owner)
             else:
                 answer = NO_ANSWER
@@ -241,14 +242,13 @@ class Pipeline:
             told = told_of(photo, header, order, assessed)
             return result, Made(photo.size, told, timings, share)
 
-    async def _admit(self, header: Header, order: Order, ticket: Ticket) -> tuple[Share, Share]:
+    async def _admit(self, wanted: int, order: Order, ticket: Ticket) -> tuple[Share, Share]:
         """Wait for a place among the photos in work, and for the memory that this one takes."""
         self._make_room_for(order.model)
         async with ticket.turn:
             place = await self.in_work.take(1, background=ticket.background)
             with place.until_failure():
-                needed = memory_for(order, header, signed=self.credentials is not None)
-                return place, await self.memory.take(needed, background=ticket.background)
+                return place, await self.memory.take(wanted, background=ticket.background)
 
     @asynccontextmanager
     async def attempt(self, ticket: Ticket) -> AsyncIterator[None]:

@@ -6,9 +6,9 @@ from typing import TypedDict, TypeVar
 import numpy as np
 
 from chromaserve.color.album import shifted
-from chromaserve.color.close_ups import close_ups
+from chromaserve.color.close_ups import close_ups, may_have
 from chromaserve.color.faces import faces
-from chromaserve.color.tiles import CLOSE_FROM, MAX_TILES, Tiling, tiling
+from chromaserve.color.tiles import MAX_TILES, Tiling, tiling
 from chromaserve.errors import InvalidOptions
 from chromaserve.photos.credentials import Signing
 from chromaserve.photos.encode import check_format, encode
@@ -76,7 +76,7 @@ def decoded_by(
 def _tilings(photo: Photo, order: Order, most: int) -> list[Tiling]:
     tiles = tiling(*photo.size, order.look)
     found = [tiles] if tiles else []
-    if order.look == "auto" and most and max(photo.size) >= CLOSE_FROM:
+    if order.look == "auto" and most and may_have(*photo.size):
         close = close_ups(*photo.size, tiles, faces(photo.grey))
         found += [close] if close and close.count <= most else []
     return found

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.conftest import Start
 from tests.sample_photos import decoded, encoded, lightness, load, raw
 
 
@@ -92,6 +93,19 @@ def test_small_faces_are_seen_close_and_keep_their_colour(http: httpx.Client) ->
     assert not differs[560:].any()
     with Image.open(io.BytesIO(own)) as image:
         assert f"{looks - 1} close-ups" in image.getexif()[0x131]
+
+
+def test_where_memory_has_no_room_for_close_ups_a_photo_is_taken_without(
+    start_small: Start,
+) -> None:
+    photo, _ = class_photo()
+    for memory_mb, fewest, most in ((24, 1, 1), (60, 2, 10)):
+        server = start_small(max_memory_mb=memory_mb, max_upload_mb=3)
+        server.wait_ready()
+        with server.client() as http:
+            assert fewest <= colorize(http, photo)[1] <= most
+            assert colorize(http, photo, look="whole")[1] == 1
+            assert 'memory_bytes{use="photos"} 0.0' in http.get("/metrics").text
 
 
 def test_tiles_of_any_photo_where_they_are_asked_for(small_http: httpx.Client) -> None:

@@ -1,14 +1,18 @@
 """Small faces in a photo, and the close-ups that the network sees of them."""
 
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from chromaserve.color.close_ups import close_ups
+from chromaserve.color.close_ups import MAX_CLOSE_UPS, close_ups, most_tiles
 from chromaserve.color.faces import faces
-from chromaserve.color.tiles import MAX_CLOSE_UPS, MAX_TILES, Tiling, joined, most_tiles, tiling
+from chromaserve.color.tiles import MAX_TILES, Tiling, joined, tiling
 from chromaserve.store.contract import squeeze
 from tests.sample_photos import load
 
@@ -51,6 +55,34 @@ def test_a_flat_frame_has_none(value: int) -> None:
     assert faces(np.full((600, 800), value, np.uint8)).shape == (0, 4)
 
 
+QUIET = """
+import threading
+import cv2, numpy as np
+from chromaserve.color.faces import faces
+level = cv2.utils.logging.getLogLevel()
+noise = np.random.default_rng(0).integers(0, 256, (300, 400), np.uint8)
+threads = [threading.Thread(target=faces, args=(noise,)) for _ in range(6)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(cv2.utils.logging.getLogLevel() == level)
+"""
+
+
+def test_nothing_is_written_to_stderr_and_what_opencv_writes_else_stays() -> None:
+    done = subprocess.run([sys.executable, "-c", QUIET], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+def test_faces_are_the_same_in_many_threads_which_share_few_detectors() -> None:
+    photos = [group(s, [(700, 300), (100, 80)], (1300, 900)) for s in range(200, 440, 10)]
+    alone = [faces(photo) for photo in photos]
+    with ThreadPoolExecutor(12) as threads:
+        for expected, found in zip(alone, threads.map(faces, photos), strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("name", ["coffee.png", "rocket.jpg", "chelsea.png", "coins.png"])
 def test_what_is_no_face_is_not_found(name: str) -> None:
     photo = np.asarray(Image.fromarray(load(name)).convert("L"))
@@ -59,7 +91,7 @@ def test_what_is_no_face_is_not_found(name: str) -> None:
 
 def crowd(count: int, size: tuple[int, int], face: float, seed: int = 3) -> Float:
     rng = np.random.default_rng(seed)
-    corners = rng.uniform(0, np.array(size) - face, (count, 2))
+    corners = rng.uniform(0, np.maximum(np.array(size) - face, 0), (count, 2))
     return np.hstack([corners, np.full((count, 2), face)]).astype(np.float32)
 
 
@@ -85,6 +117,24 @@ def test_close_ups_are_few_and_have_all_faces_whole(size: tuple[int, int], count
     assert total[rows, columns].min() > 0.99
     height = 0.05 * min(size) * found.size[0] / size[1]
     assert height >= 1.3 * 0.05 * 224 * np.sqrt(min(size) / max(size))  # what the whole view has
+
+
+@pytest.mark.parametrize("place", [(-50, 400), (1190, -45), (1195, 890), (300, 899)])
+def test_a_face_whose_middle_is_beyond_the_edge_has_a_close_up(place: tuple[int, int]) -> None:
+    found = close_ups(1200, 900, None, np.array([(*place, 60, 60), (600, 450, 60, 60)], np.float32))
+    assert found
+    assert found.count == 2
+
+
+@pytest.mark.parametrize("size", [(448, 1), (1, 30000), (30000, 448), (600, 140), (2000, 200)])
+def test_a_photo_too_narrow_for_close_ups_has_none_however_small_its_faces(
+    size: tuple[int, int],
+) -> None:
+    tiles = tiling(*size, "auto")
+    assert tiles
+    assert most_tiles(*size, "auto") == tiles.count
+    for face in (1, 4, 15, 40):
+        assert close_ups(*size, tiles, crowd(9, size, face)) is None
 
 
 def test_a_close_up_of_a_lone_face_is_one_and_shows_more_than_it() -> None:

@@ -1,5 +1,8 @@
 """Who is accepted, and who is turned away at once because it would take too long."""
 
+import time
+from contextlib import ExitStack
+
 import pytest
 
 from chromaserve.errors import Busy, WouldBeLate
@@ -66,6 +69,9 @@ def test_there_is_time_for_as_many_looks_as_others_leave() -> None:
     assert accepted.looks_in_time(ticket, 2.25) == 10  # half of it, and one look is to be
     hurried = accepted.accept([MEGAPIXEL], deadline_s=1)
     assert accepted.looks_in_time(hurried, 100) <= 3
+    assert accepted.looks_in_time(ticket, 100) <= 3  # which would make the other one late
+    hurried.close()
+    accepted.accept([MEGAPIXEL])
     for _ in range(8):
         accepted.accept([MEGAPIXEL])
     assert accepted.looks_in_time(ticket, 2.25) == 1
@@ -73,6 +79,42 @@ def test_there_is_time_for_as_many_looks_as_others_leave() -> None:
     assert accepted.looks_in_time(accepted.behind(MEGAPIXEL), 1) > 1000
     nothing_known = Backlog(Estimate(threads=1), max_photos=9, max_wait_s=9)
     assert nothing_known.looks_in_time(ticket, 0.1) > 1000
+
+
+def test_there_is_time_for_close_ups_that_have_nobody_refused() -> None:
+    accepted = backlog(max_wait_s=10)
+    alone = accepted.accept([MEGAPIXEL])
+    assert accepted.looks_in_time(alone, 120) > 500
+    tickets = [accepted.accept([MEGAPIXEL]) for _ in range(40)]
+    with ExitStack() as looked_at:
+        for ticket in (alone, *tickets):
+            if accepted.looks_in_time(ticket, 120) >= 9:
+                looked_at.enter_context(ticket.further(9))
+        assert 4.1 < accepted.wait_s() <= 5
+
+
+def test_all_photos_of_a_request_are_in_time_before_one_is_looked_at_closely() -> None:
+    accepted = backlog()
+    ticket = accepted.accept([MEGAPIXEL] * 40, deadline_s=20)
+    took_s = 0.0
+    for _ in range(40):
+        ticket.since = time.perf_counter() - took_s
+        more = min(9, accepted.looks_in_time(ticket, 120))
+        took_s += 0.1 * (1 + more)
+        ticket.done(MEGAPIXEL)
+    assert 10 < took_s < 20
+
+
+def test_close_ups_do_not_count_as_waits_that_were_not_foreseen() -> None:
+    accepted = backlog()
+    for _ in range(20):
+        ticket = accepted.accept([MEGAPIXEL], looks=6)
+        with ticket.further(9):
+            ticket.since = time.perf_counter() - 1.5  # as 15 looks take
+        ticket.done(MEGAPIXEL, 6, telling=True)
+        ticket.close()
+    accepted.accept([MEGAPIXEL], looks=10)
+    assert accepted.wait_s() == pytest.approx(1, rel=0.05)
 
 
 def test_tiles_are_reckoned_with() -> None:

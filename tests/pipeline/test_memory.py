@@ -7,6 +7,7 @@ import tracemalloc
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -15,9 +16,17 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
+from chromaserve.color.close_ups import close_ups
 from chromaserve.color.reference import Seen
-from chromaserve.pipeline.memory_needed import MATCH_BYTES
+from chromaserve.color.tiles import joined, tiling
+from chromaserve.color.vividness import livened
+from chromaserve.photos.header import inspect
+from chromaserve.photos.photo import Photo
+from chromaserve.pipeline.memory_needed import BYTES_PER_PHOTO, MATCH_BYTES, memory_for_close_ups
+from chromaserve.pipeline.order import Order
+from chromaserve.pipeline.recolor import prepare_tiles
 from chromaserve.pipeline.reference import Reference
+from chromaserve.store.contract import Blend
 from tests.photos.certificates import certified
 from tests.photos.heif_files import avif, heic, wide_avif, wide_heic
 from tests.sample_photos import encoded, load, png16, raw
@@ -185,6 +194,38 @@ def test_a_photo_takes_no_more_than_it_is_accounted_for(
     assert took <= accounted
     # Not a made-up large number either: that would keep photos waiting for nothing.
     assert took >= accounted / 3
+
+
+@pytest.mark.parametrize("size", [(612, 408), (3000, 2200), (5000, 2000)])
+@pytest.mark.parametrize("count", [1, 150])
+def test_close_ups_take_no_more_than_they_are_accounted_for(
+    size: tuple[int, int], count: int
+) -> None:
+    """Few of them no less than many: what all are joined in is as large."""
+    width, height = size
+    rng = np.random.default_rng(0)
+    grey = rng.integers(0, 256, (height, width), np.uint8)
+    L = rng.uniform(0, 100, (224, 224)).astype(np.float32)
+    photo = Photo(grey, None, np.uint8, L)
+    tiles = tiling(width, height, "auto")
+    ab = rng.normal(0, 30, (*(tiles.size if tiles else (224, 224)), 2)).astype(np.float32)
+    corners = rng.uniform((0, 0), (width - 30, height - 30), (count, 2))
+    faces = np.hstack([corners, np.full((count, 2), 30)]).astype(np.float32)
+    blend = Blend(asked=(0, 1), contrast=(0, 0.3), scale=(1, 1.5))
+    tracemalloc.start()
+    try:
+        found = close_ups(width, height, tiles, faces)
+        assert found
+        seen = prepare_tiles(photo, found)
+        answers = [rng.standard_normal((224, 224, 2), np.float32) for _ in seen]
+        livened(joined(ab, seen, answers, found), 0.5, blend)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    order = Order(cast(Any, None), 0.5, "guided", "png")
+    header = inspect(encoded(Image.fromarray(grey), "PNG"), max_pixels=10**8, max_side=10**5)
+    assert peak < BYTES_PER_PHOTO + memory_for_close_ups(order, header, 2**30)
+    assert not memory_for_close_ups(order, header, 2**20)
 
 
 def test_matching_with_a_reference_takes_no_more_than_it_is_accounted_for() -> None:
