@@ -30,6 +30,7 @@ _SAID = {
     bytes.fromhex("be7acfcb97a942e89c71999491e3afac"): "xmp",
     bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38"): "photoshop",
     bytes.fromhex("09a14e97c0b442e0bebf36df6f0ce36f"): "photoshop",  # by Adobe
+    bytes.fromhex("2c4c0100850440b9a03e562148d6dfeb"): "photoshop",  # among its other blocks
 }
 """What boxes in a JPEG 2000 have, as ExifTool reads them."""
 _METRES_TO_INCHES = 0.0254
