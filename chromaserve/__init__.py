@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from chromaserve.client import (
         Address,
+        AnswerTooLarge,
         AsyncClient,
         AsyncJob,
         BadOptions,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Address",
+    "AnswerTooLarge",
     "AsyncClient",
     "AsyncJob",
     "BadOptions",

@@ -6,7 +6,6 @@ import secrets
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -21,9 +20,10 @@ from .files import Files
 from .options import JobOptions
 from .order import Address
 from .queued import NewJob
-from .records import Records
+from .records import Records, Standing
 from .store import Store
 from .told import Job, told
+from .watch import Watch
 
 if TYPE_CHECKING:
     from ..service import Service
@@ -74,6 +74,7 @@ class Jobs:
             raise JobsUnusable(f"CHROMASERVE_JOBS: {folder} cannot be used: {error}") from error
         self.store = Store(self._database, int(self.settings.jobs_mb * 2**20))
         self.records = Records(self._database)
+        self.watch = Watch(lambda wanted: self.ask(self.records.watched, wanted, time.time()))
         # Here and in `work`: without jobs the service does not load an HTTP client.
         from .addresses import Addresses
 
@@ -169,6 +170,10 @@ class Jobs:
         standing = await self.ask(self.records.standing, job, owner, time.time())
         if standing is None:
             raise JobNotFound("There is no such job of yours; perhaps it has expired.")
+        return self.told(standing)
+
+    def told(self, standing: Standing) -> Job:
+        """A job as clients are told of it."""
         return told(standing, self.service.pipeline, self.settings.jobs_keep_s)
 
     async def listed(self, owner: str, most: int) -> list[Job]:
@@ -182,11 +187,9 @@ class Jobs:
                 "Without an API key nobody's jobs can be told from others': they are known by their"
                 " ids. Keep the id that POST /jobs gave."
             )
-        found = []
-        for each in await self.ask(self.records.of, owner, most):
-            with suppress(JobNotFound):  # it expired just now
-                found.append(await self.find(each, owner))
-        return found
+        return [
+            self.told(each) for each in await self.ask(self.records.of, owner, most, time.time())
+        ]
 
     async def cancel(self, job: str, owner: str) -> Job:
         """Have no more of a job done.

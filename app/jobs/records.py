@@ -1,9 +1,11 @@
 """What is known of jobs: how far they are, what became of each photo, what has expired."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .database import Database, Row
+
+_JOBS = "SELECT job.*, (SELECT count(*) FROM look WHERE look.job = job.id) AS looks FROM job"
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,15 @@ class Standing:
     ahead_pixels: float
     workers: int
     """That are heard of."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is new of a job."""
+
+    standing: Standing
+    settled: Sequence[Row]
+    """Photos, in the order in which it became known what became of them."""
 
 
 @dataclass(frozen=True)
@@ -40,27 +51,42 @@ class Records:
 
     def standing(self, job: str, owner: str, now: float) -> Standing | None:
         """Where that owner's job stands; None where there is none."""
-        read = self._database.read
-        found = read(
-            "SELECT job.*, (SELECT count(*) FROM look WHERE look.job = job.id) AS looks FROM job"
-            " WHERE id = ? AND owner = ?",
-            (job, owner),
+        rows = self._database.read(f"{_JOBS} WHERE id = ? AND owner = ?", (job, owner))  # nosec B608
+        found = self._standings(rows, now)
+        return found[0] if found else None
+
+    def watched(self, jobs: Mapping[str, int], now: float) -> dict[str, Progress]:
+        """Where jobs stand of those that there are, by id, and the photos that are settled from a
+        number on, which is told for each."""
+        marks = ", ".join("?" * len(jobs))
+        rows = self._database.read(f"{_JOBS} WHERE id IN ({marks})", tuple(jobs))  # nosec B608
+        found = {}
+        for standing in self._standings(rows, now):
+            job, settled = standing.row["id"], standing.row["done"] + standing.row["failed"]
+            after = jobs[job]
+            found[job] = Progress(standing, self.settled(job, after) if settled > after else ())
+        return found
+
+    def of(self, owner: str, most: int, now: float) -> list[Standing]:
+        """Where an owner's jobs stand, the latest first."""
+        rows = self._database.read(
+            f"{_JOBS} WHERE owner = ? ORDER BY created DESC LIMIT ?",  # nosec B608
+            (owner, most),
         )
-        if not found:
-            return None
-        (row,) = found
+        return self._standings(rows, now)
+
+    def _standings(self, rows: Sequence[Row], now: float) -> list[Standing]:
+        """Where jobs stand, whose rows are given: in two queries, however many they are."""
+        if not rows:
+            return []
+        read = self._database.read
         (workers,) = read("SELECT count(*) AS number FROM worker WHERE until > ?", (now,))
-        before = ahead = 0
-        pixels = 0.0
-        if row["ended"] is None:
-            own = _left(row)
-            for other in read("SELECT * FROM job WHERE ended IS NULL AND id != ?", (job,)):
-                left = _left(other)
-                count = min(left, own)
-                before += other["created"] < row["created"]
-                ahead += count
-                pixels += other["pixels_left"] * count / max(left, 1)
-        return Standing(row, before, ahead, pixels, workers["number"])
+        queue: Sequence[Row] = ()
+        if any(row["ended"] is None for row in rows):
+            queue = read(
+                "SELECT id, created, photos, done, failed, pixels_left FROM job WHERE ended IS NULL"
+            )
+        return [_standing(row, queue, workers["number"]) for row in rows]
 
     def others_wait(self, jobs: Sequence[str], now: float) -> bool:
         """Whether photos of other jobs than these could be worked on."""
@@ -71,13 +97,6 @@ class Records:
             (now, *jobs),
         )
         return bool(row["found"])
-
-    def of(self, owner: str, most: int) -> list[str]:
-        """An owner's jobs, the latest first; their ids."""
-        rows = self._database.read(
-            "SELECT id FROM job WHERE owner = ? ORDER BY created DESC LIMIT ?", (owner, most)
-        )
-        return [row["id"] for row in rows]
 
     def photo(self, job: str, n: int) -> Row | None:
         """A photo of a job, None where it has none of that number."""
@@ -153,3 +172,19 @@ class Records:
 
 def _left(row: Row) -> int:
     return int(row["photos"] - row["done"] - row["failed"])
+
+
+def _standing(row: Row, queue: Sequence[Row], workers: int) -> Standing:
+    before = ahead = 0
+    pixels = 0.0
+    if row["ended"] is None:
+        own = _left(row)
+        for other in queue:
+            if other["id"] == row["id"]:
+                continue
+            left = _left(other)
+            count = min(left, own)
+            before += other["created"] < row["created"]
+            ahead += count
+            pixels += other["pixels_left"] * count / max(left, 1)
+    return Standing(row, before, ahead, pixels, workers)

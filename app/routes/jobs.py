@@ -1,6 +1,5 @@
 """POST /jobs and what belongs to it: photos that are taken now, and fetched when they are done."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Annotated, Any
@@ -39,8 +38,6 @@ from .page import static
 
 router = APIRouter(tags=["jobs"])
 
-_LOOK_S = 0.25
-"""Between looks for what other processes have done."""
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 
@@ -195,7 +192,6 @@ async def cancel_job(jobs: KeptJobs, owner: Owner, id: Id) -> Job:
 )
 async def job_events(
     jobs: KeptJobs,
-    owner: Owner,
     job: Found,
     last_event_id: Annotated[
         str | None, Header(description="Of the last event that came, to go on from there.")
@@ -208,15 +204,14 @@ async def job_events(
     number = int(told_last[:18])  # a larger one fits into no database, and is as far beyond all
     told: tuple[Any, ...] = ()
     while True:
-        # First how far it is, so that all photos of a job that has ended are told of.
         try:
-            job = await jobs.find(job.id, owner)
-            photos = await jobs.ask(jobs.records.settled, job.id, number)
+            standing, photos = await jobs.watch.news(job.id, number)
         except (DatabaseFault, JobNotFound):  # who comes again is told
             return
         for photo in photos:
             number = photo["number"]
             yield ServerSentEvent(event="photo", id=str(number), raw_data=photo["told"])
+        job = jobs.told(standing)
         now = (job.state, job.place, job.ahead)
         if job.ended or now != told:
             told = now
@@ -224,7 +219,6 @@ async def job_events(
             yield ServerSentEvent(event="end" if job.ended else "job", raw_data=data)
         if job.ended or jobs.service.draining:  # a client comes again, and goes on from there
             return
-        await asyncio.sleep(_LOOK_S)
 
 
 @router.get(

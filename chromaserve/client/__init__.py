@@ -4,6 +4,7 @@ from chromaserve.client.asynchronous import AsyncClient
 from chromaserve.client.blocking import Client, Job
 from chromaserve.client.jobs import Address, AsyncJob, JobStatus
 from chromaserve.client.problems import (
+    AnswerTooLarge,
     BadOptions,
     BadPhoto,
     ClientError,
@@ -17,6 +18,7 @@ from chromaserve.client.retries import Retries
 
 __all__ = [
     "Address",
+    "AnswerTooLarge",
     "AsyncClient",
     "AsyncJob",
     "BadOptions",

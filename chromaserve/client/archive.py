@@ -5,12 +5,13 @@ header says how long it is. The library for every kind of ZIP (stream-unzip) bri
 a package of ciphers.
 """
 
-import json
 import struct
 import zlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from chromaserve.client.bounds import MAX_RESULT_MB, MOST_TOLD, too_large
+from chromaserve.client.problems import parsed
 from chromaserve.photos.names import ZIP_FIELD
 
 _LOCAL = struct.Struct("<4s2x2H4x3I2H")
@@ -38,7 +39,9 @@ class ArchiveEntry(NamedTuple):
 class ArchiveReader:
     """Takes a ZIP's bytes in pieces of any size; holds no more than one entry."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = int(MAX_RESULT_MB * 2**20)) -> None:
+        """`most`: bytes of an entry."""
+        self._most = most
         self._held = bytearray()
         self._needed = _LOCAL.size
         self.complete = False
@@ -49,6 +52,7 @@ class ArchiveReader:
 
         Raises:
             BadArchive: they are no stored entries of known length, or a checksum is wrong.
+            AnswerTooLarge: an entry has more bytes than are taken.
         """
         if self.complete:
             return
@@ -72,6 +76,8 @@ class ArchiveReader:
             raise BadArchive("An entry was expected in the ZIP, and something else came.")
         if method or flags & (_ENCRYPTED | _SIZES_BEHIND) or packed != size or size == _UNKNOWN:
             raise BadArchive("The ZIP has an entry that is not stored plainly with its length.")
+        if size > self._most:
+            raise too_large(self._most)
         start = _LOCAL.size + name_size + extra
         self._needed = start + size
         if len(held) < self._needed:
@@ -87,6 +93,21 @@ class ArchiveReader:
         return ArchiveEntry(name.decode("utf-8" if flags & _UTF8 else "cp437"), content, told)
 
 
+def manifest_of(content: bytes) -> Any:  # noqa: ANN401 - JSON
+    """What the entry says that tells what became of each photo.
+
+    Raises:
+        BadArchive: it is no JSON.
+        AnswerTooLarge: it is longer than what is told may be.
+    """
+    if len(content) > MOST_TOLD:
+        raise too_large(MOST_TOLD)
+    try:
+        return parsed(content)
+    except ValueError as error:
+        raise BadArchive("The manifest of the ZIP is broken.") from error
+
+
 def _told(extra: bytes) -> dict[str, Any]:
     at = 0
     while at + _FIELD.size <= len(extra):
@@ -94,7 +115,7 @@ def _told(extra: bytes) -> dict[str, Any]:
         at += _FIELD.size
         if kind == ZIP_FIELD:
             try:
-                told = json.loads(extra[at : at + size])
+                told = parsed(extra[at : at + size])
             except ValueError as error:
                 raise BadArchive("What the ZIP tells of a photo is broken.") from error
             return told if isinstance(told, dict) else {}

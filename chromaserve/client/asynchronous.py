@@ -13,18 +13,20 @@ from urllib.parse import quote
 import httpx
 
 from chromaserve.client.batches import Limits, Numbered, UniqueNames, batches
+from chromaserve.client.bounds import MAX_RESULT_MB, whole
 from chromaserve.client.jobs import Address, AsyncJob, JobStatus, listed, submitted, told
-from chromaserve.client.many import Batch, is_apart
+from chromaserve.client.many import Batch
 from chromaserve.client.photos import (
     JobOptions,
     ManyOptions,
     Photo,
     PhotoOptions,
     check_proposals,
+    is_apart,
     readied,
     source,
 )
-from chromaserve.client.problems import ProblemError, problem_of
+from chromaserve.client.problems import AnswerTooLarge, ProblemError, parsed, problem_of
 from chromaserve.client.request import (
     FAILURES,
     TIMEOUT,
@@ -62,6 +64,7 @@ class AsyncClient:
         timeout: float | httpx.Timeout = TIMEOUT,
         retries: Retries | int = Retries(),  # noqa: B008 - frozen
         verify: bool | ssl.SSLContext = True,
+        max_result_mb: float = MAX_RESULT_MB,
     ) -> None:
         """Connect to nothing yet.
 
@@ -72,11 +75,13 @@ class AsyncClient:
             timeout: seconds of silence until a request counts as failed, in all phases or by phase.
             retries: bounds on sending again, or how many requests there may be for one thing.
             verify: check the server's certificate, by the known authorities or by a context.
+            max_result_mb: MiB of a result, and of those that are held of a request. Larger ones are
+                `AnswerTooLarge`, and so is anything else of more than 16.
 
         Raises:
-            ValueError: retries below 1; a URL or a key that is none.
+            ValueError: retries below 1; a URL or a key that is none; max_result_mb not above 0.
         """
-        self._http = open_http(url, api_key=api_key, timeout=timeout, verify=verify)
+        self._http = open_http(url, max_result_mb, api_key=api_key, timeout=timeout, verify=verify)
         self._retries = Retries(retries) if isinstance(retries, int) else retries
 
     async def __aenter__(self) -> Self:
@@ -105,6 +110,7 @@ class AsyncClient:
         Raises:
             ProblemError: the service's answer is an error; see its subclasses.
             Unreachable: there was no answer.
+            AnswerTooLarge: the result has more than `max_result_mb`.
             ValueError: proposals, or all pages of a file that has several: of a single photo.
             OSError: the photo or the reference cannot be read.
         """
@@ -118,8 +124,7 @@ class AsyncClient:
             with ExitStack() as stack:
                 files = [(sent.name, sent.open(stack))]
                 async with answer(self._http, files, told, accept="image/*") as response:
-                    await response.aread()
-                    return result_of(response)
+                    return result_of(await whole(response, self._http.most_of_a_result))
 
         try:
             return await self._until_done(once, attempts)
@@ -157,6 +162,7 @@ class AsyncClient:
             ProblemError: a request as a whole is refused, for its options, its reference or its
                 key, or because the service stays too busy. One photo's problem is its outcome.
             Unreachable: there was no answer.
+            AnswerTooLarge: a result, or what is held, has more than that.
             ValueError: per_request or requests below 1; proposals, which are of one photo.
             OSError: the reference cannot be read.
         """
@@ -190,8 +196,7 @@ class AsyncClient:
         idempotency_key: str | None = None,
         **options: Unpack[JobOptions],
     ) -> AsyncJob:
-        """Hand photos in, to be colorized when there is room; the service has them when this
-        returns.
+        """Hand photos in, to be colorized when there is room; the service has them by then.
 
         Args:
             photos: all of them in one request; see `colorize`. Or addresses of all.
@@ -237,7 +242,7 @@ class AsyncClient:
         async def once() -> dict[str, Any]:
             response = await self._http.get("models")
             try:
-                told = response.json() if response.is_success else None
+                told = parsed(response.content) if response.is_success else None
             except ValueError:
                 told = None
             if not isinstance(told, dict):
@@ -262,7 +267,7 @@ class AsyncClient:
         """Why photos are not taken now; None where they are."""
         try:
             response = await self._http.get("readyz")
-        except httpx.TransportError as error:
+        except (httpx.TransportError, AnswerTooLarge) as error:
             return error
         return None if response.is_success else problem_of(response)
 

@@ -13,6 +13,7 @@ import httpx
 
 from chromaserve.client.asynchronous import AsyncClient
 from chromaserve.client.batches import Limits, Numbered, UniqueNames, batches
+from chromaserve.client.bounds import MAX_RESULT_MB
 from chromaserve.client.jobs import Address, AsyncJob, JobStatus
 from chromaserve.client.many import Batch
 from chromaserve.client.photos import JobOptions, ManyOptions, Photo, PhotoOptions, readied
@@ -43,10 +44,16 @@ class Client:
         timeout: float | httpx.Timeout = TIMEOUT,
         retries: Retries | int = Retries(),  # noqa: B008 - frozen
         verify: bool | ssl.SSLContext = True,
+        max_result_mb: float = MAX_RESULT_MB,
     ) -> None:
         """Connect to nothing yet; see `AsyncClient` for the arguments."""
         self._client = AsyncClient(
-            url, api_key=api_key, timeout=timeout, retries=retries, verify=verify
+            url,
+            api_key=api_key,
+            timeout=timeout,
+            retries=retries,
+            verify=verify,
+            max_result_mb=max_result_mb,
         )
         self._lock = Lock()
         self._loop: LoopThread | None = None

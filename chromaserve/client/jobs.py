@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import json
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -14,10 +13,11 @@ from urllib.parse import quote
 
 import httpx
 
+from chromaserve.client.bounds import MOST_OF_AN_EVENT, MOST_TOLD, lines, too_large, whole
 from chromaserve.client.photos import Photo, Source, parameters, readied, source
 from chromaserve.client.photos import fields as form_fields
-from chromaserve.client.problems import ProblemError, problem_error, problem_of
-from chromaserve.client.request import sendable, sendable_key
+from chromaserve.client.problems import ProblemError, parsed, problem_error, problem_of
+from chromaserve.client.request import Http, sendable, sendable_key
 from chromaserve.client.results import Colorized, Result
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ def status_of(told: Mapping[str, Any]) -> JobStatus:
 class AsyncJob:
     """A job of a service, for asyncio; `AsyncClient.submit` makes one."""
 
-    def __init__(self, http: httpx.AsyncClient, again: Again[Any], status: JobStatus) -> None:
+    def __init__(self, http: Http, again: Again[Any], status: JobStatus) -> None:
         self._http = http
         self._again = again
         self._path = f"jobs/{quote(status.id, safe='')}"
@@ -130,6 +130,7 @@ class AsyncJob:
 
         Raises:
             ProblemError, Unreachable: as `refresh`.
+            AnswerTooLarge: a result has more than the client's `max_result_mb`, an event than 1.
         """
         last = "0"
         while True:
@@ -143,8 +144,7 @@ class AsyncJob:
                 )
                 response = await self._http.send(request, stream=True)
                 if not response.is_success:
-                    await response.aread()
-                    raise problem_of(response)
+                    raise problem_of(await whole(response, MOST_TOLD, cut=True))
                 return response
 
             response = await self._again(opened)
@@ -152,9 +152,9 @@ class AsyncJob:
                 async for kind, number, data in _events(response):
                     if kind == "photo":
                         last = number
-                        yield await self._outcome(json.loads(data))
+                        yield await self._outcome(parsed(data))
                     else:
-                        self.status = status_of(json.loads(data))
+                        self.status = status_of(parsed(data))
                     if kind == "end":
                         return
             except httpx.RequestError:
@@ -169,10 +169,10 @@ class AsyncJob:
             return Colorized(position, name, problem_error(entry["problem"]))
 
         async def fetched() -> bytes:
-            response = await self._http.get(f"{self._path}/results/{position}")
-            if not response.is_success:
-                raise problem_of(response)
-            return response.content
+            async with self._http.stream("GET", f"{self._path}/results/{position}") as response:
+                if not response.is_success:
+                    raise problem_of(await whole(response, MOST_TOLD, cut=True))
+                return (await whole(response, self._http.most_of_a_result)).content
 
         try:
             data = await self._again(fetched)
@@ -192,7 +192,7 @@ class AsyncJob:
 
 
 async def submitted(
-    http: httpx.AsyncClient,
+    http: Http,
     photos: Iterable[Photo | Address],
     options: Mapping[str, Any],
     key: str | None,
@@ -238,7 +238,7 @@ async def submitted(
     return once
 
 
-async def listed(http: httpx.AsyncClient, limit: int) -> list[JobStatus]:
+async def listed(http: Http, limit: int) -> list[JobStatus]:
     """The caller's jobs.
 
     Raises:
@@ -247,12 +247,12 @@ async def listed(http: httpx.AsyncClient, limit: int) -> list[JobStatus]:
     """
     response = await http.get("jobs", params={"limit": limit})
     try:
-        return [status_of(each) for each in response.raise_for_status().json()["jobs"]]
+        return [status_of(each) for each in parsed(response.raise_for_status().content)["jobs"]]
     except (httpx.HTTPStatusError, ValueError, KeyError, TypeError) as error:
         raise problem_of(response) from error
 
 
-async def told(http: httpx.AsyncClient, method: str, path: str, **more: Any) -> JobStatus:  # noqa: ANN401 - httpx's
+async def told(http: Http, method: str, path: str, **more: Any) -> JobStatus:  # noqa: ANN401 - httpx's
     """The status that a request is answered with.
 
     Raises:
@@ -261,7 +261,7 @@ async def told(http: httpx.AsyncClient, method: str, path: str, **more: Any) -> 
     """
     response = await http.request(method, path, **more)
     try:
-        return status_of(response.raise_for_status().json())
+        return status_of(parsed(response.raise_for_status().content))
     except (httpx.HTTPStatusError, ValueError, KeyError, TypeError) as error:
         raise problem_of(response) from error
 
@@ -269,7 +269,7 @@ async def told(http: httpx.AsyncClient, method: str, path: str, **more: Any) -> 
 async def _events(response: httpx.Response) -> AsyncIterator[tuple[str, str, str]]:
     """Kind, id and data of each server-sent event."""
     kind, number, data = "message", "", ""
-    async for line in response.aiter_lines():
+    async for line in lines(response):
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if not line:
@@ -282,3 +282,5 @@ async def _events(response: httpx.Response) -> AsyncIterator[tuple[str, str, str
             number = value
         elif name == "data":
             data += value
+            if len(data) > MOST_OF_AN_EVENT:
+                raise too_large(MOST_OF_AN_EVENT)

@@ -1,17 +1,17 @@
 """Photos of one request: sent together, handed out one by one as the ZIP streams in."""
 
 import asyncio
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from chromaserve.client.archive import ArchiveReader, BadArchive
+from chromaserve.client.archive import ArchiveReader, BadArchive, manifest_of
 from chromaserve.client.batches import Limits, Numbered
-from chromaserve.client.photos import Source, hints_of, numbered_hints
+from chromaserve.client.bounds import too_large
+from chromaserve.client.photos import Source, hints_of, is_apart, numbered_hints
 from chromaserve.client.problems import BadPhoto, ProblemError, TooBusy, problem_error
 from chromaserve.client.request import FAILURES, Http, Named, answer, give_up, may_pass, pause_s
 from chromaserve.client.results import Colorized, Outcome, Result, model_version_of
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from chromaserve.pipeline.hints import AnyHint
 
 _AHEAD = 2  # results that wait for the caller
+_FEW = 4096  # bytes of what is told of a result
 _MANIFEST = "manifest.json"
 _MEDIA_TYPES = {SUFFIXES[format]: MEDIA_TYPES[format] for format in SUFFIXES}
 
@@ -54,7 +55,7 @@ class Batch:
         self._apart = is_apart(options)
         self._counts = {} if self._apart else dict.fromkeys(range(len(photos)), 1)
         self._done: dict[tuple[int, int], Outcome] = {}  # by place and page; not handed out yet
-        self._finished = 0
+        self._finished = self._held = 0
         self._next = (0, 1)
         self._ready: asyncio.Queue[Colorized | Exception | None] = asyncio.Queue(_AHEAD)
         self._task = asyncio.create_task(self._run())
@@ -63,7 +64,7 @@ class Batch:
         """What became of the next photo, None after the last.
 
         Raises:
-            ProblemError, Unreachable: the request as a whole comes to nothing.
+            ProblemError, Unreachable, AnswerTooLarge: the request as a whole comes to nothing.
         """
         told = await self._ready.get()
         if isinstance(told, Colorized):
@@ -145,7 +146,7 @@ class Batch:
                 return {}
             options = {**self._options, "hints": hints_of(self._hints, sent)}
             async with answer(self._http, files, options, accept="application/zip") as response:
-                manifest = await self._read(response)
+                manifest = await self._read(response, sent)
         return await self._problems(manifest["photos"])
 
     async def _problems(self, entries: Iterable[Mapping[str, Any]]) -> dict[int, ProblemError]:
@@ -165,17 +166,23 @@ class Batch:
         await self._hand_out()
         return passing
 
-    async def _read(self, response: httpx.Response) -> dict[str, Any]:
-        """Take results out of an answer as they come; its manifest."""
-        reader = ArchiveReader()
+    async def _read(self, response: httpx.Response, sent: Container[int]) -> dict[str, Any]:
+        """Take results of photos that were sent out of an answer as they come; its manifest."""
+        reader = ArchiveReader(self._http.most_of_a_result)
         manifest: dict[str, Any] | None = None
+        odd = 0
         version, request_id = model_version_of(response), response.headers.get("x-request-id")
         async for chunk in response.aiter_bytes():
             for name, content, told in reader.feed(chunk):
                 if name == _MANIFEST:
-                    manifest = json.loads(content)
+                    manifest = manifest_of(content)
                     continue
                 place, own = _place(name), name.partition("-")[2]
+                if place not in sent:
+                    odd += len(content) + _FEW
+                    if odd > self._http.most_of_a_result:
+                        raise too_large(self._http.most_of_a_result)
+                    continue
                 stem, _, suffix = own.rpartition(".")
                 media_type = _MEDIA_TYPES.get(f".{suffix}", "application/octet-stream")
                 page = int(told["page"].split()[0]) if self._apart and "page" in told else 1
@@ -261,7 +268,10 @@ class Batch:
         if self._is_wanted(place, page):
             self._done[place, page] = outcome
             self._finished += 1
+            self._held += _size(outcome)
             await self._hand_out()
+            if self._held > self._http.most_of_a_result:
+                raise too_large(self._http.most_of_a_result)
 
     async def _hand_out(self) -> None:
         """Hand out outcomes that are next, as the caller takes them."""
@@ -270,6 +280,7 @@ class Batch:
             if self._next in self._done:
                 position, _, name = self._photos[place]
                 told = Colorized(position, name, self._done.pop(self._next))
+                self._held -= _size(told.outcome)
                 self._next = place, page + 1
                 await self._ready.put(told)
             elif page > self._counts.get(place, page):
@@ -278,9 +289,9 @@ class Batch:
                 return
 
 
-def is_apart(options: Mapping[str, Any]) -> bool:
-    """Whether each page of a photo's file has a result of its own."""
-    return options.get("pages") == "all" and options.get("format") not in ("tiff", "same")
+def _size(outcome: Outcome) -> int:
+    """Bytes that it holds, about."""
+    return _FEW + len(outcome.data) if isinstance(outcome, Result) else _FEW
 
 
 def _place(name: str) -> int:

@@ -213,3 +213,8 @@ def hints_of(hints: "Sequence[AnyHint]", places: Sequence[int]) -> "list[AnyHint
 
 def _plain(hint: "AnyHint | Mapping[str, Any]") -> dict[str, Any]:
     return dict(hint) if isinstance(hint, Mapping) else hint.model_dump(exclude_none=True)
+
+
+def is_apart(options: Mapping[str, Any]) -> bool:
+    """Whether each page of a photo's file has a result of its own."""
+    return options.get("pages") == "all" and options.get("format") not in ("tiff", "same")

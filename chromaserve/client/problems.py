@@ -23,6 +23,10 @@ class Unreachable(ClientError):
     """The service gave no answer, in all attempts; `__cause__` is what httpx said last."""
 
 
+class AnswerTooLarge(ClientError):
+    """The answer, or one result in it, is larger than what the client takes; or it has no end."""
+
+
 class ProblemError(ClientError):
     """The service answered with a problem: its members as RFC 9457 names them.
 
@@ -121,10 +125,22 @@ def problem_of(response: httpx.Response) -> ProblemError:
     )
 
 
+def parsed(data: bytes | bytearray | str) -> Any:  # noqa: ANN401 - JSON
+    """What JSON says.
+
+    Raises:
+        ValueError: it is none, or deeper than Python goes.
+    """
+    try:
+        return json.loads(data)
+    except RecursionError as error:
+        raise ValueError("the JSON is too deep") from error
+
+
 def _details(response: httpx.Response) -> dict[str, Any]:
     if response.headers.get("content-type", "").startswith(PROBLEM_JSON):
         try:
-            told = json.loads(response.content)
+            told = parsed(response.content)
         except ValueError:
             told = None
         if isinstance(told, dict):

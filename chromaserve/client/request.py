@@ -4,6 +4,7 @@ import importlib.metadata
 import re
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, BinaryIO, NoReturn
@@ -12,6 +13,7 @@ import h11
 import httpx
 
 from chromaserve.client.archive import BadArchive
+from chromaserve.client.bounds import MOST_TOLD, whole
 from chromaserve.client.photos import Source, fields, parameters
 from chromaserve.client.problems import (
     PROBLEM_JSON,
@@ -36,14 +38,34 @@ Named = tuple[str, bytes | BinaryIO]
 
 
 class Http(httpx.AsyncClient):
-    """Connections to a service."""
+    """Connections to a service, whose answers are bounded unless they are streamed."""
 
     answered = False
     """Whether the service itself has ever answered, if only that it is busy."""
+    most_of_a_result = 0
+    """Bytes that are taken."""
+
+    async def send(
+        self,
+        request: httpx.Request,
+        *,
+        stream: bool = False,
+        **more: Any,  # noqa: ANN401 - httpx's
+    ) -> httpx.Response:
+        """As httpx does; of an answer that is not streamed at most `MOST_TOLD` are taken.
+
+        Raises:
+            AnswerTooLarge: it has more, and is no error, whose rest is left out.
+        """
+        response = await super().send(request, stream=True, **more)
+        if stream:
+            return response
+        return await whole(response, MOST_TOLD, cut=not response.is_success)
 
 
 def open_http(
     url: str,
+    max_result_mb: float,
     *,
     api_key: str | None,
     timeout: float | httpx.Timeout,
@@ -52,8 +74,11 @@ def open_http(
     """Connections to the service at a URL, whose path is kept: it may be behind a root path.
 
     Raises:
-        ValueError: the URL is none of a service, or the key has what no header carries.
+        ValueError: the URL is none of a service, or the key has what no header carries; or there
+            is no room for a result.
     """
+    if not max_result_mb > 0:
+        raise ValueError("max_result_mb must be above 0")
     headers = {"User-Agent": user_agent()}
     if api_key is not None:
         headers["Authorization"] = f"Bearer {sendable_key(api_key, 'the API key')}"
@@ -65,6 +90,8 @@ def open_http(
     if not known or (address.port or 0) > _LAST_PORT:
         raise ValueError(f"{url!r} is no address of a service: it is http(s)://HOST, with a port")
     http = Http(base_url=address, headers=headers, timeout=timeout, verify=verify)
+
+    http.most_of_a_result = int(min(max_result_mb * 2**20, sys.maxsize))
 
     async def note(response: httpx.Response) -> None:
         media_type = response.headers.get("content-type", "")
@@ -129,8 +156,7 @@ async def answer(
         )
         media_type = response.headers.get("content-type", "")
         if not response.is_success or not media_type.startswith(accept.rstrip("*")):
-            await response.aread()
-            raise problem_of(response)
+            raise problem_of(await whole(response, MOST_TOLD, cut=True))
         yield response
 
 

@@ -28,6 +28,8 @@ class Summary:
     failed: Counter[str] = field(default_factory=Counter)
     """By kind of problem."""
     seconds: float = 0
+    interrupted: bool = False
+    """Whether a signal ended it before all was done."""
 
 
 class Report:
@@ -89,6 +91,7 @@ class Report:
             "otherwise": self.summary.otherwise,
             "failed": dict(self.summary.failed),
             "seconds": round(self.summary.seconds, 2),
+            "interrupted": self.summary.interrupted,
         }
         with _unwritable():
             self._file.close()

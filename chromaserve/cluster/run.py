@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from chromaserve.cluster.ending import ended_by_signals, heard, start_ending
 from chromaserve.cluster.listing import Parcel, Shard, shards
 from chromaserve.cluster.report import Report, Summary
 from chromaserve.cluster.work import Job, Outcome, Worker
@@ -92,7 +93,13 @@ def places_for(job: Job) -> int:
     return int(places)
 
 
-def run(job: Job, report: Report, workers: int, on_progress: Callable[[Summary], None]) -> Summary:
+def run(
+    job: Job,
+    report: Report,
+    workers: int,
+    on_progress: Callable[[Summary], None],
+    on_end: Callable[[], None] = lambda: None,
+) -> Summary:
     """Colorize what is left to do, on the cluster that this process has joined.
 
     Args:
@@ -100,13 +107,18 @@ def run(job: Job, report: Report, workers: int, on_progress: Callable[[Summary],
         report: told of every photo.
         workers: processes that colorize.
         on_progress: told of the counts so far, often.
+        on_end: called when a signal has come, by another thread.
+
+    SIGINT or SIGTERM ends it: photos that were begun are done, and told of; `interrupted` says so.
 
     Raises:
         OSError: the source cannot be listed.
+        KeyboardInterrupt: a second signal came, or what was begun took too long.
         RayError: the cluster is lost, or workers cannot start, as the model cannot be loaded.
     """
     import ray.data
 
+    ending = start_ending()
     _configure(ray.data.DataContext.get_current(), workers)
     found = shards(job.source, max(64, _SHARDS_A_WORKER * workers))
     folders: Any = ray.data.from_items([json.dumps(asdict(shard)) for shard in found])
@@ -117,11 +129,11 @@ def run(job: Job, report: Report, workers: int, on_progress: Callable[[Summary],
         num_cpus=0,
         # A process each, which no CPU bounds. A few list faster than many workers colorize.
         compute=ray.data.TaskPoolStrategy(size=max(2, workers // _WORKERS_A_LISTER)),
-        fn_kwargs={"job": job},
+        fn_kwargs={"job": job, "ending": ending},
     )
     outcomes = listed.map_batches(
         Colorize,
-        fn_constructor_args=(job,),
+        fn_constructor_args=(job, ending),
         batch_size=None,
         batch_format="pyarrow",
         num_cpus=job.num_cpus,
@@ -131,13 +143,17 @@ def run(job: Job, report: Report, workers: int, on_progress: Callable[[Summary],
             size=workers, max_concurrent_calls_per_actor=2, enable_true_multi_threading=True
         ),
     )
-    for block in outcomes.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-        for told in _told(block):
-            report.summary.already += told["already"]
-            report.summary.otherwise += told["otherwise"]
-            for line in told["outcomes"]:
-                report.add(Outcome(**line))
-        on_progress(report.summary)
+    with ended_by_signals(ending, on_end) as ended:
+        for block in outcomes.iter_batches(
+            batch_size=None, batch_format="pyarrow", prefetch_batches=0
+        ):
+            for told in _told(block):
+                report.summary.already += told["already"]
+                report.summary.otherwise += told["otherwise"]
+                for line in told["outcomes"]:
+                    report.add(Outcome(**line))
+            on_progress(report.summary)
+    report.summary.interrupted = ended.is_set()
     return report.summary
 
 
@@ -153,18 +169,25 @@ def _configure(context: Any, workers: int) -> None:  # noqa: ANN401 - ray.data.D
     warnings.filterwarnings("ignore", category=UserWarning, module=r"ray\.data\.")
 
 
-def list_folders(batch: "pyarrow.Table", job: Job) -> Iterator["pyarrow.Table"]:
-    """Shards in, their parcels out, one by one."""
+def list_folders(
+    batch: "pyarrow.Table",
+    job: Job,
+    ending: Any,  # noqa: ANN401 - an actor's handle
+) -> Iterator["pyarrow.Table"]:
+    """Shards in, their parcels out, one by one, until the run is to end."""
+    ended = heard(ending)
     for shard in _told(batch):
         for parcel in job.parcels(Shard(**shard)):
+            if ended.is_set():
+                return
             yield _table([asdict(parcel)])
 
 
 class Colorize:
     """A worker as Ray Data calls it: parcels in, what became of each out."""
 
-    def __init__(self, job: Job) -> None:
-        self._worker = Worker(job)
+    def __init__(self, job: Job, ending: Any) -> None:  # noqa: ANN401 - an actor's handle
+        self._worker = Worker(job, heard(ending))
 
     def __call__(self, batch: "pyarrow.Table") -> "pyarrow.Table":
         """One block of parcels."""

@@ -2,6 +2,7 @@
 
 import math
 import os
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -93,8 +94,12 @@ class Outcome:
 class Worker:
     """A process's model, and the photos that it works on."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, ended: threading.Event | None = None) -> None:
         """Load the model; blocks for seconds.
+
+        Args:
+            job: what is wanted.
+            ended: set when no photo is to be begun any more; None where it never is.
 
         Raises:
             ModelStoreError: it is missing, damaged, or cannot run here.
@@ -104,6 +109,7 @@ class Worker:
         # This process is the worker's own, and sees no photo twice.
         os.environ |= {"CHROMASERVE_PHOTO_THREADS": str(threads), "CHROMASERVE_CACHE_MB": "0"}
         self._job = job
+        self._ended = ended or threading.Event()
         self._colorizer = Colorizer(
             job.model,
             model_root=job.model_root,
@@ -116,7 +122,10 @@ class Worker:
         self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="photo")
 
     def do(self, parcel: Parcel) -> Iterator[Outcome]:
-        """Colorize a parcel's photos; each has an outcome, or one a page, in order; none raises."""
+        """Colorize a parcel's photos; each has an outcome, or one a page, in order; none raises.
+
+        Of those that are not begun before the run is to end nothing is told.
+        """
         if parcel.fault:
             folder = f"{parcel.folder}/"
             return iter([Outcome(folder, None, "failed", "unreadable", parcel.fault, 0.0)])
@@ -130,6 +139,8 @@ class Worker:
 
     def _photo(self, name: str, result: str) -> list[Outcome]:
         job, start = self._job, time.perf_counter()
+        if self._ended.is_set():
+            return []
         try:
             data = job.source.read(name, self._most_bytes + 1)
             if len(data) > self._most_bytes:
@@ -143,6 +154,7 @@ class Worker:
         return [
             self._one(name, data, str(of_page(PurePosixPath(result), page)), start, page)
             for page in pages_apart(data, job.options.get("damaged"))
+            if not self._ended.is_set()
         ]
 
     def _one(

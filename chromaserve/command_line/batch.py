@@ -131,9 +131,11 @@ def batch(
                 except OSError as error:
                     raise Complaint(f"DST: {error}") from error
                 with lines, _progress() as show:
-                    summary = run(job, lines, workers or max(room, 1), show)
+                    summary = run(job, lines, workers or max(room, 1), show, _say_end)
         except ray.exceptions.RayError as error:
             raise Complaint(_last_line(error), Exit.NOTHING_DONE) from error
+        if summary.interrupted:
+            raise KeyboardInterrupt
         print(f"{_say(summary)} in {summary.seconds:.1f} s; report: {job.target.url}/{folder}")
         for kind, count in sorted(summary.failed.items()):
             print(f"  {count:,} {kind}")
@@ -157,6 +159,10 @@ def _say(summary: "Summary") -> str:
         f"{summary.done:,} colorized, {summary.failed.total():,} failed,"
         f" {summary.already:,} there already"
     )
+
+
+def _say_end() -> None:
+    say("photos that were begun are finished; another signal ends at once")
 
 
 def _status(summary: "Summary") -> Exit:

@@ -175,12 +175,14 @@ def answers(url: str | None) -> Iterator[None]:
     if url is None:
         yield
         return
-    from chromaserve.client import ProblemError, Unreachable
+    from chromaserve.client import AnswerTooLarge, ProblemError, Unreachable
 
     try:
         yield
     except Unreachable as error:
         raise Complaint(f"no service at {url}: {error}", Exit.NO_SERVICE) from error
+    except AnswerTooLarge as error:
+        raise Complaint(f"what answers at {url} is not taken: {error}", Exit.NO_SERVICE) from error
     except ProblemError as error:
         if error.slug:
             raise

@@ -24,15 +24,16 @@ _COMPONENTS = (1, 3, 4)  # grey, RGB, RGB with alpha
 _HEAD_BYTES, _MOST_PICTURES = 4096, 1_000
 _NUMBER = re.compile(rb"(?:\s|#[^\n]*\n)+(\d{1,6})")
 _XMP_OF_GIF, _END_OF_XMP = b"!\xff\x0bXMP DataXMP", b"\1\xff\xfe"
-_EXIF, _XMP, _IPTC = map(
-    bytes.fromhex,
-    (
-        "4a706754696666457869662d3e4a5032",
-        "be7acfcb97a942e89c71999491e3afac",
-        "33c7a4d2b81d4723a0baf1a3e097ad38",
-    ),
-)
-"""Of boxes in a JPEG 2000 (ExifTool's and Adobe's)."""
+_SAID = {
+    bytes.fromhex("4a706754696666457869662d3e4a5032"): "exif",
+    bytes.fromhex("0537cdab9d0c4431a72afa561f2a113e"): "exif",  # by Adobe
+    bytes.fromhex("be7acfcb97a942e89c71999491e3afac"): "xmp",
+    bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38"): "photoshop",
+    bytes.fromhex("09a14e97c0b442e0bebf36df6f0ce36f"): "photoshop",  # by Adobe
+    bytes.fromhex("2c4c0100850440b9a03e562148d6dfeb"): "photoshop",  # among its other blocks
+}
+"""What boxes in a JPEG 2000 have, as ExifTool reads them."""
+_METRES_TO_INCHES = 0.0254
 _NAMED, _OF_ICC = 1, (2, 3)
 _KNOWN_COLOURS = (16, 17, 18)  # sRGB, grey, and sRGB's YCC
 _KNOWN_SPACES = (b"RGB ", b"GRAY")
@@ -168,13 +169,15 @@ def read_jpeg2000(data: bytes) -> Structure:
             "The JPEG 2000 file has fewer than 8 bits a channel, channels of several sizes, or a"
             " place on a larger area. Save it anew, as PNG or TIFF."
         )
-    _check_colours(info_of(data, "JPEG2000"))
+    said = info_of(data, "JPEG2000")
+    _check_colours(said)
     wide = max(depths) > 8
     if wide and count > 1 and depths != {16}:
         raise UnsupportedSamples(
             f"The JPEG 2000 file has colours of {max(depths)} bits a channel. Save it with 8 or 16."
         )
-    return Structure(right, bottom, 16 if wide else 8, count == 4, False, depth=max(depths))
+    may_turn = "exif" in said or "xmp" in said
+    return Structure(right, bottom, 16 if wide else 8, count == 4, may_turn, depth=max(depths))
 
 
 def _check_colours(said: dict[str, Any]) -> None:
@@ -199,7 +202,7 @@ def _stream_of(data: bytes) -> tuple[int, int]:
 def info_of(data: bytes, kind: str) -> dict[str, Any]:
     """What Pillow does not find beside a file's pixels, or not rightly, named as it names others'.
 
-    A GIF's XMP, a BMP's and a JPEG's profile; a JPEG 2000's EXIF, XMP, IPTC and profile.
+    A GIF's XMP, a BMP's and a JPEG's profile; a JPEG 2000's EXIF, XMP, IPTC, profile and dpi.
     """
     if kind == "JPEG":
         return jpeg_info(data)
@@ -225,18 +228,21 @@ def _bmp_info(data: bytes) -> dict[str, Any]:
 
 def _read_jp2(data: bytes, start: int, stop: int, found: dict[str, Any]) -> None:
     for name, at, end in boxes_in(data, start, stop, most=_MOST_BOXES):
-        if name == b"jp2h":
+        if name in (b"jp2h", b"res "):
             _read_jp2(data, at, end, found)
         elif name == b"colr" and data[at] == _NAMED:
             found.setdefault("colours", []).append(struct.unpack_from(">I", data, at + 3)[0])
         elif name == b"colr" and data[at] in _OF_ICC:
             found.setdefault("icc_profile", data[at + 3 : end])
-        elif name == b"uuid":
-            kind, content = data[at : at + 16], data[at + 16 : end]
-            if kind == _IPTC:
-                found.setdefault("photoshop", {0x0404: content})
-            elif kind in (_EXIF, _XMP):
-                found.setdefault("exif" if kind == _EXIF else "xmp", content)
+        elif name == b"resc" or (name == b"resd" and "dpi" not in found):
+            # I.5.3.7: of rows, then of columns; Pillow takes negative powers for large ones.
+            y, y_of, x, x_of, y_power, x_power = struct.unpack_from(">4H2b", data, at)
+            if x_of and y_of:
+                each = (x / x_of * 10.0**x_power, y / y_of * 10.0**y_power)
+                found["dpi"] = tuple(value * _METRES_TO_INCHES for value in each)
+        elif name == b"uuid" and (kind := _SAID.get(data[at : at + 16])):
+            content = data[at + 16 : end]
+            found.setdefault(kind, {0x0404: content} if kind == "photoshop" else content)
 
 
 def read_pnm(data: bytes) -> Structure:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from chromaserve.errors import UnsupportedFormat, UnsupportedSamples
+from chromaserve.photos.ifd import BadDirectory, read_exif
 from chromaserve.photos.structure import MAX_METADATA, Structure, Unreadable
 
 _MAX_SEGMENTS = 1_000  # 64 KiB each
@@ -22,11 +23,18 @@ _RARE = (0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF)
 _PROFILE, _PROFILE_HEAD = b"ICC_PROFILE\0", 128
 _READ = (b"Exif\0\0", _PROFILE, b"Photoshop 3.0\0")
 """Other segments may be long: XMP, heat, depth, sound, signatures."""
+_INDEX, _ENTRIES, _ENTRY = b"MPF\0", 0xB002, 16
+"""Of further pictures (CIPA DC-007, 5.2)."""
+_MOST_PICTURES, _HEAD_OF_ONE = 1_000, 16_384
+_SHOWN, _UNSAID = 0x02, 0
+"""What they are: of a stereo pair, a series, a panorama; others are previews. Some say nothing."""
+_GAIN = re.compile(rb"hdrgainmap|hdrgm:|urn:iso:std:iso:ts:21496")
+"""What a map of gains says of itself: Apple's, Google's, ISO's."""
 
 
 def read_jpeg(data: bytes) -> Structure:
     """Segments up to the first scan, of a file as `plain_jpeg` gives it."""
-    size, behind = (0, 0), 0
+    size, behind, pictures = (0, 0), 0, 1
     metadata: Counter[int] = Counter()
     for marker, at, length in jpeg_segments(data):
         if marker == 0xF7:
@@ -42,6 +50,8 @@ def read_jpeg(data: bytes) -> Structure:
                 )
             height, width = struct.unpack_from(">HH", data, at + 4)
             size = width, height
+        if data.startswith(_INDEX, at + 3):
+            pictures = _pictures(data, at + 7, at + 1 + length)
         metadata[marker] += length if data.startswith(_READ, at + 3) else 0
         if metadata[marker] > MAX_METADATA:
             raise Unreadable
@@ -51,7 +61,25 @@ def read_jpeg(data: bytes) -> Structure:
         raise Unreadable
     if not all(size):
         raise Unreadable
-    return Structure(*size)
+    return Structure(*size, pictures=pictures)
+
+
+def _pictures(data: bytes, start: int, stop: int) -> int:
+    """How many there are to be shown, by an index: no previews, depths, gains, nor what is gone."""
+    try:
+        index = read_exif(data[start:stop])
+    except BadDirectory:
+        return 1
+    raw = index.entries[_ENTRIES].raw if _ENTRIES in index.entries else b""
+    count = 1
+    for at in range(_ENTRY, min(len(raw) - _ENTRY + 1, _ENTRY * _MOST_PICTURES), _ENTRY):
+        kind, _, place = struct.unpack_from(f"{index.order}3I", raw, at)
+        kind, place = kind & 0xFFFFFF, start + place
+        if place <= start or not data.startswith(b"\xff\xd8", place):
+            continue
+        unsaid = kind == _UNSAID and not _GAIN.search(data, place, place + _HEAD_OF_ONE)
+        count += kind >> 16 == _SHOWN or unsaid
+    return count
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:

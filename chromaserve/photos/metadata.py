@@ -20,6 +20,7 @@ from chromaserve.photos.ifd import (
     read,
     read_exif,
 )
+from chromaserve.photos.iptc import datasets
 from chromaserve.photos.png_reading import read_texts
 
 Keep = Literal["keep", "all", "none"]
@@ -29,17 +30,20 @@ _MOST = 4 << 20
 """Bytes of EXIF, of XMP, of IPTC, of texts: what is larger is left out."""
 _IPTC = 0x0404
 """Among Photoshop's blocks."""
+_IIM, _BLOCKS = 33723, 34377
+"""Of a TIFF: IPTC, and Photoshop's blocks, which may have it too."""
 STORAGE: Final = frozenset(
     (
         *range(254, 269),  # of TIFF: sizes, compression, photometry
         *(273, 277, 278, 279, 280, 281, 284, 288, 289, 290, 291, 292, 293, 297, 301),
         *(317, 318, 319, 320, 321, 322, 323, 324, 325, 326, 327, 328, 330, 332, 334, 336, 338, 339),
         *(340, 341, 342, 343, 347, 512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532),
-        *(559, 700, 33723, 34377, 34675, 37724, 50838, 50839),
+        *(559, 700, _IIM, _BLOCKS, 34675, 37724, 50838, 50839),
     )
 )
 """Tags that say how a file is stored, or that go along in a way of their own."""
-_APART = frozenset((700, 33723, 34675))
+_APART = frozenset((700, _IIM, 34675))
+_NO_BLOCKS = STORAGE - {_BLOCKS}
 _NO_ENTRY = Entry(0, b"")
 # Each takes time in proportion to the text, whatever that is.
 _PLACES = re.compile(
@@ -146,7 +150,7 @@ def gather(data: bytes, info: Mapping[Any, Any], kind: str) -> Metadata:
     texts = _comment(info.get("comment")) if kind in _COMMENTED else ()
     blocks = info.get("photoshop")
     xmp, exif = info.get("xmp", b""), info.get("exif", b"")
-    iptc = blocks.get(_IPTC, b"") if isinstance(blocks, dict) else b""
+    iptc = datasets(blocks.get(_IPTC, b"")) if isinstance(blocks, dict) else b""
     if kind == "PNG":
         found = read_texts(data)
         texts, xmp, exif, iptc = found.texts, found.xmp, found.exif, found.iptc
@@ -171,7 +175,12 @@ def gather_tiff(data: bytes, place: int) -> tuple[Metadata, bytes]:
     except BadDirectory:
         return Metadata(lost=("TIFF tags",)), b""
     lost += ["part of the TIFF tags"] * found.partial
-    xmp, iptc, icc = (found.entries.get(tag, _NO_ENTRY).raw for tag in (700, 33723, 34675))
+    xmp, said, icc = (found.entries.get(tag, _NO_ENTRY).raw for tag in (700, _IIM, 34675))
+    iptc = datasets(said)
+    lost += ["IPTC"] * (not iptc and any(said))
+    if not said:
+        blocks = read(memoryview(data), order, place, limit=_MOST, big=big, without=_NO_BLOCKS)
+        iptc = datasets(blocks.entries.get(_BLOCKS, _NO_ENTRY).raw)
     metadata = Metadata(
         found.without(_APART),
         _bounded("XMP", xmp, lost),

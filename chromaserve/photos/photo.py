@@ -45,7 +45,8 @@ class Header:
     more_pages: bool = False
     """Whether there are others, which cannot be read."""
     pictures: int = 1
-    """Of an animation, or of a HEIC or AVIF: the first is the photo, the others are not taken."""
+    """Of an animation, of a HEIC or AVIF, or of an MPO: the first is the photo, the others are not
+    taken."""
     depth: int = 8
     """Bits a channel of numbers that are still to be brought to 16; 8 where there are none."""
     tiff: Any = None

@@ -1,9 +1,10 @@
 """A PNG's chunks beside the pixels, texts among them, and what is whole of a damaged file."""
 
-import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from chromaserve.photos.iptc import datasets
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = "XML:com.adobe.xmp"
@@ -94,7 +95,7 @@ def read_texts(data: bytes) -> Texts:
             packed.setdefault(keyword.removeprefix(RAW_PROFILE).lower(), _unpacked(value))
         else:
             texts.append((keyword, value))
-    iptc = _iptc(packed.get("iptc", b"") or packed.get("8bim", b""))
+    iptc = datasets(packed.get("iptc", b"") or packed.get("8bim", b""))
     exif = packed.get("exif") or packed.get("app1", b"")
     return Texts(tuple(texts), packed.get("xmp", b""), exif, iptc, lost)
 
@@ -140,26 +141,3 @@ def raw_profile(name: str, data: bytes) -> tuple[str, str]:
     digits = data.hex()
     lines = "\n".join(digits[i : i + 72] for i in range(0, len(digits), 72))
     return RAW_PROFILE + name, f"\n{name}\n{len(data):8d}\n{lines}\n"
-
-
-def _iptc(data: bytes) -> bytes:
-    """IIM's datasets of Photoshop's blocks, or as they are."""
-    at = len(b"Photoshop 3.0\0") if data.startswith(b"Photoshop 3.0\0") else 0
-    if not data.startswith(b"8BIM", at):
-        return data if data[:1] == b"\x1c" else b""
-    while data[at : at + 4] == b"8BIM" and at + 12 <= len(data):
-        kind = int.from_bytes(data[at + 4 : at + 6], "big")
-        name = data[at + 6] + 2 & ~1
-        size = (
-            struct.unpack_from(">I", data, at + 6 + name)[0] if at + 10 + name <= len(data) else 0
-        )
-        start = at + 10 + name
-        if kind == 0x0404:
-            return data[start : start + size]
-        at = start + (size + 1 & ~1)
-    return b""
-
-
-def eight_bim(iptc: bytes) -> bytes:
-    """IIM's datasets as a block of Photoshop's."""
-    return b"8BIM\x04\x04\0\0" + struct.pack(">I", len(iptc)) + iptc + bytes(len(iptc) % 2)

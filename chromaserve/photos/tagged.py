@@ -5,8 +5,9 @@ import zlib
 
 from chromaserve.photos.icc import srgb_profile
 from chromaserve.photos.ifd import write_exif
+from chromaserve.photos.iptc import eight_bim
 from chromaserve.photos.metadata import COMMENT, Metadata
-from chromaserve.photos.png_reading import XMP_KEYWORD, eight_bim, raw_profile
+from chromaserve.photos.png_reading import XMP_KEYWORD, raw_profile
 
 _INCH = 0.0254
 _SEGMENT = 65_533

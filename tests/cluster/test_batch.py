@@ -2,6 +2,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -138,6 +140,46 @@ def test_what_is_done_is_not_done_again(cluster: str, tree: Tree) -> None:
     after = {name: path.stat().st_mtime_ns for name, path in tree.outputs().items()}
     assert after.keys() == set(map(result_of, tree.photos))
     assert {name for name in after if after[name] != before.get(name)} == missing
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_a_signal_ends_tells_of_all_that_was_done(
+    cluster: str, tmp_path: Path, number: signal.Signals
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for n in range(300):
+        shutil.copy(SAMPLES[0], source / f"{n}.jpg")
+    tree = Tree(source, tmp_path / "target", {})
+    running = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "chromaserve", "batch", str(source), str(tree.target)),
+            *("--address", cluster, "--workers", "1", "--parcel", "150"),
+        ],
+        stderr=subprocess.PIPE,
+    )
+    try:
+        deadline = time.monotonic() + LONGEST_S
+        while len(tree.outputs()) < 3:
+            assert time.monotonic() < deadline
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.send_signal(number)
+        _, said = running.communicate(timeout=60)
+    finally:
+        running.kill()
+    assert running.returncode == 130
+    assert b"interrupted" in said
+    lines = [
+        json.loads(line)
+        for part in tree.target.rglob("*.jsonl")
+        for line in part.read_text().splitlines()
+    ]
+    assert 3 <= len(lines) < 150, "in the middle of the first parcel"
+    assert sorted(str(line["output"]) for line in lines) == sorted(tree.outputs())
+    [summary] = tree.target.rglob("summary.json")
+    told = json.loads(summary.read_text())
+    assert (told["done"], told["interrupted"]) == (len(lines), True)
 
 
 def test_a_target_that_takes_nothing_is_said_before_anything_is_done(

@@ -21,9 +21,10 @@ from chromaserve.photos.encode import encode
 from chromaserve.photos.formats import Format
 from chromaserve.photos.header import inspect
 from chromaserve.photos.icc import srgb_profile
+from chromaserve.photos.iptc import eight_bim
 from chromaserve.photos.metadata import Keep, software
 from chromaserve.photos.photo import Striped
-from chromaserve.photos.png_reading import eight_bim, raw_profile, read_texts
+from chromaserve.photos.png_reading import raw_profile, read_texts
 from tests.hostile.files import chunk
 from tests.sample_photos import encoded, small
 
