@@ -135,12 +135,10 @@ class Inferring:
         answers = [task.result() for task in tasks]
         answer = _together(answers)
         ab, seen = apart(answer.ab) if matched else (answer.ab, None)
-        views = [ab]  # of the whole photo, and of what is seen close
-        of_tiles = (each.ab for each in answers[1:])
-        for tiling, tiles in looks.tiled:
-            found_in = list(islice(of_tiles, tiling.count))
-            view = await asyncio.to_thread(joined, views[0], tiles, found_in, tiling)
-            views = [*views, view] if tiling.faces else [view]
+        views, share = [ab], None  # of the whole photo, and of what is seen close
+        if looks.tiled:
+            of_tiles = [each.ab for each in answers[1:]]
+            views, share = await asyncio.to_thread(_views, ab, looks, of_tiles)
         views = [livened(each, order.vividness, blend) for each in views]
         # What the distribution is asked for is the same for every vividness.
         if order.proposal > 1:
@@ -157,8 +155,21 @@ class Inferring:
         if order.confidence:
             more = await self.infer(model, looks.whole, 0.0, flow, owner, _moments)
             answer, found = _both(answer, more), more.ab
-        close = Close(views[1], tilings[-1].share()) if len(views) > 1 else None
+        close = None if share is None else Close(views[1], share)
         return Answer(replace(answer, ab=views[0]), found, seen, tilings, close)
+
+
+def _views(ab: Float, looks: Looks, answers: Sequence[Float]) -> tuple[list[Float], Float | None]:
+    """What tiles tell joined with what the whole did, and what close-ups do beside it, with what
+    these count."""
+    views, share, of_tiles = [ab], None, iter(answers)
+    for tiling, tiles in looks.tiled:
+        view = joined(views[0], tiles, list(islice(of_tiles, tiling.count)), tiling)
+        if tiling.faces:
+            views, share = [*views, view], tiling.share()
+        else:
+            views = [view]
+    return views, share
 
 
 def _both(one: Inference, further: Inference) -> Inference:
