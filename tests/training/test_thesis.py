@@ -85,7 +85,8 @@ def figures() -> Figures:
         settings=dict.fromkeys(("learning_rate", "batch", "l1", "l2"), 1.0), seeds=(7,),
         photos={s: {"scenery": 5} for s in ("train", "val", "test")}, epochs=3, epochs_thesis=1500,
         models={"none": model(0.01), "l1": model(0.008), "l2": model(0.0095), "both": model(0.009)},
-        others=[], compared=compared, chosen="l1", accuracy={"test": accuracy, "val": accuracy},
+        others=[], compared=compared, bundled=failures, bundled_version=2, chosen="l1",
+        accuracy={"test": accuracy, "val": accuracy},
         measuring_seconds=1.0, grey_loss={"val": 0.01, "test": 0.012},
     )  # fmt: skip
 
@@ -273,6 +274,8 @@ def test_four_models_are_trained_measured_and_described_and_not_trained_again(
     assert measured["seeds"] == [3, 4]
     assert measured["others"][0]["none"]["train_curve"] != measured["models"]["none"]["train_curve"]
     assert "last validation loss, seed 4" in text
+    assert "| L1 and L2 | bundled |" in text
+    assert 0.2 < measured["bundled"]["colourfulness"][0] < 2
     for name in ("thesis-curves.png", "thesis-hues.png", "thesis-models.jpg",
                  "thesis-failures.jpg"):  # fmt: skip
         assert name in text

@@ -63,7 +63,9 @@ def document(figures: Figures, images: str = "images") -> str:
         "## The known failures",
         f"Each measure over {counts['val'] + counts['test']:,} validation and test photos, by the "
         "best weights. Relative error is the ab error over the truth's chroma, each summed "
-        "over the region's pixels in all photos: 1 for grey.",
+        "over the region's pixels in all photos: 1 for grey. Bundled: version "
+        f"{figures.bundled_version} of the model that is served, by its default vividness, at "
+        "the same size.",
         _failures_table(figures),
         "\n".join([
             "- *Colourfulness*: Hasler & Süsstrunk 2003, mean of answers over mean of truths.",
@@ -189,6 +191,6 @@ def _failures_table(figures: Figures) -> str:
     lines = []
     for key, label in FAILURE_NAMES.items():
         digits = 4 if key == "blobs" else 2
-        values = [number(figures.models[n].failures[key], digits) for n in MODELS]
-        lines.append([label, *values])
-    return _table(["measure", *MODELS.values()], lines)
+        all_of_them = (*(figures.models[n].failures for n in MODELS), figures.bundled)
+        lines.append([label, *(number(each[key], digits) for each in all_of_them)])
+    return _table(["measure", *MODELS.values(), "bundled"], lines)

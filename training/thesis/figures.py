@@ -74,6 +74,8 @@ class Figures:
     models: dict[str, ModelFigures]  # by the first seed
     others: list[dict[str, ModelFigures]]  # by the other seeds
     compared: dict[str, Compared]  # by all
+    bundled: dict[str, Interval]  # the failures of the bundled model
+    bundled_version: int
     chosen: str  # the model of the lowest validation loss, whose accuracy and failures count
     accuracy: dict[str, dict[str, KindAccuracy]]  # split -> kind -> accuracy
     grey_loss: dict[str, float]  # split -> loss of grey answers

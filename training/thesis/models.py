@@ -12,11 +12,19 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from chromaserve.color.vividness import asked, livened
+from chromaserve.engines.choose import load_engines
+from chromaserve.settings import PipelineSettings
+from chromaserve.store.contract import squeeze
+from chromaserve.store.versions import BUNDLED_ROOT, ModelStore, ModelVersion
+
 from ..config import Config
+from ..data import read_entry
 from ..gains import load_model
-from ..model import ColorizationModel
+from ..model import ColorizationModel, target_side
 from ..network import AB_SCALE
 from ..summary import Values
+from ..views import whole
 from ..weights import load_npz
 from .experiment import MODELS, Photos
 from .figures import Compared, Figures, ModelFigures, Scores
@@ -50,6 +58,25 @@ def measure_split(model: ColorizationModel, photos: Photos, split: str) -> Itera
         for predicted, truth in zip(answer(model, taps), ab, strict=True):
             e = next(entries)
             yield measure_photo(e.file, e.kind, split, photos.small_L(e), predicted, truth)
+
+
+def measure_bundled(
+    version: ModelVersion, photos: Photos, on_photo: Callable[[], None]
+) -> list[PhotoMeasures]:
+    """A published model on the same photos, at its default vividness and the others' size."""
+    engine, *_ = load_engines(version, PipelineSettings())
+    vividness, blend = version.description.default_vividness, version.description.blend
+    ask = np.full(1, asked(vividness, blend), np.float32)
+    side = target_side(photos.config, 224)
+    measured = []
+    for split in SPLITS:
+        for e in photos.of(split):
+            L, ab = whole(read_entry(photos.root, e), side)
+            found = np.asarray(engine.infer(L[np.newaxis], ask)[0], np.float32)
+            found = squeeze(livened(found, vividness, blend), side, side)
+            measured.append(measure_photo(e.file, e.kind, split, photos.small_L(e), found, ab))
+            on_photo()
+    return measured
 
 
 def mean_loss(model: ColorizationModel, photos: Photos, split: str) -> float:
@@ -129,6 +156,7 @@ def measure_experiment(
             measured.setdefault(name, found)
             losses.setdefault(name, []).append(of_photos)
     models, *others = by_seed
+    version = ModelStore(BUNDLED_ROOT).resolve("latest")
     chosen = choose(models)
     both = configs[seeds[0]]["both"]
     figures = Figures(
@@ -147,6 +175,8 @@ def measure_experiment(
         models=models,
         others=others,
         compared=compared(by_seed, losses),
+        bundled=failure_figures(measure_bundled(version, photos, on_photo)),
+        bundled_version=version.version,
         chosen=chosen,
         accuracy=accuracy_by_kind(measured[chosen]),
         grey_loss=grey_loss(measured[chosen]),
