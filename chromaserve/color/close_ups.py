@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from chromaserve.color.tiles import MAX_TILES, Look, Tiling, tiling
+from chromaserve.color.tiles import CLOSE_FADE, MAX_TILES, Look, Tiling, tiling
 from chromaserve.store.contract import NETWORK_SIZE
 
 Float = NDArray[np.float32]
@@ -25,7 +25,7 @@ _LEAST: Final = 150  # pixels of the photo in a close-up
 _WIDER: Final = 1.1  # times by which close-ups are larger, as long as there are too many
 _PAYS: Final = 1.3  # times that they enlarge faces by, at least
 _FACES: Final = 200  # of which there are any
-_HALF, _QUARTER = NETWORK_SIZE // 2, NETWORK_SIZE // 4
+_HALF = NETWORK_SIZE // 2
 
 
 def may_have(width: int, height: int) -> bool:
@@ -93,8 +93,8 @@ def _covering(points: NDArray[np.floating], plane: tuple[int, int]) -> list[tupl
         near = points[((points >= first) & (points <= first + _HALF)).all(axis=1)]
         middle = (near.min(axis=0) + near.max(axis=0)) / 2
         corner = np.clip(np.rint(middle - _HALF), 0, most).astype(int)
-        start = corner + _QUARTER * (corner > 0)
-        stop = corner + NETWORK_SIZE - _QUARTER * (corner < most)
+        start = corner + CLOSE_FADE * (corner > 0)
+        stop = corner + NETWORK_SIZE - CLOSE_FADE * (corner < most)
         corners.append((int(corner[0]), int(corner[1])))
         points = points[((points < start - 1) | (points > stop + 1)).any(axis=1)]
     return corners

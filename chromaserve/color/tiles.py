@@ -22,7 +22,8 @@ MAX_TILES: Final = 25
 _WIDE = 2.0  # aspect from which on the network's square view of a whole photo is too narrow
 _ACROSS = 3  # tiles side by side along the shorter side, at most
 _HALF = NETWORK_SIZE // 2
-_QUARTER = NETWORK_SIZE // 4
+CLOSE_FADE: Final = NETWORK_SIZE // 4
+"""Pixels within which a close-up fades where the photo goes on."""
 _NEAR, _FAR = 0.7, 1.2  # of a face, from its middle: what a close-up counts for in full, and at all
 _WHOLE = 0.02  # weight of the whole view beside tiles in which there is something to see
 
@@ -52,7 +53,7 @@ class Tiling:
 
         Where tiles cover the photo, those of all add up to 1 at every pixel.
         """
-        fade = _QUARTER if self.faces else _HALF
+        fade = CLOSE_FADE if self.faces else _HALF
         rows, columns = self.size
         ways = [(_ramp(y, rows, fade), _ramp(x, columns, fade)) for y, x in self.corners]
         return [np.outer(down, along)[..., np.newaxis] for down, along in ways]
