@@ -1,6 +1,7 @@
 """The command line of training: scan, train, evaluate, publish and more."""
 
 import argparse
+import ctypes
 import os
 import sys
 
@@ -11,6 +12,8 @@ from chromaserve.store.errors import ModelStoreError
 from .commands import fitting, measuring, photos
 from .commands.arguments import Command
 from .errors import TrainingError
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
 
 
 def parser() -> argparse.ArgumentParser:
@@ -28,10 +31,26 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def keep_freed_memory() -> None:
+    """Have glibc keep what a batch frees for the next one. Call it before threads are started.
+
+    By default it gives 100 MB of taps back to the system and takes them anew, page by page, with
+    every batch: a quarter of the CPU of a fit from kept taps. Nothing is done where glibc is not.
+    """
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(M_ARENA_MAX, 1)
+    mallopt(M_MMAP_THRESHOLD, 2**30)
+    mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
 def main() -> None:
     """Run one stage; errors that a user can mend come as one line and exit code 2."""
     from pydantic import ValidationError
 
+    keep_freed_memory()
     args = parser().parse_args()
     try:
         args.command(args)
