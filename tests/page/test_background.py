@@ -19,9 +19,9 @@ DESK = {"viewport": {"width": 1280, "height": 800}}
 
 @pytest.fixture(scope="module")
 def keeping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A service that keeps jobs, and whose requests hold three photos."""
+    """A service that keeps jobs, of six photos, and whose requests hold three."""
     folder = tmp_path_factory.mktemp("keeping")
-    with serving(folder, jobs=folder / "jobs", max_photos=3) as server:
+    with serving(folder, jobs=folder / "jobs", jobs_photos=6, max_photos=3) as server:
         yield server
 
 
@@ -104,13 +104,15 @@ def test_what_is_in_the_background_is_stopped_and_done_here(
 ) -> None:
     gate = Gate("/jobs")
     page = open_page(keeping.url + "/", gate, **DESK)
-    choose(page, **{name: photo(f"{name}.jpg") for name in NAMES[:4]})
-    expect(page.locator("#background")).to_contain_text("4 in the background, still being sent.")
+    choose(page, **{f"{name}-{n}": photo(f"{name}.jpg") for name in NAMES[:4] for n in (1, 2)})
+    expect(page.locator("#background")).to_contain_text("8 in the background, still being sent.")
     page.locator("#background").get_by_role("button", name="Stop").click()
-    states(page, "failed", 4)
+    states(page, "failed", 8)
     expect(page.get_by_role("alert")).to_contain_text("Stopped")
     page.get_by_role("button", name="Try again").click()
     states(page, "done", 1)
+    states(page, "failed", 7)
+    assert gate.seen.count("POST /jobs") == 1, "the second job, of the other two, is not sent"
 
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Clear all").click()
@@ -124,6 +126,17 @@ def test_what_is_in_the_background_is_stopped_and_done_here(
     gate.open()
     states(page, "done", job["done"])
     states(page, "failed", 5 - job["done"])
+
+
+def test_what_is_removed_for_good_is_not_coloured(open_page: Open, keeping: Server) -> None:
+    page = open_page(keeping.url + "/", Gate("/events"), **DESK)
+    choose(page, **{name: photo(f"{name}.jpg") for name in NAMES})
+    states(page, "background", 5)
+    page.get_by_role("button", name="Clear all").click()
+    with page.expect_response(lambda response: response.request.method == "DELETE") as ended:
+        page.get_by_role("button", name="Dismiss").click()
+    assert ended.value.ok
+    expect(page.locator("#removed")).to_be_hidden()
 
 
 def test_a_few_are_sent_to_the_background_by_a_button(open_page: Open, keeping: Server) -> None:

@@ -80,6 +80,22 @@ def test_a_service_that_is_away_for_minutes_is_waited_for(open_page: Open) -> No
     expect(page.locator("#away")).to_be_hidden()
 
 
+@without_colours
+def test_who_has_no_key_is_asked_once_for_all_photos(open_page: Open, start_server: Start) -> None:
+    server = start_server(api_keys="lantern-and-lens")
+    server.wait_for("/readyz")
+    page = open_page(server.url + "/")
+    choose(page, **{f"cat-{n}": photo("cat.jpg") for n in range(9)})
+    dialog = page.get_by_role("dialog", name="API key")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#shelf li[data-state=failed]")).to_have_count(9)
+    expect(dialog).to_be_hidden()
+    page.get_by_role("button", name="Try again").click()
+    dialog.get_by_label("Key").fill("lantern-and-lens")
+    dialog.get_by_role("button", name="Use this key").click()
+    page.wait_for_selector(DONE)
+
+
 def test_a_service_behind_a_proxy_with_a_key_that_is_not_ready_yet(
     open_page: Open, start_server: Start
 ) -> None:

@@ -99,7 +99,11 @@ export class Photo {
 
   /** Let go of answers by other versions of the model, whose downloads would look different. */
   keepOnly(version) {
-    this.results = this.results.filter((r) => !version || r.version === version);
+    if (version) {
+      const others = this.results.filter((r) => r.version !== version);
+      others.forEach((r) => URL.revokeObjectURL(r.url));
+      this.results = this.results.filter((r) => !others.includes(r));
+    }
   }
 
   forget() {

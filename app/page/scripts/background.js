@@ -78,15 +78,16 @@ export class Background {
     }
     for (const alike of groups.values()) {
       for (const part of parts(alike, limits)) {
-        this.sending = this.sending.then(() => this.submit(part, format));
+        const signals = part.map((each) => each.leaving.signal); // Stop gives a photo another one
+        this.sending = this.sending.then(() => this.submit(part, signals, format));
       }
     }
     this.colouring.sketch(photos);
   }
 
-  async submit(part, format) {
+  async submit(part, leave, format) {
     const { album } = this;
-    const photos = part.filter((each) => !each.leaving.signal.aborted);
+    const photos = part.filter((_, n) => !leave[n].aborted);
     if (!photos.length) {
       return;
     }

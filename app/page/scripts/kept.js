@@ -148,7 +148,8 @@ export class Kept {
     const wanted = new Set();
     let bytes = 0;
     for (const photo of this.album.photos.toReversed()) {
-      bytes += photo.file.size + (photo.result?.blob.size ?? 0);
+      const { file, result, options: { reference } } = photo;
+      bytes += file.size + (result?.blob.size ?? 0) + (reference ? pictureOf(reference).size : 0);
       if (wanted.size === MOST || bytes > this.most) {
         break;
       }

@@ -4,6 +4,11 @@ const PLACE = 'chromaserve-key';
 const dialog = document.querySelector('#key-dialog');
 const input = document.querySelector('#key');
 let asking = null;
+let declined = false; // until the user does something again
+
+for (const event of ['pointerdown', 'keydown', 'paste', 'drop']) {
+  addEventListener(event, () => { declined = false; }, true);
+}
 
 /** The key, '' without one. */
 export const key = () => sessionStorage.getItem(PLACE) ?? '';
@@ -19,11 +24,15 @@ export async function askForKey(refusal, used, signal) {
   if (key() !== used) {
     return; // another request has got a new one meanwhile
   }
+  if (declined) {
+    throw refusal;
+  }
   document.querySelector('#key-text').textContent = used
     ? `The service did not take this key. ${refusal.detail}`
     : 'This service wants an API key. It is kept until this tab is closed.';
   asking ??= ask().finally(() => { asking = null; });
   const given = await asking;
+  declined = !given;
   signal?.throwIfAborted();
   if (!given) {
     throw refusal;

@@ -10,12 +10,19 @@ const $ = (id) => document.getElementById(id);
 /** @type {Map<string, Blob>} pictures by id, small enough to be sent each time */
 const pictures = new Map();
 const shown = new Map(); // addresses of thumbnails, by id
+/** @type {Map<string, Promise<void>>} by id: many photos may have one picture */
+const remembered = new Map();
 
 export const pictureOf = (reference) => pictures.get(reference.id);
 
 /** Have a picture by its id, which was chosen now or kept over a reload. */
-export async function remember(id, blob) {
-  pictures.set(id, blob);
+export function remember(id, blob) {
+  pictures.set(id, pictures.get(id) ?? blob);
+  remembered.set(id, remembered.get(id) ?? show(id, blob));
+  return remembered.get(id);
+}
+
+async function show(id, blob) {
   const small = await thumbnail(blob).catch(() => null); // there are files that browsers don't read
   shown.set(id, small ? URL.createObjectURL(small) : '');
 }

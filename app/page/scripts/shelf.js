@@ -21,7 +21,7 @@ export class Shelf {
     $('clear-all').addEventListener('click', () => remove([...album.photos]));
     $('dismiss').addEventListener('click', () => {
       album.forget();
-      this.list();
+      album.dispatchEvent(new Event('photos')); // others let go of them, too
     });
     $('restore').addEventListener('click', () => {
       album.restore();
