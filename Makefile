@@ -36,7 +36,7 @@ PIP   := $(BIN)/python -m pip --disable-pip-version-check
 # A lock is complete; what is imported is compiled then, and nothing else: half the time.
 INSTALL  := $(PIP) install --require-hashes --no-deps --no-compile
 EDITABLE := $(PIP) install --quiet --no-deps --no-build-isolation --editable .
-RUN   := $(VENV)/.serve-installed
+RUN   := $(VENV)/.serve-installed-$(VARIANT)
 DEV   := $(VENV)/.test-installed
 BROWSERS := $(VENV)/.browsers-installed
 TRAIN := $(BIN)/python -m training
@@ -162,6 +162,7 @@ $(RUN): requirements/base.lock requirements/tensorflow.lock requirements/gpu.loc
 		echo "ncnn, the CPU engine, cannot be had here: TensorFlow takes its place"; \
 		sed '/^ncnn==/,/[^\\]$$/d' requirements/$(VARIANT:base=tensorflow).lock | $(INSTALL) -r /dev/stdin; }
 	$(EDITABLE)
+	@rm -f $(VENV)/.serve-installed-*
 	@touch $@
 
 $(DEV): requirements/dev.lock pyproject.toml setup.py | $(BIN)/pip
