@@ -41,20 +41,28 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):
         return
-    mallopt(M_ARENA_MAX, 1)
-    mallopt(M_MMAP_THRESHOLD, 2**30)
-    mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    if mallopt(M_MMAP_THRESHOLD, 2**30):  # older ones refuse it
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(M_ARENA_MAX, 1)
 
 
 def main() -> None:
     """Run one stage; errors that a user can mend come as one line and exit code 2."""
+    from tomllib import TOMLDecodeError
+
     from pydantic import ValidationError
 
     keep_freed_memory()
     args = parser().parse_args()
     try:
         args.command(args)
-    except (TrainingError, ModelStoreError, ValidationError, FileNotFoundError) as e:
+    except (
+        TrainingError,
+        ModelStoreError,
+        ValidationError,
+        TOMLDecodeError,
+        FileNotFoundError,
+    ) as e:
         print(f"chromaserve-train: {e}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:

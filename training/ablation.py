@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from .config import Config
+from .config import Config, run_config
 from .data import Entry
 from .errors import DataError
 from .fusion import fit_fusion
@@ -98,7 +98,7 @@ def ablate(
     for n, step in enumerate(steps):
         trial = changed(kept, step.set)
         place = folder / f"{n:02d}"
-        measures = _finished(place, step)
+        measures = _finished(place, Config.model_validate(trial))
         if measures is None:
             report(f"{n}: {step.name}")
             measures = _run(step, trial, entries, root, place, report)
@@ -125,13 +125,13 @@ def judge(measures: Measures, reference: Measures | None) -> Row:
     return Row(measures, float(paired.mean()), low, high, kept=gained > 0)
 
 
-def _finished(place: Path, step: Step) -> Measures | None:
+def _finished(place: Path, config: Config) -> Measures | None:
     path = place / "measures.json"
     if not path.is_file():
         return None
     measures = Measures(**json.loads(path.read_text()))
-    if measures.name != step.name or measures.settings != step.set:
-        raise DataError(f"{place} holds another step, {measures.name!r}: name another --run")
+    if run_config(place) != config:
+        raise DataError(f"{place} holds {measures.name!r} by other settings: name another --run")
     return measures
 
 

@@ -2,12 +2,14 @@
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from .config import Train
+from .errors import TrainingError
 from .stream import Stream
 from .weights import save_npz
 
@@ -58,6 +60,11 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
             if "seed_generator" in variable.path:
                 random = np.random.default_rng((self._seed, epoch, i))
                 variable.assign(random.integers(0, 2**31, variable.shape).astype(np.uint32))
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float]) -> None:  # noqa: ARG002
+        """End before anything is kept of a fit that has come apart. Raises TrainingError."""
+        if not np.isfinite(logs["loss"]):
+            raise TrainingError("the loss is no number: lower learning_rate, in another --run")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
         """Tell the log how long it took."""

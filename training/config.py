@@ -3,9 +3,9 @@
 import json
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from chromaserve.store.contract import Postprocess
 
@@ -188,6 +188,15 @@ class Config(Section):
     fusion: Fusion = Fusion()
     publish: Publish = Publish()
     thesis: Thesis = Thesis()
+
+    @model_validator(mode="after")
+    def _ncnn_reaches_what_is_unfrozen(self) -> Self:
+        low = self.encoder.trainable_from in ("block1", "block2", "block3")
+        if low and self.train.frozen == "ncnn":
+            raise ValueError(
+                'frozen = "ncnn" is for a frozen encoder, or trainable_from = "block4" or "block5"'
+            )
+        return self
 
 
 def run_config(folder: Path) -> Config:

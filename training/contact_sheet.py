@@ -1,16 +1,9 @@
 """Contact sheets: photos as users get them, side by side."""
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from chromaserve import Colorizer
-from chromaserve.color.lab import lab_to_srgb, srgb_to_L
-
-from .data import read_photo
 from .evaluate import Outcome
 
 Image = NDArray[np.uint8]
@@ -41,17 +34,3 @@ def sheet(groups: list[list[Image]], height: int, across: int) -> Image:
         cells.append(np.full_like(cells[0], 255))
     lines = [np.hstack(cells[i : i + across]) for i in range(0, len(cells), across)]
     return np.vstack([np.pad(x, ((0, 6), (0, 0), (0, 0)), constant_values=255) for x in lines])
-
-
-def colours(
-    colorizer: Colorizer, files: Iterable[Path], vividness: tuple[float, ...]
-) -> Iterator[list[Image]]:
-    """Colorize photos that have no colours to compare with: grey, then each vividness.
-
-    Raises UnusablePhotoError for a file that can't be read.
-    """
-    for file in files:
-        photo = read_photo(file)
-        L = srgb_to_L(photo)
-        grey = np.asarray(lab_to_srgb(L, np.zeros((*L.shape, 2), np.float32)), np.uint8)
-        yield [grey, *(colorizer.colorize(photo, vividness=v) for v in vividness)]

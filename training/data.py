@@ -4,8 +4,9 @@ import csv
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from chromaserve.color.lab import srgb_to_lab
 
 from .config import Data
 from .datasets import SUFFIXES as SUFFIXES  # what a photo's name ends in
-from .datasets import DataSetError, data_set, locate, photos_below
-from .errors import DataError
+from .datasets import data_set, locate, photos_below
+from .errors import DataError, TrainingError
 from .near_duplicates import NEAR, HeldOut, signatures
 from .shards import SEPARATOR, SHARD, decode, members, read_bytes
 
@@ -25,7 +26,7 @@ Signatures = NDArray[np.float32]
 log = logging.getLogger(__name__)
 
 
-class UnusablePhotoError(Exception):
+class UnusablePhotoError(TrainingError):
     """One photo can't be used; the message is the reason."""
 
 
@@ -104,20 +105,17 @@ class _Found:
 def _photos_of(root: Path, folder: str, split: str) -> Iterator[_Found]:
     """The photos that a name of [data] means: of a folder and the tars in it, a tar, a data set."""
     kind, base = "", root / folder
-    try:
-        if entry := data_set(folder):
-            files, remark = locate(root, folder, entry)
-            kind = entry.kind
-            if remark:
-                log.warning(remark)
-        elif base.is_dir():
-            files = sorted([*photos_below(base), *base.rglob(f"*{SHARD}")])
-        elif base.suffix == SHARD and base.is_file():
-            files = [base]
-        else:
-            raise DataError(f"no folder or tar {base}: check --photos and the [data] section")
-    except DataSetError as e:
-        raise DataError(str(e)) from None
+    if entry := data_set(folder):
+        files, remark = locate(root, folder, entry)
+        kind = entry.kind
+        if remark:
+            log.warning(remark)
+    elif base.is_dir():
+        files = sorted([*photos_below(base), *base.rglob(f"*{SHARD}")])
+    elif base.suffix == SHARD and base.is_file():
+        files = [base]
+    else:
+        raise DataError(f"no folder or tar {base}: check --photos and the [data] section")
     for path in files:
         name = path.relative_to(root).as_posix()
         if path.suffix != SHARD:
@@ -127,12 +125,18 @@ def _photos_of(root: Path, folder: str, split: str) -> Iterator[_Found]:
             yield _Found(f"{name}{SEPARATOR}{member}", path, offset, size, folder, kind, split)
 
 
-def read_kinds(root: Path, manifest: str | None) -> dict[str, str]:
-    """Read each photo's kind from the manifest below the root; none where there is no manifest."""
+def read_kinds(manifest: Path | None) -> dict[str, str]:
+    """Read each photo's kind from a manifest; none where there is no manifest."""
     if manifest is None:
         return {}
-    with (root / manifest).open(newline="") as f:
+    with manifest.open(newline="") as f:
         return {row["file"]: row["kind"] for row in csv.DictReader(f)}
+
+
+def kind_of(kinds: Mapping[str, str], name: str) -> str:
+    """A photo's kind by its name below the root, its file's name, or that without its ending."""
+    own = Path(name.rpartition(SEPARATOR)[2])
+    return kinds.get(name) or kinds.get(own.name) or kinds.get(own.stem) or ""
 
 
 def scan(root: Path, data: Data) -> Iterator[Entry | tuple[str, str]]:
@@ -142,7 +146,7 @@ def scan(root: Path, data: Data) -> Iterator[Entry | tuple[str, str]]:
     near-duplicates of a held-out one. A photo's kind is the manifest's (by its file's name), else
     its data set's. Raises DataError for a missing folder or data set.
     """
-    kinds = read_kinds(root, data.manifest)
+    kinds = read_kinds(root / data.manifest if data.manifest else None)
     # What is held out comes first: the rest is compared with it.
     folders = (("val", data.val), ("test", data.test), ("train", data.train))
     jobs = [f for split, names in folders for n in names for f in _photos_of(root, n, split)]
@@ -169,8 +173,7 @@ def scan(root: Path, data: Data) -> Iterator[Entry | tuple[str, str]]:
         except (OSError, UnusablePhotoError) as e:
             return job.name, str(e)
         sha = hashlib.sha256(content).hexdigest()
-        own = job.name.rpartition(SEPARATOR)[2]
-        kind = kinds.get(job.name) or kinds.get(own) or kinds.get(Path(own).stem) or job.kind
+        kind = kind_of(kinds, job.name) or job.kind
         entry = Entry(
             job.name, job.folder, kind, job.split, sha, round(chroma, 2), job.offset, job.size
         )
@@ -199,8 +202,9 @@ def _split(jobs: list[_Found], val_fraction: float) -> list[_Found]:
     split = []
     for job in jobs:
         if job.split == "train":
-            sha = hashlib.sha256(job.read()).hexdigest()
-            job = replace(job, split=split_of(sha, val_fraction))
+            with suppress(OSError):  # of one that cannot be read the reason is told later
+                sha = hashlib.sha256(job.read()).hexdigest()
+                job = replace(job, split=split_of(sha, val_fraction))
         split.append(job)
     return sorted(split, key=lambda job: job.split == "train")
 

@@ -10,14 +10,11 @@ from pathlib import Path
 from pydantic import Field
 
 from .config import Section
+from .errors import DataError
 
 REGISTRY = Path(__file__).parent / "configs" / "datasets.toml"
 PREFIX = "dataset:"
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif"}
-
-
-class DataSetError(Exception):
-    """A data set isn't known, isn't there, or is something else; the message says what to do."""
 
 
 class DataSet(Section):
@@ -73,20 +70,20 @@ def registry(path: Path = REGISTRY) -> dict[str, DataSet]:
 def data_set(name: str) -> DataSet | None:
     """Return the entry that a name of [data] means: "dataset:NAME"; None for a plain folder.
 
-    Raises DataSetError for a name that the registry lacks.
+    Raises DataError for a name that the registry lacks.
     """
     if not name.startswith(PREFIX):
         return None
     known = registry()
     short = name.removeprefix(PREFIX)
     if short not in known:
-        raise DataSetError(f'no data set "{short}"; known: {", ".join(known)}')
+        raise DataError(f'no data set "{short}"; known: {", ".join(known)}')
     return known[short]
 
 
 def photos_below(folder: Path) -> list[Path]:
     """All files below a folder that look like photos, sorted."""
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
 def inspect(root: Path, entry: DataSet) -> Found:
@@ -104,18 +101,18 @@ def locate(root: Path, name: str, entry: DataSet) -> tuple[list[Path], str]:
     """Find a data set's photos below the photo root.
 
     Returns (paths, a remark where their number isn't the one expected, else "").
-    Raises DataSetError where there are none or the layout is another.
+    Raises DataError where there are none or the layout is another.
     """
     place = root / entry.folder
     photos = photos_below(place)
     found = _compare(photos, entry)
     if not found.photos:
-        raise DataSetError(
+        raise DataError(
             f'"{name}" ({entry.title}, {entry.expected} photos) is not there. '
             f"Get it: {entry.source}. Terms: {entry.terms}. Put its photos below {place}"
             + (f", named {', '.join(entry.layout)}" if entry.layout else "")
         )
     verdict = found.verdict(entry)
     if found.unmatched:
-        raise DataSetError(f'"{name}" ({entry.title}) at {place} has {verdict}: another data set?')
+        raise DataError(f'"{name}" ({entry.title}) at {place} has {verdict}: another data set?')
     return photos, "" if verdict == "complete" else f"{name}: {verdict}"

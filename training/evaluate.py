@@ -1,5 +1,6 @@
 """Measure a version on photos: as users get it, through the library, baselines beside it."""
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,11 +17,12 @@ from chromaserve.color.lab import lab_to_srgb, srgb_to_lab
 from chromaserve.color.postprocess import enlarge_ab
 from chromaserve.store.contract import GuidedFilter, Postprocess, network_input
 
-from .data import Entry, read_entry, read_photo
-from .metrics import Accuracy, ab_error, colourfulness, hue_error, psnr, ssim
+from .data import Entry, UnusablePhotoError, read_entry, read_photo
+from .metrics import ab_error, accuracy, colourfulness, hue_error, psnr, ssim
 from .perceptual import Perceptual
 from .skin import KIND, MIN_SHARE, skin_measures, skin_pixels
 
+log = logging.getLogger(__name__)
 Float = NDArray[np.float32]
 Image = NDArray[np.uint8]
 WORKERS = 3  # threads: the engine, NumPy and OpenCV compute outside the interpreter's lock
@@ -35,9 +37,9 @@ class Photo:
     read: Callable[[], Image]
 
     @classmethod
-    def of_file(cls, path: Path, kind: str = "") -> "Photo":
-        """A file of its own."""
-        return cls(path.name, kind, partial(read_photo, path))
+    def of_file(cls, root: Path, path: Path, kind: str = "") -> "Photo":
+        """A file of its own, called by its path below the root."""
+        return cls(path.relative_to(root).as_posix(), kind, partial(read_photo, path))
 
     @classmethod
     def of_entry(cls, root: Path, entry: Entry) -> "Photo":
@@ -64,8 +66,8 @@ class Result:
     psnr (dB), ab_error (Lab units), hue_error (degrees), ssim, colourfulness and accuracy, and
     the same of each baseline with "_grey", "_mean_colour", "_nearest" behind (ssim: grey's only);
     colourfulness_truth; b_larger, the share of pixels with b > a in the truth, which is what the
-    constant answers reach; for people with enough skin the measures of `training.skin`; lpips
-    or lpips_uncalibrated, where the plan has it.
+    constant answers reach; for people with enough skin the measures of `training.skin`; lpips,
+    where the plan has it.
     """
 
     file: str
@@ -89,7 +91,7 @@ def evaluate(
     """Colorize photos and measure, an outcome a vividness; yields in order.
 
     A photo is read, and its baselines are measured, once, whatever the number of vividness values.
-    Raises UnusablePhotoError for a file that can't be read.
+    One that can't be read is told of by a warning of the log, and left out.
     """
     remaining = iter(photos)
     running: deque[Future[dict[float, Outcome]]] = deque()
@@ -99,7 +101,10 @@ def evaluate(
                 running.append(pool.submit(_measure, photo, colorizer, plan))
             if not running:
                 return
-            yield running.popleft().result()
+            try:
+                yield running.popleft().result()
+            except UnusablePhotoError as e:
+                log.warning("left out: %s", e)
 
 
 def _measure(photo: Photo, colorizer: Colorizer, plan: Plan) -> dict[float, Outcome]:
@@ -138,10 +143,10 @@ def _measure(photo: Photo, colorizer: Colorizer, plan: Plan) -> dict[float, Outc
     if plan.perceptual:
         # One call, so that the truth's features are computed once.
         compared = [*pictures.values(), *outputs.values()]
-        distances = iter(plan.perceptual.distances(truth, compared))
-        known |= {f"{plan.perceptual.name}_{name}": next(distances) for name in pictures}
+        distances = iter(plan.perceptual(truth, compared))
+        known |= {f"lpips_{name}": next(distances) for name in pictures}
         for measures in measured.values():
-            measures[plan.perceptual.name] = next(distances)
+            measures["lpips"] = next(distances)
     return {
         v: Outcome(
             Result(photo.file, photo.kind, measured[v] | known), pictures["grey"], output, truth
@@ -154,14 +159,12 @@ def _measures(
     own: Float, picture: Image, ab: Float, truth: Image, skin: NDArray[np.bool_] | None
 ) -> dict[str, float]:
     """An answer ab [H, W, 2], and its picture, against the truth's."""
-    accuracy = Accuracy()
-    accuracy.add(own, ab)
     measures = {
         "psnr": psnr(picture, truth),
         "ab_error": ab_error(own, ab),
         "hue_error": hue_error(own, ab),
         "colourfulness": colourfulness(picture),
-        "accuracy": accuracy.value,
+        "accuracy": accuracy(own, ab),
     }
     if skin is not None:
         measures |= skin_measures(own, ab, skin)

@@ -68,9 +68,9 @@ def collect(
     """The network's answers to photos, faded to those codes, enlarged or shrunk to SIDE."""
     encode = None
     try:
-        from .ncnn_encoder import frozen_part
+        from .ncnn_encoder import NcnnEncoder, encoder_weights
 
-        encode = frozen_part(model)
+        encode = NcnnEncoder(encoder_weights(model.encoder), decoder=model.config.decoder)
     except ImportError:
         pass
 

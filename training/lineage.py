@@ -12,7 +12,6 @@ from .callbacks import WATCHED
 from .config import Config, run_config
 
 SOURCES = "average.json"  # beside weights that are the mean of others: {weights: [their files]}
-COMMAND = "python -m training train --config CONFIG --photos PHOTOS --run RUN"
 
 
 def without_folders(config: Config) -> dict[str, Any]:
@@ -28,7 +27,7 @@ def without_folders(config: Config) -> dict[str, Any]:
 def how_trained(weights: Path) -> dict[str, Any]:
     """The history of a run's .npz, from what lies in its folder and in those that it started from.
 
-    config, its encoder's weights and start by name; command; weights, which of the run's they are;
+    config, its encoder's weights and start by name; weights, which of the run's they are;
     epochs and views that they have seen; started_from, the same of what the run started from where
     that is there, else its name; mean_of, the same of each, for a mean of several.
     """
@@ -42,7 +41,7 @@ def how_trained(weights: Path) -> dict[str, Any]:
     settings = config.train
     epochs = _epochs(folder / "log.csv", weights.name)
     views = epochs * (settings.views_per_epoch // settings.batch) * settings.batch
-    told |= {"command": COMMAND, "epochs": epochs, "views": views}
+    told |= {"epochs": epochs, "views": views}
     if settings.start_from:
         start = Path(settings.start_from)
         told["started_from"] = _published(start) or start.name

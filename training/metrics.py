@@ -1,7 +1,5 @@
 """Measures of a colorization: gain over grey, ab error, colourfulness, the thesis's accuracy."""
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +13,10 @@ def psnr(image: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
     return float(10 * np.log10(255.0**2 / max(float(error), 255.0**2 * 1e-10)))
 
 
-def mean_gain_db(predicted: NDArray[np.float32], ab: NDArray[np.float32]) -> list[float]:
-    """How many dB each photo's ab error is below that of grey (ab = 0); both [N, h, w, 2]."""
-    error = np.mean((predicted - ab) ** 2, axis=(1, 2, 3)) + 1e-6
-    grey = np.mean(ab**2, axis=(1, 2, 3)) + 1e-6
-    return [float(g) for g in 10 * np.log10(grey / error)]
+def gain_db(predicted: NDArray[np.float32], ab: NDArray[np.float32]) -> float:
+    """How many dB a photo's ab error is below that of grey (ab = 0); both [h, w, 2]."""
+    error, grey = np.mean((predicted - ab) ** 2) + 1e-6, np.mean(ab**2) + 1e-6
+    return float(10 * np.log10(grey / error))
 
 
 def ab_error(predicted: NDArray[np.float32], ab: NDArray[np.float32]) -> float:
@@ -80,31 +77,10 @@ def colourfulness(rgb: NDArray[np.uint8]) -> float:
     return float(spread + 0.3 * centre)
 
 
-@dataclass
-class Accuracy:
-    """The thesis's accuracy, summed over photos: how often argmax(a, b) agrees, a pixel.
+def accuracy(predicted: NDArray[np.float32], ab: NDArray[np.float32]) -> float:
+    """The thesis's accuracy: share of pixels where argmax(a, b) agrees; both [H, W, 2].
 
-    Keras's "accuracy" on a two-channel output. Its baseline is the better of the two constant
-    answers. As argmax does, a tie counts as a.
+    Keras's "accuracy" on a two-channel output. As argmax does, a tie counts as a.
     """
-
-    pixels: int = 0
-    right: int = 0
-    b_larger: int = 0
-
-    def add(self, predicted: NDArray[np.float32], ab: NDArray[np.float32]) -> None:
-        """Count the pixels of a photo or a batch: arrays [..., 2]."""
-        truth = ab[..., 1] > ab[..., 0]
-        self.pixels += truth.size
-        self.right += int(((predicted[..., 1] > predicted[..., 0]) == truth).sum())
-        self.b_larger += int(truth.sum())
-
-    @property
-    def value(self) -> float:
-        """Share of pixels that agree."""
-        return self.right / max(1, self.pixels)
-
-    @property
-    def baseline(self) -> float:
-        """Share of pixels that the best constant answer gets right."""
-        return max(self.b_larger, self.pixels - self.b_larger) / max(1, self.pixels)
+    b_larger = ab[..., 1] > ab[..., 0]
+    return float(((predicted[..., 1] > predicted[..., 0]) == b_larger).mean())

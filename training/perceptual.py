@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from multiprocessing import get_context
@@ -19,23 +18,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .vgg import BGR_MEAN
-
 Image = NDArray[np.uint8]
 SIDE = 256  # pixels: larger photos are reduced to it
 _LEAST = 16  # pixels that four poolings need
 
 
-@dataclass(frozen=True)
-class Perceptual:
-    """A distance under the name of its column: "lpips", or "lpips_uncalibrated".
-
-    distances: (truth, pictures) -> a distance each: uint8 sRGB [H, W, 3] of one size; 0 for equal
-    pictures.
-    """
-
-    name: str
-    distances: Callable[[Image, list[Image]], list[float]]
+Perceptual = Callable[[Image, list[Image]], list[float]]
+"""(truth, pictures) -> a distance each: uint8 sRGB [H, W, 3] of one size; 0 for equal pictures."""
 
 
 class UnavailableError(Exception):
@@ -45,17 +34,7 @@ class UnavailableError(Exception):
 def load_perceptual(weights: Path | None) -> Perceptual:
     """LPIPS on VGG16 (Zhang et al. 2018, eq. 1), by the authors' package, on the CPU.
 
-    The backbone's weights come from a file, by its suffix:
-
-    - .npz: the Visual Geometry Group's own (keys block1_conv1/kernel [h, w, in, out] and
-      block1_conv1/bias and so on; BGR, 0 to 255, less the mean). The paper's linear weights were
-      calibrated for the channels of torchvision's VGG16, a network trained anew, and mean nothing
-      for these; so every channel weighs 1: the paper's uncalibrated distance, on a scale of its
-      own. Compare it within one evaluation or between evaluations, not with published LPIPS; its
-      column is "lpips_uncalibrated".
-    - .pth: torchvision's state dict of vgg16 (vgg16-397923af.pth), with the calibrated linear
-      weights: the published LPIPS.
-
+    weights: torchvision's state dict of vgg16, vgg16-397923af.pth.
     Photos with a side over 256 pixels are reduced to it by area means first: LPIPS was
     calibrated on patches of 64, and colour has no finer detail.
 
@@ -76,11 +55,7 @@ def load_perceptual(weights: Path | None) -> Perceptual:
         small = [_reduce(image) for image in (truth, *pictures)]
         return worker.submit(_distances, weights, np.stack(small)).result()
 
-    return Perceptual("lpips_uncalibrated" if _is_original(weights) else "lpips", distances)
-
-
-def _is_original(weights: Path) -> bool:
-    return weights.suffix == ".npz"
+    return distances
 
 
 def _reduce(image: Image) -> Image:
@@ -104,14 +79,11 @@ def _model(weights: Path) -> Callable[[Image], list[float]]:
             f"lpips can't be imported ({e}): torch and torchvision must be of one release, from "
             "one index"
         ) from None
-    original = _is_original(weights)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # lpips calls torchvision the old way
         # "Random" means that the package fetches no weights; its own are only the linear ones.
-        model = lpips.LPIPS(net="vgg", pnet_rand=True, lpips=not original, verbose=False)
-    if original:
-        model.scaling_layer = _original_scaling()
-    _load(model.net, _read_npz(weights) if original else _read_pth(weights))
+        model = lpips.LPIPS(net="vgg", pnet_rand=True, verbose=False)
+    _load(model.net, _read(weights))
     model.eval()
 
     def measure(images: Image) -> list[float]:
@@ -133,36 +105,11 @@ def _distances(weights: Path, images: Image) -> list[float]:
     return _model(weights)(images)
 
 
-def _original_scaling() -> Any:  # noqa: ANN401 - a torch.nn.Module, where torch is
-    """The input of the original VGG16, from RGB in [-1, 1]: BGR in [0, 255] less its mean."""
-    import torch
-
-    class Scaling(torch.nn.Module):  # type: ignore[misc]
-        def forward(self, rgb: Any) -> Any:  # noqa: ANN401
-            mean = torch.tensor(BGR_MEAN).view(1, 3, 1, 1)
-            return (rgb.flip(1) + 1) * 127.5 - mean
-
-    return Scaling()
-
-
 Weights = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
-def _read_npz(path: Path) -> Weights:
+def _read(path: Path) -> Weights:
     """Kernels [out, in, h, w] and biases of the 13 convolutions, in order."""
-    try:
-        with np.load(path) as arrays:
-            names = sorted(n.removesuffix("/kernel") for n in arrays.files if n.endswith("/kernel"))
-            return [
-                (arrays[f"{name}/kernel"].transpose(3, 2, 0, 1), arrays[f"{name}/bias"])
-                for name in names
-            ]
-    except (OSError, KeyError, ValueError) as e:
-        raise UnavailableError(f"{path} doesn't hold VGG16's weights: {e}") from None
-
-
-def _read_pth(path: Path) -> Weights:
-    """The same of torchvision's state dict."""
     import torch
 
     try:

@@ -16,7 +16,7 @@ from chromaserve.store.contract import Postprocess
 
 from .data import read_photo
 from .metrics import colourfulness, psnr
-from .summary import Values, interval
+from .summary import interval, mean
 
 Float = NDArray[np.float32]
 Image = NDArray[np.uint8]
@@ -97,7 +97,7 @@ def markdown_table(comparisons: list[Comparison]) -> str:
         found = [c.methods[method] for c in comparisons]
         gain = np.array([m.gain for m in found])
         difference = gain - reference
-        low, high = interval(_mean, difference)
+        low, high = interval(mean, difference)
         ratio = np.mean([m.colourfulness for m in found]) / max(float(truth), 1e-6)
         lines.append(
             f"| `{method}` | {gain.mean():+.3f} "
@@ -105,10 +105,6 @@ def markdown_table(comparisons: list[Comparison]) -> str:
             f"| {ratio:.3f} | {np.median([m.ms for m in found]):.0f} |"
         )
     return "\n".join(lines) + "\n"
-
-
-def _mean(values: Values) -> Values:
-    return np.asarray(values.mean(-1))
 
 
 def crops_picture(comparisons: list[Comparison], rows: int = 6, side: int = 200) -> Image:

@@ -9,12 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from .datasets import SUFFIXES
 from .errors import DataError
 
 SHARD = ".tar"
+AVIF = (b"avif", b"avis")  # brands
 SEPARATOR = "::"  # "pack/000.tar::name.webp" is a member of a shard
 
 
@@ -40,10 +41,10 @@ def read_bytes(path: Path, offset: int = 0, size: int | None = None) -> bytes:
 def decode(data: bytes) -> NDArray[np.uint8] | None:
     """Decode a photo to uint8 RGB [H, W, 3], EXIF orientation applied; None if it can't be.
 
-    By OpenCV, and by Pillow what a build of OpenCV doesn't read (AVIF in many).
+    By OpenCV, and by Pillow what that doesn't read as it is: AVIF.
     """
     image = None
-    if data:
+    if data and data[8:12] not in AVIF:  # of which OpenCV leaves the orientation out
         try:
             image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
         except cv2.error:
@@ -51,7 +52,7 @@ def decode(data: bytes) -> NDArray[np.uint8] | None:
     if image is None:
         try:
             with Image.open(io.BytesIO(data)) as picture:
-                image = np.asarray(picture.convert("RGB"))
-        except (OSError, ValueError, SyntaxError):
+                image = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+        except Exception:  # Pillow raises many types for a broken file
             return None
     return np.asarray(image, np.uint8)

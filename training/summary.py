@@ -17,7 +17,7 @@ RESAMPLES = 2000
 LEAST = 5  # photos: resampling fewer tells nothing of others
 COMPARED = (
     *("psnr", "ab_error", "ssim", "hue_error", "colourfulness", "accuracy"),
-    *("lpips", "lpips_uncalibrated"),
+    "lpips",
     *("skin_ab_error", "skin_hue_error", "skin_chroma_ratio"),
 )
 
@@ -69,15 +69,15 @@ def _averages(results: list[Result]) -> dict[str, float]:
     if "skin_ab_error" in columns:
         line["skin_photos"] = len(columns["skin_ab_error"])
     statistics: dict[str, tuple[Callable[..., Values], tuple[Values, ...]]] = {
-        "gain": (_mean, (columns["psnr"] - columns["psnr_grey"],)),
+        "gain": (mean, (columns["psnr"] - columns["psnr_grey"],)),
         "colourfulness_ratio": (
             _ratio,
             (columns["colourfulness"], columns["colourfulness_truth"]),
         ),
     }
-    for name in ("lpips", "lpips_uncalibrated", "skin_ab_error"):
+    for name in ("lpips", "skin_ab_error"):
         if name in columns:
-            statistics[name] = (_mean, (columns[name],))
+            statistics[name] = (mean, (columns[name],))
     for name, (statistic, values) in statistics.items():
         line[name] = float(statistic(*values))
         if len(values[0]) >= LEAST:
@@ -85,7 +85,8 @@ def _averages(results: list[Result]) -> dict[str, float]:
     return {name: round(value, 4) for name, value in line.items()}
 
 
-def _mean(values: Values) -> Values:
+def mean(values: Values) -> Values:
+    """The mean over photos."""
     return np.asarray(values.mean(-1))
 
 
@@ -162,6 +163,6 @@ def _differences(results: list[Result]) -> dict[str, Difference]:
     out = {}
     for name in _names(results):
         values = np.array([r.measures[name] for r in results if name in r.measures])
-        ends = interval(_mean, values) if len(values) >= LEAST else None
+        ends = interval(mean, values) if len(values) >= LEAST else None
         out[name] = Difference(float(values.mean()), ends, len(values))
     return out

@@ -72,7 +72,10 @@ def bytes_per_photo(decoder: Decoder, taps: tuple[str, ...]) -> int:
 
 
 def check_room(folder: Path, photos: int, each: int, limit_gb: float) -> str:
-    """Say what a cache of so many photos will take. Raises DataError when there is no room."""
+    """Say what a cache of so many photos will take in a folder; what is there counts as room.
+
+    Raises DataError when there is no room.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     there = sum(f.stat().st_size for f in folder.rglob("*.npz"))
     need, free = photos * each, shutil.disk_usage(folder).free + there

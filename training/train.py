@@ -55,14 +55,9 @@ def measure_statistics(
     model.bin_weights.assign(weights)
 
 
-def start(model: ColorizationModel, source: Path) -> list[str]:
-    """Take weights from a run's .npz or a published version; returns what it lacks."""
-    return assign(model, read_weights(source), grow=True)
-
-
 def check_config(folder: Path, config: Config) -> None:
-    """Write the configuration into the run's folder; refuse another than the one there."""
-    if (folder / "config.json").exists() and run_config(folder) != config:
+    """Write the configuration into the run's folder; refuse another than that of a run begun."""
+    if (folder / "last.npz").exists() and run_config(folder) != config:
         raise DataError(f"{folder} holds a run of another configuration: name another folder")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(config.model_dump_json(indent=2))
@@ -123,7 +118,6 @@ def train(
         Follow(stream, config.seed),
         KeepWeights(folder),
         keras.callbacks.CSVLogger(folder / "log.csv", append=True),
-        keras.callbacks.TerminateOnNaN(),
         keras.callbacks.BackupAndRestore(state, double_checkpoint=True, delete_checkpoint=False),
     ]
     if settings.ema_momentum:
@@ -156,7 +150,7 @@ def begin(model: ColorizationModel, folder: Path) -> list[str] | None:
     if model.fusion is not None and (folder / "fusion.npz").is_file():
         load_npz(folder / "fusion.npz", model)
     if source := model.config.train.start_from:
-        missing = start(model, Path(source))
+        missing = assign(model, read_weights(Path(source)), grow=True)
         print(f"started from {source}; new: {', '.join(missing) or 'nothing'}")
         return missing
     return None
@@ -174,5 +168,6 @@ def open_cache(
             'and [train] frozen = "ncnn"'
         )
     each = bytes_per_photo(config.decoder, frozen_taps(config))
-    print(check_room(folder, photos, each, config.train.cache_gb))
-    return TapCache(folder, frozen)
+    cache = TapCache(folder, frozen)
+    print(check_room(cache.folder, photos, each, config.train.cache_gb))
+    return cache

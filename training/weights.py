@@ -119,7 +119,6 @@ def _grown(name: str, value: Float, own: Float) -> Float | None:
     return own
 
 
-def load_npz(path: Path, model: ColorizationModel, grow: bool = False) -> list[str]:
+def load_npz(path: Path, model: ColorizationModel) -> list[str]:
     """Read what `save_npz` wrote, as `assign` does."""
-    with np.load(path) as arrays:
-        return assign(model, arrays, grow)
+    return assign(model, read_weights(path))

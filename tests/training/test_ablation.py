@@ -1,10 +1,12 @@
 """The ablation: settings by dotted name, steps kept if they help."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from training.ablation import Measures, changed, judge, markdown, read_ablation
+from training.ablation import Measures, Step, ablate, changed, judge, markdown, read_ablation
 from training.config import Config
 from training.errors import DataError
 
@@ -28,6 +30,20 @@ def test_a_file_without_steps_is_refused(tmp_path: Path) -> None:
     (tmp_path / "none.toml").write_text('name = "x"\n')
     with pytest.raises(DataError, match="steps"):
         read_ablation(tmp_path / "none.toml")
+
+
+def test_a_finished_step_of_other_settings_is_not_taken(tmp_path: Path) -> None:
+    place = tmp_path / "00"
+    place.mkdir()
+    measures = Measures("base", {}, [2.0] * 6, [1.0, 0.7, 0.5], 0.9, 90.0)
+    (place / "measures.json").write_text(json.dumps(asdict(measures)))
+    (place / "config.json").write_text(Config(name="x").model_dump_json())
+    steps = [Step(name="base")]
+    (row,) = ablate({"name": "x"}, steps, [], tmp_path, tmp_path, print)
+    assert row.measures == measures
+    other = {"name": "x", "train": {"epochs": 3}}
+    with pytest.raises(DataError, match="other settings"):
+        ablate(other, steps, [], tmp_path, tmp_path, print)
 
 
 def test_the_table_says_what_was_kept() -> None:

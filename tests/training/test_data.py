@@ -1,16 +1,18 @@
 """Which photos count, how they are split, and what is asked of the network."""
 
 import csv
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from skimage import color
 
 from training.config import Data
 from training.data import Entry, read_index, scan, split_of, write_index
 from training.errors import DataError
+from training.shards import decode
 from training.views import whole
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "colour"
@@ -50,6 +52,30 @@ def test_scan_keeps_usable_photos_and_counts_the_rest_by_reason(folder: Path) ->
     with index.open() as f:
         assert len(list(csv.DictReader(f))) == 4
     assert all(isinstance(e, Entry) and e.split == "train" for e in read_index(index))
+
+
+def test_what_cannot_be_read_is_told_of_and_left_out(folder: Path) -> None:
+    train = folder / "train"
+    (train / "gone.jpg").symlink_to(train / "nowhere.jpg")
+    (train / "album.jpg").mkdir()
+    with Image.open(train / "1.png") as picture:
+        for name in ("cut.bmp", "cut.tif", "cut.avif"):
+            picture.save(train / name)
+            (train / name).write_bytes((train / name).read_bytes()[:-400])
+    found = dict(each for each in scan(folder, Data(val_fraction=0.5)) if isinstance(each, tuple))
+    for name in ("broken.jpg", "cut.bmp", "cut.avif"):
+        assert found[f"train/{name}"] == "not a readable image"
+    assert not any("album" in name or "gone" in name for name in found)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_photos_are_upright(kind: str) -> None:
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (90, 60), "teal").save(file, kind, exif=exif)
+    upright = decode(file.getvalue())
+    assert upright is not None
+    assert upright.shape == (90, 60, 3)
 
 
 def test_split_depends_on_the_file_alone(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Measuring photos: several settings in one pass, baselines, skin."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,6 @@ from chromaserve import Colorizer
 from chromaserve.color.lab import lab_to_srgb, srgb_to_L
 from chromaserve.store.contract import GuidedFilter
 from training.evaluate import Photo, Plan, evaluate
-from training.perceptual import Perceptual
 
 COLOUR = Path(__file__).parents[2] / "samples" / "colour"
 PLAN = Plan((0.0,), mean_ab=(4.0, 8.0), guided=GuidedFilter(radius=8, eps=1e-3))
@@ -42,7 +42,10 @@ def colorizer() -> Iterator[Colorizer]:
 
 
 def test_several_settings_in_one_pass_measure_as_one_by_one(colorizer: Colorizer) -> None:
-    photos = [Photo.of_file(COLOUR / "cat.jpg"), Photo.of_file(COLOUR / "astronaut.jpg", "people")]
+    photos = [
+        Photo.of_file(COLOUR, COLOUR / "cat.jpg"),
+        Photo.of_file(COLOUR, COLOUR / "astronaut.jpg", "people"),
+    ]
     together = list(evaluate(colorizer, photos, replace(PLAN, vividness=(0.25, 1.0))))
     assert [list(outcomes) for outcomes in together] == [[0.25, 1.0]] * 2
     for v in (0.25, 1.0):
@@ -57,7 +60,7 @@ def test_several_settings_in_one_pass_measure_as_one_by_one(colorizer: Colorizer
 
 def test_baselines_are_those_of_an_independent_library() -> None:
     path = COLOUR / "astronaut.jpg"
-    (photo,) = evaluate(Constant(4, 8), [Photo.of_file(path, "people")], PLAN)
+    (photo,) = evaluate(Constant(4, 8), [Photo.of_file(path.parent, path, "people")], PLAN)
     found = photo[0.0].result
     truth = np.asarray(PIL.Image.open(path).convert("RGB"))
     ab = rgb2lab(truth)[..., 1:]
@@ -79,9 +82,19 @@ def test_baselines_are_those_of_an_independent_library() -> None:
 
 def test_skin_is_looked_for_in_photos_of_people_that_show_enough() -> None:
     names = (("astronaut", "people"), ("astronaut", "animals"), ("raccoon", "people"))
-    photos = [Photo.of_file(COLOUR / f"{name}.jpg", kind) for name, kind in names]
+    photos = [Photo.of_file(COLOUR, COLOUR / f"{name}.jpg", kind) for name, kind in names]
     found = [x[0.0].result.measures for x in evaluate(Constant(0, 0), photos, PLAN)]
     assert ["skin_ab_error" in measures for measures in found] == [True, False, False]
+
+
+def test_photos_of_one_name_stay_apart_and_what_cannot_be_read_is_left_out(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(COLOUR / "cat.jpg", tmp_path / folder / "photo.jpg")
+    (tmp_path / "broken.jpg").write_bytes(b"no photo")
+    files = [tmp_path / name for name in ("one/photo.jpg", "broken.jpg", "two/photo.jpg")]
+    found = evaluate(Constant(0, 0), [Photo.of_file(tmp_path, file) for file in files], PLAN)
+    assert [each[0.0].result.file for each in found] == ["one/photo.jpg", "two/photo.jpg"]
 
 
 def test_nearest_photo_and_lpips_stand_beside_the_model() -> None:
@@ -92,9 +105,9 @@ def test_nearest_photo_and_lpips_stand_beside_the_model() -> None:
         PLAN,
         vividness=(0.0, 1.0),
         nearest=lambda L: np.full((*L.shape[:2], 2), (5, 6), np.float32),
-        perceptual=Perceptual("lpips", distances),
+        perceptual=distances,
     )
-    photos = [Photo.of_file(COLOUR / "astronaut.jpg", "people")]
+    photos = [Photo.of_file(COLOUR, COLOUR / "astronaut.jpg", "people")]
     (photo,) = evaluate(Constant(5, 6), photos, plan)
     measures = photo[1.0].result.measures
     # The neighbour's colours are measured as the same colours from the model are.

@@ -24,4 +24,4 @@ def test_without_its_packages_it_says_what_to_install(
         module.__spec__ = ModuleSpec(name, None)
         monkeypatch.setitem(sys.modules, name, None if name == missing else module)
     with pytest.raises(UnavailableError, match=rf"no {missing} .*'chromaserve\[evaluate\]'"):
-        load_perceptual(tmp_path / "vgg16.npz")
+        load_perceptual(tmp_path / "vgg16.pth")

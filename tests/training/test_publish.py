@@ -155,12 +155,18 @@ def test_a_killed_fit_resumes_then_is_published_and_evaluated(
     photos.mkdir()
     for name in EVALUATED:
         shutil.copy(ROOT / "samples" / "colour" / f"{name}.jpg", photos)
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text(f"file,kind\n{EVALUATED[0]}.jpg,objects\n")
     evaluated = train_here(
-        *("evaluate", str(photos), "--store", str(store.root)),
+        *("evaluate", str(photos), "--manifest", str(manifest), "--store", str(store.root)),
         *("--out", str(out), "--sheet-photos", "6", "--unseen"),
     )
     assert evaluated.returncode == 0, evaluated.stderr
-    summary = json.loads((out / "summary.json").read_text())["all"]
+    summaries = json.loads((out / "summary.json").read_text())
+    assert {kind: each["photos"] for kind, each in summaries.items()} == {
+        "all": len(EVALUATED), "objects": 1
+    }  # fmt: skip
+    summary = summaries["all"]
     assert summary["photos"] == len(EVALUATED)
     assert summary["gain"] == pytest.approx(summary["psnr"] - summary["psnr_grey"], abs=1e-3)
     assert Image.open(out / "contact_sheet.png").size[0] > 600

@@ -11,11 +11,14 @@ import keras
 import numpy as np
 import pytest
 
+from chromaserve.color.lab import srgb_to_lab
+from chromaserve.store.contract import network_input
 from training.callbacks import Clock
 from training.config import Config, Decoder, Encoder, Fusion, Train, Views
-from training.data import Entry
-from training.errors import DataError, WeightsError
+from training.data import Entry, read_entry
+from training.errors import DataError, TrainingError, WeightsError
 from training.fusion import fit_fusion
+from training.gains import collect
 from training.model import ColorizationModel
 from training.ncnn_encoder import frozen_part
 from training.network import encoder_top, pixels_from_L, pool_taps
@@ -124,6 +127,31 @@ def test_fit_moves_the_unfrozen_block_leaves_the_frozen_and_keeps_its_folder(
     assert any("conv_112/kernel" in n for n in moved)
     with pytest.raises(DataError, match="another configuration"):
         train(config(epochs=1, learning_rate=0.5), tmp_path / "run", index, root)
+
+
+def test_a_fit_that_comes_apart_keeps_nothing_and_leaves_its_folder_to_others(
+    photos: tuple[Path, list[Entry]], tmp_path: Path
+) -> None:
+    root, index = photos
+    with pytest.raises(TrainingError, match="no number"):
+        train(config(epochs=1, learning_rate=1e30), tmp_path / "run", index, root)
+    assert not (tmp_path / "run" / "last.npz").exists()
+    with pytest.raises(DataError, match="validation photos"):
+        train(config(epochs=1), tmp_path / "run", [], root)
+
+
+def test_a_network_that_was_trained_whole_is_measured_as_any_other(
+    photos: tuple[Path, list[Entry]],
+) -> None:
+    root, (entry, *_) = photos
+    whole = Encoder(weights="none", trainable_from="block1")
+    model = ColorizationModel(config().model_copy(update={"encoder": whole}))
+    found = collect(model, [entry], root)
+    L = network_input(srgb_to_lab(read_entry(root, entry))[0])
+    (expected,) = model.answers({"L": L[None]}, ())
+    np.testing.assert_allclose(found.regression, expected, atol=0.05)
+    with pytest.raises(ValueError, match="block4"):
+        Config(name="whole", encoder=whole, train=Train(frozen="ncnn"))
 
 
 def test_frozen_blocks_by_ncnn_are_those_of_the_weights_started_from(

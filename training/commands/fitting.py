@@ -5,7 +5,15 @@ import json
 import os
 from pathlib import Path
 
-from .arguments import AddStage, add_run_stage, configuration, console, index_path, progress_bar
+from .arguments import (
+    CONFIGS,
+    AddStage,
+    add_run_stage,
+    configuration,
+    console,
+    index_path,
+    progress_bar,
+)
 
 
 def add_stages(add: AddStage) -> None:
@@ -119,6 +127,7 @@ def thesis_command(args: argparse.Namespace) -> None:
             folder = args.run / str(seed) / name
             train(each, folder, photos.entries, args.photos, args.run / "cache")
     command = "python -m training thesis --photos PHOTOS"
+    command += "" if args.config == CONFIGS / "thesis.toml" else f" --config {args.config.name}"
     command += f" --epochs {args.epochs}" if args.epochs else ""
     with progress_bar() as progress:
         task = progress.add_task("measure", total=None)

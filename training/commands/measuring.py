@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -63,10 +64,6 @@ def add_stages(add: AddStage) -> None:
     sub.add_argument("--vividness", type=float, help="0 to 1 (default: the model's)")
     sub.add_argument("--photos", type=int, help="at most, evenly spaced (default: all)")
     sub.add_argument("--out", type=Path, default=Path("runs/postprocess"))
-    sub = add("colours", colours_command)
-    sub.add_argument("folder", type=Path, help="photos, grey or in colour")
-    _add_model(sub)
-    sub.add_argument("--out", type=Path, default=Path("runs/colours.png"))
     sub = add("compare", compare_command)
     sub.add_argument("evaluations", type=Path, nargs=2, metavar="FOLDER",
                      help="what `evaluate --out` named")  # fmt: skip
@@ -79,7 +76,7 @@ def _add_model(sub: argparse.ArgumentParser) -> None:
 
 def _add_perceptual(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--lpips-weights", type=Path, metavar="FILE",
-                     help="VGG16: the authors' as .npz, or torchvision's .pth")  # fmt: skip
+                     help="torchvision's VGG16, vgg16-397923af.pth")  # fmt: skip
 
 
 def _perceptual(weights: Path | None) -> "Perceptual | None":
@@ -173,7 +170,7 @@ def evaluate_command(args: argparse.Namespace) -> None:
     import cv2
 
     from ..contact_sheet import contact_sheet
-    from ..data import evenly_spaced, read_index, read_kinds
+    from ..data import evenly_spaced, kind_of, read_index, read_kinds
     from ..evaluate import Outcome, Photo, Plan, evaluate
     from ..model_card import add_unseen
     from ..nearest import load_nearest
@@ -185,12 +182,13 @@ def evaluate_command(args: argparse.Namespace) -> None:
     if args.unseen:
         store.verify(model)
     description = model.description
+    kinds = read_kinds(args.manifest)
     root = args.manifest.parent if args.manifest else args.folder
-    kinds = read_kinds(root, args.manifest.name if args.manifest else None)
-    photos = [
-        Photo.of_file(p, kinds.get(p.relative_to(root).as_posix(), ""))
-        for p in _photos_below(args.folder)
-    ]
+
+    def kind(path: Path) -> str:
+        return kind_of(kinds, Path(os.path.relpath(path, root)).as_posix())
+
+    photos = [Photo.of_file(args.folder, p, kind(p)) for p in _photos_below(args.folder)]
     nearest = None
     if args.nearest:
         nearest = load_nearest(read_index(args.nearest), args.photos, args.weights)
@@ -211,6 +209,8 @@ def evaluate_command(args: argparse.Namespace) -> None:
                 results[vividness].append(outcome.result)
                 if outcome.result.file in shown:
                     pictures[vividness].append(outcome)
+    if not results:
+        raise SystemExit(f"no photo below {args.folder} can be read")
     summaries = {vividness: summarise(results[vividness]) for vividness in plan.vividness}
     for vividness, summary in summaries.items():
         several = len(plan.vividness) > 1
@@ -252,22 +252,6 @@ def postprocess_command(args: argparse.Namespace) -> None:
     cv2.imwrite(str(args.out / "postprocess.png"), picture)
     console.print(table, markup=False, soft_wrap=True)
     console.print(f"{args.out}: postprocess.md, postprocess.png")
-
-
-def colours_command(args: argparse.Namespace) -> None:
-    """Show a version's colours for grey photos: a sheet of grey, vividness 0, the default, 1."""
-    import cv2
-
-    from ..contact_sheet import colours, sheet
-
-    description = ModelStore(args.store).resolve(args.model).description
-    files = _photos_below(args.folder)
-    vividness = tuple(sorted({0.0, description.default_vividness, 1.0}))
-    with _colorizer(args) as colorizer:
-        groups = list(colours(colorizer, files, vividness))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(args.out), cv2.cvtColor(sheet(groups, 200, across=1), cv2.COLOR_RGB2BGR))
-    console.print(f"{args.out}: grey, then vividness {', '.join(f'{v:g}' for v in vividness)}")
 
 
 def compare_command(args: argparse.Namespace) -> None:

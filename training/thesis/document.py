@@ -21,8 +21,9 @@ def document(figures: Figures, images: str = "images") -> str:
         "connections, squared error on (a, b)/128, L1 and L2 against overfitting. This page and "
         "its pictures are written by",
         f"```sh\n{figures.command}\n```",
-        "which trains the four models with `training/configs/thesis.toml`, where each choice that "
-        "the thesis is silent on is marked, and measures them. Every figure below is of that run.",
+        "which trains the four models and measures them. Its configuration (by default "
+        "`training/configs/thesis.toml`) marks each choice that the thesis is silent on. Every "
+        "figure below is of that run.",
         "## The run",
         "\n".join([
             f"- **Machine:** {figures.machine}; {seconds / 60:.1f} minutes of training for all, "

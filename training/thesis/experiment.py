@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +79,7 @@ class Photos:
     root: Path
     taps: TapCache
     config: Config
+    lightness: dict[str, Float] = field(default_factory=dict)  # of those asked for, by file
 
     def of(self, split: str) -> list[Entry]:
         """Those of a split."""
@@ -99,9 +100,12 @@ class Photos:
             yield {n: np.asarray(v, np.float32) for n, v in x.items() if n != "offset"}, y["ab"]
 
     def small_L(self, entry: Entry) -> Float:  # noqa: N802
-        """A photo's L at the size of the answers, [h, w]."""
-        side = target_side(self.config, 224)
-        return squeeze(whole(read_entry(self.root, entry), side)[0][..., 0], side, side)
+        """A photo's L at the size of the answers, [h, w]; the photo is read once."""
+        if entry.file not in self.lightness:
+            side = target_side(self.config, 224)
+            L = whole(read_entry(self.root, entry), side)[0][..., 0]
+            self.lightness[entry.file] = squeeze(L, side, side)
+        return self.lightness[entry.file]
 
 
 def open_photos(config: Config, entries: Sequence[Entry], root: Path, cache: Path) -> Photos:

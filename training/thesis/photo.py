@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from chromaserve.color.lab import lab_to_srgb
 
 from .. import skin
-from ..metrics import Accuracy, ab_error, colourfulness, mean_gain_db
+from ..metrics import ab_error, accuracy, colourfulness, gain_db
 from ..network import AB_SCALE
 from . import failures
 
@@ -62,8 +62,6 @@ def measure_photo(
     """Measure one answer: L [56, 56] in [0, 100], predicted and true ab [56, 56, 2], Lab units."""
     rgb = np.asarray(lab_to_srgb(L, ab), np.uint8)
     output = np.asarray(lab_to_srgb(L, predicted), np.uint8)
-    agreement = Accuracy()
-    agreement.add(predicted, ab)
     of_skin = skin.skin_pixels(rgb) & (kind == skin.KIND)
     rest = ~of_skin & (kind == skin.KIND)
     sky = failures.smooth_sky(L, ab)
@@ -83,9 +81,9 @@ def measure_photo(
         split=split,
         loss=float(np.mean((predicted - ab) ** 2)) / AB_SCALE**2,
         loss_grey=float(np.mean(ab**2)) / AB_SCALE**2,
-        gain=mean_gain_db(predicted[None], ab[None])[0],
-        accuracy=agreement.value,
-        b_larger=agreement.b_larger / agreement.pixels,
+        gain=gain_db(predicted, ab),
+        accuracy=accuracy(predicted, ab),
+        b_larger=float((ab[..., 1] > ab[..., 0]).mean()),
         ab_error=ab_error(predicted, ab),
         chroma_truth=float(failures.chroma(ab).mean()),
         colourfulness=colourfulness(output),
