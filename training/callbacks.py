@@ -25,7 +25,7 @@ class Clock(keras.callbacks.Callback):  # type: ignore[misc]
         assert settings.minutes is not None
         self._seconds = settings.minutes * 60
         self._peak, self._decay = settings.learning_rate, max(settings.decay, 1e-6)
-        self._warmup, self._steps = max(1, settings.warmup), 0
+        self._warmup, self._steps, self._epochs = max(1, settings.warmup), 0, 0
         self._start = time.monotonic()
 
     def on_train_batch_begin(self, batch: int, logs: object = None) -> None:  # noqa: ARG002
@@ -37,8 +37,9 @@ class Clock(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002
         """Stop where no whole epoch is left."""
+        self._epochs += 1
         spent = time.monotonic() - self._start
-        if spent + spent / (epoch + 1) > self._seconds:
+        if spent + spent / self._epochs > self._seconds:
             self.model.stop_training = True
 
 
