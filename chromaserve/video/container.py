@@ -78,21 +78,12 @@ class FilmReader:
             UnsupportedSamples: its range is high.
             OSError: it cannot be read.
         """
-        av = load_av()
-        try:
-            self.file = av.open(str(path))
-        except av.error.InvalidDataError as error:
-            raise UnsupportedFormat(f"{path} is not a film that FFmpeg can read.") from error
-        self.stream = coloured_of(self.file)
-        if self.stream is None or not self.stream.width:
-            self.file.close()
-            raise UnsupportedFormat(f"{path} has no moving pictures.")
-        self.stream.thread_type = "AUTO"
+        self._open(path)
+        self._path = path
         self.damaged = 0
         """Packets so far that could not be decoded; the frame before stands for longer."""
         self.last_s = Fraction(0)
         """How long the frame that came last stands."""
-        self._invalid = av.error.InvalidDataError
         decoded = self._decoded()
         first = next(decoded, None)
         if first is None:
@@ -109,11 +100,11 @@ class FilmReader:
     def frames(self, start: Fraction | None = None) -> Iterator[tuple[int, Frame]]:
         """Time in units of the stream's time base, and pixels [H, W, 3] as sRGB, upright.
 
-        start: second from which on frames are wanted; nearly all before are skipped undecoded.
+        start: second from which on frames are wanted; of those before, most are skipped undecoded
+            where the file can be sought.
         """
         if start is not None:
-            self.file.seek(round(start / self.stream.time_base), stream=self.stream)
-            self._frames = self._decoded()
+            self._frames = self._decoded_from(start)
         last: int | None = None
         for frame in self._frames:
             step = frame.duration or round(1 / (self.look.rate * self.stream.time_base))
@@ -129,12 +120,49 @@ class FilmReader:
         """Close the file."""
         self.file.close()
 
+    def _open(self, path: Path) -> None:
+        av = load_av()
+        try:
+            self.file = av.open(str(path))
+        except av.error.InvalidDataError as error:
+            raise UnsupportedFormat(f"{path} is not a film that FFmpeg can read.") from error
+        self.stream = coloured_of(self.file)
+        if self.stream is None or not self.stream.width:
+            self.file.close()
+            raise UnsupportedFormat(f"{path} has no moving pictures.")
+        self.stream.thread_type = "AUTO"
+
     def _decoded(self) -> Iterator[Any]:
+        invalid = load_av().error.InvalidDataError
         for packet in self.file.demux(self.stream):
             try:
                 yield from packet.decode()
-            except self._invalid:
+            except invalid:
                 self.damaged += 1
+
+    def _decoded_from(self, start: Fraction) -> Iterator[Any]:
+        """Frames from that second or earlier on, none after the first left out.
+
+        Some kinds of file are sought to any packet, and what follows is lost up to a key frame:
+        then further back, and where nothing is found or the file cannot seek, from its beginning.
+        """
+        base, back = self.stream.time_base, Fraction(0)
+        begin = (self.stream.start_time or 0) * base
+        while start - back > begin:
+            try:
+                self.file.seek(round((start - back) / base), stream=self.stream)
+            except load_av().error.FFmpegError:
+                break
+            decoded = self._decoded()
+            first = next(decoded, None)
+            self.damaged = 0  # what came before a key frame is whole
+            if first is not None and first.pts is not None and first.pts * base <= start:
+                return chain((first,), decoded)
+            back = 2 * back + 1
+        self.file.close()
+        self._open(self._path)
+        self.damaged = 0
+        return self._decoded()
 
     def _rgb(self, frame: Any) -> Frame:  # noqa: ANN401
         matrix = int(frame.colorspace)

@@ -111,7 +111,7 @@ def _start(reader: FilmReader, resume_at: Fraction | None, hints: FilmHints) -> 
     """Where reading begins: of a film that is continued before that, at what colours come from."""
     if resume_at is None:
         return None
-    start = max(Fraction(0), resume_at - AHEAD / reader.look.rate)
+    start = resume_at - AHEAD / reader.look.rate
     return start if hints.since is None else min(start, hints.since * reader.stream.time_base)
 
 

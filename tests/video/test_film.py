@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,16 @@ def sound(path: Path) -> list[bytes]:
         return [bytes(packet) for packet in file.demux(audio=0) if packet.size]
 
 
+def stop_at(frame: int) -> Callable[[int, int], None]:
+    """A progress that ends the call as Ctrl-C does, when so many frames are done."""
+
+    def stop(done: int, _: int) -> None:
+        if done == frame:
+            raise KeyboardInterrupt
+
+    return stop
+
+
 def test_an_odd_size_at_29_97_with_its_sound(tmp_path: Path) -> None:
     film = make(tmp_path / "in.mkv", "-c:v", "ffv1", "-c:a", "aac", width=95, height=63)
     result = tmp_path / "out.mp4"
@@ -128,13 +138,10 @@ def test_ten_bits_stay_ten_bits(colorizer: Colorizer, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["out.mov", "out.mkv"])
 def test_prores_keeps_times_and_goes_on(colorizer: Colorizer, tmp_path: Path, name: str) -> None:
     film = make(tmp_path / "in.mp4", "-vf", "setpts=PTS+0.5/TB", "-pix_fmt", "yuv420p")
-
-    def stop(done: int, _: int) -> None:
-        if done == 6:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        colorize_film(film, tmp_path / name, colorizer=colorizer, codec="prores", progress=stop)
+        colorize_film(
+            film, tmp_path / name, colorizer=colorizer, codec="prores", progress=stop_at(6)
+        )
     assert colorize_film(film, tmp_path / name, colorizer=colorizer, codec="prores").kept == 5
     before, after = pictures(film), pictures(tmp_path / name)
     assert np.diff(after[0]) == pytest.approx(np.diff(before[0]), abs=0.002)
@@ -164,14 +171,9 @@ def test_a_turned_film_comes_out_upright(colorizer: Colorizer, tmp_path: Path) -
 def test_a_stopped_film_is_continued(colorizer: Colorizer, tmp_path: Path) -> None:
     film = make(tmp_path / "in.mkv", "-c:v", "ffv1")
     whole, result = tmp_path / "whole.mkv", tmp_path / "out.mkv"
-
-    def stop(done: int, _: int) -> None:
-        if done == 6:
-            raise KeyboardInterrupt
-
     colorize_film(film, whole, colorizer=colorizer, codec="ffv1")
     with pytest.raises(KeyboardInterrupt):
-        colorize_film(film, result, colorizer=colorizer, codec="ffv1", progress=stop)
+        colorize_film(film, result, colorizer=colorizer, codec="ffv1", progress=stop_at(6))
     assert not result.exists()
     report = colorize_film(film, result, colorizer=colorizer, codec="ffv1")
     assert (report.kept, report.frames) == (5, 5)
@@ -180,9 +182,28 @@ def test_a_stopped_film_is_continued(colorizer: Colorizer, tmp_path: Path) -> No
     assert off.mean() < 1  # the frames seen again stand in for the whole past
     # Other options: nothing of what was begun is taken over.
     with pytest.raises(KeyboardInterrupt):
-        colorize_film(film, result, colorizer=colorizer, codec="ffv1", progress=stop)
+        colorize_film(film, result, colorizer=colorizer, codec="ffv1", progress=stop_at(6))
     report = colorize_film(film, result, colorizer=colorizer, codec="ffv1", vividness=0)
     assert (report.kept, report.frames) == (0, FRAMES)
+
+
+@pytest.mark.parametrize(("name", "apart"), [("in.ts", 25), ("in.ts", 250), ("in.h264", 25)])
+def test_a_film_that_is_sought_badly_is_continued_whole(
+    colorizer: Colorizer, tmp_path: Path, name: str, apart: int
+) -> None:
+    """A stream of packets is sought to any of them, a raw one not at all."""
+    film = make(
+        tmp_path / name, "-vf", "loop=3:10", "-c:v", "libx264", "-pix_fmt", "yuv420p",
+        "-g", str(apart), "-sc_threshold", "0",
+    )  # fmt: skip
+    whole, result = tmp_path / "whole.mkv", tmp_path / "out.mkv"
+    colorize_film(film, whole, colorizer=colorizer, codec="ffv1")
+    with pytest.raises(KeyboardInterrupt):
+        colorize_film(film, result, colorizer=colorizer, codec="ffv1", progress=stop_at(20))
+    report = colorize_film(film, result, colorizer=colorizer, codec="ffv1")
+    assert (report.kept, report.frames, report.damaged) == (19, 21, 0)
+    assert pictures(result)[0] == pictures(whole)[0]
+    assert np.abs(pictures(result)[1].astype(int) - pictures(whole)[1]).mean() < 1
 
 
 def test_a_bad_frame_is_no_lost_film(colorizer: Colorizer, tmp_path: Path) -> None:
