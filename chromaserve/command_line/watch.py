@@ -35,7 +35,7 @@ def watched(
         overwrite: so is what was there before.
         poll: look again and again, where the system tells of no changes.
     """
-    tried: dict[Path, Stamp] = {}
+    tried: dict[Path, Stamp] = {}  # by results: a photo may have several
     waits = True  # for the first look, when the folders are being watched already
     with ended_by_sigterm():
         changes = watch(
@@ -52,7 +52,7 @@ def watched(
             waits, ready = False, []
             for task in tasks():
                 stamp = stamp_of(task.photo)
-                if stamp is None or tried.get(task.photo) == stamp:
+                if stamp is None or tried.get(task.output) == stamp:
                     continue
                 replaced = overwrite or task.output in written
                 if task.is_done and not (replaced and task.is_outdated):
@@ -60,7 +60,7 @@ def watched(
                 if time.time_ns() - stamp[0] < _SETTLE_S * 1e9:
                     waits = True
                     continue
-                tried[task.photo] = stamp
+                tried[task.output] = stamp
                 ready.append(task.anew() if replaced else task)
             if ready:
                 yield ready

@@ -174,42 +174,6 @@ def test_interrupted_runs_leave_whole_files_and_are_resumed(tmp_path: Path, serv
     assert {name: (out / name).read_bytes() for name in files(out)} == whole
 
 
-def test_a_watched_folder(tmp_path: Path) -> None:
-    photos, out = tmp_path / "photos", tmp_path / "out"
-    photos.mkdir()
-    out.mkdir()
-    shutil.copy(CAT, photos / "first.jpg")
-    watching = start("colorize", photos, "-o", out, "--watch")
-
-    def wait_for(name: str, since: int = 0) -> Path:
-        path = out / name
-        for _ in watch(out, rust_timeout=200, yield_on_timeout=True, watch_filter=None):
-            if path.exists() and path.stat().st_mtime_ns > since:
-                return path
-            assert watching.poll() is None, watching.communicate()
-        raise AssertionError
-
-    try:
-        first = wait_for("first.png").stat().st_mtime_ns
-        # Written in two parts: the first alone is a damaged photo.
-        data = CAT.read_bytes()
-        with (photos / "second.jpg").open("wb") as file:
-            file.write(data[:6000])
-            file.flush()
-            shutil.copy(SAMPLES / "coffee.jpg", photos / "first.jpg")  # a changed one
-            wait_for("first.png", since=first)
-            file.write(data[6000:])
-        assert wait_for("second.png").stat().st_size > 0
-        watching.send_signal(signal.SIGTERM)
-        _, told = watching.communicate(timeout=DEADLINE_S)
-    finally:
-        watching.kill()
-    assert watching.returncode == 0, told  # the half photo may have been tried, but is done now
-    assert b"3 colorized" in told
-    assert b"Traceback" not in told
-    assert files(out) == {"first.png", "second.png"}
-
-
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
