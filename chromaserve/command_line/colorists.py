@@ -46,7 +46,6 @@ class Local:
 
         tell_warnings()
         chosen = dict(options)
-        self._format: Wanted = chosen.pop("format")
         model, max_pixels = chosen.pop("model"), chosen.pop("max_pixels")
         with _loading():
             self.colorizer = Colorizer(model, max_pixels=max_pixels)
@@ -54,17 +53,17 @@ class Local:
 
     def data(self, photo: bytes) -> bytes:
         """See `Colorist`."""
-        return self.colorizer.colorize(photo, format=self._format, **self._options)
+        return self.colorizer.colorize(photo, **self._options)
 
     def files(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         """See `Colorist`."""
-        for own, alike in groupby(tasks, _own):
-            yield from self._files(alike, {**self._options, **own})
+        for alike, options in _alike(tasks, self._options):
+            yield from self._files(alike, options)
 
     def _files(self, tasks: Iterable[Task], options: dict[str, Any]) -> Iterator[Outcome]:
         taken: list[Task] = []
         places = ((task.photo, task.output, task.replace) for task in _noted(tasks, taken))
-        format = options.pop("format", self._format)
+        format: Wanted = options.pop("format")
         for done in self.colorizer.outcomes(places, format, **options):
             task = taken.pop(0)
             if isinstance(done, Exception):
@@ -103,8 +102,8 @@ class Remote:
 
     def files(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         """See `Colorist`."""
-        for own, alike in groupby(tasks, _own):
-            yield from self._files(alike, {**self._options, **own})
+        for alike, options in _alike(tasks, self._options):
+            yield from self._files(alike, options)
 
     def _files(self, tasks: Iterable[Task], options: dict[str, Any]) -> Iterator[Outcome]:
         if options.get("hints") and not options.get("album"):
@@ -195,9 +194,19 @@ def _noted(tasks: Iterable[Task], taken: list[Task]) -> Iterator[Task]:
         yield task
 
 
+def _alike(
+    tasks: Iterable[Task], options: dict[str, Any]
+) -> Iterator[tuple[Iterable[Task], dict[str, Any]]]:
+    """Tasks in a row that are done together, with the options that their results need."""
+    if options["format"] not in ("tiff", "same"):
+        options = {**options, "pages": None}  # each has a task of its own
+    for own, alike in groupby(tasks, _own):
+        yield alike, {**options, **own}
+
+
 def _own(task: Task) -> dict[str, Any]:
-    """The options that a task's result needs; the first proposal is what everyone gives."""
+    """What a task asks for; the first proposal is what everyone gives."""
     own: dict[str, Any] = {"proposal": task.proposal} if task.proposal > 1 else {}
     if task.confidence:
-        own = {"confidence": "png", "format": "png"}
-    return own if task.is_tiff else {**own, "page": task.page, "pages": None}
+        own = {"confidence": "png", "format": "png", "pages": None}
+    return {**own, "page": task.page, "pages": None} if task.page else own

@@ -1,6 +1,5 @@
 """`chromaserve colorize`: a photo, several, a folder, or standard input."""
 
-import os
 import sys
 from dataclasses import replace
 from functools import partial
@@ -36,16 +35,13 @@ from chromaserve.command_line.shared_options import (
     as_written,
     read_hints,
 )
+from chromaserve.command_line.streams import STREAM, read
 from chromaserve.command_line.tasks import Plan, Task, plan
 from chromaserve.command_line.written import Written
 from chromaserve.photos.formats import Wanted
 
 if TYPE_CHECKING:
     from chromaserve.command_line.report import Report
-
-STREAM = "-"
-MOST_BYTES = 2**30
-"""Of a photo that is not a file, or goes into none."""
 
 
 def colorize(
@@ -186,13 +182,22 @@ def _run(
     if not tasks and not watch:
         also = f"; {report.all_left_out}" if report.all_left_out else ""
         raise Complaint(f"there is no photo in what was named{also}", Exit.NOTHING_DONE)
+    todo = [task.anew() if overwrite else task for task in tasks if overwrite or not task.is_done]
+    done = [] if overwrite else [task for task in tasks if task.is_done]
+    if chosen["album"] and any(task.page for task in tasks):
+        raise Complaint(
+            "--album is for one result of each photo, and --pages all gives more of some"
+        )
     if chosen["hints"]:
         photos = {task.photo for task in tasks}
         if len(photos) > 1 and not chosen["album"]:
             raise Complaint(f"--hints are for one photo, and there are {len(photos)}; or --album")
-    todo = [task.anew() if overwrite else task for task in tasks if overwrite or not task.is_done]
+        if chosen["album"] and todo and done:
+            raise Complaint(
+                f"--hints of an album are for all its photos, and {len(done)} are done already;"
+                " --overwrite makes them anew"
+            )
     _sweep(todo)
-    done = [] if overwrite else [task for task in tasks if task.is_done]
     report.skip(done)
     if done:
         from chromaserve.library.made import Making, made_otherwise
@@ -272,7 +277,7 @@ def _stream(
     elif not overwrite:
         _check_free(Path(target))
     chosen["format"] = _format_of(None if target == STREAM else Path(target), format)
-    data = _read(source, None if target == STREAM else Path(target))
+    data = read(source, None if target == STREAM else Path(target))
     with colorist(service, chosen) as made:
         result = made.data(data)
     if target == STREAM:
@@ -280,18 +285,3 @@ def _stream(
         sys.stdout.buffer.flush()
     else:
         write_whole(Path(target), result, replace=overwrite)
-
-
-def _read(source: str, target: Path | None) -> bytes:
-    """A photo whose file, from which standard input may come, is not where its result goes."""
-    from chromaserve.library.files import file_size, identity, read_pipe
-
-    if source == STREAM and sys.stdin is None:
-        raise Complaint("standard input is closed, and no photo comes from there")
-    with sys.stdin.buffer if source == STREAM else Path(source).open("rb") as file:
-        status = os.fstat(file.fileno())
-        if target and identity(target) == (status.st_dev, status.st_ino):
-            raise Complaint(f"the result would take the place of the photo, {target}")
-        if source != STREAM:
-            file_size(Path(source), MOST_BYTES)
-        return read_pipe(file, MOST_BYTES)

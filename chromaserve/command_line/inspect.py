@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chromaserve.command_line.colorize import MOST_BYTES
 from chromaserve.command_line.exits import (
     Complaint,
     Exit,
@@ -20,6 +19,7 @@ from chromaserve.command_line.exits import (
     without_name,
 )
 from chromaserve.command_line.shared_options import Json, MaxPixels
+from chromaserve.command_line.streams import MOST_BYTES
 
 if TYPE_CHECKING:
     from chromaserve.library.inspect import Inspected

@@ -148,9 +148,9 @@ class Plan:
                 raise Complaint(f"there is no {path}{self._hint(path)}", Exit.NOTHING_DONE)
         for photos in files.values():
             found += self._of_files(_originals(photos, watcher))
-        if self.pages == "all":  # first pages first, so that alike ones are done together
+        if self.pages == "all":  # those alike together
             pages = [one for each in found for one in each.of_pages(self.damaged)]
-            found = sorted(pages, key=lambda task: task.page or 1)
+            found = sorted(pages, key=lambda task: task.page or 0)
         numbers = range(1, self.proposals + 1)
         tasks = [each.of_proposal(n) for n in numbers for each in found]
         tasks += [each.of_confidence() for each in found if self.confidence]

@@ -10,7 +10,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import httpx
+import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 from watchfiles import watch
 
@@ -18,6 +20,7 @@ from chromaserve.command_line.main import command
 from tests.app.test_album import results, send, views
 from tests.command_line.command import SAMPLES, at_once, files, run, said, start
 from tests.conftest import Server
+from tests.sample_photos import decoded, encoded, small
 
 CAT = SAMPLES / "cat.jpg"
 DEADLINE_S = 60
@@ -320,12 +323,32 @@ def test_an_album_agrees_as_by_the_service_here_and_there(
         (folder / f"{i}.png").write_bytes(photo)
     hints = json.dumps([{"x": 440, "y": 230, "color": "#b03030", "photo": "0.png"}])
     wanted = results(send(http, photos, album="true", hints=hints))
+    by_number = hints.replace('"0.png"', "0")
+    mixed = tmp_path / "mixed"
+    shutil.copytree(folder, mixed)
+    (mixed / "1.tif").write_bytes(encoded(Image.open(mixed / "1.png"), "TIFF"))
+    (mixed / "1.png").unlink()
     for more in ([], ["--url", server.url]):
         out = tmp_path / f"out-{len(more)}"
         done = run("colorize", folder, "-o", out, "--album", "--hints", hints, *more)
         assert done.returncode == 0, done.stderr
         for name in ("0.png", "1.png", "2.png"):
             assert (out / name).read_bytes() == wanted[name]
+        out, same = tmp_path / f"same-{len(more)}", ("--format", "same", "--pages", "all")
+        done = run("colorize", mixed, "-o", out, "--album", *same, "--hints", by_number, *more)
+        assert done.returncode == 0, done.stderr
+        for name in ("0.png", "1.tif", "2.png"):
+            pixels = decoded((out / name).read_bytes())
+            assert np.array_equal(pixels, decoded(wanted[f"{name[0]}.png"])), name
+    (out / "1.tif").unlink()
+    refused = run("colorize", mixed, "-o", out, "--album", *same, "--hints", by_number)
+    assert refused.returncode == 2
+    assert "2 are done already" in said(refused), "0 would be another photo"
     refused = run("colorize", folder, "-o", tmp_path / "no", "--album", "--proposals", "3")
+    assert refused.returncode == 2
+    assert "--album" in said(refused)
+    pages = encoded(small("L"), "TIFF", save_all=True, append_images=[small("L")])
+    (mixed / "1.tif").write_bytes(pages)
+    refused = run("colorize", mixed, "-o", tmp_path / "no", "--album", "--pages", "all")
     assert refused.returncode == 2
     assert "--album" in said(refused)
