@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from chromaserve.cluster.places import Place
 from chromaserve.library.made import Making
 from chromaserve.photos.formats import SUFFIXES, WRITTEN, Wanted, is_photo_name, suffix_of
-from chromaserve.photos.names import is_of_page, result_names
+from chromaserve.photos.names import folded, result_names
 
 REPORTS = "_reports"
 """Folder of the target that reports are written to."""
@@ -102,11 +102,12 @@ def parcels(
             waiting += reversed(_below(folder, folders))
         results = result_names(photos, [suffix_of(name, output) for name in photos])
         if apart:
-            results = [_clear(*pair, results) for pair in zip(photos, results, strict=True)]
+            results = _clear(photos, results)
         first = [_join(folder, name) for name in results if name in done][:1]
         otherwise = making is not None and any(_is_unlike(target, each, making) for each in first)
-        for start in range(0, len(photos), size):
-            pairs = list(zip(photos, results, strict=True))[start : start + size]
+        both = list(zip(photos, results, strict=True))
+        for start in range(0, len(both), size):
+            pairs = both[start : start + size]
             left = [(n, r) for n, r in pairs if r not in done or (apart and _may_have_pages(n))]
             names, outputs = ([_join(folder, pair[n]) for pair in left] for n in (0, 1))
             yield Parcel(names, outputs, len(pairs) - len(left), folder, otherwise and not start)
@@ -116,12 +117,19 @@ def _may_have_pages(name: str) -> bool:
     return WRITTEN.get(f".{name.rpartition('.')[2].lower()}") == "tiff"
 
 
-def _clear(photo: str, result: str, results: list[str]) -> str:
-    """The name that a photo's pages are called after: in full, where a page would be called as the
+def _clear(photos: list[str], results: list[str]) -> list[str]:
+    """The names that photos' pages are called after: in full, where a page would be called as the
     result of another photo is."""
-    stem, _, suffix = result.rpartition(".")
-    clashes = any(is_of_page(other.rpartition(".")[0], stem) for other in results)
-    return f"{photo}.{suffix}" if clashes else result
+    taken = set()
+    for each in results:
+        head, _, page = folded(each.rpartition(".")[0]).rpartition("-page-")
+        if page.isdecimal():
+            taken.add(head)
+    clear = []
+    for photo, result in zip(photos, results, strict=True):
+        stem, _, suffix = result.rpartition(".")
+        clear.append(f"{photo}.{suffix}" if folded(stem) in taken else result)
+    return clear
 
 
 def _is_unlike(target: Place, result: str, making: Making) -> bool:

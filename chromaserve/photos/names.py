@@ -64,12 +64,6 @@ def page_ending(number: int) -> str:
     return f"-page-{number}"
 
 
-def is_of_page(stem: str, of: str) -> bool:
-    """Whether a result's name, without its suffix, is that of a page of what is called `of`."""
-    page = folded(stem).removeprefix(folded(f"{of}-page-"))
-    return page != folded(stem) and page.isdecimal()
-
-
 def unique_names(names: list[str | None], extensions: Sequence[str]) -> list[str]:
     """Safe names with their extensions, told apart by -2, -3…, no two alike on any disk."""
     taken: dict[str, int] = {}

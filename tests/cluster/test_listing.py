@@ -4,6 +4,7 @@ import functools
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -85,6 +86,20 @@ def test_what_is_written_is_found_and_left_out(kind: str, source: Path, tmp_path
     assert left == set(PHOTOS) - {"a/b/2.png"}
     # A listing that is repeated has the same parcels, whatever was done since.
     assert [parcel.folder for parcel in after] == [parcel.folder for parcel in before]
+
+
+def test_a_large_folder_takes_no_longer_a_photo_than_a_small_one(tmp_path: Path) -> None:
+    def seconds(count: int) -> float:
+        place = Place.of(f"memory://{tmp_path.name}/{count}")
+        for number in range(count):
+            place.write(f"{number}.jpg", b"photo")
+        target = Place.of(f"memory://{tmp_path.name}-out")
+        began = time.process_time()
+        listed = parcels(place, target, Shard("", deep=True), "png", 1, apart=True)
+        assert sum(len(parcel.names) for parcel in listed) == count
+        return time.process_time() - began
+
+    assert seconds(3000) / 3000 < 5 * min(seconds(300) for _ in range(3)) / 300
 
 
 def test_a_store_that_takes_nothing_says_so_at_once(tmp_path: Path) -> None:
