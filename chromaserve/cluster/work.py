@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from chromaserve.cluster.listing import Parcel, Shard, parcels
 from chromaserve.cluster.places import Place
 from chromaserve.errors import BodyTooLarge, detail_of, slug_of
+from chromaserve.library.background import local_settings
 from chromaserve.library.colorizer import Colorizer
 from chromaserve.library.colour_options import ColourOptions
 from chromaserve.library.files import of_page, pages_apart
@@ -45,7 +46,7 @@ class Job:
         """Hold what is wanted against what is there, before a cluster is started.
 
         Raises:
-            InvalidOptions: an option is out of range.
+            InvalidOptions: an option is out of range, or a setting of the environment.
             ModelStoreError: there is no such model version here, or it is damaged.
             ValueError: source and target lie in each other, or a photo would have several results.
             OSError: the source cannot be listed.
@@ -55,8 +56,9 @@ class Job:
         if self.source.inside(self.target) or self.target.inside(self.source):
             raise ValueError("SRC and DST must not lie in each other")
         self.source.list("")
-        store = ModelStore(self.model_root or BUNDLED_ROOT)
-        store.verify(store.resolve(self.model or "latest"))
+        settings = local_settings(model_root=self.model_root, model_version=self.model)
+        store = ModelStore(settings.model_root or BUNDLED_ROOT)
+        store.verify(store.resolve(settings.model_version))
 
     @property
     def is_apart(self) -> bool:

@@ -47,7 +47,10 @@ def batch(
     model: Model = None,
     model_root: Annotated[
         Path | None,
-        typer.Option(help="Folder of models, at this path on every machine; default: bundled."),
+        typer.Option(
+            help="Folder of models, at this path on every machine; default: CHROMASERVE_MODEL_ROOT,"
+            " or the bundled ones."
+        ),
     ] = None,
     address: Annotated[
         str | None,

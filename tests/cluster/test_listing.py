@@ -179,6 +179,20 @@ def test_wrong_use_is_said_before_anything_starts(
     assert not (source.parent / "target").exists()
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [("VERSION", "77", "has no version '77'"), ("ROOT", "nowhere", "nowhere")],
+)
+def test_the_model_that_is_checked_is_that_of_the_settings(
+    setting: str, value: str, said: str, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"CHROMASERVE_MODEL_{setting}", value)
+    arguments = ["batch", str(source), f"{source}-colour", "--address", "127.0.0.1:1"]
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 5
+    assert said in done.stderr
+
+
 def test_without_ray_it_is_said_what_to_install(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
