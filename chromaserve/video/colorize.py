@@ -21,7 +21,7 @@ from chromaserve.video.ahead import ahead
 from chromaserve.video.carrying import coloured_by
 from chromaserve.video.frames import Frame, PixelFormat, read_frames, write_frame
 from chromaserve.video.hints import FilmHints, of_numbered
-from chromaserve.video.steady import DEFAULT_SMOOTHING, steadied
+from chromaserve.video.steady import DEFAULT_SMOOTHING, SteadyColours, steadied
 
 T = TypeVar("T")
 
@@ -72,14 +72,15 @@ def colorize_frames(
 
     Raises:
         TruncatedFrame: the stream ends within a frame; the whole ones are written.
-        InvalidOptions: a number is out of range; or a hint's frame did not come, which is told
-            after the last one.
+        InvalidOptions: a number is out of range, or an option not for films; or a hint's frame did
+            not come, which is told after the last one.
         EngineFailed: the model failed on a frame.
         OSError: an error of the streams; BrokenPipeError where the sink's reader has gone.
     """
     if min(width, height) < 1:
         raise InvalidOptions(f"A frame has at least 1 × 1 pixels, not {width} × {height}.")
     order = colorizer.order(**options)
+    check_film(order, smoothing)
     hints = of_numbered(order, (width, height))
     start = time.perf_counter()
     written = 0
@@ -90,6 +91,19 @@ def colorize_frames(
             written += 1
     sink.flush()
     return FrameReport(written, time.perf_counter() - start)
+
+
+def check_film(order: Order, smoothing: float) -> None:
+    """Raise InvalidOptions where that is not for films, before anything is begun."""
+    if order.proposal > 1:
+        raise InvalidOptions("Films have one colouring. Leave proposal out.")
+    if order.confidence:
+        raise InvalidOptions("Confidence is told of photos. Leave it out for films.")
+    if order.look == "tiles":
+        raise InvalidOptions("Films are looked at whole. Leave look out.")
+    if order.colour == "keep":
+        raise InvalidOptions("Films get new colours, whatever they have. Leave colour out.")
+    SteadyColours(smoothing)  # which knows its range
 
 
 def coloured(
@@ -103,12 +117,6 @@ def coloured(
 
     Each has a key, which goes along: a number that grows, by which hints know it.
     """
-    if order.proposal > 1:
-        raise InvalidOptions("Films have one colouring. Leave proposal out.")
-    if order.confidence:
-        raise InvalidOptions("Confidence is told of photos. Leave it out for films.")
-    if order.look == "tiles":
-        raise InvalidOptions("Films are looked at whole. Leave look out.")
     way = _Way(colorizer, order, hints)
     answers = hints.carried(way.answers(frames))
     given = (((key, photo, planes), photo.thumbnail, ab) for key, photo, ab, planes in answers)

@@ -12,7 +12,7 @@ from typing import Unpack
 from chromaserve.errors import InvalidOptions
 from chromaserve.library.colorizer import Colorizer
 from chromaserve.library.colour_options import ColourOptions
-from chromaserve.video.colorize import coloured
+from chromaserve.video.colorize import check_film, coloured
 from chromaserve.video.container import (
     Codec,
     FilmReader,
@@ -68,7 +68,8 @@ def colorize_film(
     Raises:
         UnsupportedFormat: the source is no film, or PyAV is not installed.
         UnsupportedSamples: its range is high (PQ, HLG).
-        InvalidOptions: the target can't be that, or is the source; a hint's frame is none of it.
+        InvalidOptions: an option is not for films; the target can't be that, or is the source; a
+            hint's frame is none of it.
         DamagedPhoto: no frame can be decoded.
         OSError: a file cannot be read or written.
     """
@@ -76,6 +77,7 @@ def colorize_film(
         raise InvalidOptions(f"{target} is the film itself. Give the result another name.")
     start = time.perf_counter()
     order = colorizer.order(**options)
+    check_film(order, smoothing)
     with closing(FilmReader(source)) as reader:
         chosen: Codec = codec or ("h265" if reader.look.bits > 8 else "h264")
         check_codec(target, chosen)

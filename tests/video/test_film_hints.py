@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import imageio_ffmpeg
@@ -213,7 +214,9 @@ def test_hints_that_cannot_be_used(
     assert not list(film.parent.glob("never*"))
 
 
-def test_a_wrong_hint_harms_no_film_that_is_half_done(colorizer: Colorizer, film: Path) -> None:
+def test_a_wrong_hint_or_option_harms_no_film_that_is_half_done(
+    colorizer: Colorizer, film: Path
+) -> None:
     target = film.with_name("half.mkv")
 
     def stop(done: int, _: int) -> None:
@@ -222,8 +225,13 @@ def test_a_wrong_hint_harms_no_film_that_is_half_done(colorizer: Colorizer, film
 
     with pytest.raises(KeyboardInterrupt):
         colorize_film(film, target, colorizer=colorizer, codec="ffv1", progress=stop)
-    with pytest.raises(InvalidOptions):
-        colorize_film(film, target, colorizer=colorizer, codec="ffv1", hints=[around(0, frame=99)])
+    wrong: list[dict[str, Any]] = [
+        {"hints": [around(0, frame=99)]}, {"proposal": 2}, {"confidence": "figure"},
+        {"look": "tiles"}, {"colour": "keep"}, {"smoothing": 1.5},
+    ]  # fmt: skip
+    for options in wrong:
+        with pytest.raises(InvalidOptions):
+            colorize_film(film, target, colorizer=colorizer, codec="ffv1", **options)
     assert colorize_film(film, target, colorizer=colorizer, codec="ffv1").kept > 0
 
 
