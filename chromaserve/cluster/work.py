@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from chromaserve.cluster.listing import Parcel, Shard, parcels
 from chromaserve.cluster.places import Place
-from chromaserve.errors import BodyTooLarge, detail_of, slug_of
+from chromaserve.errors import BodyTooLarge, ServiceError, slug_of
 from chromaserve.library.background import local_settings
 from chromaserve.library.colorizer import Colorizer
 from chromaserve.library.colour_options import ColourOptions
@@ -20,6 +20,7 @@ from chromaserve.library.files import of_page, pages_apart
 from chromaserve.library.made import Making
 from chromaserve.photos.formats import Wanted
 from chromaserve.pipeline.options import Options
+from chromaserve.store.errors import ModelStoreError
 from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
 
 _BATCHES_AT_ONCE = 3
@@ -148,9 +149,9 @@ class Worker:
             if len(data) > self._most_bytes:
                 raise BodyTooLarge(f"The file has more than {self._most_bytes:,} bytes.")
         except OSError as error:
-            return [_failed(name, "unreadable", f"{type(error).__name__}: {error}", start)]
+            return [_failed(name, "unreadable", _told(error), start)]
         except BodyTooLarge as error:
-            return [_failed(name, slug_of(error), detail_of(error), start)]
+            return [_failed(name, slug_of(error), _told(error), start)]
         if not job.is_apart:
             return [self._one(name, data, result, start)]
         return [
@@ -169,14 +170,23 @@ class Worker:
         try:
             if job.is_apart and job.target.has(output):
                 return Outcome(name, output, "already", None, None, 0.0, page)
+        except OSError as error:
+            return _failed(name, "unwritable", _told(error), start, page)
+        try:
             colored = self._colorizer.colorize(data, format=job.format, **options)
         except Exception as error:
-            return _failed(name, slug_of(error), detail_of(error), start, page)
+            return _failed(name, slug_of(error), _told(error), start, page)
         try:
             job.target.write(output, colored)
         except OSError as error:
-            return _failed(name, "unwritable", f"{type(error).__name__}: {error}", start, page)
+            return _failed(name, "unwritable", _told(error), start, page)
         return Outcome(name, output, "done", None, None, _since(start), page)
+
+
+def _told(error: Exception) -> str:
+    """What a report says of it: our sentence, or what a store or a library raised, and its kind."""
+    ours = isinstance(error, ServiceError | ModelStoreError)
+    return str(error) if ours else f"{type(error).__name__}: {error}"
 
 
 def _failed(

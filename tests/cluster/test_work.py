@@ -3,18 +3,21 @@
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import fsspec
 import httpx
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
 from chromaserve.cluster.listing import Parcel, Shard
 from chromaserve.cluster.places import Place
 from chromaserve.cluster.report import Report
 from chromaserve.cluster.work import Job, Outcome, Worker
+from chromaserve.library.colorizer import Colorizer
 from tests.command_line.command import files
 from tests.sample_photos import encoded, small
 
@@ -115,6 +118,30 @@ def test_each_page_has_a_result_and_those_that_are_there_are_left(
         assert parcel.otherwise
     finally:
         worker.close()
+
+
+def test_what_a_store_or_a_library_raises_is_told(
+    folder: Path, small_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Away(MemoryFileSystem):  # type: ignore[misc]
+        def info(self, *_: object, **__: object) -> None:
+            raise RuntimeError("no connection")
+
+    fsspec.register_implementation("away", Away)
+    from_, parcel = Place.of(str(folder / "in")), Parcel(["cat.jpg"], ["cat.png"])
+    job = Job(from_, Place.of("away://out"), "png", {"pages": "all"}, None, small_root, 1, 0, 64)
+    with closing(Worker(job)) as worker:
+        (away,) = worker.do(parcel)
+    assert (away.problem, away.detail) == ("unwritable", "OSError: RuntimeError: no connection")
+
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("a hole in a library")
+
+    monkeypatch.setattr(Colorizer, "colorize", fails)
+    with closing(Worker(replace(job, target=Place.of(str(folder / "out"))))) as worker:
+        (failed,) = worker.do(parcel)
+    told = "RuntimeError: a hole in a library"
+    assert (failed.problem, failed.detail) == ("internal-error", told)
 
 
 def outcome(name: str, problem: str | None = None) -> Outcome:
