@@ -49,7 +49,7 @@ class Job:
         Raises:
             InvalidOptions: an option is out of range, or a setting of the environment.
             ModelStoreError: there is no such model version here, or it is damaged.
-            ValueError: source and target lie in each other, or a photo would have several results.
+            ValueError: source and target lie in each other.
             OSError: the source cannot be listed.
         """
         given = {name: value for name, value in self.options.items() if value is not None}
