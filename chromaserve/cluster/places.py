@@ -33,12 +33,16 @@ class Place:
         """The place of a path on disk, or of any URL that fsspec knows.
 
         Raises:
-            ValueError: there is no such kind of URL, or what reads it is not installed.
+            ValueError: it names no folder but a root; there is no such kind of URL, or what reads
+                it is not installed.
         """
         # As it is, spaces too: fsspec takes no "%20" for one.
         url = text if "://" in text else f"file://{Path(text).absolute()}"
+        url = url.rstrip("/")
+        if "://" not in url:
+            raise ValueError(f"{text} is a root, and no folder in it is named")
         try:
-            place = cls(url.rstrip("/"))
+            place = cls(url)
             _ = place._fs
         except ImportError as error:
             raise ValueError(f"{text}: {error}") from error

@@ -154,6 +154,8 @@ def test_a_folder_that_is_gone_when_its_turn_comes_is_told_of(source: Path, tmp_
         (("source", "source/a/back"), 2, "must not lie in each other"),
         (("source/a/back/a", "source"), 2, "must not lie in each other"),
         (("source", "source/a/back/target"), 2, "must not lie in each other"),
+        (("/", "target"), 2, "/ is a root"),
+        (("source", "memory://"), 2, "memory:// is a root"),
         (("source", "nix://target"), 2, "Protocol not known: nix"),
         (("source", "dropbox://target"), 2, "dropboxdrivefs"),  # a package that is not there
         (("memory://photos", "memory://photos/in/colour"), 2, "must not lie in each other"),
