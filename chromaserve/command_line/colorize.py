@@ -119,6 +119,8 @@ def colorize(
         }
         if album and (watch or proposals > 1 or confidence):
             raise Complaint("--album is for photos that are there, and one result of each")
+        if hints and watch:
+            raise Complaint("--hints are for a photo that is there, without --watch")
         if url is not None and max_pixels:
             raise Complaint("--max-pixels is for photos that are done here; a service has its own")
         if patience is not None and url is None:

@@ -202,6 +202,7 @@ def test_interrupted_runs_leave_whole_files_and_are_resumed(tmp_path: Path, serv
         (["cat.jpg", "--max-pixels", "9", "--url", "localhost:9"], 2, "a service has its own"),
         (["cat.jpg", "--vividness", "2"], 2, "vividness"),
         (["folder", "--hints", "[]"], 2, "one photo"),
+        (["empty", "--hints", "[]", "--watch"], 2, "without --watch"),
         (["cat.jpg", "--hints", "@missing.json"], 2, "missing.json"),
     ],
 )
