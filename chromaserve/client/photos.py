@@ -125,11 +125,12 @@ def source(photo: Photo) -> Source:
     if isinstance(photo, str | Path):
         path = Path(photo)
         size = file_size(path)
-        if size and size > _MOST_BYTES:
-            raise OSError(errno.EFBIG, "too large for a photo", str(path))
         if size is None:
-            data = path.read_bytes()
+            with path.open("rb") as pipe:
+                data = _read(pipe, str(path))
             return Source(path.name, data, len(data))
+        if size > _MOST_BYTES:
+            raise _too_large(str(path))
         return Source(path.name, path, size)
     if not hasattr(photo, "read"):
         raise TypeError(f"A photo is bytes, a path or a binary file, not {type(photo).__name__}.")
@@ -139,8 +140,23 @@ def source(photo: Photo) -> Source:
         size = photo.seek(0, 2)
         photo.seek(0)
         return Source(name, photo, size)
-    data = photo.read()
+    data = _read(photo, name)
     return Source(name, data, len(data))
+
+
+def _read(file: BinaryIO, name: str) -> bytes:
+    """What is left of a file that may never end."""
+    pieces, size = [], 0
+    while piece := file.read(_PIECE):
+        pieces.append(piece)
+        size += len(piece)
+        if size > _MOST_BYTES:
+            raise _too_large(name)
+    return b"".join(pieces)
+
+
+def _too_large(name: str) -> OSError:
+    return OSError(errno.EFBIG, "too large for a photo", name)
 
 
 def readied(options: Mapping[str, Any]) -> dict[str, Any]:

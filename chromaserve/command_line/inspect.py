@@ -67,7 +67,7 @@ def _looked_at(
 ) -> "Iterator[tuple[Path, Inspected | Exception]]":
     """Each photo of each file, or what is wrong with it or with a folder."""
     from chromaserve.errors import ServiceError
-    from chromaserve.library.files import file_size
+    from chromaserve.library.files import read_whole
     from chromaserve.library.inspect import inspect_photo
 
     for path in _named(photos):
@@ -75,8 +75,7 @@ def _looked_at(
             yield Path(path.filename), path
             continue
         try:
-            file_size(path, MOST_BYTES)
-            for one in inspect_photo(path.read_bytes(), settings):
+            for one in inspect_photo(read_whole(path, MOST_BYTES), settings):
                 yield path, one
         except (ServiceError, OSError) as error:
             yield path, error

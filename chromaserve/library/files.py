@@ -135,6 +135,18 @@ def read_pipe(pipe: BinaryIO, limit: int) -> bytes:
     return data
 
 
+def read_whole(path: Path, limit: int) -> bytes:
+    """A photo's file, or all that comes out of a pipe.
+
+    Raises:
+        BodyTooLarge: more than `limit` bytes.
+        OSError: as `file_size`.
+    """
+    size = file_size(path, limit)
+    with path.open("rb") as file:
+        return read_pipe(file, limit) if size is None else file.read(size)
+
+
 def _too_large(limit: int) -> Exception:
     from chromaserve.errors import BodyTooLarge
 

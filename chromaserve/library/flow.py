@@ -14,9 +14,10 @@ from chromaserve.library.files import (
     beside,
     file_size,
     identity,
+    read_whole,
     write_whole,
 )
-from chromaserve.library.given import Given, in_memory, opened, read_whole
+from chromaserve.library.given import Given, in_memory, opened
 from chromaserve.photos.in_memory import (
     as_image,
 )

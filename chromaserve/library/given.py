@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from chromaserve.errors import InvalidOptions
-from chromaserve.library.files import file_size, read_pipe
+from chromaserve.library.files import file_size, read_whole
 from chromaserve.photos.decode import decode
 from chromaserve.photos.header import check_size
 from chromaserve.photos.in_memory import array_header, image_header, read_array, read_image
@@ -79,13 +79,6 @@ async def opened(
         await asyncio.to_thread(pipeline.look_at, [upload], order.page)
         header = opened_for(upload.header, order)
         yield header, partial(decode, data, header, **reading(order, pipeline.cores))
-
-
-def read_whole(path: Path, limit: int) -> bytes:
-    """A file's bytes, or what comes out of a pipe, up to a limit."""
-    size = file_size(path, limit)
-    with path.open("rb") as file:
-        return read_pipe(file, limit) if size is None else file.read(size)
 
 
 def _checked(pipeline: Pipeline, header: Header) -> Header:

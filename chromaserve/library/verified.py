@@ -10,7 +10,8 @@ from PIL import Image
 from chromaserve.color.lab import srgb_to_L
 from chromaserve.errors import ServiceError
 from chromaserve.library.background import local_settings
-from chromaserve.library.given import Given, read_whole
+from chromaserve.library.files import read_whole
+from chromaserve.library.given import Given
 from chromaserve.photos.credentials import Signature, signature_in
 from chromaserve.photos.decode import decode
 from chromaserve.photos.header import inspect

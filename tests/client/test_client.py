@@ -70,7 +70,9 @@ def test_a_result_says_what_was_found_in_the_photo(client: Client) -> None:
     assert warning == "Too large or broken to go along: texts."
 
 
-def test_photos_come_out_of_pipes_and_other_things_are_none(client: Client, tmp_path: Path) -> None:
+def test_photos_come_out_of_pipes_and_other_things_are_none(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     photo, pipe = encoded(small(), "JPEG"), tmp_path / "pipe.jpg"
     os.mkfifo(pipe)
     threading.Thread(target=pipe.write_bytes, args=[photo], daemon=True).start()
@@ -80,6 +82,13 @@ def test_photos_come_out_of_pipes_and_other_things_are_none(client: Client, tmp_
         client.colorize(tmp_path)
     with pytest.raises(TypeError, match="not int"):
         client.colorize(7)  # type: ignore[arg-type]
+    monkeypatch.setattr("chromaserve.client.photos._MOST_BYTES", len(photo) - 1)
+    threading.Thread(target=pipe.write_bytes, args=[photo], daemon=True).start()
+    with pytest.raises(OSError, match="too large for a photo"):
+        client.colorize(pipe)
+    threading.Thread(target=pipe.write_bytes, args=[photo], daemon=True).start()
+    with pipe.open("rb") as opened, pytest.raises(OSError, match="too large for a photo"):
+        client.colorize(opened)
 
 
 def test_importing_the_client_brings_nothing_that_colorizes() -> None:

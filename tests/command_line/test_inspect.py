@@ -1,6 +1,8 @@
 """`chromaserve inspect`: what photos are is told without a model."""
 
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,17 @@ def test_each_photo_of_each_file_is_described(shoebox: Path) -> None:
     status, _, said = told(shoebox / "torn.gif", shoebox / "missing.jpg")
     assert status == 3
     assert said.count("missing.jpg") == 1
+
+
+def test_a_pipe_is_read_up_to_a_bound(
+    shoebox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe, photo = tmp_path / "pipe", (shoebox / "anna.jpg").read_bytes()
+    os.mkfifo(pipe)
+    for most, problem in ((len(photo), None), (len(photo) - 1, "body-too-large")):
+        monkeypatch.setattr("chromaserve.command_line.inspect.MOST_BYTES", most)
+        threading.Thread(target=pipe.write_bytes, args=[photo], daemon=True).start()
+        assert told(pipe)[1][0]["problem"] == problem
 
 
 def test_it_is_told_in_words(shoebox: Path) -> None:
