@@ -143,8 +143,7 @@ class AsyncJob:
                     timeout=_SILENCE,
                 )
                 response = await self._http.send(request, stream=True)
-                if not response.is_success:
-                    raise problem_of(await whole(response, MOST_TOLD, cut=True))
+                await _check(response, "text/event-stream")
                 return response
 
             response = await self._again(opened)
@@ -170,8 +169,7 @@ class AsyncJob:
 
         async def fetched() -> bytes:
             async with self._http.stream("GET", f"{self._path}/results/{position}") as response:
-                if not response.is_success:
-                    raise problem_of(await whole(response, MOST_TOLD, cut=True))
+                await _check(response, entry["media_type"])
                 return (await whole(response, self._http.most_of_a_result)).content
 
         try:
@@ -264,6 +262,13 @@ async def told(http: Http, method: str, path: str, **more: Any) -> JobStatus:  #
         return status_of(parsed(response.raise_for_status().content))
     except (httpx.HTTPStatusError, ValueError, KeyError, TypeError) as error:
         raise problem_of(response) from error
+
+
+async def _check(response: httpx.Response, media_type: str) -> None:
+    """Raise ProblemError for what is not of that type: an error, or no service's."""
+    is_it = response.headers.get("content-type", "").startswith(media_type)
+    if not (response.is_success and is_it):
+        raise problem_of(await whole(response, MOST_TOLD, cut=True))
 
 
 async def _events(response: httpx.Response) -> AsyncIterator[tuple[str, str, str]]:

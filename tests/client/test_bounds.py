@@ -27,6 +27,10 @@ JOB = {
 }
 
 
+OF_RESULTS = ("image/png", "text/plain")
+"""Types of what a result is answered with, whose events are in order."""
+
+
 class Told:
     """What is answered to everything but a job's status, and how much of it was taken."""
 
@@ -61,7 +65,7 @@ def client(told: Told) -> Iterator[Client]:
                 self._head(200, {"Content-Type": "application/json"})
                 self.wfile.write(json.dumps(JOB).encode())
                 return
-            if self.path == "/jobs/a/events" and told.headers["Content-Type"] == "image/png":
+            if self.path == "/jobs/a/events" and told.headers["Content-Type"] in OF_RESULTS:
                 entry = {"index": 0, "input": "a", "output": "a.png", "media_type": "image/png"}
                 self._head(200, {"Content-Type": "text/event-stream"})
                 self.wfile.write(f"event: photo\nid: 1\ndata: {json.dumps(entry)}\n\n".encode())
@@ -212,6 +216,13 @@ def test_events_and_results_of_a_job_without_end(client: Client, told: Told) -> 
     found = next(client.job("a").results()).outcome
     assert isinstance(found, Result)
     assert found.data == b"small"
+
+
+def test_what_is_answered_by_others_is_no_job_s(client: Client, told: Told) -> None:
+    for media_type in ("text/html", "text/plain"):  # for its events, for a result
+        told.answers(media_type, iter([b"Sign in first"]))
+        with pytest.raises(ProblemError, match="200 OK: Sign in first"):
+            list(client.job("a").results())
 
 
 def test_a_zip_that_was_zipped_by_others_is_read_as_before(client: Client, told: Told) -> None:
