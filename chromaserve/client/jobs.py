@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import math
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -105,12 +106,13 @@ class AsyncJob:
             TimeoutError: it has not by then.
             ProblemError, Unreachable: as `refresh`.
         """
-        end = None if timeout is None else time.monotonic() + timeout
+        end = math.inf if timeout is None else time.monotonic() + timeout
         pause_s = _FIRST_LOOK_S
         while (await self.refresh()).ended is None:
-            if end is not None and time.monotonic() + pause_s > end:
+            left_s = end - time.monotonic()
+            if left_s <= 0:
                 raise TimeoutError(f"Job {self.id} has not ended in {timeout:g} s.")
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(min(pause_s, left_s))
             pause_s = min(1.5 * pause_s, _LONGEST_LOOK_S)
         return self.status
 

@@ -5,6 +5,7 @@ import io
 import json
 import struct
 import threading
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -223,6 +224,13 @@ def test_what_is_answered_by_others_is_no_job_s(client: Client, told: Told) -> N
         told.answers(media_type, iter([b"Sign in first"]))
         with pytest.raises(ProblemError, match="200 OK: Sign in first"):
             list(client.job("a").results())
+
+
+def test_a_job_is_waited_for_as_long_as_is_said(client: Client) -> None:
+    begun = time.monotonic()
+    with pytest.raises(TimeoutError, match=r"0\.6 s"):
+        client.job("a").wait(0.6)
+    assert time.monotonic() - begun >= 0.6
 
 
 def test_a_zip_that_was_zipped_by_others_is_read_as_before(client: Client, told: Told) -> None:
