@@ -1,11 +1,12 @@
 """`chromaserve jobs`: photos handed to a service, to be fetched when they are done."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -33,6 +34,7 @@ from chromaserve.command_line.shared_options import (
     as_written,
     read_hints,
 )
+from chromaserve.command_line.tasks import COLOUR, photos_below
 
 if TYPE_CHECKING:
     from chromaserve.client import Address, Client, JobStatus
@@ -187,23 +189,35 @@ def cancel(id: Id, url: ServiceUrl = _HERE, api_key: ApiKey = None, as_json: Jso
 
 def _given(photos: list[str]) -> "Iterator[Path | Address]":
     from chromaserve.client import Address
-    from chromaserve.command_line.folders import photos_in
 
     for each in photos:
         path = Path(each)
         if "://" in each:  # whether it is one that can be asked, the service says
             yield Address(each)
         elif path.is_dir():
-            found = photos_in(path, _refuse)
+            seen = _Seen()
+            found = [photo for _, there in photos_below(path, set(), seen) for photo in there]
             if not found:
                 raise Complaint(f"there is no photo in {each}", Exit.NOTHING_DONE)
+            for kind, count in seen.results.items():
+                say(f"left out of {each}: {count} {kind}")
             yield from found
         else:
             yield path
 
 
-def _refuse(error: OSError) -> NoReturn:
-    raise error  # a job without what is in there would be another one
+class _Seen:
+    """What of a folder is not handed in: see `Watcher`."""
+
+    def __init__(self) -> None:
+        self.results = Counter[str]()
+
+    def unreadable(self, error: OSError) -> None:
+        raise error  # a job without what is in there would be another one
+
+    def left_out(self, _: Path, kind: str) -> None:
+        if kind.endswith(COLOUR):
+            self.results[kind] += 1
 
 
 def _keep(path: Path, data: bytes, *, overwrite: bool, quiet: bool) -> None:

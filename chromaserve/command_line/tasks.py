@@ -185,7 +185,7 @@ class Plan:
             raise Complaint(
                 f"results cannot go into the folder of the photos itself, {folder}; name another"
             )
-        for parent, photos in _photos(folder, results, watcher):
+        for parent, photos in photos_below(folder, results, watcher):
             for photo, name in self._named(photos):
                 yield Task(photo, target / parent / name)
 
@@ -236,10 +236,10 @@ def _originals(photos: dict[str, Path], watcher: Watcher) -> list[Path]:
     return kept
 
 
-def _photos(
+def photos_below(
     folder: Path, results: set[Identity | None], watcher: Watcher
 ) -> Iterator[tuple[Path, list[Path]]]:
-    """Each folder in the tree, relative, with its photos.
+    """Each folder in the tree, relative, with its photos, in order.
 
     Hidden ones are left out, results, folders of results, and what is no file: pipes, devices.
     """

@@ -158,8 +158,12 @@ def test_an_album_with_a_reference_by_client_and_command(service: Server, folder
 
 def test_the_command_hands_in_waits_and_fetches(service: Server, folder: Path) -> None:
     at = ("--url", service.url, "--api-key", KEY)
+    (folder / "in" / "deep-colour").mkdir()
+    for name in ("a-colour.png", "a-colour-2.png", "deep-colour/b.png"):  # earlier results
+        (folder / "in" / name).write_bytes(photo(1))
     done = run("jobs", "submit", folder / "in", "--format", "jpg", *at)
     assert done.returncode == 0, done.stderr
+    assert b"2 named -colour" in done.stderr
     [job] = done.stdout.decode().split()
     out = folder / "out"
     done = run("jobs", "fetch", job, "-o", out, *at)
