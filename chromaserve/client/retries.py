@@ -108,7 +108,7 @@ def retry_after_s(header: str | None, sent: str | None = None) -> float | None:
 def _date(header: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if date.tzinfo is None:  # "-0000": UTC without a word on the place
         date = date.replace(tzinfo=UTC)

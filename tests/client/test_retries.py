@@ -67,6 +67,7 @@ def test_the_service_says_how_long_to_wait(client: Client, proxy: Proxy, photo: 
     past = format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True)
     assert retry_after_s(past) == 0
     assert retry_after_s("soon") is None
+    assert retry_after_s("Mon, 01 Jan 2024 00:00:00 +99999999999999999999") is None
     there = datetime.now(UTC) + timedelta(days=1)  # its clock is not ours
     sent, then = (format_datetime(there + timedelta(seconds=n), usegmt=True) for n in (0, 7))
     assert retry_after_s(then, sent) == 7
