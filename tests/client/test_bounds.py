@@ -71,9 +71,10 @@ def client(told: Told) -> Iterator[Client]:
                 self._head(200, {"Content-Type": "text/event-stream"})
                 self.wfile.write(f"event: photo\nid: 1\ndata: {json.dumps(entry)}\n\n".encode())
                 return
+            pieces = told.pieces  # those of the next answer may be told once the head is there
             self._head(told.status, told.headers)
             try:
-                for piece in told.pieces:
+                for piece in pieces:
                     self.wfile.write(piece)
                     told.sent += len(piece)
                     if told.sent >= ALL:
