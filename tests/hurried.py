@@ -14,11 +14,14 @@ from app.jobs import callbacks, jobs, work
 
 HURRIED = ("-m", "tests.hurried")
 FACTOR = 4
+TRIES = 3
 
 if __name__ == "__main__":
     work.LEASE_S /= FACTOR
     work._BEAT_S /= FACTOR
     work._PAUSE_S /= FACTOR
+    work._DOUBLED = 2
+    work._MOST_TRIES = TRIES
     jobs._SWEEP_S /= FACTOR
     jobs._TURN_S /= FACTOR
     with suppress(ImportError):

@@ -5,7 +5,7 @@ The statements are those that SQLite and PostgreSQL have in common, with `?` for
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -118,6 +118,7 @@ CREATE TABLE IF NOT EXISTS photo (
     worker TEXT,
     attempt BIGINT NOT NULL DEFAULT 0,
     faults BIGINT NOT NULL DEFAULT 0,
+    tries BIGINT NOT NULL DEFAULT 0,
     due DOUBLE PRECISION NOT NULL DEFAULT 0,
     number BIGINT,
     told TEXT,
@@ -157,6 +158,10 @@ class Sqlite:
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._connection.executescript(TABLES)
+            with suppress(sqlite3.OperationalError):  # but for a queue of long ago, it is there
+                self._connection.execute(
+                    "ALTER TABLE photo ADD COLUMN tries BIGINT NOT NULL DEFAULT 0"
+                )
             self._which = _identity(file)
         except sqlite3.Error as error:
             raise DatabaseFault(str(error)) from error

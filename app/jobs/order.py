@@ -26,7 +26,8 @@ from .options import JobOptions
 from .queued import NewJob, NewPhoto
 
 UNKNOWN_BYTES = 4 * 2**20
-"""Reserved for the result of a photo that is not here yet; one that is larger waits for room."""
+"""Reserved for the result of a photo that is not here yet; one that is larger waits for room, for
+some minutes."""
 _PACKED: dict[Format, float] = {"png": 1.0, "tiff": 1.0, "jpeg": 0.34, "webp": 0.34}
 """A result's bytes by those of its pixels, at most but for noise."""
 _LEAST_BYTES = 64 * 1024

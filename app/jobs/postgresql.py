@@ -19,9 +19,10 @@ _LOCK = 0x6368726F6D61
 _PATIENCE = "-c statement_timeout=10s -c idle_in_transaction_session_timeout=10s"
 SILENCE_S = 15.0
 """After which a server that says nothing hangs: it does not see to its own limits then."""
-_NAME = (
+_MORE = (
     "CREATE TABLE IF NOT EXISTS queue (name TEXT PRIMARY KEY)",
     "ALTER TABLE queue ADD COLUMN IF NOT EXISTS folder TEXT",
+    "ALTER TABLE photo ADD COLUMN IF NOT EXISTS tries BIGINT NOT NULL DEFAULT 0",
 )
 
 T = TypeVar("T")
@@ -59,7 +60,7 @@ class Postgresql:
         self._address = address
         self._connection: _Connection | None = None
         with self.transaction() as run:
-            for statement in (*TABLES.split(";"), *_NAME):
+            for statement in (*TABLES.split(";"), *_MORE):
                 if statement.strip():
                     run(statement)
             row = run("SELECT name FROM queue").fetchone()

@@ -65,6 +65,8 @@ class Claim:
     source: str | None
     target: str | None
     faults: int
+    tries: int
+    """That came to nothing, as an address did not answer or a result had no room."""
     step: Step
     reference: int
     """Bytes of the reference, with which the job's file begins; 0 where there is none."""

@@ -165,13 +165,16 @@ class Store:
                 claims.append(Claim(**{**told, "attempt": row["attempt"] + 1}))
         return claims
 
-    def release(self, claim: Claim, worker: str, due: float, *, fault: bool = False) -> None:
-        """Give a photo back, to be taken again from then on; `fault`: it was perhaps to blame."""
+    def release(
+        self, claim: Claim, worker: str, due: float, *, faults: int = 0, tries: int = 0
+    ) -> None:
+        """Give a photo back, to be taken again from then on, with so many faults and tries more."""
         with self._database.transaction() as run:
             run(
-                "UPDATE photo SET state = 'waiting', worker = NULL, due = ?, faults = faults + ?"
+                "UPDATE photo SET state = 'waiting', worker = NULL, due = ?, faults = faults + ?,"
+                " tries = tries + ?"
                 " WHERE job = ? AND n = ? AND attempt = ? AND worker = ? AND state = 'working'",
-                (due, int(fault), claim.job, claim.n, claim.attempt, worker),
+                (due, faults, tries, *claim.held, worker),
             )
 
     def seen(self, claim: Claim, worker: str) -> None:
@@ -213,10 +216,7 @@ class Store:
                 "UPDATE photo SET state = ?, worker = NULL, told = ?, bytes = ?, crc = ?,"
                 " number = (SELECT done + failed + 1 FROM job WHERE id = ?)"
                 " WHERE job = ? AND n = ? AND attempt = ? AND worker = ? AND state = 'working'",
-                (
-                    *("done" if fine else "failed", told, size, crc, claim.job),
-                    *(claim.job, claim.n, claim.attempt, worker),
-                ),
+                ("done" if fine else "failed", told, size, crc, claim.job, *claim.held, worker),
             )
             if changed.rowcount != 1:
                 return "lost"

@@ -42,9 +42,10 @@ LEASE_S, _BEAT_S = 10.0, 2.5
 """How long a worker that is not heard of keeps its photos, and how often one is heard of."""
 _LOOK_S = 1.0
 """Between looks for what other processes have accepted."""
-_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
-_MOST_ASKED = 10
-"""Times that an address is asked which does not answer."""
+_PAUSE_S, _DOUBLED = 2.0, 5
+"""Before a photo is tried again; and how often that is doubled, once at each attempt."""
+_MOST_TRIES = 10
+"""At a photo whose address does not answer, or whose result has no room."""
 
 Made = tuple[Colored, int]
 
@@ -134,7 +135,7 @@ class Worker:
 
     async def _work(self, claim: Claim) -> None:
         """One photo: its result or its problem is put into the queue, or it is given back."""
-        pause_s = min(_PAUSE_S * 2**claim.attempt, _LONGEST_PAUSE_S)
+        pause_s = _PAUSE_S * 2 ** min(claim.attempt, _DOUBLED)
         try:
             outcome = await self._outcome(claim)
             if outcome is None:
@@ -144,29 +145,29 @@ class Worker:
         except asyncio.CancelledError:
             await self._release(claim, 0)
             raise
-        except (Busy, NotReady, Unavailable, OSError, DatabaseFault) as error:
+        except (Busy, NotReady, Unavailable, JobsFull, OSError, DatabaseFault) as error:
             said = getattr(error, "detail", error)
             log.info("photo %d of job %s waits: %s", claim.n, claim.job, said)
-            await self._release(claim, pause_s)
+            in_vain = isinstance(error, Unavailable | JobsFull)
+            await self._release(claim, pause_s, tries=int(in_vain))
         except EngineFailed:
-            await self._release(claim, pause_s, fault=True)
+            await self._release(claim, pause_s, faults=1)
         except Exception:
             log.exception("photo %d of job %s", claim.n, claim.job)
-            await self._release(claim, pause_s, fault=True)
+            await self._release(claim, pause_s, faults=1)
 
-    async def _release(self, claim: Claim, pause_s: float, *, fault: bool = False) -> None:
+    async def _release(self, claim: Claim, pause_s: float, **more: int) -> None:
         due = time.time() + pause_s if pause_s else 0.0
-        store = self._jobs.store
         with suppress(Exception):  # when it takes the next ones, it waits again
-            await self._jobs.ask(store.release, claim, self._id, due, fault=fault)
+            await self._jobs.ask(self._jobs.store.release, claim, self._id, due, **more)
 
     async def _outcome(self, claim: Claim) -> Made | Exception | None:
         """The result and the version that made it, or what is wrong with the photo; None where it
         was only to be looked at.
 
         Raises:
-            Busy, NotReady, EngineFailed, Unavailable, OSError, DatabaseFault: it is not the photo's
-                fault, or perhaps not.
+            Busy, NotReady, EngineFailed, Unavailable, JobsFull, OSError, DatabaseFault: it is not
+                the photo's fault, or perhaps not.
         """
         if claim.faults >= MOST_FAULTS:
             return PhotoAbandoned(
@@ -176,16 +177,14 @@ class Worker:
             return await self._colored(claim)
         except (Busy, NotReady, EngineFailed):
             raise
+        except (Unavailable, JobsFull) as error:
+            return _given_up(claim, error)
         except (ServiceError, ModelStoreError) as error:
             return without_locals(error)
         except FileNotFoundError:
             if not self._jobs.files.there:
                 raise
             return PhotoAbandoned("The photo is not on the service's disk any more.")
-        except Unavailable as error:
-            if claim.attempt < _MOST_ASKED:
-                raise
-            return AddressFailed(f"{error}, {claim.attempt} times.")
 
     async def _colored(self, claim: Claim) -> Made | None:
         pipeline, options = self._pipeline, JobOptions.model_validate_json(claim.options)
@@ -208,15 +207,10 @@ class Worker:
                 return None
             colored = await pipeline.colorize(Body([upload], [], share), upload, order, ticket)
             if claim.source and not claim.target:
+                more = len(colored.data) - UNKNOWN_BYTES
                 with colored.share.until_failure():
-                    await self._check_room(len(colored.data))
+                    await self._jobs.ask(self._jobs.store.check_room, more)
             return colored, order.model.version
-
-    async def _check_room(self, size: int) -> None:
-        try:
-            await self._jobs.ask(self._jobs.store.check_room, size - UNKNOWN_BYTES)
-        except JobsFull as error:
-            raise Unavailable("There is no room for the result") from error
 
     async def _settle(self, claim: Claim, made: Made | Exception) -> None:
         files, size, crc = self._jobs.files, 0, 0
@@ -229,6 +223,8 @@ class Worker:
                     try:
                         media_type = MEDIA_TYPES[outcome.format]
                         await self._jobs.addresses.send(claim.target, outcome.data, media_type)
+                    except Unavailable as error:
+                        outcome = _given_up(claim, error)
                     except ServiceError as error:
                         outcome = without_locals(error)
                 else:
@@ -253,6 +249,15 @@ class Worker:
         elif became == "ended":
             files.drop_photos(claim.job)
             self._jobs.ended.set()
+
+
+def _given_up(claim: Claim, error: Unavailable | JobsFull) -> Exception:
+    """What is told of a photo that was tried so often; before that it raises the error."""
+    if claim.tries + 1 < _MOST_TRIES:
+        raise error
+    if isinstance(error, JobsFull):
+        return without_locals(error)
+    return AddressFailed(f"{error}, at the last of {_MOST_TRIES} tries.")
 
 
 def _at_once(model: LoadedModel, threads: int) -> int:

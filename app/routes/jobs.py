@@ -258,7 +258,7 @@ async def job_results(request: Request, jobs: KeptJobs, job: Found) -> Response:
         },
         206: {"description": "A part of it, where Range asks for one."},
         304: {"description": "Nothing: it is the one that If-None-Match names."},
-        **problems(400, 404, 409, 413, 415, 416, 422, 500, 502, 503),
+        **problems(400, 404, 409, 413, 415, 416, 422, 500, 502, 503, 507),
     },
 )
 async def job_result(

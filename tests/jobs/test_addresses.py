@@ -6,19 +6,23 @@ import hashlib
 import hmac
 import json
 import signal
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 
 from app.jobs.callbacks import signature
 from tests.command_line.command import run
 from tests.conftest import Server, Start
-from tests.hurried import HURRIED
+from tests.hurried import HURRIED, TRIES
 from tests.jobs.asking import ended, files, opened, photo, slug, submitted, unzipped
 from tests.jobs.conftest import KEY, SECRET
 from tests.jobs.elsewhere import Asked, Elsewhere, elsewhere
+from tests.sample_photos import encoded
 
 
 def verified(asked: Asked) -> dict[str, object]:
@@ -112,6 +116,45 @@ def test_photos_come_from_addresses_and_results_go_to_them(
     assert "X-Amz" not in json.dumps(manifest)  # what signs an address is nobody's to read
     assert slug(mine.get(f"/jobs/{job}/results/1")) == "no-result"
     assert not others.of("/closed/secret")
+
+
+def test_a_job_whose_result_nobody_takes_ends_all_the_same(
+    service: Server, mine: httpx.Client, others: Elsewhere
+) -> None:
+    at, target, hook = f"{others.url}/open", "/open/never.png", "/open/never-hook"
+    others.files["/open/fine.png"] = photo(3)
+    others.answers[target] = [503] * 40
+    photos = [{"url": f"{at}/fine.png", "out": others.url + target}]
+    asked = {"photos": photos, "callback": others.url + hook}
+    job = mine.post("/jobs", json=asked).json()["id"]
+    with closing(sqlite3.connect(service.log.parent / "queue" / "jobs.sqlite3")) as queue:
+        # As after a weekend without a disk, which is nothing that the address is to blame for.
+        often = "UPDATE photo SET attempt = 2000 WHERE job = ? AND state = 'waiting'"
+        while not queue.execute(often, (job,)).rowcount:
+            queue.rollback()
+        queue.commit()
+    assert ended(mine, job)["failed"] == 1
+    assert len(others.of(target)) == TRIES
+    answer = mine.get(f"/jobs/{job}/results/0")
+    assert (answer.status_code, slug(answer)) == (502, "address-failed")
+    assert f"answered 503, at the last of {TRIES} tries." in answer.json()["detail"]
+    assert verified(others.wait_for(hook, 1)[0])["type"] == "job.done"
+
+
+def test_a_result_that_there_is_no_room_for_is_told_of(
+    start_small: Start, tmp_path: Path, others: Elsewhere
+) -> None:
+    path = "/open/large.png"
+    others.files[path] = encoded(Image.effect_noise((1600, 1200), 90), "PNG")
+    server = start_small(HURRIED, jobs=tmp_path / "queue", jobs_mb=4.1, jobs_addresses=others.url)
+    server.wait_ready()
+    with server.client() as client:
+        photos = [{"url": others.url + path}]
+        job = client.post("/jobs", json={"photos": photos}).json()["id"]
+        assert ended(client, job)["failed"] == 1
+        answer = client.get(f"/jobs/{job}/results/0")
+        assert (answer.status_code, slug(answer)) == (507, "jobs-full")
+    assert len(others.of(path)) == TRIES
 
 
 def test_codings_are_not_undone(mine: httpx.Client, others: Elsewhere) -> None:

@@ -127,6 +127,14 @@ def test_a_clock_that_is_set_back_holds_nothing_up(store: Store, database: Datab
     assert notice.job == "a"
 
 
+def test_tries_that_came_to_nothing_are_counted_and_other_waits_are_not(store: Store) -> None:
+    store.accept(job("a", 1), 0)
+    for tries, more in ((0, 0), (0, 1), (1, 1), (2, 0)):
+        [held] = claim(store, "w", 1, 1)
+        assert held.tries == tries
+        store.release(held, "w", 0, tries=more)
+
+
 def test_what_a_worker_does_not_know_that_it_holds_waits_again(store: Store) -> None:
     """Where the answer to a claim was lost, or what became of a photo could not be told."""
     store.accept(job("a", 3), 0)
