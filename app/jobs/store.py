@@ -147,7 +147,7 @@ class Store:
             bad = "SELECT 1 FROM photo WHERE state = 'working' AND worker = ? AND faults > 0"
             suspect = run(bad, (worker,)).fetchone() is not None
             while len(claims) < most:
-                row = _next(run, now, 0 if suspect else MOST_FAULTS)
+                row = _next(run, now, suspect=suspect)
                 if row is None:
                     break
                 suspect |= row["faults"] > 0
@@ -269,8 +269,8 @@ def _looked(run: Run, claim: Claim) -> None:
         run("UPDATE job SET pixels_left = pixels_left - ? WHERE id = ?", (claim.pixels, claim.job))
 
 
-def _next(run: Run, now: float, faults: int) -> Row | None:
-    """The first photo that waits of the job whose turn it is, of those with so few faults."""
+def _next(run: Run, now: float, *, suspect: bool) -> Row | None:
+    """The first photo that waits of the job whose turn it is; no other suspect beside one."""
     jobs = run(
         "SELECT id, owner, options, (SELECT max(n) FROM look WHERE look.job = job.id) AS looks"
         " FROM job WHERE ended IS NULL ORDER BY turn"
@@ -287,10 +287,11 @@ def _next(run: Run, now: float, faults: int) -> Row | None:
             )
         row: Row | None = run(
             "SELECT * FROM photo"
-            f" WHERE state = 'waiting' AND job = ? AND {_DUE} AND faults <= ?"  # nosec B608
-            + which  # of what is written here
+            f" WHERE state = 'waiting' AND job = ? AND {_DUE}"  # nosec B608
+            + (" AND faults = 0" if suspect else "")  # of what is written here
+            + which
             + " ORDER BY n LIMIT 1",
-            (job["id"], now, now, faults),
+            (job["id"], now, now),
         ).fetchone()
         if row is not None:
             first = run("SELECT start FROM photo WHERE job = ? AND n = 0", (job["id"],)).fetchone()

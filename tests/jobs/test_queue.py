@@ -203,8 +203,11 @@ def test_a_photo_that_processes_end_with_takes_no_others_with_it(store: Store) -
     now += LEASE + 1
     held = claim(store, "last", 5, now)
     assert [(c.n, c.faults) for c in held] == [(0, MOST_FAULTS)]
-    settle(store, held[0], "last", now)
-    [held_next] = claim(store, "last", 5, now)
+    now += LEASE + 1  # the one that was to give it up is killed as well
+    held = claim(store, "very last", 5, now)
+    assert [(c.n, c.faults) for c in held] == [(0, MOST_FAULTS + 1)]
+    settle(store, held[0], "very last", now)
+    [held_next] = claim(store, "very last", 5, now)
     assert (held_next.n, held_next.faults) == (1, 1)
 
 
