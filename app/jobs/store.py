@@ -80,7 +80,7 @@ class Store:
             run(
                 "INSERT INTO job (id, owner, key, digest, options, manifest, callback, created,"
                 " turn, photos, pixels_left, inputs, held) VALUES (?, ?, ?, ?, ?, ?, ?, ?,"
-                " (SELECT coalesce(max(turn), 0) + 1 FROM job), ?, ?, ?, ?)",
+                " (SELECT coalesce(max(turn), 0) + 1 FROM job WHERE ended IS NULL), ?, ?, ?, ?)",
                 (
                     *(new.id, new.owner, new.key, new.digest, new.options, new.manifest),
                     *(new.callback, now, len(new.photos)),
@@ -158,7 +158,7 @@ class Store:
                 )
                 run(
                     "UPDATE job SET started = coalesce(started, ?),"
-                    " turn = (SELECT max(turn) + 1 FROM job) WHERE id = ?",
+                    " turn = (SELECT max(turn) + 1 FROM job WHERE ended IS NULL) WHERE id = ?",
                     (now, row["job"]),
                 )
                 told = {name: row[name] for name in Claim.__dataclass_fields__}
@@ -271,12 +271,16 @@ def _looked(run: Run, claim: Claim) -> None:
 
 def _next(run: Run, now: float, *, suspect: bool) -> Row | None:
     """The first photo that waits of the job whose turn it is; no other suspect beside one."""
-    jobs = run(
-        "SELECT id, owner, options, (SELECT max(n) FROM look WHERE look.job = job.id) AS looks"
-        " FROM job WHERE ended IS NULL ORDER BY turn"
-    ).fetchall()
-    for job in jobs:
-        step, which = "colour", ""
+    waits = f"state = 'waiting' AND {_DUE}{' AND faults = 0' if suspect else ''}"
+    turn = 0  # no two jobs that have not ended have the same one
+    while job := run(
+        "SELECT id, owner, options, turn,"
+        " (SELECT max(n) FROM look WHERE look.job = job.id) AS looks"
+        " FROM job WHERE ended IS NULL AND turn > ? AND EXISTS"
+        f" (SELECT 1 FROM photo WHERE photo.job = job.id AND {waits}) ORDER BY turn LIMIT 1",  # nosec B608
+        (turn, now, now),
+    ).fetchone():
+        turn, step, which = job["turn"], "colour", ""
         if job["looks"] is not None and job["looks"] >= 0:
             step, which = "look", " AND n IN (SELECT n FROM look WHERE look.job = photo.job)"
         elif job["looks"] is not None:  # by one worker, for all
@@ -286,12 +290,8 @@ def _next(run: Run, now: float, *, suspect: bool) -> Row | None:
                 " WHERE other.job = photo.job AND other.state = 'working')"
             )
         row: Row | None = run(
-            "SELECT * FROM photo"
-            f" WHERE state = 'waiting' AND job = ? AND {_DUE}"  # nosec B608
-            + (" AND faults = 0" if suspect else "")  # of what is written here
-            + which
-            + " ORDER BY n LIMIT 1",
-            (job["id"], now, now),
+            f"SELECT * FROM photo WHERE {waits} AND job = ?{which} ORDER BY n LIMIT 1",  # nosec B608
+            (now, now, job["id"]),
         ).fetchone()
         if row is not None:
             first = run("SELECT start FROM photo WHERE job = ? AND n = 0", (job["id"],)).fetchone()
