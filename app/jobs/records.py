@@ -1,7 +1,9 @@
 """What is known of jobs: how far they are, what became of each photo, what has expired."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from .database import Database, Row
 
@@ -76,7 +78,7 @@ class Records:
         return self._standings(rows, now)
 
     def _standings(self, rows: Sequence[Row], now: float) -> list[Standing]:
-        """Where jobs stand, whose rows are given: in two queries, however many they are."""
+        """Where jobs stand, whose rows are given: in two queries, however many."""
         if not rows:
             return []
         read = self._database.read
@@ -86,7 +88,8 @@ class Records:
             queue = read(
                 "SELECT id, created, photos, done, failed, pixels_left FROM job WHERE ended IS NULL"
             )
-        return [_standing(row, queue, workers["number"]) for row in rows]
+        ahead_of = _Queue(queue)
+        return [Standing(row, *ahead_of(row), workers["number"]) for row in rows]
 
     def others_wait(self, jobs: Sequence[str], now: float) -> bool:
         """Whether photos of other jobs than these could be worked on."""
@@ -174,17 +177,29 @@ def _left(row: Row) -> int:
     return int(row["photos"] - row["done"] - row["failed"])
 
 
-def _standing(row: Row, queue: Sequence[Row], workers: int) -> Standing:
-    before = ahead = 0
-    pixels = 0.0
-    if row["ended"] is None:
+class _Queue:
+    """The jobs that have not ended, sorted and summed up once for all that are asked about."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._rows = {row["id"]: row for row in rows}
+        self._created = sorted(row["created"] for row in rows)
+        by = sorted((_left(row), row["pixels_left"]) for row in rows if _left(row))
+        self._lefts = [left for left, _ in by]
+        # Of the first 0, 1, 2… of these: photos, pixels, and pixels of a photo of each.
+        self._photos = list(accumulate(self._lefts, initial=0))
+        self._pixels = list(accumulate((pixels for _, pixels in by), initial=0))
+        self._each = list(accumulate((pixels / left for left, pixels in by), initial=0.0))
+
+    def __call__(self, row: Row) -> tuple[int, int, float]:
+        """`before`, `ahead` and `ahead_pixels` of a job."""
+        if row["ended"] is not None:
+            return 0, 0, 0.0
         own = _left(row)
-        for other in queue:
-            if other["id"] == row["id"]:
-                continue
-            left = _left(other)
-            count = min(left, own)
-            before += other["created"] < row["created"]
-            ahead += count
-            pixels += other["pixels_left"] * count / max(left, 1)
-    return Standing(row, before, ahead, pixels, workers)
+        shorter = bisect_right(self._lefts, own)
+        ahead = self._photos[shorter] + own * (len(self._lefts) - shorter)
+        pixels = self._pixels[shorter] + own * (self._each[-1] - self._each[shorter])
+        # Itself it does not wait for; it may have gone on since its row was read.
+        if (self_now := self._rows.get(row["id"])) and (left := _left(self_now)):
+            ahead -= min(left, own)
+            pixels -= self_now["pixels_left"] * min(left, own) / left
+        return bisect_left(self._created, row["created"]), ahead, max(pixels, 0.0)

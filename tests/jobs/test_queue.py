@@ -85,6 +85,23 @@ def test_jobs_take_turns_a_photo_each(store: Store) -> None:
     ]  # fmt: skip
 
 
+def test_a_job_waits_for_the_photos_that_turns_put_before_its_last(
+    store: Store, database: Database
+) -> None:
+    for now, (id, photos) in enumerate([("five", 5), ("two", 2), ("seven", 7), ("done", 1)]):
+        store.accept(job(id, photos), now)
+    [held] = [c for c in claim(store, "w", 4, 4) if c.job == "done"]
+    settle(store, held, "w", 5)
+    told = {each.row["id"]: each for each in Records(database).of("me", 9, 6)}
+    assert {id: (each.before, each.ahead, each.ahead_pixels) for id, each in told.items()} == {
+        "five": (0, 2 + 5, 700),
+        "two": (1, 2 + 2, 400),
+        "seven": (2, 5 + 2, 700),
+        "done": (0, 0, 0),
+    }
+    assert told["two"].workers == 1
+
+
 def test_what_a_lost_worker_held_is_done_by_another_and_counts_once(
     store: Store, database: Database
 ) -> None:
