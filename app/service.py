@@ -6,7 +6,6 @@ import math
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -195,6 +194,18 @@ class Service:
 
     async def serve_beside_others(self, worker: Worker) -> None:
         """Be heard of, and reload when another worker did, for ever."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._be_heard(worker))
+            both.create_task(self._follow_others(worker))
+
+    async def _be_heard(self, worker: Worker) -> None:
+        while True:
+            default = self.pipeline.models.default
+            serves = default.version if default and self.takes_photos else None
+            worker.tell(serves, self._gauges())
+            await asyncio.sleep(_TELL_S)
+
+    async def _follow_others(self, worker: Worker) -> None:
         wanted = asyncio.Event()
         reloads = 0
 
@@ -206,14 +217,7 @@ class Service:
 
         asyncio.get_running_loop().add_reader(worker.line.fileno(), hear)
         while True:
-            default = self.pipeline.models.default
-            serves = default.version if default and self.takes_photos else None
-            worker.tell(serves, self._gauges())
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_TELL_S):
-                    await wanted.wait()
-            if not wanted.is_set():
-                continue
+            await wanted.wait()
             wanted.clear()
             said, reloads = reloads, 0  # one does for all that were wanted by now
             try:

@@ -170,7 +170,9 @@ class _Supervisor:
         worker.line.close()
         state_file(self._folder, worker.number).unlink(missing_ok=True)
         self._reloads = [each for each in self._reloads if each.asked_by is not worker]
-        self._has_reloaded(worker.number)
+        for each in self._reloads:  # who takes its place begins with what is served
+            each.left.discard(worker.number)
+        self._answer_reloads()
 
     def _hear(self, worker: _Running) -> None:
         try:
@@ -186,9 +188,12 @@ class _Supervisor:
             self._reloads.append(_Reload(worker, {each.number for each in others}))
             for each in others:
                 _tell(each, "reload")
-            self._has_reloaded(worker.number)
+            self._answer_reloads()
         elif said == "reloaded":
-            self._has_reloaded(worker.number)
+            waiting = (reload for reload in self._reloads if worker.number in reload.left)
+            if first := next(waiting, None):
+                first.left.remove(worker.number)
+            self._answer_reloads()
         else:
             _, serves = said
             if serves is not None and serves != worker.serves:
@@ -197,12 +202,7 @@ class _Supervisor:
                 self._first_ready.set()
             worker.serves = serves
 
-    def _has_reloaded(self, number: int) -> None:
-        """One more, or one that died: in the first reload that waits for it."""
-        for each in self._reloads:
-            if number in each.left:
-                each.left.remove(number)
-                break
+    def _answer_reloads(self) -> None:
         while self._reloads and not self._reloads[0].left:
             _tell(self._reloads.pop(0).asked_by, "reloaded")
 
