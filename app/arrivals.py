@@ -13,8 +13,8 @@ from chromaserve.pipeline.memory import Share
 from .errors import UploadStalled
 from .settings import Settings
 
-BODY_LIMIT = "chromaserve.body-limit"
-"""Where in its ASGI scope it is noted how many bytes of a body are read by what is here."""
+COUNTED = "chromaserve.counted"
+"""In a request's ASGI scope where what is here counts the bytes of its body."""
 _COPIES = 2
 """A body is in memory twice while it is taken apart."""
 SLOW = 16
@@ -83,7 +83,7 @@ class Arrivals:
             Busy: there is no room for it.
         """
         limit = self._settings.max_upload_bytes
-        request.scope[BODY_LIMIT] = limit
+        request.scope[COUNTED] = True
         if len(self._arriving) >= self._settings.max_uploads and not self._slowest_gives_way():
             raise Busy("Too many uploads arrive at once. Wait a moment and send it again.")
         arrival = Arrival(self._least_rate, self._settings.upload_timeout_s)

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chromaserve.errors import NotReady
 
-from .arrivals import BODY_LIMIT
+from .arrivals import COUNTED
 from .errors import UnsupportedTransfer
 from .problems import error_response
 from .root_path import HEALTH, route_path
@@ -60,7 +60,7 @@ class Connections:
             nonlocal more_to_read, arrived
             message = await receive()
             arrived += len(message.get("body", b""))
-            if arrived > scope.get(BODY_LIMIT, _SMALL_BODY) and not lingering:
+            if arrived > _SMALL_BODY and COUNTED not in scope and not lingering:
                 raise HTTPException(413, f"A body of {_SMALL_BODY:,} bytes at most is read here.")
             more_to_read = message["type"] == "http.request" and message.get("more_body", False)
             return message

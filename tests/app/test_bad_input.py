@@ -14,7 +14,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from tests.conftest import Server
+from tests.conftest import SHARED, Server
 from tests.sample_photos import encoded, raw, small
 from tests.small_network import small_http_instead, small_server_instead
 
@@ -224,6 +224,13 @@ def test_bad_input_is_told_what_to_do(http: httpx.Client, case: str) -> None:
     assert "Traceback" not in response.text
     assert http.get(told["type"]).json()["status"] == status
     assert good()(http).status_code == 200
+
+
+def test_a_body_of_too_many_bytes_is_told_how_many_it_may_have(http: httpx.Client) -> None:
+    for case in ("too many bytes, announced", "too many bytes, not announced"):
+        told = CASES[case][1](http).json()
+        assert told["limit"] == SHARED["max_upload_mb"] << 20
+        assert "8,388,608" in told["detail"]
 
 
 def test_a_refused_upload_leaves_no_trace_in_the_accounts(http: httpx.Client) -> None:
