@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from chromaserve.loop_thread import cancel
 
 from ..errors import AddressRefused
+from ..root_path import root_path
 from .addresses import Unavailable
 from .database import DatabaseFault
 from .records import Notice
@@ -66,6 +67,7 @@ class Callbacks:
 
     async def run(self) -> None:
         """Send what is due, for ever."""
+        root_path.set(self._jobs.settings.root_path or "")
         try:
             while True:
                 self._jobs.ended.clear()

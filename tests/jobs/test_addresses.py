@@ -59,18 +59,21 @@ def test_a_callback_is_tried_again_by_whoever_is_there(
     path = "/open/later"
     others.answers[path] = [500]
     chosen = {"jobs": tmp_path / "queue", "jobs_addresses": others.url, "jobs_secret": SECRET}
-    server = start_small(HURRIED, **chosen)
+    server = start_small(HURRIED, **chosen, root_path="/colour")
     server.wait_ready()
     with server.client() as client:
-        submitted(client, files(1), params={"callback": others.url + path})
+        job = client.post("/jobs", files=files(1), params={"callback": others.url + path}).json()
     others.wait_for(path, 1)
     # It has heard of the failure when it says so; what is next is in the queue.
     while "it is tried again" not in server.log.read_text():
         assert server.process.poll() is None
     server.process.send_signal(signal.SIGKILL)
     server.process.wait(60)
-    start_small(HURRIED, **chosen)
+    start_small(HURRIED, **chosen, root_path="/colour")
     first, second = others.wait_for(path, 2)
+    told = verified(first)["data"]
+    assert isinstance(told, dict)
+    assert told["self"] == job["self"] == f"/colour/jobs/{job['id']}"
     assert verified(first)["data"] == verified(second)["data"]
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
 
