@@ -165,5 +165,6 @@ def _reserved(upload: Upload, order: Order, address: Address | None) -> int:
     header = upload.header
     if not isinstance(header, Header):
         return 0
-    raw = header.pixels * (3 + header.alpha) * header.bits // 8 * max(1, len(header.pages))
+    pages = max(1, len(header.pages)) if order.pages == "all" else 1
+    raw = header.pixels * (3 + header.alpha) * header.bits // 8 * pages
     return _LEAST_BYTES + int(raw * _PACKED[order.format_for(header)])

@@ -207,7 +207,12 @@ def test_jobs_have_so_much_of_the_disk_and_no_more(start_small: Start, tmp_path:
     server = start_small(HURRIED, jobs=tmp_path / "queue", jobs_mb=2, jobs_keep_s=1)
     server.wait_ready()
     large = [("file", ("large.png", encoded(small("L", (700, 500)), "PNG")))]  # 1 MB of colours
+    page = small("L", (700, 500))
+    packed = {"save_all": True, "append_images": [page], "compression": "tiff_adobe_deflate"}
+    book = [("file", ("book.tif", encoded(page, "TIFF", **packed)))]
     with server.client() as client:
+        every = client.post("/jobs", files=book, params={"pages": "all", "format": "tiff"})
+        assert (every.status_code, slug(every)) == (507, "jobs-full")
         job = submitted(client, large)
         full = client.post("/jobs", files=large)
         assert (full.status_code, slug(full)) == (507, "jobs-full")
@@ -220,7 +225,7 @@ def test_jobs_have_so_much_of_the_disk_and_no_more(start_small: Start, tmp_path:
         while [name for name in kept if "sqlite" not in name]:
             assert time.monotonic() < deadline, kept
             kept = [p.name for p in (tmp_path / "queue").rglob("*") if p.is_file()]
-        ended(client, submitted(client, large))
+        assert ended(client, submitted(client, book))["done"] == 1, "of the first page"
 
 
 def test_without_a_folder_there_are_no_jobs(small_http: httpx.Client) -> None:
