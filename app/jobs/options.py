@@ -4,6 +4,7 @@ from pydantic import Field
 
 from chromaserve.errors import InvalidOptions
 from chromaserve.pipeline.options import Options
+from chromaserve.pipeline.order import Pages
 
 
 class JobOptions(Options):
@@ -15,6 +16,12 @@ class JobOptions(Options):
         description="Address that is told when the job has ended, by a signed POST (Standard"
         " Webhooks); one of those that the service's settings allow.",
         examples=["https://shop.example.org/colour-done"],
+    )
+
+    pages: Pages = Field(
+        default="first",
+        description="Of a TIFF with several. first: one photo, and the answer tells of how many;"
+        " all: every page, in one TIFF: with it goes format=tiff, or same.",
     )
 
     def check_for_jobs(self) -> None:

@@ -15,6 +15,7 @@ from chromaserve.pipeline.album import SEEN_BYTES
 from chromaserve.pipeline.body import Body, Upload
 from chromaserve.pipeline.memory import Share
 from chromaserve.pipeline.order import Order
+from chromaserve.pipeline.pages import has_several
 
 from ..arrivals import Arrivals
 from ..errors import MalformedBody, too_many_photos
@@ -104,6 +105,16 @@ def _read(data: bytes, most: int) -> tuple[list[Address], list[tuple[str, str]],
 
 def _name(address: Address) -> str:
     return address.name or address.url.partition("?")[0].rstrip("/").rpartition("/")[2]
+
+
+def check_pages(order: Order, uploads: Sequence[Upload]) -> None:
+    """Raise InvalidOptions where a photo, as far as it is here, would be more than one result."""
+    several = [each.header for each in uploads if has_several(each.header)]
+    if order.pages == "all" and any(order.format_for(header) != "tiff" for header in several):
+        raise InvalidOptions(
+            "pages=all makes one result of a photo's pages, as a TIFF alone: ask for format=tiff,"
+            " or for each by its page."
+        )
 
 
 def new_job(

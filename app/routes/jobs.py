@@ -12,7 +12,7 @@ from starlette.staticfiles import NotModifiedResponse
 
 from chromaserve.photos.formats import MEDIA_TYPES
 from chromaserve.photos.names import content_disposition
-from chromaserve.pipeline.album import check_album
+from chromaserve.pipeline.album import SEEN_BYTES, check_album
 from chromaserve.pipeline.backlog import Ticket
 from chromaserve.pipeline.reference import with_upload
 
@@ -21,7 +21,7 @@ from ..errors import JobNotEnded, JobNotFound, JobsAway, JobsOff, NoResult
 from ..jobs.database import DatabaseFault
 from ..jobs.jobs import Jobs
 from ..jobs.options import JobOptions
-from ..jobs.order import new_job, read_order
+from ..jobs.order import check_pages, new_job, read_order
 from ..jobs.results import entry_of, first_lost, zipped
 from ..jobs.told import Job, JobList
 from ..manifest import Manifest, PhotoResult
@@ -129,6 +129,8 @@ async def submit_job(
         order = with_hints(chosen.order(await service.model_for(chosen.model)), body)
         if chosen.album:
             await check_album(len(body.uploads), order)
+            pipeline.uploads.check(len(body.uploads) * SEEN_BYTES)
+        check_pages(order, body.uploads)
         photos = [] if addresses else [upload.data for upload in body.uploads]
         if reference := body.reference:
             await run_in_threadpool(pipeline.look_at, [reference])

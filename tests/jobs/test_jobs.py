@@ -66,6 +66,23 @@ def test_a_page_that_is_not_the_first(mine: httpx.Client) -> None:
     assert second == plain(mine, book, page="2") != plain(mine, book)
 
 
+def test_all_pages_are_one_result(mine: httpx.Client) -> None:
+    page = small("L", (60, 40))
+    book = encoded(small("L"), "TIFF", save_all=True, append_images=[page])
+    for options in ({}, {"format": "png"}, {"format": "jpeg"}):
+        every = {"pages": "all", **options}
+        answer = mine.post("/jobs", files=[*files(1), ("file", ("b.tif", book))], params=every)
+        assert (answer.status_code, slug(answer)) == (422, "invalid-options")
+        assert "format=tiff" in answer.json()["detail"]
+    for wanted in ("tiff", "same"):
+        job = submitted(
+            mine, [("file", ("b.tif", book))], params={"pages": "all", "format": wanted}
+        )
+        assert ended(mine, job)["done"] == 1
+        result = mine.get(f"/jobs/{job}/results/0").content
+        assert result == plain(mine, book, pages="all", format=wanted)
+
+
 def test_events_tell_of_each_photo_once_and_go_on_from_the_last(mine: httpx.Client) -> None:
     job = submitted(mine, files(5))
     told = events(mine, job)

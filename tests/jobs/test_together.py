@@ -55,6 +55,18 @@ def test_an_album_agrees_as_in_one_request(mine: httpx.Client) -> None:
     assert results["1.png"] != by_request(mine, given)["1.png"]
 
 
+def test_an_album_that_the_memory_never_holds_is_refused_at_once(
+    start_small: Start, tmp_path: Path
+) -> None:
+    server = start_small(jobs=tmp_path / "queue", max_memory_mb=16, max_upload_mb=1)
+    server.wait_ready()
+    with server.client() as client:
+        for path, status in (("/jobs", 202), ("/colorize", 200)):
+            assert client.post(path, files=files(3), data={"album": "true"}).status_code == status
+            answer = client.post(path, files=files(4), data={"album": "true"})
+            assert (answer.status_code, slug(answer)) == (413, "too-many-pixels"), path
+
+
 def test_hints_are_for_the_photos_that_they_name(mine: httpx.Client) -> None:
     hints = json.dumps([SAUCER])
     assert by_job(mine, album(), hints=hints) == by_request(mine, album(), hints=hints)
