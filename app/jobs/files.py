@@ -59,7 +59,6 @@ class Files:
             own.symlink_to(secrets.token_hex(8))
         return str(own.readlink()) if own.is_symlink() else None
 
-    @property
     def there(self) -> bool:
         """Whether the folder is, which another machine may have."""
         return all(each.is_dir() for each in (self._photos, self._results, self._albums))
@@ -145,11 +144,11 @@ class Files:
         old = time.time() - _ORPHAN_S
         for folder in (self._photos, self._results, self._albums):
             for path in folder.iterdir():
+                if path.name in ended and folder is not self._results:
+                    self.drop_photos(path.name)
                 with suppress(OSError):
                     if path.name not in jobs and path.stat().st_mtime < old:
                         self.drop(path.name)
-        for job in ended:
-            self.drop_photos(job)
 
 
 def _write(path: Path, data: bytes) -> None:

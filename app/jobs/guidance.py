@@ -54,7 +54,7 @@ class Guidance:
         if claim.step == "agree":
             await self._agree(claim)
         if album and claim.step != "look":
-            data = await asyncio.to_thread(self._jobs.files.seen, claim.job, _AGREED)
+            data = await self._jobs.on_disk(self._jobs.files.seen, claim.job, _AGREED)
             shift = np.load(io.BytesIO(data))[claim.n]
             order = replace(order, shift=shift if shift.any() else None)
         return order
@@ -73,7 +73,7 @@ class Guidance:
             return
         if part is not None:
             keep, name = self._jobs.files.keep_seen, str(claim.n)
-            await asyncio.to_thread(keep, claim.job, name, claim.attempt, part.packed())
+            await self._jobs.on_disk(keep, claim.job, name, claim.attempt, part.packed())
 
     async def close(self) -> None:
         """Stop looking at references."""
@@ -93,7 +93,7 @@ class Guidance:
     async def _referred(self, claim: Claim, order: Order) -> Reference | None:
         pipeline, size = self._pipeline, claim.reference
         with await pipeline.uploads.take(size, background=True):
-            data = await asyncio.to_thread(self._jobs.files.photo, claim.job, 0, size)
+            data = await self._jobs.on_disk(self._jobs.files.photo, claim.job, 0, size)
             upload = Upload(None, data)
             await asyncio.to_thread(pipeline.look_at, [upload])
             ticket = pipeline.backlog.behind(upload.pixels, claim.owner)
@@ -104,14 +104,14 @@ class Guidance:
         pipeline, job = self._pipeline, claim.job
         count = len(await self._jobs.ask(self._jobs.records.photos, job))
         with await pipeline.uploads.take(count * SEEN_BYTES, background=True):
-            parts = await asyncio.to_thread(lambda: [self._part(job, n) for n in range(count)])
+            parts = await self._jobs.on_disk(lambda: [self._part(job, n) for n in range(count)])
             shifts = await agreement(pipeline, parts, pipeline.backlog.behind(0, claim.owner))
         there = [shift for shift in shifts if shift is not None]
         none = np.zeros_like(there[0]) if there else np.zeros((1, 1, 2), np.float32)
         file = io.BytesIO()
         np.save(file, np.stack([none if shift is None else shift for shift in shifts]))
         keep = self._jobs.files.keep_seen
-        await asyncio.to_thread(keep, job, _AGREED, claim.attempt, file.getvalue())
+        await self._jobs.on_disk(keep, job, _AGREED, claim.attempt, file.getvalue())
         await self._jobs.ask(self._jobs.store.agreed, job)
 
     def _part(self, job: str, n: int) -> Part | None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -36,6 +37,8 @@ T = TypeVar("T")
 _SWEEP_S = 10.0
 _TURN_S = 10.0
 """So long a question waits for its turn, behind one that the database has not answered."""
+_AT_DISK = 16
+"""Threads that work with files at most: a folder that hangs takes no others."""
 
 
 class JobsUnusable(RuntimeError):  # noqa: N818 - reads as a fact
@@ -83,6 +86,7 @@ class Jobs:
         except ValueError as error:
             raise JobsUnusable(f"CHROMASERVE_JOBS_ADDRESSES: {error}") from error
         self._thread = ThreadPoolExecutor(1, "jobs")
+        self._disk = ThreadPoolExecutor(_AT_DISK, "jobs-disk")
         self.changed = asyncio.Event()
         """Set when there may be work."""
         self.ended = asyncio.Event()
@@ -103,6 +107,11 @@ class Jobs:
         if not done.done() and asked.cancel():
             raise DatabaseFault("it has not answered others yet")
         return await asyncio.shield(done)
+
+    async def on_disk(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run something of `files`, or with one of them; its errors pass."""
+        call = partial(work, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._disk, call)
 
     def check_addresses(self, chosen: JobOptions, photos: Sequence[Address]) -> None:
         """Raise AddressRefused where a job names an address that the service does not ask.
@@ -143,21 +152,21 @@ class Jobs:
         new = replace(new, id=secrets.token_urlsafe(18))
         try:
             if photos:
-                await asyncio.to_thread(self.files.keep_photos, new.id, photos)
+                await self.on_disk(self.files.keep_photos, new.id, photos)
             accepted = await self.ask(self.store.accept, new, time.time())
         except (OSError, DatabaseFault) as error:
             # What came to nothing may have been accepted all the same. While that is not known the
             # photos stay.
             if isinstance(error, OSError) or not await self.ask(self.records.has, new.id):
-                self.files.drop_photos(new.id)
+                await self.on_disk(self.files.drop_photos, new.id)
                 log.error("a job cannot be written: %s", error)
                 raise JobsFull("The disk for jobs takes nothing now. Come again later.") from error
             accepted = new.id
         except ServiceError:
-            self.files.drop_photos(new.id)
+            await self.on_disk(self.files.drop_photos, new.id)
             raise
         if accepted != new.id:
-            self.files.drop_photos(new.id)
+            await self.on_disk(self.files.drop_photos, new.id)
         self.changed.set()
         return await self.find(accepted, new.owner)
 
@@ -199,9 +208,9 @@ class Jobs:
         """
         await self.find(job, owner)
         await self.ask(self.store.cancel, job, time.time())
-        self.files.drop_photos(job)
         self.changed.set()
         self.ended.set()
+        await self.on_disk(self.files.drop_photos, job)
         return await self.find(job, owner)
 
     async def sweep(self) -> None:
@@ -210,9 +219,9 @@ class Jobs:
             try:
                 before = time.time() - self.settings.jobs_keep_s
                 for job in await self.ask(self.records.forget, before):
-                    await asyncio.to_thread(self.files.drop, job)
+                    await self.on_disk(self.files.drop, job)
                 known = await self.ask(self.records.ids)
-                await asyncio.to_thread(self.files.sweep, *known)
+                await self.on_disk(self.files.sweep, *known)
                 self.waiting, self.held = await self.ask(self.records.load)
             except (OSError, DatabaseFault) as error:
                 log.error("jobs cannot be swept: %s", error)
@@ -229,6 +238,7 @@ class Jobs:
         """Close the queue; what runs is finished first."""
         await self.addresses.close()
         await asyncio.to_thread(self._thread.shutdown)
+        self._disk.shutdown(wait=False)
         self._database.close()
 
 

@@ -5,6 +5,7 @@ import logging
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from starlette.types import Scope
 
@@ -12,6 +13,9 @@ from ..limits import ABORT
 from ..manifest import Manifest, PhotoResult
 from ..responses import Chunks, Entry, Sink, last_of
 from .database import Row
+
+if TYPE_CHECKING:
+    from .jobs import Jobs
 
 log = logging.getLogger("chromaserve.jobs")
 
@@ -34,12 +38,15 @@ def first_lost(photos: Sequence[tuple[Row, Path]]) -> int | None:
     return next(lost, None)
 
 
-async def zipped(scope: Scope, manifest: Manifest, photos: Sequence[tuple[Row, Path]]) -> Chunks:
+async def zipped(
+    jobs: "Jobs", scope: Scope, manifest: Manifest, photos: Sequence[tuple[Row, Path]]
+) -> Chunks:
     """Stored results, and manifest.json at the end.
 
     Where one expires meanwhile the connection is cut, so that nobody takes it for all.
 
     Args:
+        jobs: whose results they are.
         scope: of the request.
         manifest: without its photos.
         photos: of the job, in their order, each with where its result is.
@@ -55,7 +62,7 @@ async def zipped(scope: Scope, manifest: Manifest, photos: Sequence[tuple[Row, P
             continue
         assert entry.output
         try:
-            stored = path.open("rb")
+            stored = await jobs.on_disk(path.open, "rb")
         except FileNotFoundError:
             log.warning("results expired while a client took them")
             scope[ABORT]()
@@ -65,7 +72,7 @@ async def zipped(scope: Scope, manifest: Manifest, photos: Sequence[tuple[Row, P
             stored,
             archive.open(Entry(entry.output, photo["crc"], photo["bytes"]), "w") as file,
         ):
-            while piece := await asyncio.to_thread(stored.read, _PIECE):
+            while piece := await jobs.on_disk(stored.read, _PIECE):
                 file.write(piece)
                 for chunk in sink.drain():
                     yield chunk

@@ -182,7 +182,7 @@ class Worker:
         except (ServiceError, ModelStoreError) as error:
             return without_locals(error)
         except FileNotFoundError:
-            if not self._jobs.files.there:
+            if not await self._jobs.on_disk(self._jobs.files.there):
                 raise
             return PhotoAbandoned("The photo is not on the service's disk any more.")
 
@@ -195,9 +195,8 @@ class Worker:
             if claim.source:
                 data = await self._jobs.addresses.fetch(claim.source, share)
             else:
-                data = await asyncio.to_thread(
-                    self._jobs.files.photo, claim.job, claim.start, claim.size
-                )
+                photo = self._jobs.files.photo
+                data = await self._jobs.on_disk(photo, claim.job, claim.start, claim.size)
             upload = Upload(claim.name, data)
             del data  # the body gives it back
             await asyncio.to_thread(pipeline.look_at, [upload], options.page)
@@ -213,7 +212,7 @@ class Worker:
             return colored, order.model.version
 
     async def _settle(self, claim: Claim, made: Made | Exception) -> None:
-        files, size, crc = self._jobs.files, 0, 0
+        files, on_disk, size, crc = self._jobs.files, self._jobs.on_disk, 0, 0
         name = claim.stem
         outcome, version = (made, None) if isinstance(made, Exception) else made
         if isinstance(outcome, Colored):
@@ -228,9 +227,7 @@ class Worker:
                     except ServiceError as error:
                         outcome = without_locals(error)
                 else:
-                    crc = await asyncio.to_thread(
-                        files.keep_result, claim.job, claim.n, claim.attempt, outcome.data
-                    )
+                    crc = await on_disk(files.keep_result, *claim.held, outcome.data)
                     size = len(outcome.data)
         entry = describe(claim.n, Upload(claim.name, b""), name, outcome)
         entry.model_version = version
@@ -245,10 +242,10 @@ class Worker:
             crc=crc,
         )
         if became == "lost":  # somebody else has it, or nobody wants it
-            files.drop_result(claim.job, claim.n, claim.attempt)
+            await on_disk(files.drop_result, *claim.held)
         elif became == "ended":
-            files.drop_photos(claim.job)
             self._jobs.ended.set()
+            await on_disk(files.drop_photos, claim.job)
 
 
 def _given_up(claim: Claim, error: Unavailable | JobsFull) -> Exception:

@@ -66,9 +66,9 @@ async def _found(jobs: KeptJobs, owner: Owner, id: Id) -> Job:
 Found = Annotated[Job, Depends(_found)]
 
 
-def _missing(jobs: Jobs, number: int) -> NoResult | JobsAway:
+async def _missing(jobs: Jobs, number: int) -> NoResult | JobsAway:
     """Why a result is not there: it expired just now, or nothing is."""
-    if jobs.files.there:
+    if await jobs.on_disk(jobs.files.there):
         return NoResult(f"The result of photo {number} is not kept any more.")
     return JobsAway("The folder of jobs cannot be reached now. Come again shortly.")
 
@@ -242,10 +242,10 @@ async def job_results(request: Request, jobs: KeptJobs, job: Found) -> Response:
     manifest = await jobs.ask(jobs.records.manifest, job.id)
     photos = await jobs.ask(jobs.records.photos, job.id)
     placed = [(p, jobs.files.result(job.id, p["n"], p["attempt"])) for p in photos]
-    if (lost := await run_in_threadpool(first_lost, placed)) is not None:
-        raise _missing(jobs, lost)
+    if (lost := await jobs.on_disk(first_lost, placed)) is not None:
+        raise await _missing(jobs, lost)
     headers = {"Content-Disposition": content_disposition("colorized.zip")}
-    chunks = zipped(request.scope, Manifest.model_validate_json(manifest), placed)
+    chunks = zipped(jobs, request.scope, Manifest.model_validate_json(manifest), placed)
     return HeldStream(chunks, AsyncExitStack(), "application/zip", headers)
 
 
@@ -286,9 +286,9 @@ async def job_result(
     headers = {"Content-Disposition": content_disposition(entry.output)}
     path = jobs.files.result(job.id, number, photo["attempt"])
     try:
-        stat = await run_in_threadpool(path.stat)
+        stat = await jobs.on_disk(path.stat)
     except FileNotFoundError as error:
-        raise _missing(jobs, number) from error
+        raise await _missing(jobs, number) from error
     answer = FileResponse(path, media_type=entry.media_type, headers=headers, stat_result=stat)
     if static.is_not_modified(answer.headers, request.headers):
         return NotModifiedResponse(answer.headers)

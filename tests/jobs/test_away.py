@@ -1,6 +1,7 @@
 """What jobs are kept by is out of reach for a while: nothing is lost, and nothing is given up."""
 
 import re
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -145,6 +146,33 @@ def test_a_folder_that_is_away_gives_no_photo_up(
     aside.rename(tmp_path / "queue")
     told = ended(client, job)
     assert (told["done"], told["failed"]) == (PHOTOS, 0)
+
+
+def test_a_folder_that_hangs_holds_up_only_who_asks_for_what_is_in_it(
+    start_small: Start, tmp_path: Path
+) -> None:
+    sign, queue, asked = tmp_path / "sign", tmp_path / "queue", 12
+    command = (*HURRIED, "tests.jobs.hanging", str(sign), str(queue))
+    server = start_small(command, jobs=queue)
+    server.wait_ready()
+    with server.client() as client, ThreadPoolExecutor(asked) as pool:
+        job = submitted(client, files(1))
+        ended(client, job)
+        sign.touch()
+        paths = [f"/jobs/{job}/results"] * (asked - 1)
+        waiting = [pool.submit(client.get, path) for path in paths]
+        waiting.append(pool.submit(client.delete, f"/jobs/{job}"))
+        try:
+            deadline = time.monotonic() + 20
+            while server.log.read_text().count("hangs") < asked:
+                assert time.monotonic() < deadline, "one holds up the others"
+            with server.client(timeout=20) as other:
+                assert other.get("/healthz").status_code == 200
+                assert other.post("/colorize", files=files(1)).status_code == 200
+                assert other.post("/models/reload").status_code == 200
+        finally:
+            sign.unlink()
+        assert [each.result().status_code for each in waiting] == [200] * asked
 
 
 def test_results_that_expire_while_they_are_taken_are_cut_off(
