@@ -30,7 +30,7 @@ _CHUNK = 64 * 1023
 """Bytes sent at a time: who takes so many within `send_timeout_s` has not stalled. Base64 of
 whole triplets can be joined."""
 
-MAP_SUFFIX = "-confidence.png"
+MAP_SUFFIX = "-confidence"
 
 Chunks = AsyncGenerator[bytes | memoryview, None]
 
@@ -153,9 +153,8 @@ def _told(colored: Colored) -> dict[str, str]:
 
 
 def _names(uploads: list[Upload], order: Order) -> list[str]:
-    endings = [each.ending + SUFFIXES[order.format_for(each.header)] for each in uploads]
-    if order.confidence == "png":
-        endings = [each.ending + MAP_SUFFIX for each in uploads]
+    kind = MAP_SUFFIX if order.confidence == "png" else ""
+    endings = [each.ending + kind + SUFFIXES[order.format_for(each.header)] for each in uploads]
     return unique_names([upload.name for upload in uploads], endings)
 
 

@@ -21,6 +21,7 @@ from ..arrivals import Arrivals
 from ..errors import MalformedBody, too_many_photos
 from ..json_photos import as_fields, decoded, parsed, read_json
 from ..manifest import manifest
+from ..responses import MAP_SUFFIX
 from ..settings import Settings
 from ..uploads import FIELD, REFERENCE, check_coding, joined, read_body
 from .options import JobOptions
@@ -142,7 +143,8 @@ def new_job(
     digest = hashlib.sha256(options.encode() + hashlib.sha256(reference).digest())
     photos: list[NewPhoto] = []
     names = [upload.name for upload in uploads for _ in range(order.proposals)]
-    stems, start = unique_names(names, [""] * len(names)), len(reference)
+    kind = MAP_SUFFIX if order.confidence == "png" else ""
+    stems, start = unique_names(names, [kind] * len(names)), len(reference)
     for place, upload in enumerate(uploads):
         address = addresses[place] if addresses else None
         told = address.model_dump_json() if address else repr((upload.name, len(upload.data)))

@@ -57,6 +57,17 @@ def test_further_colourings_and_a_bare_body(mine: httpx.Client) -> None:
     assert results["photo-3.png"] == plain(mine, data, proposal="3")
 
 
+def test_maps_of_confidence_are_called_as_by_colorize(mine: httpx.Client) -> None:
+    given = [("file", ("a.jpg", photo())), ("file", ("a.png", photo(1)))]
+    options = {"confidence": "png"}
+    job = submitted(mine, given, params=options)
+    ended(mine, job)
+    results, _ = unzipped(mine.get(f"/jobs/{job}/results"))
+    expected, _ = unzipped(mine.post("/colorize", files=given, params=options))
+    assert list(results) == list(expected) == ["a-confidence.png", "a-2-confidence.png"]
+    assert results == expected
+
+
 def test_a_page_that_is_not_the_first(mine: httpx.Client) -> None:
     pages = [small("L", (60, 40)).rotate(180)]
     book = encoded(small("L"), "TIFF", save_all=True, append_images=pages)
