@@ -1,5 +1,6 @@
 """The queue itself: who holds a photo, for how long, and whose result counts."""
 
+import resource
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import IdempotencyKeyReused, JobsFull
-from app.jobs.database import Database, Sqlite
+from app.jobs.database import Database, DatabaseFault, Sqlite
 from app.jobs.queued import Claim, NewJob, NewPhoto
 from app.jobs.records import Records
 from app.jobs.store import MOST_FAULTS, Store
@@ -258,6 +259,19 @@ def test_room_is_held_for_results_and_free_once_they_are_forgotten(
     assert sorted(records.forget(before=2.5)) == ["a", "b"]
     assert records.load() == (100, 3000)
     assert records.photos("a") == []
+
+
+def test_a_disk_that_is_full_is_told_of_as_such(tmp_path: Path) -> None:
+    database = Sqlite(tmp_path / "jobs.sqlite3")
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, unlimited[1]))  # no file grows
+    try:
+        with pytest.raises(DatabaseFault, match="disk"), database.transaction() as run:
+            run("INSERT INTO worker (id, until) VALUES (?, 1)", ("long" * 2**20,))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert not database.read("SELECT * FROM worker")
+    database.close()
 
 
 def test_a_key_of_idempotency_is_one_job_even_at_the_same_time(store: Store) -> None:
