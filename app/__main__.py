@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import sys
+from contextlib import ExitStack
 
 from pydantic import ValidationError
 
@@ -20,6 +21,8 @@ log = logging.getLogger("chromaserve")
 _BACKLOG = 2048
 """Connections that the system takes before the service does; uvicorn's own number."""
 _LAST_PORT = 65535
+_ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+"""An address that the machine has not, of IPv6 say, where another one of the host's will do."""
 
 
 def main() -> int:
@@ -70,22 +73,28 @@ def _listen(host: str, port: int) -> list[socket.socket]:
     """
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
-    try:
+    absent = None
+    with ExitStack() as opened:
         for family, kind, protocol, _, address in dict.fromkeys(found):
+            if sockets:  # that the system chose, where the port is 0
+                port = sockets[0].getsockname()[1]
             try:
-                sockets.append(socket.socket(family, kind, protocol))
-            except OSError:
-                continue  # IPv6, where there is none
-            if os.name == "posix":  # elsewhere it lets two programs have one port
-                sockets[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sockets[-1].setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sockets[-1].bind(address)
-            sockets[-1].listen(_BACKLOG)
-    except OSError:
-        for each in sockets:
-            each.close()
-        raise
+                one = opened.enter_context(socket.socket(family, kind, protocol))
+                if os.name == "posix":  # elsewhere it lets two programs have one port
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                one.bind((address[0], port, *address[2:]))
+            except OSError as error:
+                if error.errno not in _ABSENT:
+                    raise
+                absent = error
+                continue
+            one.listen(_BACKLOG)
+            sockets.append(one)
+        if absent and not sockets:
+            raise absent
+        opened.pop_all()
     return sockets
 
 

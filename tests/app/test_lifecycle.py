@@ -9,12 +9,14 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 from PIL import Image
 
+from app.__main__ import _listen
 from app.settings import Settings
 from chromaserve.engines.ncnn_engine import FOLDER, WEIGHTS
 from tests.conftest import START_S, STOP_S, Server, Start
@@ -69,6 +71,19 @@ def test_a_port_that_cannot_be_had_is_told_before_anything_is_loaded(
     assert (port is None) == (f"make serve PORT={taken + 1}" in done.stderr)
     assert "fastapi" not in done.stderr
     assert not done.stdout
+
+
+def test_of_a_hosts_addresses_those_that_there_are_have_one_port(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As of localhost, where its name stands for ::1 too and the machine has no IPv6."""
+    names = ("192.0.2.1", "127.0.0.1", "127.0.0.2")
+    told = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (name, 0)) for name in names]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: told)
+    with ExitStack() as opened:
+        sockets = [opened.enter_context(each) for each in _listen("localhost", 0)]
+        port = sockets[0].getsockname()[1]
+        assert [each.getsockname() for each in sockets] == [(name, port) for name in names[1:]]
 
 
 def test_sigterm_finishes_what_was_accepted(start_small: Start) -> None:
