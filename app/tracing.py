@@ -6,7 +6,6 @@ The SDK is imported only where traces are asked for.
 import logging
 import os
 import time
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -46,12 +45,13 @@ def start(settings: Settings, version: str) -> "Tracing | None":
     """
     if not asked_for(settings):
         return None
-    if find_spec("opentelemetry.sdk") and find_spec("opentelemetry.exporter"):
+    try:
         return Tracing(version)
-    if settings.otel == "on":
-        raise NoOpenTelemetry(_MISSING)
-    log.warning("no traces: %s", _MISSING)
-    return None
+    except ImportError as error:
+        if settings.otel == "on":
+            raise NoOpenTelemetry(_MISSING) from error
+        log.warning("no traces: %s", _MISSING)
+        return None
 
 
 class Tracing:

@@ -155,7 +155,8 @@ def test_what_asks_for_traces(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_the_extra_only_who_insists_is_refused(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(tracing, "find_spec", lambda _: None)
+    # Something else may have brought the SDK, and other exporters.
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")
     assert tracing.start(Settings(), "1") is None
     assert "chromaserve[otel]" in caplog.text
