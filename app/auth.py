@@ -28,7 +28,7 @@ log = logging.getLogger("chromaserve")
 _OPEN = frozenset((*HEALTH, "/", "/docs", "/openapi.json"))
 _OPEN_FOLDERS = ("/docs/", "/page/", "/problems/", "/v2/health/")
 _NAME_LENGTH = 8
-_ADMIN = re.compile(r"(/models/reload|/v2/repository/models/[^/]+/(un)?load)\n?")
+_ADMIN = re.compile(r"(/models/reload|/v2/repository/models/[^/]+/load)\n?")
 """Routes are found by paths with a line feed behind them, too."""
 _EXPOSED = (
     "Accept-Ranges",

@@ -46,6 +46,11 @@ def announced_length(request: Request, settings: Settings) -> int | None:
     return int(header)
 
 
+def media_type(request: Request) -> str:
+    """What the body is, in lower case and without parameters; empty where nobody says."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 def content_coding(request: Request) -> str:
     """What the body is encoded by beside its own format; empty where it is by nothing."""
     given = ",".join(request.headers.getlist("content-encoding")).lower().split(",")
@@ -89,23 +94,23 @@ async def read_body(
         Busy: there is no room for what it sends.
     """
     check_coding(request)
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = media_type(request)
     most = max_photos or settings.max_photos
     stream, reference = arrivals.receive(request, share), None
-    if media_type == "multipart/form-data":
+    if kind == "multipart/form-data":
         async with aclosing(stream):
             parts = await _read_multipart(request, stream, settings, most, referring=referring)
             uploads, fields, reference = parts
-    elif media_type.startswith("image/") or media_type in ("", "application/octet-stream"):
+    elif kind.startswith("image/") or kind in ("", "application/octet-stream"):
         uploads, fields = [Upload(None, await joined(stream))], []
         if not uploads[0].data:
             raise NoPhoto(f"The request body is empty. {_HOW}")
-    elif media_type == "application/json":
+    elif kind == "application/json":
         uploads, fields, reference = await run_in_threadpool(
             read_json, await joined(stream), FIELD, most, REFERENCE if referring else None
         )
     else:
-        raise UnsupportedBody(f"A body of type {media_type[:80]} is not accepted. {_HOW}")
+        raise UnsupportedBody(f"A body of type {kind[:80]} is not accepted. {_HOW}")
     share.shrink(max(sum(len(each.data) for each in (*uploads, reference) if each), 1))
     return Body(uploads, fields, share, reference)
 

@@ -23,7 +23,7 @@ from ..json_photos import as_fields, decoded, parsed, read_json
 from ..manifest import manifest
 from ..responses import MAP_SUFFIX
 from ..settings import Settings
-from ..uploads import FIELD, REFERENCE, check_coding, joined, read_body
+from ..uploads import FIELD, REFERENCE, check_coding, joined, media_type, read_body
 from .options import JobOptions
 from .queued import NewJob, NewPhoto
 
@@ -65,9 +65,8 @@ async def read_order(
         ServiceError: as `read_body`.
         InvalidOptions: addresses that are none.
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     most = settings.jobs_photos
-    if media_type != "application/json":
+    if media_type(request) != "application/json":
         return await read_body(request, settings, arrivals, share, most, referring=True), []
     check_coding(request)
     data = await joined(arrivals.receive(request, share))

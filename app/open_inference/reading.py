@@ -27,8 +27,8 @@ Tensors = Rows | list[bytes]
 """What a request brings for the network, or its encoded photos."""
 
 
-def check(message: Message, model: ProtocolModel, max_photos: int) -> int:
-    """Hold a request's names, datatypes and shapes against the model; the number of photos.
+def check(message: Message, model: ProtocolModel, max_photos: int) -> None:
+    """Hold a request's names, datatypes and shapes against the model.
 
     Raises:
         InvalidTensor, InvalidOptions: they do not fit.
@@ -53,7 +53,6 @@ def check(message: Message, model: ProtocolModel, max_photos: int) -> int:
         raise InvalidTensor(f"The inputs are for different numbers of photos: {counts}.")
     if photos > max_photos:
         raise too_many_photos(max_photos)
-    return photos
 
 
 def options(message: Message, model: ProtocolModel) -> Options:

@@ -25,11 +25,10 @@ from ..requests import PhotoRun, unless_gone
 from ..responses import image_response, json_response, zip_response
 from ..uploads import announced_length, read_body
 from .dependencies import ServiceWithRoom, caller
-from .openapi import REQUEST_BODY, problems, with_reference
+from .openapi import BINARY, REQUEST_BODY, problems, with_reference
 
 router = APIRouter(tags=["colorize"])
 
-_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "One photo: the image. Several, or by Accept: a ZIP of images with"
@@ -37,11 +36,11 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         " document need not expect it: a `Manifest` with images in base64. In both each photo has"
         " its own status.",
         "content": {
-            "image/png": _BINARY,
-            "image/jpeg": _BINARY,
-            "image/webp": _BINARY,
-            "image/tiff": _BINARY,
-            "application/zip": _BINARY,
+            "image/png": BINARY,
+            "image/jpeg": BINARY,
+            "image/webp": BINARY,
+            "image/tiff": BINARY,
+            "application/zip": BINARY,
         },
         "headers": {
             "Server-Timing": {

@@ -33,12 +33,10 @@ from ..root_path import reference
 from ..uploads import announced_length
 from .colorize import all_failed, with_hints
 from .dependencies import AnyService, ReadyService, caller
-from .openapi import REQUEST_BODY, problems, with_reference
+from .openapi import BINARY, REQUEST_BODY, problems, with_reference
 from .page import static
 
 router = APIRouter(tags=["jobs"])
-
-_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 
 async def _jobs(service: AnyService) -> Jobs:
@@ -230,7 +228,7 @@ async def job_events(
     responses={
         200: {
             "description": "A ZIP of the images, with manifest.json, as POST /colorize gives it.",
-            "content": {"application/zip": _BINARY},
+            "content": {"application/zip": BINARY},
         },
         **problems(404, 409, 503),
     },
@@ -256,7 +254,7 @@ async def job_results(request: Request, jobs: KeptJobs, job: Found) -> Response:
     responses={
         200: {
             "description": "The image.",
-            "content": dict.fromkeys(MEDIA_TYPES.values(), _BINARY),
+            "content": dict.fromkeys(MEDIA_TYPES.values(), BINARY),
         },
         206: {"description": "A part of it, where Range asks for one."},
         304: {"description": "Nothing: it is the one that If-None-Match names."},

@@ -17,6 +17,7 @@ from ..uploads import FIELD, REFERENCE
 
 _REFERENCE = "#/components/schemas/{model}"
 _FILE = {"type": "string", "format": "binary"}
+BINARY: dict[str, Any] = {"schema": _FILE}
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
@@ -57,8 +58,8 @@ REQUEST_BODY: dict[str, Any] = {
             },
             "encoding": {FIELD: {"contentType": "image/*"}},
         },
-        "image/*": {"schema": _FILE},
-        "application/octet-stream": {"schema": _FILE},
+        "image/*": BINARY,
+        "application/octet-stream": BINARY,
     },
 }
 

@@ -22,9 +22,9 @@ from ..open_inference.message import (
     parse,
 )
 from ..requests import unless_gone
-from ..uploads import announced_length, content_coding, joined
+from ..uploads import announced_length, content_coding, joined, media_type
 from .dependencies import ServiceWithRoom, caller
-from .openapi import problems, reference
+from .openapi import BINARY, problems, reference
 from .v2 import known
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
@@ -34,7 +34,7 @@ _BODY: dict[str, Any] = {
     "required": True,
     "content": {
         "application/json": {"schema": reference(InferenceRequest)},
-        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        "application/octet-stream": BINARY,
     },
 }
 _ABOUT: dict[str, Any] = {
@@ -91,10 +91,10 @@ async def _infer(
 
 
 def _check_type(request: Request) -> None:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type not in _MEDIA_TYPES:
+    kind = media_type(request)
+    if kind not in _MEDIA_TYPES:
         raise UnsupportedBody(
-            f"A body of type {media_type[:80]} is not accepted. Send application/json, or"
+            f"A body of type {kind[:80]} is not accepted. Send application/json, or"
             f" application/octet-stream with {HEADER_LENGTH}."
         )
 
