@@ -135,6 +135,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
         began = time.perf_counter()
         loading.start()
         time.sleep(max(0.0, arguments.seconds - (time.perf_counter() - began)))
+        in_load = list(seen.memory_mb)
         accepted_after, calm_after = recover(http, body, 1.5 * max(idle))
         ended.set()
         loading.join()
@@ -147,7 +148,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
     return {
         "photo": size.name,
         "capacity, photos/s (closed loop, 16 clients)": round(capacity, 2),
-        "sent a second": round(rate, 1),
+        "sent a second": round(load.sent / arguments.seconds, 1),
         "requests": load.sent,
         "answers by status": {"200": len(load.took_s), **load.failed},
         "photos/s done during the load": round(float(ended_in_load.sum()) / arguments.seconds, 2),
@@ -160,7 +161,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
         "/healthz during the load": percentiles(seen.health_s),
         "memory, MiB: before, quarters of the load": [
             round(memory_before),
-            *(round(max(part)) for part in map(list, np.array_split(seen.memory_mb, 4)) if part),
+            *(round(max(part)) for part in map(list, np.array_split(in_load, 4)) if part),
         ],
         "after the load's end: accepted again after, s": round(accepted_after, 2),
         "after the load's end: as fast as alone again after, s": round(calm_after, 2),

@@ -1,8 +1,7 @@
 """What was measured, by contender and size: the records of all rounds as figures."""
 
+import math
 from typing import Any
-
-import numpy as np
 
 from benchmarks.serving.contenders import EVERYONE, Contender
 from benchmarks.serving.photos import SIZES
@@ -53,14 +52,17 @@ class Figures:
         return [float(r[key]) for r in self._raw if r["engine"] == engine]
 
     def percentile(self, contender: str, size: str, step: str, q: float) -> float | None:
-        """Of the latencies of all rounds, in seconds; None where fewer than ten lie beyond it."""
-        took = [t for cell in self.cells(contender, size) for t in cell[step]["took_s"]]
-        return float(np.percentile(took, q)) if len(took) * (100 - q) >= 1000 else None
+        """Of the latencies of all rounds, in seconds; None where fewer than ten lie beyond it.
+
+        Requests that failed took for ever.
+        """
+        took = [t for cell in self.cells(contender, size) for t in _took(cell[step])]
+        return _percentile(took, q) if len(took) * (100 - q) >= 1000 else None
 
     def percentiles(self, contender: str, size: str, step: str, q: float) -> list[float]:
         """The same, one a round."""
-        cells = self.cells(contender, size)
-        return [float(np.percentile(c[step]["took_s"], q)) for c in cells if c[step]["took_s"]]
+        each = [_took(cell[step]) for cell in self.cells(contender, size)]
+        return [_percentile(took, q) for took in each if took]
 
     def lost(self, contender: str, size: str, step: str) -> dict[str, int]:
         """Requests of all rounds that were not answered with 200, by status."""
@@ -78,3 +80,19 @@ class Figures:
     def sent(self, contender: str, size: str, step: str) -> int:
         """Requests of all rounds."""
         return sum(int(cell[step]["sent"]) for cell in self.cells(contender, size))
+
+
+def _took(step: Record) -> list[float]:
+    return [*step["took_s"], *[math.inf] * sum(step["failed"].values())]
+
+
+def _percentile(took: list[float], q: float) -> float:
+    """As NumPy's; nothing lies between a number and for ever."""
+    place = (len(took) - 1) * q / 100
+    low, high = (sorted(took)[n] for n in (math.floor(place), math.ceil(place)))
+    return high if math.isinf(high) else low + (high - low) * (place % 1)
+
+
+def in_seconds(value: float) -> str:
+    """A latency in words."""
+    return "not answered" if math.isinf(value) else f"{value:.2f} s"

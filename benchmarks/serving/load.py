@@ -66,9 +66,9 @@ def version() -> str:
 
 
 def open_loop(url: str, body: Path, rate: float, seconds: float) -> Answers:
-    """Send `rate` requests a second for so many seconds, then wait for the last answers."""
-    count = max(2, round(rate * seconds))
-    period_ms = max(1, round(1000 / rate))
+    """Send about `rate` requests a second for so many seconds, then wait for the last answers."""
+    period_ms = max(1, round(1000 / rate))  # h2load counts in whole ones
+    count = max(2, round(1000 * seconds / period_ms))
     clock = ["--rate=1", f"--rate-period={period_ms}ms"]
     return _run(url, body, count, [*clock, f"--clients={count}"])
 

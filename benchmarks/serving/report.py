@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import mean
 
 from benchmarks.serving.contenders import ENGINES, EVERYONE
-from benchmarks.serving.figures import Figures, Record
+from benchmarks.serving.figures import Figures, Record, in_seconds
 from benchmarks.serving.verdicts import verdicts
 
 METHOD = Path(__file__).with_name("method.md")
@@ -130,7 +130,8 @@ def _seconds(figures: Figures, contender: str, size: str, step: str, q: float) -
     each = figures.percentiles(contender, size, step, q)
     if whole is None:
         return "–"
-    return f"{whole:.2f}" + (f" [{min(each):.2f}, {max(each):.2f}]" if len(each) > 1 else "")
+    told = [in_seconds(value).removesuffix(" s") for value in (whole, min(each), max(each))]
+    return told[0] + (f" [{told[1]}, {told[2]}]" if len(each) > 1 else "")
 
 
 def _failures(figures: Figures) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from statistics import mean
 
 from benchmarks.serving.contenders import ENGINES, Contender
-from benchmarks.serving.figures import Figures
+from benchmarks.serving.figures import Figures, in_seconds
 
 OF_RAW = {"savedmodel": 0.97, "ncnn": 0.92}
 # At this size the network is nearly all the work: here a server can be held against its engine.
@@ -39,10 +39,12 @@ def _against_raw(figures: Figures, ours: Contender) -> str:
     rate, raw = _rate(figures, ours, SMALL), figures.raw(ours.engine, "busy")
     if not rate or not raw:
         return ""
-    ratio = mean(rate) / mean(raw)
+    ratio, aim = mean(rate) / mean(raw), OF_RAW[ours.engine]
+    sides = {mine / alone >= aim for mine in rate for alone in raw}
+    spread = ", within the rounds' spread" if len(sides) > 1 else ""
     return (
         f"{ours.title}: {ratio:.2f} of the engine's own throughput at its busiest with photos of"
-        f" {SMALL}, decoding and encoding included; {_aim(round(ratio, 2), OF_RAW[ours.engine])}."
+        f" {SMALL}, decoding and encoding included; {_aim(round(ratio, 2), aim)}{spread}."
     )
 
 
@@ -81,8 +83,8 @@ def _tail(figures: Figures, ours: Contender, peers: list[Contender], size: str) 
     value, peer = rivals[best]
     rounds = [figures.percentiles(c.name, size, "high", 99) for c in (ours, peer)]
     return (
-        f"{ours.title}, {size}, p99 at 80% of its own saturation: {own:.2f} s; the lowest peer's"
-        f" ({best}, at 80% of its own) is {value:.2f} s:"
+        f"{ours.title}, {size}, p99 at 80% of its own saturation: {in_seconds(own)}; the lowest"
+        f" peer's ({best}, at 80% of its own) is {in_seconds(value)}:"
         f" {_side(rounds[0], rounds[1], lambda a, b: a < b, (own, value))}."
     )
 

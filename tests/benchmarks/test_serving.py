@@ -1,5 +1,6 @@
 """The serving benchmark's arithmetic and page, against a log and results made up by hand."""
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,16 @@ def test_a_p99_is_told_of_a_thousand_requests() -> None:
     assert "chromaserve, ncnn, 256², p99" not in text  # of twenty
     assert any("| chromaserve, ncnn | 5.75 | 0.10 [0.10, 0.10] | – | – |" in line
                for line in text.splitlines())  # fmt: skip
+
+
+def test_what_was_not_answered_took_for_ever() -> None:
+    records = deepcopy(RECORDS)
+    for record in records:
+        if record.get("contender") == "chromaserve-savedmodel":
+            record["high"]["failed"] = {"500": 20}
+    assert "chromaserve, SavedModel, 256², p99 at 80% of its own saturation: not answered" in page(
+        records
+    )
 
 
 def test_the_page_speaks_of_what_was_measured() -> None:
