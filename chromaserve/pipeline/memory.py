@@ -18,7 +18,8 @@ class Budget:
     """Bytes shared first come, first served; a bounded number may wait, a bounded time.
 
     The first in line holds the line, so that a large photo is not starved by small ones. Who waits
-    in the background stands behind the line, for as long as it takes.
+    in the background stands behind the line, for as long as it takes. Who holds bytes and needs
+    more goes before the line, which may wait for those.
     """
 
     def __init__(self, total: int, *, max_waiting: int, timeout_s: float) -> None:
@@ -31,6 +32,8 @@ class Budget:
         self._timeout_s = timeout_s
         self._line: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._behind: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._before: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._kept = 0  # by those before the line
 
     async def take(self, amount: int, *, background: bool = False) -> "Share":
         """Wait for `amount` bytes.
@@ -46,6 +49,27 @@ class Budget:
             await self.acquire(amount)
         return Share(self, amount)
 
+    async def take_more(self, amount: int, held: int) -> "Share":
+        """Wait for `amount` bytes beside those that the caller has, and keeps meanwhile.
+
+        Raises:
+            TooManyPixels: more than there is in all.
+            Busy: the wait was too long, or those who keep some would wait for each other.
+        """
+        self.check(held + amount, "Ask for its pages one by one.")
+        if self.used + amount <= self.total:
+            self._grant(amount)
+            return Share(self, amount)
+        most = max([amount, *(each for each, _ in self._before)])
+        if self._kept + held + most > self.total:  # whatever others give back
+            raise Busy("The service is full. Wait a moment and send the request again.")
+        self._kept += held
+        try:
+            await self._wait(amount, self._before, self._timeout_s)
+        finally:
+            self._kept -= held
+        return Share(self, amount)
+
     async def acquire(self, amount: int) -> None:
         """Wait for bytes that the caller gives back; `take` and `Share.grow` see to that."""
         if self.full(amount):
@@ -57,19 +81,20 @@ class Budget:
 
     def full(self, amount: int) -> bool:
         """Whether who wants so many bytes more has to wait."""
-        return bool(self._line) or self.used + amount > self.total
+        return bool(self._before or self._line) or self.used + amount > self.total
 
     @property
     def wanted(self) -> int:
         """Bytes that the first in line waits for, 0 where nobody does."""
-        return self._line[0][0] if self._line else 0
+        line = self._before or self._line
+        return line[0][0] if line else 0
 
-    def check(self, amount: int) -> None:
+    def check(self, amount: int, remedy: str = "Shrink the photo.") -> None:
         """Raise TooManyPixels where so many bytes never are free."""
         if amount > self.total:
             raise TooManyPixels(
                 f"This takes {amount / 2**20:,.0f} MiB of memory, more than the bound of"
-                f" {self.total / 2**20:,.0f}. Shrink the photo."
+                f" {self.total / 2**20:,.0f}. {remedy}"
             )
 
     def take_at_once(self, amount: int) -> "Share":
@@ -119,7 +144,7 @@ class Budget:
         self.peak = max(self.peak, self.used)
 
     def _advance(self) -> None:
-        while line := self._line or self._behind:
+        while line := self._before or self._line or self._behind:
             amount, turn = line[0]
             if self.used + amount > self.total:
                 return

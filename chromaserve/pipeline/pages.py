@@ -1,8 +1,9 @@
 """Photos looked at, and pages of a TIFF: one of them, each by itself, or all into one TIFF."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -24,6 +25,18 @@ from chromaserve.settings import PipelineSettings
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Book:
+    """The file that a photo is a page of, and how far that is; of a photo by itself, the photo."""
+
+    since: float = field(default_factory=time.perf_counter)
+    """When work on it began."""
+    left: int = 1
+    """Pages that are still to be done, this one among them."""
+    held: int = 0
+    """Bytes of memory that those have which are done."""
+
+
 class Way(Protocol):
     """A photo's way: `Pipeline._way` for a request."""
 
@@ -33,6 +46,8 @@ class Way(Protocol):
         read: Callable[[], Photo],
         release: Callable[[], None],
         write: Write[T],
+        *,
+        book: Book,
     ) -> Awaitable[tuple[T, Made]]:
         """What `write` makes of a photo, and what is known of how."""
 
@@ -86,11 +101,13 @@ async def all_pages(
 ) -> tuple[bytes, Made]:
     """Every page, each with its own size and memory; what is told is of the first.
 
-    But for pixels that are missing, and metadata: those of any page are told of.
+    But for pixels that are missing, and metadata: those of any page are told of. Results of pages
+    are held until the last one is done, which counts when the next one is to have memory.
 
     Raises:
         InvalidOptions: the result is to be no TIFF.
         DamagedPhoto: there are pages that cannot be read, and that is not accepted.
+        TooManyPixels: there never is room for all.
         ServiceError: of the first page that fails.
     """
     header = upload.header
@@ -108,6 +125,7 @@ async def all_pages(
         )
     made: list[Made] = []
     pixels: list[int] = []
+    book = Book(left=count)
     try:
         for i in range(count):
             one = await asyncio.to_thread(_inspected, upload.data, settings, i + 1)
@@ -118,12 +136,14 @@ async def all_pages(
                 # Every page is read from the same bytes.
                 partial(body.release, upload) if i == count - 1 else _keep,
                 partial(_write, writer, order, settings, (i, count)),
+                book=book,
             )
             page.share.shrink(writer.size - before)
             if made:
                 made[0].share.join(page.share)
             made.append(page)
             pixels.append(one.pixels)
+            book = replace(book, left=book.left - 1, held=made[0].share.amount)
         told = replace(
             made[0].told,
             missing=np.average([page.told.missing for page in made], weights=pixels).item(),

@@ -25,7 +25,7 @@ from chromaserve.pipeline.memory_needed import memory_for, memory_for_close_ups
 from chromaserve.pipeline.models import LoadedModel, Models
 from chromaserve.pipeline.observer import Observer
 from chromaserve.pipeline.order import Order
-from chromaserve.pipeline.pages import all_pages, has_several, look_at
+from chromaserve.pipeline.pages import Book, all_pages, has_several, look_at
 from chromaserve.pipeline.stages import Stage
 from chromaserve.pipeline.steps import Write, decoded_by, encoded_by, reading, writing
 from chromaserve.pipeline.timings import Timings
@@ -193,12 +193,13 @@ class Pipeline:
         write: Write[T],
         order: Order,
         ticket: Ticket,
+        book: Book | None = None,
     ) -> tuple[T, Made]:
         """What `write` makes of a photo, and what is known of how."""
-        start = time.perf_counter()
+        start, book = time.perf_counter(), book or Book()
         needed = memory_for(order, header, signed=self.credentials is not None)
-        more = memory_for_close_ups(order, header, self.memory.total - needed)
-        place, share = await self._admit(needed + more, order, ticket)
+        more = memory_for_close_ups(order, header, self.memory.total - needed - book.held)
+        place, share = await self._admit(needed + more, order, ticket, book.held)
         with place, share.until_failure():
             admitted, helped_s = time.perf_counter(), self.cores.helped_s
 
@@ -242,9 +243,14 @@ class Pipeline:
             told = told_of(photo, header, order, assessed)
             return result, Made(photo.size, told, timings, share)
 
-    async def _admit(self, wanted: int, order: Order, ticket: Ticket) -> tuple[Share, Share]:
+    async def _admit(
+        self, wanted: int, order: Order, ticket: Ticket, held: int
+    ) -> tuple[Share, Share]:
         """Wait for a place among the photos in work, and for the memory that this one takes."""
-        self._make_room_for(order.model)
+        at_once = self.window(order.model) + order.model.photos_at_once
+        self.in_work.total = max(self.in_work.total, at_once)  # its engines are busy now and next
+        if held:  # those who wait for a place may wait for that
+            return Share(self.in_work, 0), await self.memory.take_more(wanted, held)
         async with ticket.turn:
             place = await self.in_work.take(1, background=ticket.background)
             with place.until_failure():
@@ -291,7 +297,3 @@ class Pipeline:
                 f"The photo was not done in the {limit_s:.3g} s that {whose}."
                 " Try again when the service is less busy, or shrink the photo."
             ) from error
-
-    def _make_room_for(self, model: LoadedModel) -> None:
-        """Let as many photos in as keep this model's engines busy now and next."""
-        self.in_work.total = max(self.in_work.total, self.window(model) + model.photos_at_once)

@@ -118,3 +118,25 @@ def test_who_holds_bytes_takes_more_at_once_or_not_at_all() -> None:
             memory.take_at_once(101)
 
     asyncio.run(scenario())
+
+
+def test_who_keeps_bytes_goes_before_those_who_may_wait_for_them() -> None:
+    async def scenario() -> None:
+        memory = budget(100)
+        book, other = await memory.take(30), await memory.take(40)
+        (photo,) = await in_line(memory, 90)  # waits for both
+        page = asyncio.create_task(memory.take_more(50, book.amount))
+        await asyncio.sleep(0)
+        with pytest.raises(Busy):  # the others never give back as much
+            await memory.take_more(45, other.amount)
+        assert not page.done()
+        other.shrink(0)
+        (await page).shrink(0)
+        with pytest.raises(TooManyPixels):
+            await memory.take_more(71, book.amount)
+        assert not photo.done()
+        book.shrink(0)
+        (await photo).shrink(0)
+        assert memory.used == 0
+
+    asyncio.run(scenario())
