@@ -12,6 +12,7 @@ from chromaserve.errors import without_locals
 from chromaserve.loop_thread import cancel
 from chromaserve.pipeline.backlog import Ticket
 from chromaserve.pipeline.body import Body, Upload
+from chromaserve.pipeline.foreseen import foreseen
 from chromaserve.pipeline.memory import Share
 from chromaserve.pipeline.order import Order
 from chromaserve.pipeline.pipeline import Colored, Pipeline
@@ -64,6 +65,7 @@ class PhotoRun:
         self._order = order
         self._ticket = ticket
         self._window = window
+        self._foreseen = foreseen(body.uploads, order, pipeline.cache)
         self._waiting = deque(enumerate(body.uploads))
         self._running: deque[asyncio.Task[Outcome]] = deque()
         self._ready: deque[Outcome] = deque()
@@ -126,8 +128,8 @@ class PhotoRun:
         except Exception as error:
             return without_locals(error)
         finally:
-            looks = self._order.looks_at(upload.header)
-            self._ticket.done(upload.pixels, looks, telling=telling)
+            took = self._foreseen[index]
+            self._ticket.done(took.pixels, took.looks, took.turns, telling=telling)
             self._busy -= 1
             self._rest()
 

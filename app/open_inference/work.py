@@ -11,6 +11,7 @@ from chromaserve.errors import ServiceError
 from chromaserve.photos.photo import Header
 from chromaserve.pipeline.backlog import Ticket
 from chromaserve.pipeline.body import Body, Upload
+from chromaserve.pipeline.foreseen import foreseen
 from chromaserve.pipeline.memory import Share
 from chromaserve.pipeline.memory_needed import BYTES_PER_PHOTO
 from chromaserve.pipeline.models import LoadedModel
@@ -151,9 +152,10 @@ async def _colorize(
     for index, upload in enumerate(body.uploads):
         if isinstance(upload.header, Exception):
             raise _at(index, upload.header)
-    looks = sum(order.looks_at(each.header) for each in body.uploads)
-    pixels = [each.pixels for each in body.uploads]
-    ticket = pipeline.backlog.accept(pixels, deadline_s, owner, looks)
+    expected = foreseen(body.uploads, order, pipeline.cache)
+    pixels, looks = [each.pixels for each in expected], sum(each.looks for each in expected)
+    turns = sum(each.turns for each in expected)
+    ticket = pipeline.backlog.accept(pixels, deadline_s, owner, looks, turns=turns)
     held.callback(ticket.close)
     # All results are there before the first byte goes out. They have bytes of their own, taken
     # without waiting: who waits for memory while holding some may wait for ever.

@@ -11,6 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from chromaserve.errors import InvalidOptions
 from chromaserve.pipeline.album import opened_upload, together
 from chromaserve.pipeline.body import Body
+from chromaserve.pipeline.foreseen import foreseen
 from chromaserve.pipeline.hint_photos import of_photos
 from chromaserve.pipeline.options import Options
 from chromaserve.pipeline.order import Order, format_for
@@ -132,15 +133,18 @@ async def colorize(
             wanted = _negotiated(request, chosen, body)
         order = chosen.order(await service.model_for(chosen.model), wanted.format)
         order = with_hints(order, body)
-        pixels = [upload.pixels for upload in body.uploads]
-        looks = sum(order.looks_at(upload.header) for upload in body.uploads)
-        beside = 0
+        expected = foreseen(body.uploads, order, pipeline.cache)
+        pixels = [each.pixels for each in expected]
+        looks, beside = sum(each.looks for each in expected), 0
+        turns = sum(each.turns for each in expected)
         if reference := body.reference:
             await run_in_threadpool(pipeline.look_at, [reference])
             looks, beside = looks + 1, reference.pixels
         if chosen.album:  # each is seen once before the first is coloured
             looks, beside = looks + len(pixels), beside + sum(pixels)
-        ticket = pipeline.backlog.accept(pixels, chosen.deadline_s, caller(request), looks, beside)
+        ticket = pipeline.backlog.accept(
+            pixels, chosen.deadline_s, caller(request), looks, beside, turns
+        )
         held.callback(ticket.close)
         if reference:
             await body.hold(REFERENCE_BYTES)

@@ -28,6 +28,7 @@ class Ticket:
         *,
         background: bool = False,
         beside: int = 0,
+        turns: int | None = None,
     ) -> None:
         self.turn = asyncio.Lock()
         """Held while a photo is admitted."""
@@ -42,6 +43,8 @@ class Ticket:
         """Nothing can be done for it before its client takes results: it is in nobody's way."""
         self.photos = len(pixels)
         self.left = len(pixels)
+        self.turns = self.turns_left = self.photos if turns is None else turns
+        """Photos, and pages beside the first of a file that becomes one: others come between."""
         self.pixels_left = sum(pixels) + beside
         self.looks_left = looks
         self._foreseen_s = foreseen_s
@@ -54,12 +57,13 @@ class Ticket:
             return None
         return max(0.0, self.deadline_s - (time.perf_counter() - self.since))
 
-    def done(self, pixels: int, looks: int = 1, *, telling: bool = False) -> None:
+    def done(self, pixels: int, looks: int = 1, turns: int = 1, *, telling: bool = False) -> None:
         """One photo is done and its place free; `telling`: the time it took tells something."""
         self.left -= 1
+        self.turns_left -= turns
         self.pixels_left -= pixels
         self.looks_left -= looks
-        if telling and self.photos == 1:
+        if telling and self.turns == 1:
             self._backlog.learn(self._foreseen_s, time.perf_counter() - self.since)
 
     def prepared(self, pixels: int, looks: int = 1) -> None:
@@ -104,24 +108,25 @@ class Backlog:
         """Photos accepted and not yet done, of requests that the service can work on."""
         return sum(ticket.left for ticket in self._tickets if not ticket.resting)
 
-    def wait_s(self, photos: int = 1) -> float:
+    def wait_s(self, turns: int = 1) -> float:
         """Estimate how long others' work keeps a request of so many photos, were it to come now.
 
-        Requests are served in turn, so of each other one as many photos count as its own.
+        Requests are served in turn, so of each other one as many count as its own: photos, or pages
+        of a file that becomes one.
         """
         looks = pixels = 0.0
         for ticket in self._tickets:
             if ticket.left and not ticket.resting:
-                count = min(ticket.left, photos)
-                looks += ticket.looks_left * count / ticket.left
-                pixels += ticket.pixels_left * count / ticket.left
+                part = min(ticket.turns_left, turns) / ticket.turns_left
+                looks += ticket.looks_left * part
+                pixels += ticket.pixels_left * part
         return self._slowness * self._pace.seconds(looks, pixels)
 
     def looks_s(self, looks: int) -> float:
         """Seconds of the model's work on so many looks, were waits as they are foreseen."""
         return self._pace.seconds(looks, 0)
 
-    def looks_in_time(self, ticket: Ticket, within_s: float) -> int:
+    def looks_in_time(self, ticket: Ticket, within_s: float, pages: int = 1) -> int:
         """How many looks more a photo may have: half its time is for them, and for what waits.
 
         A photo that has waited for long is rather done than looked at closely. So are all where
@@ -130,6 +135,7 @@ class Backlog:
         Args:
             ticket: its request's.
             within_s: the service's own limit.
+            pages: that are to be done in it, each with as many looks more.
         """
         look_s = self._slowness * self.looks_s(1)
         if ticket.background or not look_s:
@@ -138,10 +144,10 @@ class Backlog:
         if any(each is not ticket for each in waiting):
             within_s = min(within_s, self._max_wait_s)
         left = [each.time_left_s for each in waiting if each.time_left_s is not None]
-        spare_s = min([within_s, *left]) / 2 - self.wait_s()
+        spare_s = min([within_s, *left]) / 2 - self.wait_s(pages)
         if ticket.time_left_s is not None:  # its other photos are to be in time, too
-            spare_s = min(spare_s, ticket.time_left_s / 2 - self.wait_s(ticket.left))
-        return int(max(0.0, spare_s) / look_s)
+            spare_s = min(spare_s, ticket.time_left_s / 2 - self.wait_s(ticket.turns_left))
+        return int(max(0.0, spare_s) / look_s / pages)
 
     def check(self) -> None:
         """Refuse a request of any size, before its body is read.
@@ -165,6 +171,7 @@ class Backlog:
         owner: Hashable = None,
         looks: int | None = None,
         beside: int = 0,
+        turns: int | None = None,
     ) -> Ticket:
         """Accept a request whole, or refuse it at once.
 
@@ -174,6 +181,7 @@ class Backlog:
             owner: who asks.
             looks: how often the model runs for all of them; by default once a photo.
             beside: pixels that are decoded before them: a reference's, or an album's own.
+            turns: photos and pages that are worked on one by one; by default as many as photos.
 
         Raises:
             Busy: there are not as many places, or it would wait too long.
@@ -185,7 +193,7 @@ class Backlog:
             raise Busy(self._full(photos))
         looks = photos if looks is None else looks
         own_s = self._pace.seconds(looks, sum(pixels) + beside)
-        foreseen_s = self.wait_s(photos) + own_s
+        foreseen_s = self.wait_s(photos if turns is None else turns) + own_s
         if deadline_s is not None and foreseen_s > deadline_s:
             about = f"{foreseen_s:.1f}" if foreseen_s >= 1 else f"{foreseen_s:.2g}"
             raise WouldBeLate(
@@ -193,7 +201,9 @@ class Backlog:
                 " the request allows. Try again later, or allow more time."
             )
         foreseen_s /= self._slowness
-        ticket = Ticket(self, pixels, looks, foreseen_s, deadline_s, owner, beside=beside)
+        ticket = Ticket(
+            self, pixels, looks, foreseen_s, deadline_s, owner, beside=beside, turns=turns
+        )
         self._tickets.add(ticket)
         return ticket
 

@@ -70,6 +70,11 @@ def has_several(header: object) -> bool:
     return isinstance(header, Header) and (len(header.pages) > 1 or header.more_pages)
 
 
+def is_book(upload: Upload, order: Order) -> bool:
+    """Whether a file has pages that all become one; see `all_pages`."""
+    return order.pages == "all" and upload.page is None and has_several(upload.header)
+
+
 def apart(upload: Upload, damaged: Damaged, settings: PipelineSettings, most: int) -> list[Upload]:
     """An upload for each page of the file that one holds, looked at; the bytes are there once.
 

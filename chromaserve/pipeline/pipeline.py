@@ -25,7 +25,7 @@ from chromaserve.pipeline.memory_needed import memory_for, memory_for_close_ups
 from chromaserve.pipeline.models import LoadedModel, Models
 from chromaserve.pipeline.observer import Observer
 from chromaserve.pipeline.order import Order
-from chromaserve.pipeline.pages import Book, all_pages, has_several, look_at
+from chromaserve.pipeline.pages import Book, all_pages, is_book, look_at
 from chromaserve.pipeline.stages import Stage
 from chromaserve.pipeline.steps import Write, decoded_by, encoded_by, reading, writing
 from chromaserve.pipeline.timings import Timings
@@ -134,7 +134,7 @@ class Pipeline:
                     raise header or ValueError("not looked at")
                 format = order.format_for(header)
                 way = partial(self._way, order=order, ticket=ticket)
-                if order.pages == "all" and upload.page is None and has_several(header):
+                if is_book(upload, order):
                     data, made = await all_pages(
                         way, body, upload, order, self.settings, self.cores
                     )
@@ -203,8 +203,8 @@ class Pipeline:
         with place, share.until_failure():
             admitted, helped_s = time.perf_counter(), self.cores.helped_s
 
-            left_s = self.settings.photo_timeout_s - (admitted - start)
-            most = self.backlog.looks_in_time(ticket, left_s) if more else 0
+            left_s = self.settings.photo_timeout_s - (admitted - book.since)
+            most = self.backlog.looks_in_time(ticket, left_s, book.left) if more else 0
             photo, looks = await self.decoding.run(
                 ticket, decoded_by, read, order, self.cores, most
             )

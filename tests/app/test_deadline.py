@@ -29,6 +29,19 @@ def test_a_deadline_that_cannot_be_met_is_refused(small_http: httpx.Client) -> N
     assert small_http.get("/models").json()["load"]["accepted"] == 0
 
 
+def test_all_pages_that_become_one_are_foreseen(small_http: httpx.Client) -> None:
+    page = small("L")
+    small_http.post(COLORIZE, files={"file": encoded(page, "TIFF")}).raise_for_status()
+
+    def foreseen_s(pages: int) -> float:
+        file = encoded(page, "TIFF", save_all=True, append_images=[page] * (pages - 1))
+        options: dict[str, str | float] = {"pages": "all", "format": "tiff", "deadline_s": 1e-9}
+        refused = small_http.post(COLORIZE, files={"file": file}, params=options)
+        return float(refused.json()["detail"].split()[4])
+
+    assert foreseen_s(20) == pytest.approx(20 * foreseen_s(1), rel=0.2)
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "4000", "soon"])
 def test_a_deadline_that_is_none_is_refused(small_http: httpx.Client, value: str) -> None:
     file = {"file": encoded(small("L"), "JPEG")}

@@ -130,6 +130,24 @@ def test_tiles_are_reckoned_with() -> None:
     accepted.accept([MEGAPIXEL], deadline_s=1)
 
 
+def test_pages_that_become_one_are_reckoned_with_and_have_a_turn_each() -> None:
+    accepted = backlog()
+    with pytest.raises(WouldBeLate):
+        accepted.accept([30 * MEGAPIXEL], deadline_s=2.9, looks=30, turns=30)
+    ticket = accepted.accept([30 * MEGAPIXEL], deadline_s=12, looks=30, turns=30)
+    assert accepted.photos == 1
+    assert accepted.wait_s() == pytest.approx(0.1)
+    assert accepted.wait_s(10) == pytest.approx(1)
+    # Of half the time 3 s are for what is seen in any case.
+    assert accepted.looks_in_time(ticket, 120, pages=30) == 0
+    assert accepted.looks_in_time(ticket, 120, pages=2) > 0
+    accepted.accept([MEGAPIXEL], looks=10)
+    before = accepted.wait_s()
+    ticket.since -= 20  # page by page: nothing that is of waits
+    ticket.done(30 * MEGAPIXEL, 30, 30, telling=True)
+    assert accepted.wait_s() == pytest.approx(before - 0.1)
+
+
 def test_a_reference_is_reckoned_with_until_it_is_looked_at() -> None:
     accepted = backlog()
     ticket = accepted.accept([MEGAPIXEL], looks=2, beside=9 * MEGAPIXEL)

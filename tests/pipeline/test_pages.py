@@ -5,19 +5,24 @@ import io
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
 
 from chromaserve.errors import Busy, TooManyPixels
+from chromaserve.pipeline import steps
 from chromaserve.pipeline.body import Body, Upload
+from chromaserve.pipeline.foreseen import foreseen
 from chromaserve.pipeline.options import Options
 from chromaserve.pipeline.pipeline import Colored, Pipeline
+from chromaserve.pipeline.timings import Timings
 from chromaserve.settings import PipelineSettings
+from tests.sample_photos import encoded, small
 from tests.small_network import publish
 
-Ask = Callable[[int], Coroutine[None, None, Colored]]
+Ask = Callable[..., Coroutine[None, None, Colored]]
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +33,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def pipeline(root: Path) -> Iterator[tuple[Pipeline, Ask]]:
+def pipeline(root: Path, **settings: Any) -> Iterator[tuple[Pipeline, Ask]]:  # noqa: ANN401
     """One with 48 MiB for photos; and what colorizes a book of so many pages in the background."""
-    settings = PipelineSettings(model_root=root, cache_mb=0, max_upload_mb=8, max_memory_mb=64)
-    made = Pipeline(settings)
+    bounds = {"cache_mb": 0, "max_upload_mb": 8, "max_memory_mb": 64} | settings
+    made = Pipeline(PipelineSettings(model_root=root, **bounds))
     made.models.load_default()
-    order = Options(pages="all", format="tiff").order(made.models.get(None))
 
     async def ask(pages: int) -> Colored:
+        order = Options(pages="all", format="tiff").order(made.models.get(None))
         upload = Upload("book.tif", book(pages))
         made.look_at([upload])
         body = Body([upload], [], await made.uploads.take(1))
@@ -50,9 +55,10 @@ def pipeline(root: Path) -> Iterator[tuple[Pipeline, Ask]]:
 def book(pages: int) -> bytes:
     """Pages that take 0.7 MiB each once they have colours, and 9 MiB or 36 while they get them."""
     file = io.BytesIO()
-    page = np.random.default_rng(0).integers(0, 256, (450, 600), np.uint8)
+    random = np.random.default_rng(0)
     with tifffile.TiffWriter(file) as writer:
         for _ in range(pages):
+            page = random.integers(0, 256, (450, 600), np.uint8)
             writer.write(page, photometric="minisblack", compression="deflate")
     return file.getvalue()
 
@@ -87,5 +93,65 @@ def test_books_that_fit_one_by_one_do_not_wait_for_each_other(root: Path) -> Non
                     each.share.shrink(0)
                 (await ask(40)).share.shrink(0)
             assert made.memory.used == 0
+
+    asyncio.run(scenario())
+
+
+def test_pages_are_looked_at_closely_where_there_is_time_for_all(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everywhere = [(x, y, 30, 30) for x in (40, 300, 520) for y in (40, 200, 380)]
+    monkeypatch.setattr(steps, "faces", lambda _: np.array(everywhere, np.float32))
+
+    async def scenario() -> None:
+        with pipeline(root, max_memory_mb=128, photo_timeout_s=10) as (made, _):
+            a_look_s = 0.1
+            made.estimate.note(Timings(0, 0, 0, a_look_s, 1, 1, 0, 1, model_s=a_look_s), 0)
+            order = Options(pages="all", format="tiff").order(made.models.get(None))
+            upload = Upload(None, book(20))
+            made.look_at([upload])
+            body = Body([upload], [], await made.uploads.take(1))
+            ticket = made.backlog.accept([upload.pixels], looks=20, turns=20)
+            await made.colorize(body, upload, order, ticket)
+            assert 20 < made.batcher.statistics.photos <= 10 / a_look_s
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("cache_mb", [0, 64])
+@pytest.mark.parametrize(
+    ("options", "looks"),
+    [
+        ({}, 10),
+        ({"proposal": 3}, 11),
+        ({"confidence": "figure"}, 11),
+        ({"proposals": 4}, (4 * 10 + 3, 11)),
+        ({"proposals": 3, "confidence": "figure"}, (3 * 11 + 2, 12)),
+        ({"pages": "all", "format": "tiff"}, 3),
+    ],
+)
+def test_as_many_looks_are_foreseen_as_there_are(
+    root: Path, options: dict[str, Any], looks: int | tuple[int, int], cache_mb: int
+) -> None:
+    """Of a panorama with nine tiles, or a book of three pages."""
+
+    async def scenario() -> None:
+        with pipeline(root, cache_mb=cache_mb, max_memory_mb=128) as (made, _):
+            chosen = Options(**options)
+            order = chosen.order(made.models.get(None))
+            photo = book(3) if "pages" in options else encoded(small("L", (500, 100)), "PNG")
+            body = Body([Upload(None, photo)], [], await made.uploads.take(1))
+            made.look_at(body.uploads)
+            body.repeat(chosen.proposals)
+            expected = foreseen(body.uploads, order, made.cache)
+            for i, upload in enumerate(body.uploads):
+                ticket = made.backlog.behind(upload.pixels)
+                (await made.colorize(body, upload, order.nth(i), ticket)).share.shrink(0)
+            assert made.batcher.statistics.photos == sum(each.looks for each in expected)
+            wanted = looks if isinstance(looks, int) else looks[cache_mb > 0]
+            assert made.batcher.statistics.photos == wanted
+            assert sum(each.turns for each in expected) == (
+                3 if "pages" in options else len(expected)
+            )
 
     asyncio.run(scenario())
