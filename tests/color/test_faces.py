@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -81,6 +82,35 @@ def test_faces_are_the_same_in_many_threads_which_share_few_detectors() -> None:
     with ThreadPoolExecutor(12) as threads:
         for expected, found in zip(alone, threads.map(faces, photos), strict=True):
             np.testing.assert_array_equal(found, expected)
+
+
+HELD = """
+import re
+from concurrent.futures import ThreadPoolExecutor
+import cv2
+from chromaserve.pipeline.memory import return_freed
+from tests.color.test_faces import WOMAN, faces, group
+def held():
+    return_freed()
+    return int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1]) // 1024
+photo = group(140, [(x, y) for y in (20, 300, 620) for x in range(100, 1000, 150)], (1300, 900))
+photo[580:, 900:1220] = cv2.resize(WOMAN, (320, 320))
+before = held()
+with ThreadPoolExecutor(8) as threads:
+    assert all(len(each) > 9 for each in threads.map(faces, [photo] * 24))
+print(held() - before)
+"""
+
+
+def test_what_small_faces_take_among_larger_ones_is_not_kept() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HELD],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert int(done.stdout) < 180  # MiB; detectors that keep it have 280
 
 
 @pytest.mark.parametrize("name", ["coffee.png", "rocket.jpg", "chelsea.png", "coins.png"])
