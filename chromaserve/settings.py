@@ -15,8 +15,9 @@ log = logging.getLogger("chromaserve")
 CGROUP = Path("/sys/fs/cgroup")
 """A container sees its own limits here (cgroup v2)."""
 MIB = 1024 * 1024
-MODEL_MB = 700
-"""Of memory that a process takes beside photos, with the CPU engine and the answers kept."""
+MODEL_MB = 1000
+"""Of memory that a process takes beside photos once it has worked, with the CPU engine on two cores
+and the answers kept."""
 _MEMORY_MB, _LEAST_MEMORY_MB = 3072, 512
 UPLOAD_SHARE = 0.25
 """Part of the memory bound kept for encoded uploads; photos being worked on have the rest."""

@@ -54,7 +54,9 @@ def local_model(ab: Float, guide: Float, *, radius: int, eps: float) -> Float:
         raise ValueError(f"radius must be >= 0 and eps > 0, not {radius} and {eps}")
     if radius == 0:
         return np.concatenate([np.zeros_like(ab), ab], axis=2)
-    model = _coefficients(squeeze(guide, *ab.shape[:2]) / np.float32(100), ab, radius, eps)
+    guide = squeeze(guide, *ab.shape[:2]) / np.float32(100)
+    guide -= np.float32(0.5)  # so that float32 is enough for differences of nearly equal means
+    model = _coefficients(guide, ab, radius, eps)
     model[:, :, : ab.shape[2]] /= 100
     return model
 
@@ -115,25 +117,25 @@ def check_planes(ab: Float, L: Float) -> None:
         raise ValueError(f"L must be float32 [H, W], not {L.dtype} {list(L.shape)}")
 
 
-def _coefficients(guide: Float, ab: Float, radius: int, eps: float) -> Float:
-    """Window means of A_a, A_b, B_a, B_b: float32 [h, w, 2K], from guide [h, w], ab [h, w, K]."""
-    height, width = guide.shape
+def _coefficients(i: Float, ab: Float, radius: int, eps: float) -> Float:
+    """Window means of A_a, A_b, B_a, B_b: float32 [h, w, 2K], from guide - 0.5 and ab [h, w, K]."""
+    height, width, count = ab.shape
     scales = (min(n, NETWORK_SIZE) / NETWORK_SIZE for n in (width, height))
     window = tuple(2 * max(1, round(radius * scale)) + 1 for scale in scales)
 
-    def mean(*planes: Float) -> list[Float]:
-        boxed = cv2.boxFilter(cv2.merge(planes), -1, window, borderType=cv2.BORDER_REFLECT)
-        return [np.asarray(plane, np.float32) for plane in cv2.split(boxed)]
+    def mean(plane: Float) -> Float:
+        boxed = cv2.boxFilter(plane, -1, window, borderType=cv2.BORDER_REFLECT)
+        return np.asarray(boxed, np.float32)
 
-    # Around the middle, so that float32 is enough for the difference of two nearly equal means.
-    i = guide - np.float32(0.5)
-    planes = list(np.moveaxis(ab, 2, 0))
-    mean_i, variance, *means = mean(i, i * i, *planes, *(i * plane for plane in planes))
+    mean_i, variance = mean(i), mean(i * i)
     variance -= mean_i * mean_i
     variance += np.float32(eps)
-    slopes: list[Float] = []
-    offsets: list[Float] = []
-    for mean_p, mean_ip in zip(means[: len(planes)], means[len(planes) :], strict=True):
-        slopes.append(np.asarray((mean_ip - mean_i * mean_p) / variance, np.float32))
-        offsets.append((mean_p - slopes[-1] * (mean_i + 0.5)).astype(np.float32, copy=False))
-    return np.asarray(cv2.merge(mean(*slopes, *offsets)), np.float32)
+    found = np.empty((height, width, 2 * count), np.float32)
+    for k in range(count):
+        plane = np.ascontiguousarray(ab[..., k])
+        offset, slope = mean(plane), mean(i * plane)
+        slope -= mean_i * offset
+        slope /= variance
+        offset -= slope * (mean_i + np.float32(0.5))
+        found[..., k], found[..., count + k] = mean(slope), mean(offset)
+    return found

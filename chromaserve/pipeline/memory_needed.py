@@ -33,6 +33,9 @@ HINTS_BYTES = 24 * 2**20
 """More for colour hints, at theirs."""
 LOOK_BYTES = 3 * 2**20
 """More for each tile: what the network has of it and answers, and its part of what is joined."""
+CLOSE_UPS_BYTES = 48 * 2**20
+"""More where there are close-ups, or that for each look where it is more: what they are joined in,
+and the model of chroma that is made of it, however few there are."""
 DISTRIBUTION_BYTES = 16 * 2**20
 """More for a further proposal or for confidence: the distribution over colours, and what is made
 of it."""
@@ -96,5 +99,6 @@ def memory_for(order: Order, header: Header, *, signed: bool) -> int:
 
 def memory_for_close_ups(order: Order, header: Header, room: int) -> int:
     """More for as many close-ups as there may be; nothing, and there are none, without the room."""
-    more = LOOK_BYTES * (order.most_looks_at(header) - order.looks_at(header))
+    looks = order.most_looks_at(header) - order.looks_at(header)
+    more = max(LOOK_BYTES * looks, CLOSE_UPS_BYTES) if looks else 0
     return more if more <= room else 0

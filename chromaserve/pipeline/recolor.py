@@ -88,14 +88,20 @@ def recolor(
         return _lightness(photo, height, width, cores)
 
     there = np.float32(substance(photo.thumbnail))
-    model = chroma_model(there * ab, (rows, columns), lightness, method=method, guided=guided)
+
+    def modelled(ab: Float, method: Postprocess) -> Float:
+        ab = ab if there == 1 else there * ab  # a copy is large where it is of close-ups
+        return chroma_model(ab, (rows, columns), lightness, method=method, guided=guided)
+
+    model = modelled(ab, method)
     if close:
-        of_faces = chroma_model(
-            there * close.ab, (rows, columns), lightness, method=method, guided=guided
-        )
+        of_faces = modelled(close.ab, method)
         size = of_faces.shape[:2]
         model = squeeze(model, *size)
-        model += squeeze(close.share, *size) * (of_faces - model)
+        of_faces -= model
+        of_faces *= squeeze(close.share, *size)
+        model += of_faces
+        del of_faces
     known = hint_model(shapes_of(hints), (rows, columns), lightness) if hints else None
     channels = 3 if photo.alpha is None else 4
     recombination = Recombination(model, rows, columns, photo.dtype, known)

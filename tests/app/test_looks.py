@@ -99,7 +99,7 @@ def test_where_memory_has_no_room_for_close_ups_a_photo_is_taken_without(
     start_small: Start,
 ) -> None:
     photo, _ = class_photo()
-    for memory_mb, fewest, most in ((24, 1, 1), (60, 2, 10)):
+    for memory_mb, fewest, most in ((24, 1, 1), (90, 2, 10)):
         server = start_small(max_memory_mb=memory_mb, max_upload_mb=3)
         server.wait_ready()
         with server.client() as http:

@@ -22,11 +22,16 @@ from chromaserve.color.tiles import joined, tiling
 from chromaserve.color.vividness import livened
 from chromaserve.photos.header import inspect
 from chromaserve.photos.photo import Photo
-from chromaserve.pipeline.memory_needed import BYTES_PER_PHOTO, MATCH_BYTES, memory_for_close_ups
+from chromaserve.pipeline.memory_needed import (
+    BYTES_PER_PHOTO,
+    MATCH_BYTES,
+    memory_for,
+    memory_for_close_ups,
+)
 from chromaserve.pipeline.order import Order
-from chromaserve.pipeline.recolor import prepare_tiles
+from chromaserve.pipeline.recolor import Close, prepare_tiles, recolor
 from chromaserve.pipeline.reference import Reference
-from chromaserve.store.contract import Blend
+from chromaserve.store.contract import Blend, GuidedFilter, Postprocess
 from tests.photos.certificates import certified
 from tests.photos.heif_files import avif, heic, wide_avif, wide_heic
 from tests.sample_photos import encoded, load, png16, raw
@@ -196,10 +201,10 @@ def test_a_photo_takes_no_more_than_it_is_accounted_for(
     assert took >= accounted / 3
 
 
-@pytest.mark.parametrize("size", [(612, 408), (3000, 2200), (5000, 2000)])
-@pytest.mark.parametrize("count", [1, 150])
+@pytest.mark.parametrize("size", [(612, 408), (900, 900), (3000, 2200), (5000, 2000)])
+@pytest.mark.parametrize(("count", "method"), [(1, "guided"), (150, "guided"), (1, "tv")])
 def test_close_ups_take_no_more_than_they_are_accounted_for(
-    size: tuple[int, int], count: int
+    size: tuple[int, int], count: int, method: Postprocess
 ) -> None:
     """Few of them no less than many: what all are joined in is as large."""
     width, height = size
@@ -218,13 +223,21 @@ def test_close_ups_take_no_more_than_they_are_accounted_for(
         assert found
         seen = prepare_tiles(photo, found)
         answers = [rng.standard_normal((224, 224, 2), np.float32) for _ in seen]
-        livened(joined(ab, seen, answers, found), 0.5, blend)
+        close = Close(livened(joined(ab, seen, answers, found), 0.5, blend), found.share())
+        before = tracemalloc.get_traced_memory()[1]
+        del seen, answers
+        tracemalloc.reset_peak()
+        guided = GuidedFilter(radius=8, eps=1e-4)
+        recolor(photo, ab, method, guided, close=close).pixels()
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    order = Order(cast(Any, None), 0.5, "guided", "png")
+    order = Order(cast(Any, None), 0.5, method, "png")
     header = inspect(encoded(Image.fromarray(grey), "PNG"), max_pixels=10**8, max_side=10**5)
-    assert peak < BYTES_PER_PHOTO + memory_for_close_ups(order, header, 2**30)
+    more = memory_for_close_ups(order, header, 2**30)
+    assert before < BYTES_PER_PHOTO + more
+    accounted = memory_for(order, header, signed=False) + more
+    assert peak + grey.nbytes < accounted
     assert not memory_for_close_ups(order, header, 2**20)
 
 
