@@ -95,7 +95,7 @@ def recolor(
 
     model = modelled(ab, method)
     if close:
-        of_faces = modelled(close.ab, method)
+        of_faces = modelled(close.ab, "guided" if method == "tv" else method)
         size = of_faces.shape[:2]
         model = squeeze(model, *size)
         of_faces -= model
