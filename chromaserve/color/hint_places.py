@@ -57,11 +57,12 @@ def ground(
     width, height = (max(1, min(SIDE, round(scale * side))) for side in size)
     L, ab = squeeze(L, height, width), squeeze(ab, height, width)
     squared = np.square(squeeze(error, height, width)).ravel()
-    known = np.flatnonzero(lines(hints, size[::-1], L.shape) >= 0)
+    drawn = lines(hints, size[::-1], L.shape)
+    known = np.flatnonzero(drawn >= 0)
     known = known[:: 1 + known.size // _MOST_KNOWN]
     if known.size:
         squared = squared * np.square(1 - reach(L, known).max(0))
-    squared[areas(hints, size[::-1], L.shape).ravel() >= 0] = 0
+    squared[areas(hints, size[::-1], L.shape, drawn).ravel() >= 0] = 0
     return Ground(L, ab, squared, known)
 
 

@@ -13,6 +13,7 @@ Point = tuple[float, float]
 
 DEFAULT_RADIUS = 0.01
 """Of the photo's longer side."""
+_AT_ONCE = 256  # pieces of a line
 _FINE = 4  # samples a pixel and side, of how much of it an area covers
 
 
@@ -74,57 +75,97 @@ def lines(shapes: Sequence[Shape], size: tuple[int, ...], shape: tuple[int, ...]
     for i, each in enumerate(shapes):
         if isinstance(each, Area):
             continue
-        points = np.asarray(each.points, float)
-        radius = (each.radius or DEFAULT_RADIUS * max(size)) * scale
-        ends = points * scale
-        for start, end in zip(ends, ends[1:] if len(ends) > 1 else ends, strict=False):
-            _thick(labels, start, end, radius, i)
+        ends = np.asarray(each.points, float) * scale
+        _thick(labels, ends, (each.radius or DEFAULT_RADIUS * max(size)) * scale, i)
         pixels = np.minimum(ends.astype(np.int32), np.array(shape[1::-1], np.int32) - 1)
         cv2.polylines(labels, [pixels.reshape(-1, 1, 2)], False, i)
         labels[pixels[0, 1], pixels[0, 0]] = i  # of one point OpenCV draws nothing
     return labels
 
 
-def areas(shapes: Sequence[Shape], size: tuple[int, ...], shape: tuple[int, ...]) -> Labels:
+def areas(
+    shapes: Sequence[Shape], size: tuple[int, ...], shape: tuple[int, ...], drawn: Labels
+) -> Labels:
     """The number of the area that covers half of a pixel or more, the latest one's; -1 elsewhere.
 
-    Discs and strokes that come after an area are cut out of it. Arguments and what is returned are
-    those of `lines`; however small an area is, it has the pixel of its first point.
+    Discs and strokes that come after an area are cut out of it: `drawn`, which `lines` gives for
+    the same. Other arguments and what is returned are those of `lines`; however small an area is,
+    it has the pixel of its first point.
     """
     labels = np.full(shape[:2], -1, np.int32)
-    drawn = lines(shapes, size, shape)
-    rows, columns = shape[:2]
+    sides = np.array(shape[1::-1])
     for i, each in enumerate(shapes):
         if not isinstance(each, Area):
             continue
-        points = np.asarray(each.points, float) * (columns / size[1], rows / size[0])
+        points = np.asarray(each.points, float) * (sides / size[1::-1])
+        # With a pixel around it, in which OpenCV cuts no line off.
+        low = np.maximum(points.min(0).astype(int) - 1, 0)
+        columns, rows = np.minimum(points.max(0).astype(int) + 2, sides) - low
         inside = np.zeros((rows * _FINE, columns * _FINE), np.uint8)
         # Centres of the samples, which OpenCV takes for whole numbers, in 1/16.
-        fine = np.rint((points * _FINE - 0.5) * 16).astype(np.int32)
-        cv2.fillPoly(inside, [fine.reshape(-1, 1, 2)], 1, cv2.LINE_8, 4)
-        covered = inside.reshape(rows, _FINE, columns, _FINE).mean(axis=(1, 3)) >= 0.5
+        fine = np.rint(((points - low) * _FINE - 0.5) * 16).astype(np.int32)
+        cv2.fillPoly(inside, [fine.reshape(-1, 1, 2)], _FINE**2, cv2.LINE_8, 4)
+        samples = cv2.resize(inside, (int(columns), int(rows)), interpolation=cv2.INTER_AREA)
+        covered = samples >= _FINE**2 / 2
         if not covered.any():
-            x, y = np.minimum(points[0].astype(int), (columns - 1, rows - 1))
+            x, y = np.minimum(points[0].astype(int), sides - 1) - low
             covered[y, x] = True
-        labels[covered] = i
+        labels[low[1] : low[1] + rows, low[0] : low[0] + columns][covered] = i
     labels[drawn > labels] = -1
     return labels
 
 
 def _thick(
-    labels: Labels,
-    start: NDArray[np.float64],
-    end: NDArray[np.float64],
-    radius: NDArray[np.float64],
-    number: int,
+    labels: Labels, ends: NDArray[np.float64], radius: NDArray[np.float64], number: int
 ) -> None:
-    """Mark what is within a radius, by x and y, of the line between two points of the copy."""
-    low = np.maximum(np.floor(np.minimum(start, end) - radius), 0).astype(int)
-    high = np.ceil(np.maximum(start, end) + radius).astype(int)
+    """Mark what is within a radius, by x and y, of the line through points of the copy.
+
+    By the first and the last pixel of every row within that of every piece of the line: what this
+    takes does not depend on the radius, and little on the length.
+    """
+    low = np.maximum(np.floor(ends.min(0) - radius), 0).astype(int)
+    high = np.ceil(ends.max(0) + radius).astype(int)
     block = labels[low[1] : high[1], low[0] : high[0]]
-    y, x = np.ogrid[: block.shape[0], : block.shape[1]]
-    dx, dy = (x + low[0] + 0.5 - start[0]) / radius[0], (y + low[1] + 0.5 - start[1]) / radius[1]
-    along = (end - start) / radius
-    length = float(along @ along)
-    t = np.clip((dx * along[0] + dy * along[1]) / length, 0, 1) if length else 0
-    block[(dx - t * along[0]) ** 2 + (dy - t * along[1]) ** 2 <= 1] = number
+    rows, columns = block.shape
+    steps = np.zeros((rows, columns + 1), np.int32)  # of how many pieces have a pixel, along a row
+    y = (np.arange(rows) + low[1] + 0.5) / radius[1]
+    if len(ends) == 1:
+        ends = ends.repeat(2, 0)
+    for i in range(0, len(ends) - 1, _AT_ONCE):
+        some = ends[i : i + _AT_ONCE + 1] / radius
+        starts, ways = some[:-1], np.diff(some, axis=0)
+        first, there = _edges(starts, ways, y, -1)
+        last, _ = _edges(starts, ways, y, 1)
+        first = np.ceil(first * radius[0] - 0.5 - low[0]).clip(0, columns).astype(int)
+        last = np.floor(last * radius[0] + 0.5 - low[0]).clip(0, columns).astype(int)
+        there &= first < last
+        row = np.nonzero(there)[1]
+        np.add.at(steps, (row, first[there]), 1)
+        np.add.at(steps, (row, last[there]), -1)
+    block[steps[:, :-1].cumsum(1) > 0] = number
+
+
+def _edges(
+    starts: NDArray[np.float64], ways: NDArray[np.float64], y: NDArray[np.float64], side: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Where, at each y, what is within 1 of each piece of a line begins (side -1) or ends (1).
+
+    Args:
+        starts: [n, 2], x and y of each piece's start.
+        ways: [n, 2], from there to its end.
+        y: [h].
+        side: which.
+
+    Returns:
+        x [n, h], and where there is any. Of the discs around a piece's points one has its edge
+        farthest out: where the piece is a tangent's, or at an end.
+    """
+    (x0, y0), (dx, dy) = starts.T[..., np.newaxis], ways.T[..., np.newaxis]
+    length = np.hypot(dx, dy)
+    level = dy == 0
+    below = -side * np.sign(dy) * dx / np.where(length > 0, length, 1)  # y from that disc's middle
+    along = (y - y0 - below) / np.where(level, 1, dy)
+    along = np.where(level, side * dx > 0, np.clip(along, 0, 1))
+    below = y - y0 - along * dy
+    half = np.sqrt(np.maximum(1 - below**2, 0))
+    return x0 + along * dx + side * half, np.abs(below) <= 1

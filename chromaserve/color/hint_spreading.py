@@ -68,7 +68,7 @@ def hint_model(
         strokes = np.array([isinstance(each, Stroke) for each in shapes])
         distance, number = _distance(smooth, labels, strokes)
         planes = np.dstack([_share(L, distance, labels), colours[number]])
-    owners = areas(shapes, size, L.shape)
+    owners = areas(shapes, size, L.shape, labels)
     if (owners >= 0).any():
         _lay(_share_of_areas(smooth, owners), colours[owners], planes)
     radius, eps = _FOLLOWING

@@ -1,12 +1,14 @@
 """How hints spread over a photo: distances, shares, what is left alone."""
 
+import time
+
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from chromaserve.color.geodesic import nearest
-from chromaserve.color.hint_shapes import Area, Disc, Shape, Stroke
+from chromaserve.color.hint_shapes import Area, Disc, Shape, Stroke, lines
 from chromaserve.color.hint_spreading import hint_model, hinted
 from chromaserve.store.contract import squeeze
 
@@ -88,6 +90,45 @@ def test_a_stroke_takes_all_that_it_crosses() -> None:
     np.testing.assert_allclose(ab[97:103, 210:240, 0], 40, atol=3)  # between, where it was drawn
     one = spread(L, Stroke([(100, 100)], 4, 40, 0))
     np.testing.assert_array_equal(one, spread(L, Disc(100, 100, 4, 40, 0)))
+
+
+@pytest.mark.parametrize("radius", [0.3, 2.0, 9.0, 100.0])
+@pytest.mark.parametrize("points", [1, 2, 3, 300])
+def test_a_stroke_has_the_pixels_whose_middles_are_no_farther_than_its_radius(
+    points: int, radius: float
+) -> None:
+    shape = np.array([40, 60])
+    ends = np.random.default_rng(points).uniform(0, shape[::-1], (points, 2))
+    ends[-1, 1] = ends[0, 1]  # of two points a level line
+    found = lines([Stroke(ends.tolist(), radius, 0, 0)], tuple(shape), tuple(shape)) == 0
+    middles = np.stack(np.meshgrid(np.arange(60), np.arange(40)), axis=-1) + 0.5
+    distance = np.full(tuple(shape), np.inf)
+    for start, end in zip(ends, ends[1:] if points > 1 else ends, strict=False):
+        way = end - start
+        part = np.clip((middles - start) @ way / max(way @ way, 1e-9), 0, 1)
+        beside = middles - start - part[..., np.newaxis] * way
+        distance = np.minimum(distance, np.hypot(*np.moveaxis(beside, 2, 0)))
+    assert found[distance <= radius - 1e-6].all()
+    assert not found[distance > radius + np.sqrt(0.5)].any()  # but for what it lies in itself
+
+
+RANDOM = np.random.default_rng(0).uniform(0, 4000, (2000, 2)).tolist()
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        [Stroke(RANDOM, 100_000, 9, 9)],
+        [Stroke(RANDOM, 1_500, 9, 9)],
+        [Area(RANDOM[i : i + 10], 9, 9) for i in range(0, 2000, 10)],
+    ],
+    ids=["wide", "large", "areas"],
+)
+def test_as_many_hints_as_there_may_be_hold_nobody_up(shapes: list[Shape]) -> None:
+    L = np.random.default_rng(1).uniform(0, 100, (256, 256)).astype(np.float32)
+    since = time.thread_time()
+    hint_model(shapes, (4000, 4000), lambda *_: L)
+    assert time.thread_time() - since < 1  # second
 
 
 def test_a_region_has_its_colour_throughout_and_nothing_outside_has_it() -> None:
