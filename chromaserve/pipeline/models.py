@@ -16,7 +16,7 @@ from chromaserve.pipeline.memory import return_freed
 from chromaserve.settings import PipelineSettings
 from chromaserve.store.contract import ModelDescription
 from chromaserve.store.errors import ModelCorrupt, ModelNotFound, ModelStoreError
-from chromaserve.store.versions import BUNDLED_ROOT, ModelStore, ModelVersion
+from chromaserve.store.versions import BUNDLED_ROOT, ModelStore, ModelVersion, reading
 
 log = logging.getLogger("chromaserve.models")
 
@@ -216,8 +216,9 @@ def _check_answer(engine: Engine, model: ModelVersion) -> None:
 
 def _fingerprint(folder: Path) -> object:
     """Something that changes when a file in the folder does, without reading it."""
-    return [
-        (str(path), status.st_size, status.st_mtime_ns)
-        for path in sorted(folder.rglob("*"))
-        for status in [path.stat()]
-    ]
+    with reading(folder):
+        return [
+            (str(path), status.st_size, status.st_mtime_ns)
+            for path in sorted(folder.rglob("*"))
+            for status in [path.lstat()]
+        ]

@@ -58,7 +58,7 @@ class ModelStore:
         Raises:
             ModelCorrupt: the folder cannot be read.
         """
-        with _reading(self.folder):
+        with reading(self.folder):
             if not self.folder.is_dir():
                 return []
             folders = [entry.name for entry in self.folder.iterdir() if entry.is_dir()]
@@ -92,7 +92,7 @@ class ModelStore:
             ModelCorrupt: naming the files that are changed, missing, or not listed.
         """
         listed = model.description.files
-        with _reading(model.path):
+        with reading(model.path):
             found = _files(model.path)
             problems = [f"{name} is missing" for name in sorted(listed.keys() - found.keys())]
             for name in sorted(found):
@@ -229,7 +229,8 @@ class ModelStore:
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
+    """Raise ModelCorrupt for what of a version cannot be read."""
     try:
         yield
     except OSError as error:

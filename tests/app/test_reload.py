@@ -78,6 +78,7 @@ def test_a_damaged_version_changes_nothing(start_small: Start, store: ModelStore
     broken = store.folder / str(publish(store))
     with (broken / FOLDER / PARAM).open("r+b") as file:
         file.write(b"not a graph")
+    (broken / "notes").symlink_to("nowhere")
     with server.client() as http:
         refused = http.post("/models/reload")
         assert refused.status_code == 500
