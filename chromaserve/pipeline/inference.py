@@ -147,10 +147,7 @@ class Inferring:
             views = [with_proposal(each, proposal) for each in views]
             answer = _both(answer, further)
         if reference and seen is not None:
-            views = [
-                await asyncio.to_thread(reference.applied, each, looks.whole, seen)
-                for each in views
-            ]
+            views = await asyncio.to_thread(reference.applied, views, looks.whole, seen)
         found = None
         if order.confidence:
             more = await self.infer(model, looks.whole, 0.0, flow, owner, _moments)

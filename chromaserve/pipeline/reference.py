@@ -1,7 +1,7 @@
 """A reference: another photo, in colour, whose colours photos are to have."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, cast
 
@@ -44,15 +44,16 @@ class Reference:
     ab: Float
     """float32 [56, 56, 2] in Lab units."""
 
-    def applied(self, ab: Float, look: Float, features: Float) -> Float:
+    def applied(self, views: Sequence[Float], look: Float, features: Float) -> list[Float]:
         """A photo's colours with this one's, where the match is sure.
 
         Args:
-            ab: float32 [H, W, 2] in Lab units, the network's answer.
+            views: float32 [H, W, 2] in Lab units, the network's answer, and others of the photo.
             look: float32 [224, 224, 1], what the network saw.
             features: of it, as `features` gives them.
         """
-        return with_reference(ab, matched(seen_of(look, features), self.seen, self.ab))
+        match = matched(seen_of(look, features), self.seen, self.ab)
+        return [with_reference(each, match) for each in views]
 
 
 def features(engine: Engine, L: Float, _: Float) -> Float:

@@ -251,7 +251,7 @@ def test_matching_with_a_reference_takes_no_more_than_it_is_accounted_for() -> N
     reference = Reference(seen, ab[::4, ::4].copy())
     tracemalloc.start()
     try:
-        reference.applied(ab, look, row)
+        reference.applied([ab], look, row)
         peak = tracemalloc.get_traced_memory()[1] + row.nbytes
     finally:
         tracemalloc.stop()
