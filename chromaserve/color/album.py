@@ -146,10 +146,6 @@ def neighbours(photos: Sequence[Seen]) -> list[tuple[int, int]]:
     return [(i, int(j)) for i, row in enumerate(nearest) for j in row]
 
 
-def _flat(features: Float) -> Float:
-    return features.astype(np.float32).reshape(-1, features.shape[-1])
-
-
 def _wide(photo: Seen) -> Seen:
     """With features in single precision, which is what they are multiplied in."""
     return Seen(photo.fine.astype(np.float32), photo.coarse.astype(np.float32), photo.L)

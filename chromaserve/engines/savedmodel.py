@@ -163,12 +163,6 @@ class SavedModelEngine:
         return self._vivid
 
     @property
-    def weights_on(self) -> str:
-        """The device that holds the weights, as TensorFlow names it: "GPU:1"."""
-        (place,) = {variable.device for variable in self._vivid.variables}
-        return str(place).partition("device:")[2]
-
-    @property
     def device(self) -> str:
         """Where it runs, with the threads or the card's name."""
         return self._device

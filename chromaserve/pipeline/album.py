@@ -230,11 +230,14 @@ async def look(
                 return None
             with pipeline.cores.taken():
                 answer = await pipeline.answer(looks, plain, ticket, ticket.owner)
-                found = await pipeline.infer(
-                    order.model, looks.whole, 0.0, ticket, ticket.owner, features
-                )
+                row = answer.features  # there with a reference
+                if row is None:
+                    found = await pipeline.infer(
+                        order.model, looks.whole, 0.0, ticket, ticket.owner, features
+                    )
+                    row = found.ab
             return await pipeline.decoding.run(
-                ticket, _known, photo, looks, answer.inference.ab, found.ab, hints
+                ticket, _known, photo, looks, answer.inference.ab, row, hints
             )
 
 

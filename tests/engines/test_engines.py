@@ -229,7 +229,7 @@ L = np.linspace(0, 100, 3 * 224 * 224, dtype=np.float32).reshape(3, 224, 224, 1)
 engines = load_replicas(small, PipelineSettings(device="cpu", max_batch=4))
 first, second = (engine.infer(L, np.ones(3, np.float32)) for engine in engines)
 np.testing.assert_allclose(first, second, atol=1e-3)
-print(first.shape, *(engine.weights_on for engine in engines))
+print(first.shape, *(engine.signature.variables[0].device[-5:] for engine in engines))
 """
 
 
