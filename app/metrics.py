@@ -94,7 +94,7 @@ class Metrics(Observer):
         )
         self._batch_photos = Histogram(
             "chromaserve_batch_photos",
-            "Photos that went through the model together.",
+            "Looks at photos that went through the model together.",
             buckets=_BATCHES,
             registry=self.registry,
         )

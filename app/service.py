@@ -110,7 +110,7 @@ class Service:
         pipeline = self.pipeline
         default = pipeline.models.default
         yield "ready", "1 while photos are taken.", {}, float(self.takes_photos)
-        yield "queue_photos", "Photos that wait for the model.", {}, pipeline.batcher.waiting
+        yield "queue_photos", "Looks that wait for the model.", {}, pipeline.batcher.waiting
         yield (
             "accepted_photos",
             "Photos accepted and not yet answered.",

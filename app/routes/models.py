@@ -34,11 +34,11 @@ class Version(BaseModel):
 class Load(BaseModel):
     """Counts since the start, and what is in memory now."""
 
-    photos: Annotated[int, Field(description="Photos that went through the model.")]
+    photos: Annotated[int, Field(description="Looks at photos that went through the model.")]
     batches: int
     largest_batch: int
     failed_batches: int
-    waiting: Annotated[int, Field(description="Photos that wait for the model.")]
+    waiting: Annotated[int, Field(description="Looks at photos that wait for the model.")]
     accepted: Annotated[int, Field(description="Photos accepted and not yet answered.")]
     memory_mb: Annotated[float, Field(description="Accounted to photos in work, in MiB.")]
     memory_peak_mb: float

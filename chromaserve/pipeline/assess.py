@@ -35,7 +35,7 @@ def assess(
 
     Args:
         photo: the decoded photo.
-        ab: float32 [224, 224, 2] in Lab units, the model's answer for it.
+        ab: float32 [h, w, 2] in Lab units, the model's answer for it, without close-ups.
         moments: float32 [h, w, 3] of the distribution behind it.
         hints: that it is coloured with.
         calibration: of the model.

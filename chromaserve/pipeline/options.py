@@ -69,8 +69,9 @@ class Options(BaseModel):
         default="auto",
         description="How the network looks at a photo. whole: once, squeezed to its square; auto:"
         " where faces are small, in up to 9 close-ups of them, too, and where a side is twice the"
-        " other or more, in tiles as high as the photo; tiles: any photo in up to 25, smaller ones"
-        " where it has the pixels. Each costs the network as much as a photo.",
+        " other or more, in tiles as high as the photo, up to 25 with close-ups; tiles: any photo"
+        " in up to 25, smaller ones where it has the pixels. Each costs the network as much as a"
+        " photo.",
         examples=["tiles"],
     )
     hints: Annotated[
