@@ -12,10 +12,10 @@ from PIL import Image
 
 from chromaserve.errors import DamagedPhoto
 from chromaserve.photos.header import PIL_ERRORS, open_image
-from chromaserve.photos.jpeg_damage import jpeg_up_to_its_end, may_lack_its_end, without_zeros
+from chromaserve.photos.jpeg_damage import jpeg_up_to_its_end, may_lack_its_end
 from chromaserve.photos.photo import Header, Pixels, Strips, strips
 from chromaserve.photos.png_reading import SIGNATURE, Chunk, chunks
-from chromaserve.photos.structure import ROOM, webp_chunks
+from chromaserve.photos.structure import webp_chunks, without_room
 
 _PIECE = 1 << 14
 """What is lost of those that are inflated, where one breaks."""
@@ -76,7 +76,9 @@ def _png(data: bytes, *, accept: bool) -> Repaired | None:
     if not found or found[0].kind != b"IHDR" or len(found[0].data) != 13:
         return None
     coded = [chunk for chunk in found if chunk.kind == b"IDAT"]
-    pixels = [chunk.data if chunk.sound else without_zeros(chunk.data) for chunk in coded]
+    pixels = [
+        chunk.data if chunk.sound else without_room(chunk.data, erased=False) for chunk in coded
+    ]
     rows = list(_row_bytes(found[0].data))
     expected = sum(rows)
     got, wrong_sum = _sound_bytes(_inflated(pixels), rows)
@@ -207,10 +209,12 @@ def _room(data: bytes, header: Header) -> int:
     What is blank is coded so too, but ends where they end.
     """
     parts, pixels, size = _webp_parts(data)
-    found = ROOM.search(pixels[1]) if pixels and pixels[0] != b"ANMF" else None
-    if not pixels or not found or len(pixels[1]) < size:
+    if not pixels or pixels[0] == b"ANMF" or len(pixels[1]) < size:
         return 0
-    room, half = size - found.start(), (found.start() + size) // 2
+    there = len(without_room(bytes(pixels[1])))
+    room, half = size - there, (there + size) // 2
+    if not room:
+        return 0
     own = None if pixels[0] == b"VP8L" else _row_sums(data, header)
     if own is None:  # it needs more than that; of VP8L, in which nothing becomes many zeros
         return room

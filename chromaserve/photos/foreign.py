@@ -12,14 +12,12 @@ from typing import Any
 from chromaserve.errors import UnsupportedFormat, UnsupportedSamples
 from chromaserve.photos.heif_boxes import boxes_in
 from chromaserve.photos.jpeg import jpeg_info
-from chromaserve.photos.structure import NO_CODE, Structure, Unreadable
+from chromaserve.photos.structure import NEVER_CAME, Structure, Unreadable
 
 _MOST_BLOCKS = 10_000  # of a GIF
 _MOST_PIECES = 300_000  # of a GIF's blocks, of 255 bytes each
 _MOST_BOXES = 1_000
 _MOST_TILES = 10_000
-_NEVER_CAME = bytes(NO_CODE), b"\xff" * NO_CODE
-"""Ends of a JPEG 2000 that has lost its own."""
 _COMPONENTS = (1, 3, 4)  # grey, RGB, RGB with alpha
 _HEAD_BYTES, _MOST_PICTURES = 4096, 1_000
 _NUMBER = re.compile(rb"(?:\s|#[^\n]*\n)+(\d{1,6})")
@@ -143,7 +141,7 @@ def _pictures(data: bytes, at: int) -> int:
 def read_jpeg2000(data: bytes) -> Structure:
     """The codestream's size, and how it is cut into tiles (ISO/IEC 15444-1, A.5.1)."""
     at, end = (0, len(data)) if data.startswith(JP2_STREAM) else _stream_of(data)
-    if data[at : at + 4] != JP2_STREAM or data.endswith(_NEVER_CAME, at, end):
+    if data[at : at + 4] != JP2_STREAM or data.endswith(NEVER_CAME, at, end):
         raise Unreadable
     sides = struct.unpack_from(">8I", data, at + 8)
     right, bottom, left, top, tile_width, tile_height, tile_left, tile_top = sides

@@ -4,7 +4,6 @@ Decoders make room for what each coded picture says of its own size, wherever it
 them are held against the size that the file says.
 """
 
-import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,10 +19,9 @@ from chromaserve.photos.coded_size import (
     hevc_unit_sizes,
 )
 from chromaserve.photos.heif_boxes import Boxes, Item, boxes_in, read_meta
-from chromaserve.photos.structure import MAX_METADATA, NO_CODE, Structure, Unreadable
+from chromaserve.photos.structure import MAX_METADATA, NEVER_CAME, Structure, Unreadable
 
 _MOST_TILES = 1_000
-_HOLE = re.compile(rb"\0{%d}|\xff{%d}" % (NO_CODE, NO_CODE))
 _TILE = 512
 """Side of telephones' tiles: a smaller photo may have one."""
 _BLOCK = 64
@@ -196,7 +194,7 @@ def _check_sizes(data: bytes, boxes: Boxes, parts: list[int], whole: Size) -> No
                 sizes += heads[place]
         coded = boxes.bytes_of(data, item)
         read += len(coded)
-        if read > 2 * len(data) or (number in parts and _HOLE.search(coded)):
+        if read > 2 * len(data) or (number in parts and any(hole in coded for hole in NEVER_CAME)):
             raise Unreadable  # the same bytes for many, or some that never came
         if item.kind == b"av01":
             sizes += av1_sizes(coded, turns)

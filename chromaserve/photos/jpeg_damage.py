@@ -10,7 +10,7 @@ from chromaserve.errors import DamagedPhoto
 from chromaserve.photos.header import PIL_ERRORS, open_image
 from chromaserve.photos.jpeg import JPEG_FRAMES, jpeg_segments
 from chromaserve.photos.photo import Header, strips
-from chromaserve.photos.structure import NO_CODE
+from chromaserve.photos.structure import without_room
 
 _END, _SCAN = b"\xff\xd9", b"\xff\xda"
 _FILLER = bytes(range(1, 255)) * 16
@@ -34,11 +34,6 @@ class _Frame:
     """Where the first one's head is."""
 
 
-def without_zeros(data: bytes) -> bytes:
-    """What was there before room was made for what never came."""
-    return data.rstrip(b"\0") if data.endswith(bytes(NO_CODE)) else data
-
-
 def may_lack_its_end(image: Image.Image, data: bytes) -> bool:
     """Whether a decoded JPEG's last pixels look as where nothing came, or its last scans are gone.
 
@@ -59,7 +54,7 @@ def jpeg_up_to_its_end(data: bytes, header: Header) -> tuple[bytes, float] | Non
     """
     frame = _frame(data)
     end = data.find(_END, frame.scan)
-    data = data[:end] if end >= 0 else without_zeros(data)
+    data = data[:end] if end >= 0 else without_room(data, erased=False)
     data = data.rstrip(b"\xff")  # half a marker, or erased flash memory
     mended = data + _END
     try:

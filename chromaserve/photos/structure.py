@@ -4,7 +4,6 @@ Decoders read every segment, chunk or tag that is there, and some of them many t
 may cost is therefore bounded here, by counts that photos stay far below.
 """
 
-import re
 import struct
 from collections import Counter
 from collections.abc import Iterator
@@ -24,8 +23,8 @@ MAX_TAGS_OF_PAGES = 20_000
 MAX_VALUES = 3 << 16  # of one tag: a strip or tile each, or a palette of 16 bits
 NO_CODE = 512
 """Bytes of one value, zero or 0xFF, that a coded picture has not: a hole, or room that was made."""
-ROOM = re.compile(rb"(\0{%d,}|\xff{%d,})\Z" % (NO_CODE, NO_CODE))
-"""Of those, what never came at an end."""
+NEVER_CAME = bytes(NO_CODE), b"\xff" * NO_CODE
+"""These; the second is what erased flash memory is read as."""
 MAX_METADATA = 4 << 20
 """Bytes of EXIF, of a colour profile, of Photoshop's blocks, of text: each at most."""
 
@@ -60,6 +59,19 @@ class Structure:
     """The first one is meant."""
     depth: int = 8
     """Bits a channel, where a decoder hands out numbers of so many in 16."""
+
+
+def without_room(data: bytes, *, erased: bool = True) -> bytes:
+    """What was there before room was made for what never came.
+
+    Args:
+        data: of a coded picture, or a part of it.
+        erased: whether 0xFF at its end are such room, too, not zeros alone.
+    """
+    for room in NEVER_CAME[: 1 + erased]:
+        if data.endswith(room):
+            return data.rstrip(room[:1])
+    return data
 
 
 def read_png(data: bytes) -> Structure:

@@ -11,7 +11,7 @@ from chromaserve.photos.ifd import Directory
 from chromaserve.photos.jpeg import read_jpeg
 from chromaserve.photos.jpeg_damage import jpeg_up_to_its_end
 from chromaserve.photos.photo import Header
-from chromaserve.photos.structure import ROOM
+from chromaserve.photos.structure import without_room
 from chromaserve.photos.tiff_image import Tiff
 from chromaserve.photos.tiff_page import FAX, UNPACKED, Page
 from chromaserve.photos.tiff_reading import directory_of
@@ -72,9 +72,7 @@ def _ycbcr_lacks(data: bytes, page: Page, tags: Directory) -> bool:
 def _parts(data: bytes, page: Page) -> Iterator[bytes]:
     """Each strip or tile, up to room for what never came."""
     for start, size in zip(page.places, page.sizes, strict=False):
-        part = data[start : start + size]
-        found = ROOM.search(part)
-        yield part[: found.start()] if found else part
+        yield without_room(data[start : start + size])
 
 
 def _jpeg_lacks(parts: Iterator[bytes], _: Page, tags: Directory) -> bool:

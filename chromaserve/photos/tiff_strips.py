@@ -3,7 +3,6 @@
 LZW and PackBits are left to libtiff, to which each strip is given as a small file of 8 bits.
 """
 
-import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chromaserve.photos.header import PIL_ERRORS, damaged
-from chromaserve.photos.structure import NO_CODE
+from chromaserve.photos.structure import NO_CODE, without_room
 from chromaserve.photos.tiff_image import Tiff
 from chromaserve.photos.tiff_page import (
     ADOBE_DEFLATE,
@@ -31,7 +30,6 @@ step, and a file that was cut or has a scratch has one such strip."""
 _MOST_BROKEN = 2_000
 """Times that libtiff may fail: each takes as long as a strip."""
 _SPARE = 1024
-_HOLE, _ROOM = re.compile(b"\0{%d}" % NO_CODE), re.compile(b"\0{%d,}\\Z" % NO_CODE)
 _REVERSED = np.array([int(f"{i:08b}"[::-1], 2) for i in range(256)], np.uint8)
 
 Bytes = NDArray[np.uint8]
@@ -93,11 +91,12 @@ class Strips:
 
     def _up_to_zeros(self, packed: memoryview) -> memoryview:
         """What is there before a hole, or of deflate before room for what never came."""
-        compression = self._page.compression
-        if compression == PLAIN:
+        if self._page.compression == PLAIN:
             return packed
-        found = (_HOLE if compression in (LZW, PACKBITS) else _ROOM).search(packed)
-        return packed[: found.start()] if found else packed
+        if self._page.compression not in (LZW, PACKBITS):
+            return packed[: len(without_room(bytes(packed), erased=False))]
+        hole = bytes(packed).find(bytes(NO_CODE))
+        return packed[:hole] if hole >= 0 else packed
 
     def _tried(self, packed: memoryview, rows: int) -> Bytes:
         """So many rows, or as much as there is of them; by libtiff all or none."""

@@ -192,6 +192,17 @@ def bombs() -> Iterator[Case]:
     for side in (322, 323):  # a tile's width and height
         was, none = (struct.pack("<HHII", side, 4, 1, n) for n in (16, 0))
         yield Case(f"tag {side} of 0", tiled.replace(was, none))
+    webp = _ORIGINALS["lossy.webp"]
+    content = webp[20 : 20 + int.from_bytes(webp[16:20], "little")] + bytes(60_000) + b"\1"
+    content += bytes(len(content) % 2)
+    body = b"WEBPVP8 " + struct.pack("<I", len(content)) + content
+    yield Case("zeros within webp", b"RIFF" + struct.pack("<I", len(body)) + body)
+    strip = zlib.compress(bytes(1 << 16)) + bytes(60_000) + b"\1"
+    tags = [(256, 4, 1, 256), (257, 4, 1, 256), (258, 3, 1, 8), (259, 3, 1, 8), (262, 3, 1, 1)]
+    tags += [(273, 4, 1, 122), (277, 3, 1, 1), (278, 4, 1, 256), (279, 4, 1, len(strip))]
+    directory = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    head = b"II*\0" + struct.pack("<IH", 8, len(tags))
+    yield Case("zeros behind a stream", head + directory + bytes(4) + strip)
     junk = b"RIFF\xff\xff\xff\x7fWEBP" + b"JUNK\2\0\0\0ab" * 400_000
     yield Case("webp chunks", junk)
 
