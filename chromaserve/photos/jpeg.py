@@ -12,12 +12,15 @@ from chromaserve.photos.structure import MAX_METADATA, Structure, Unreadable
 
 _MAX_SEGMENTS = 1_000  # 64 KiB each
 _MAX_FILL_BYTES = 1_000
-_MAX_SCANS = 200  # a progressive one has about ten
+MAX_SCANS = 200
+"""A progressive one has about ten."""
 JPEG_FRAMES, JPEG_SCAN = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}, 0xDA
-_STARTS, _END, _ALONE = re.compile(rb"(\xff\xd8)+"), 0xD9, (0x01, 0xD8)
+_STARTS, _END, _ALONE = re.compile(rb"(?:\xff\xd8){1,1000}"), 0xD9, (0x01, 0xD8)
 _LINES = b"\xff\xdc\0\4"
 _MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 """The next one, past code, fill bytes, and what decoders take for such."""
+_AT_ONCE = 1 << 20
+"""Bytes that are searched for it while others wait for Python."""
 _RARE = (0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF)
 """Of frames: hierarchical, or lossless with arithmetic coding."""
 _PROFILE, _PROFILE_HEAD = b"ICC_PROFILE\0", 128
@@ -57,7 +60,7 @@ def read_jpeg(data: bytes) -> Structure:
             raise Unreadable
         behind = at + 1 + length
     # What follows the picture, a film perhaps, may look as if it were many scans.
-    if data.count(b"\xff\xda", behind) >= _MAX_SCANS and _scans(data, behind) > _MAX_SCANS:
+    if data.count(b"\xff\xda", behind) >= MAX_SCANS and _scans(data, behind) > MAX_SCANS:
         raise Unreadable
     if not all(size):
         raise Unreadable
@@ -114,13 +117,20 @@ def _scans(data: bytes, at: int) -> int:
     """How many there are up to the picture's end, the first of them before this place."""
     count = 1
     for _ in range(_MAX_SEGMENTS):
-        found = _MARKER.search(data, at)
+        found = _next_marker(data, at)
         if not found or data[found.start(1)] == _END:
             return count
         at = found.end()
         count += data[at - 1] == JPEG_SCAN
         at += int.from_bytes(data[at : at + 2], "big")
     raise Unreadable
+
+
+def _next_marker(data: bytes, at: int) -> re.Match[bytes] | None:
+    for start in range(at, len(data), _AT_ONCE):
+        if found := _MARKER.search(data, start, start + _AT_ONCE + 1):
+            return found
+    return None
 
 
 def plain_jpeg(data: bytes) -> bytes:
@@ -135,7 +145,7 @@ def plain_jpeg(data: bytes) -> bytes:
         frame, scan = at if marker in JPEG_FRAMES else frame, at + 1 + length
     if not frame or data[frame + 4 : frame + 6] != bytes(2):
         return data
-    found = _MARKER.search(data, scan)
+    found = _next_marker(data, scan)
     if not found or not data.startswith(_LINES, found.start()):
         return data
     end, lines = found.start(), found.start() + len(_LINES)

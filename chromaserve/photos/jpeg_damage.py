@@ -8,7 +8,7 @@ from PIL import Image
 
 from chromaserve.errors import DamagedPhoto
 from chromaserve.photos.header import PIL_ERRORS, open_image
-from chromaserve.photos.jpeg import JPEG_FRAMES, jpeg_segments
+from chromaserve.photos.jpeg import JPEG_FRAMES, MAX_SCANS, jpeg_segments
 from chromaserve.photos.photo import Header, strips
 from chromaserve.photos.structure import without_room
 
@@ -115,7 +115,9 @@ def _has_detail(data: bytes, frame: _Frame) -> bool:
         return True
     done: set[int] = set()
     at = frame.scan
-    while at >= 0:
+    for _ in range(2 * MAX_SCANS):  # some may be no scans, but look so
+        if at < 0:
+            break
         count = data[at + 4] if at + 4 < len(data) else 0
         tail = at + 5 + 2 * count
         if tail + 2 < len(data) and data[tail + 1] == 63 and not data[tail + 2] & 15:

@@ -161,6 +161,8 @@ def bombs() -> Iterator[Case]:
         segment = bytes((0xFF, marker, 0, 4, 0, 0))
         yield Case(f"segments {marker:x}", grey[:2] + segment * 500_000 + grey[2:])
     yield Case("fill bytes", grey[:2] + b"\xff" * MOST_BYTES + grey[2:])
+    yield Case("starts", b"\xff\xd8" * (MOST_BYTES // 2) + grey)
+    yield Case("looks like scans", _ORIGINALS["progressive.jpg"] + b"\xff\xda" * (3 * MOST_BYTES))
     scan = grey[grey.index(b"\xff\xda") : -2]
     yield Case("scans", grey[:-2] + scan * 2_000 + grey[-2:])
     for kind in (b"prVt", b"tEXt", b"iCCP", b"eXIf", b"tRNS"):
