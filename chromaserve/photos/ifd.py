@@ -102,13 +102,17 @@ class Directory:
         return made
 
     def without(self, tags: Iterable[int]) -> "Directory":
-        """Without some tags and the directories that they name."""
+        """Without some tags and the directories that they name, within others too."""
         gone = set(tags)
         return Directory(
             self.order,
             {tag: entry for tag, entry in self.entries.items() if tag not in gone},
-            {tag: sub for tag, sub in self.subs.items() if tag not in gone},
+            {tag: sub.without(gone) for tag, sub in self.subs.items() if tag not in gone},
         )
+
+    def names(self, tag: int) -> bool:
+        """Whether it has the directory that a tag names, within others too."""
+        return tag in self.subs or any(sub.names(tag) for sub in self.subs.values())
 
     def turned(self) -> "Directory":
         """With the sides exchanged that its EXIF tells of."""

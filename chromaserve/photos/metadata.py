@@ -21,6 +21,7 @@ from chromaserve.photos.ifd import (
     read_exif,
 )
 from chromaserve.photos.iptc import datasets
+from chromaserve.photos.places import is_of_place, without_places
 from chromaserve.photos.png_reading import read_texts
 
 Keep = Literal["keep", "all", "none"]
@@ -46,9 +47,6 @@ _APART = frozenset((700, _IIM, 34675))
 _NO_BLOCKS = STORAGE - {_BLOCKS}
 _NO_ENTRY = Entry(0, b"")
 # Each takes time in proportion to the text, whatever that is.
-_PLACES = re.compile(
-    rb"""\sexif:GPS\w{1,40}\s*=\s*("[^"]*"|'[^']*')|<exif:GPS\w{1,40}\s*>[^<]*</exif:GPS\w{1,40}\s*>"""
-)
 _TURN = re.compile(rb"""(tiff:Orientation\s*(?:=\s*["']|>)\s*)([1-8])""")
 _CREATOR = re.compile(rb"""(xmp:CreatorTool\s*(?:=\s*["']|>))([^<"']*)""")
 _EXTENDED = b"xmpNote:HasExtendedXMP"
@@ -98,16 +96,22 @@ class Metadata:
     @property
     def has_places(self) -> bool:
         """Whether it says where the photo was taken."""
-        return bool(self.exif and GPS in self.exif.subs) or bool(_PLACES.search(self.xmp))
+        named = any(is_of_place(keyword) for keyword, _ in self.texts)
+        return (
+            named
+            or bool(self.exif and self.exif.names(GPS))
+            or (without_places(self.xmp) != self.xmp)
+        )
 
     def for_result(self, keep: Keep, made: str) -> "Metadata":
         """What goes along with an upright result, and what made it, as `software` says it."""
         if keep == "none":
             return NOTHING
         exif = (self.exif or Directory("<")).without([ORIENTATION])
-        dpi, sideways = self.dpi, self.orientation >= 5
+        xmp, texts, dpi, sideways = self.xmp, self.texts, self.dpi, self.orientation >= 5
         if keep == "keep":
-            exif = exif.without([GPS])
+            exif, xmp = exif.without([GPS]), without_places(xmp)
+            texts = tuple(text for text in texts if not is_of_place(text[0]))
         if sideways:
             exif = exif.turned()
             dpi = dpi and (dpi[1], dpi[0])
@@ -118,7 +122,7 @@ class Metadata:
         exif = exif.with_short(ORIENTATION, 1).with_text(
             SOFTWARE, f"{before}; {made}" if before else made
         )
-        return replace(self, exif=exif, xmp=_edited(self.xmp, keep, made.encode()), dpi=dpi)
+        return replace(self, exif=exif, xmp=_edited(xmp, made.encode()), dpi=dpi, texts=texts)
 
 
 NOTHING: Final = Metadata()
@@ -246,9 +250,7 @@ def _dpi(info: Mapping[Any, Any], exif: Directory | None) -> tuple[float, float]
     return (x, y) if all(0.1 < value < 1e5 for value in (x, y)) else None
 
 
-def _edited(xmp: bytes, keep: Keep, ours: bytes) -> bytes:
-    if keep == "keep":
-        xmp = _PLACES.sub(b"", xmp)
+def _edited(xmp: bytes, ours: bytes) -> bytes:
     xmp = _TURN.sub(rb"\g<1>1", _BEHIND.sub(b"", xmp))
     for start, stop in ((b"<" + name, b"</" + name + b">") for name in _PICTURES):
         for _ in range(_MOST_PICTURES):

@@ -98,6 +98,44 @@ def test_captions_go_along(output: Format) -> None:
             assert file.pages[0].tags[33723].value == CAPTION  # type: ignore[union-attr]
 
 
+def within_exif() -> bytes:
+    """EXIF whose second directory names that of places: each of one tag (TIFF 6.0, section 2)."""
+    tags = ((0x8769, 4, 1, 26), (0x8825, 4, 1, 44), (1, 2, 2, ord("N")))
+    rows = (struct.pack("<HHHII", 1, *tag) + bytes(4) for tag in tags)
+    return b"Exif\0\0II*\0" + struct.pack("<I", 8) + b"".join(rows)
+
+
+OF_DRONES = (
+    b'<rdf:Description drone-dji:GpsLatitude="+59.33" drone-dji:GpsLongtitude="+18.07" Nick="Oma">'
+    b'<exif:GPSAltitude rdf:datatype="x">5933/100</exif:GPSAltitude>'
+    b"<Camera:GPSTrack><rdf:Seq><rdf:li>59.33</rdf:li></rdf:Seq></Camera:GPSTrack>"
+    b"</rdf:Description>"
+)
+PLACES = {
+    "within EXIF": encoded(small("L"), "JPEG", exif=within_exif()),
+    "drones' XMP": encoded(small("L"), "JPEG", xmp=OF_DRONES),
+    "texts": encoded(small("L"), "PNG")[:33]
+    + chunk(b"tEXt", b"exif:GPSLatitude\x0059.33") + chunk(b"tEXt", b"Nick\0Oma")
+    + encoded(small("L"), "PNG")[33:],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("where", PLACES)
+def test_places_do_not_go_along_wherever_they_are(where: str) -> None:
+    data = PLACES[where]
+    found = decode(data, inspect(data, max_pixels=10**6, max_side=10**4)).metadata
+    assert found.has_places
+    assert not found.for_result("keep", "us").has_places
+    made = result("png", data=data)
+    with Image.open(io.BytesIO(made)) as image:
+        assert 0x8825 not in image.getexif().get_ifd(0x8769)
+    assert b"59.33" not in made
+    assert b"5933" not in made
+    assert (b"Oma" in made) == (where != "within EXIF")
+    assert b"18.07" not in made
+    assert (b"59.33" in result("png", "all", data)) == (where != "within EXIF")
+
+
 @pytest.mark.parametrize("output", FORMATS)
 def test_places_go_along_where_that_is_asked_for(output: Format) -> None:
     with Image.open(io.BytesIO(result(output, "all"))) as image:

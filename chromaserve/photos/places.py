@@ -1,0 +1,35 @@
+"""Where a photo was taken, as XMP and a PNG's texts say it: found, and taken out."""
+
+import re
+
+_LOCAL = rb"(?:(?i:gps)\w{1,40}|\w{0,40}(?i:(?:lat|longt?|alt)itude)\w{0,40}|LRFTarget\w{3,6})"
+"""Names, of EXIF's as of drones' makers' (one of whom writes Longtitude)."""
+_NAME = rb"(?:[\w.-]{1,40}:%b|geo:(?:lat|long|alt))" % _LOCAL
+# Each takes time in proportion to the text, whatever that is.
+_ATTRIBUTE = re.compile(rb"""\s%b\s*=\s*(?:"[^"]*"|'[^']*')""" % _NAME)
+_TAG = re.compile(rb"<(/?)(%b)(?=[\s/>])[^<>]*?(/?)>" % _NAME)
+_KEYWORD = re.compile(rb"(?:[\w.-]{1,40}:)?%b" % _LOCAL)
+
+
+def is_of_place(keyword: str) -> bool:
+    """Whether a text's keyword, such as ImageMagick's exif:GPSLatitude, is that of a place."""
+    return bool(_KEYWORD.fullmatch(keyword.encode()))
+
+
+def without_places(xmp: bytes) -> bytes:
+    """XMP without coordinates and heights; the names of towns and countries stay."""
+    begun: dict[bytes, int] = {}
+    spans: list[tuple[int, int]] = []
+    for tag in _TAG.finditer(xmp):
+        closes, name, empty = tag.groups()
+        if empty:
+            spans.append(tag.span())
+        elif not closes:
+            begun.setdefault(name, tag.start())
+        elif name in begun:
+            spans.append((begun.pop(name), tag.end()))
+    kept, at = [], 0
+    for start, stop in sorted(spans):
+        kept.append(xmp[at:start])
+        at = max(at, stop)
+    return _ATTRIBUTE.sub(b"", b"".join([*kept, xmp[at:]]))
