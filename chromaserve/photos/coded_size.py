@@ -1,6 +1,6 @@
 """The size that a coded picture says of itself, which its decoder makes room for: HEVC and AV1."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from chromaserve.photos.structure import Unreadable
 
@@ -12,6 +12,14 @@ _MOST_HEAD = 2_000
 """Bytes of a head that are looked at: sizes stand in the first hundred."""
 _SEQUENCE_PARAMETERS = 33
 _SEQUENCE_HEADER = 1
+
+
+def largest(sizes: Iterable[Size]) -> Size:
+    """Width and height, each the largest of all."""
+    width = height = 0
+    for one in sizes:
+        width, height = max(width, one[0]), max(height, one[1])
+    return width, height
 
 
 class _Bits:

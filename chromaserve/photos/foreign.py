@@ -22,6 +22,8 @@ _COMPONENTS = (1, 3, 4)  # grey, RGB, RGB with alpha
 _HEAD_BYTES, _MOST_PICTURES = 4096, 1_000
 _NUMBER = re.compile(rb"(?:\s|#[^\n]*\n)+(\d{1,6})")
 _XMP_OF_GIF, _END_OF_XMP = b"!\xff\x0bXMP DataXMP", b"\1\xff\xfe"
+_AMONG = {b"jp2h": (b"res ",)}
+"""Boxes that are looked into, by those that they are in."""
 _SAID = {
     bytes.fromhex("4a706754696666457869662d3e4a5032"): "exif",
     bytes.fromhex("0537cdab9d0c4431a72afa561f2a113e"): "exif",  # by Adobe
@@ -213,7 +215,7 @@ def info_of(data: bytes, kind: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if kind == "JPEG2000" and data.startswith(JP2_BOXES):
         with suppress(Unreadable, struct.error, IndexError):  # broken behind the pixels
-            _read_jp2(data, 0, len(data), found)
+            _read_jp2(data, 0, len(data), found, (b"jp2h",))
     return found
 
 
@@ -224,10 +226,12 @@ def _bmp_info(data: bytes) -> dict[str, Any]:
     return {"icc_profile": data[14 + start : 14 + start + size]}
 
 
-def _read_jp2(data: bytes, start: int, stop: int, found: dict[str, Any]) -> None:
+def _read_jp2(
+    data: bytes, start: int, stop: int, found: dict[str, Any], inside: tuple[bytes, ...]
+) -> None:
     for name, at, end in boxes_in(data, start, stop, most=_MOST_BOXES):
-        if name in (b"jp2h", b"res "):
-            _read_jp2(data, at, end, found)
+        if name in inside:
+            _read_jp2(data, at, end, found, _AMONG.get(name, ()))
         elif name == b"colr" and data[at] == _NAMED:
             found.setdefault("colours", []).append(struct.unpack_from(">I", data, at + 3)[0])
         elif name == b"colr" and data[at] in _OF_ICC:

@@ -22,8 +22,12 @@ def heic_info(data: bytes, boxes: Boxes) -> dict[str, bytes]:
         if name == b"colr" and content[:4] in (b"prof", b"rICC"):
             found["icc_profile"] = content[4:]
     about = {of for name, of, to in boxes.references if name == b"cdsc" and boxes.primary in to}
+    read = 0
     for number in sorted(about):
         item = boxes.items.get(number, Item())
+        read += sum(length for _, length in item.parts)
+        if read > 2 * len(data):  # the same bytes for many
+            break
         try:
             content = boxes.bytes_of(data, item)
         except Unreadable:

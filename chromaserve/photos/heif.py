@@ -17,6 +17,7 @@ from chromaserve.photos.coded_size import (
     av1_sizes,
     hevc_sizes,
     hevc_unit_sizes,
+    largest,
 )
 from chromaserve.photos.heif_boxes import Boxes, Item, boxes_in, read_meta
 from chromaserve.photos.structure import MAX_METADATA, NEVER_CAME, Structure, Unreadable
@@ -169,16 +170,16 @@ def _check_sizes(data: bytes, boxes: Boxes, parts: list[int], whole: Size) -> No
     And a grid's tiles are together about as large as the grid; they may reach over its edges.
     """
     tiles = [boxes.size(part, whole) for part in parts]
-    largest = [max(sides) for sides in zip(*tiles, strict=True)]
-    room = (whole[0] + largest[0]) * (whole[1] + largest[1])
+    wide, high = largest(tiles)
+    room = (whole[0] + wide) * (whole[1] + high)
     if sum(width * height for width, height in tiles) > 2 * room:  # alpha has as many
         raise Unreadable
     most = [max(side + _BLOCK, _TILE + 1) for side in whole]
-    if largest[0] >= most[0] or largest[1] >= most[1]:
+    if wide >= most[0] or high >= most[1]:
         raise Unreadable
     if sum(length for i in parts for _, length in boxes.items[i].parts) > _most_bytes(whole):
         raise Unreadable
-    heads: dict[int, list[Size]] = {}
+    heads: dict[int, Size] = {}
     turns, read = iter(range(MOST_UNITS)), 0
     for number, item in boxes.items.items():
         if item.kind not in _CONFIGURATION:
@@ -190,8 +191,8 @@ def _check_sizes(data: bytes, boxes: Boxes, parts: list[int], whole: Size) -> No
                 length_bytes = (content[21] & 3) + 1
             if name in (b"hvcC", b"av1C"):
                 if place not in heads:
-                    heads[place] = list(_configured(name, content, turns))
-                sizes += heads[place]
+                    heads[place] = largest(_configured(name, content, turns))
+                sizes.append(heads[place])
         coded = boxes.bytes_of(data, item)
         read += len(coded)
         if read > 2 * len(data) or (number in parts and any(hole in coded for hole in NEVER_CAME)):
@@ -200,7 +201,8 @@ def _check_sizes(data: bytes, boxes: Boxes, parts: list[int], whole: Size) -> No
             sizes += av1_sizes(coded, turns)
         else:
             sizes += hevc_sizes(coded, length_bytes, turns)
-        if any(size[0] >= width + _BLOCK or size[1] >= height + _BLOCK for size in sizes):
+        said = largest(sizes)
+        if said[0] >= width + _BLOCK or said[1] >= height + _BLOCK:
             raise Unreadable
 
 

@@ -13,6 +13,7 @@ from chromaserve.photos.structure import Unreadable
 _MOST_BOXES = 10_000
 _MOST_ITEMS = 2_000
 _MOST_EXTENTS = 10_000
+_MOST_NAMED = 20_000
 
 
 @dataclass
@@ -39,6 +40,8 @@ class Boxes:
     references: list[tuple[bytes, int, tuple[int, ...]]] = field(default_factory=list)
     inside: bytes = b""
     """The content of `idat`."""
+    named: int = 0
+    """How many properties and items were named so far."""
 
     def properties_of(self, item: int) -> Iterator[tuple[bytes, bytes, int]]:
         """Name, content and place of each of an item's properties, in their order."""
@@ -70,6 +73,12 @@ class Boxes:
     def bytes_of(self, data: bytes, item: Item) -> bytes:
         """A copy of an item's own bytes."""
         return b"".join(self.pieces_of(data, item))
+
+    def count(self, named: int) -> None:
+        """Raise Unreadable where more are named than in any photo."""
+        self.named += named
+        if self.named > _MOST_NAMED or len(self.properties) > _MOST_BOXES:
+            raise Unreadable
 
 
 def boxes_in(
@@ -169,21 +178,20 @@ def _read_properties(content: bytes, found: Boxes) -> None:
         if name == b"ipco":
             for kind, first, last in boxes_in(content, start, stop):
                 found.properties.append((kind, content[first:last]))
+            found.count(0)
         elif name == b"ipma":
             _read_associations(content[start:stop], found)
 
 
 def _read_associations(content: bytes, found: Boxes) -> None:
     item_bytes, wide = (4 if content[0] else 2), content[3] & 1
-    at, seen = 8, 0
+    at = 8
     for _ in range(struct.unpack_from(">I", content, 4)[0]):
         item = found.items.setdefault(int.from_bytes(content[at : at + item_bytes], "big"), Item())
         at += item_bytes
         count = content[at]
         at += 1
-        seen += count + 1
-        if seen > _MOST_EXTENTS:
-            raise Unreadable
+        found.count(count + 1)
         for _ in range(count):
             mask = 0x7FFF if wide else 0x7F
             item.properties.append(int.from_bytes(content[at : at + 1 + wide], "big") & mask)
@@ -192,12 +200,10 @@ def _read_associations(content: bytes, found: Boxes) -> None:
 
 def _read_references(content: bytes, found: Boxes) -> None:
     number = ">I" if content[0] else ">H"
-    size, seen = struct.calcsize(number), 0
+    size = struct.calcsize(number)
     for name, start, _ in boxes_in(content, 4, len(content)):
         one = struct.unpack_from(number, content, start)[0]
         count = struct.unpack_from(">H", content, start + size)[0]
-        seen += count
-        if seen > _MOST_EXTENTS:
-            raise Unreadable
+        found.count(count + 1)
         to = struct.unpack_from(f">{count}{number[1]}", content, start + size + 2)
         found.references.append((name, one, to))

@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image, PngImagePlugin
 
 from chromaserve.photos.icc import srgb_profile
-from tests.photos.heif_files import avif, grid, heic, wide_avif, wide_heic
+from tests.photos.heif_files import avif, box, full, grid, heic, ispe, wide_avif, wide_heic
 
 Random = np.random.Generator
 MOST_BYTES = 4 << 20
@@ -194,6 +194,11 @@ def bombs() -> Iterator[Case]:
     for side in (322, 323):  # a tile's width and height
         was, none = (struct.pack("<HHII", side, 4, 1, n) for n in (16, 0))
         yield Case(f"tag {side} of 0", tiled.replace(was, none))
+    jp2 = _ORIGINALS["colour.jp2"]
+    at = jp2.index(b"jp2h") - 4
+    within = b"".join(struct.pack(">I4s", 8 * (3_000 - i), b"jp2h") for i in range(3_000))
+    yield Case("boxes within boxes", jp2[:at] + within + jp2[at:])
+    yield from boxes_of_items()
     webp = _ORIGINALS["lossy.webp"]
     content = webp[20 : 20 + int.from_bytes(webp[16:20], "little")] + bytes(60_000) + b"\1"
     content += bytes(len(content) % 2)
@@ -207,6 +212,33 @@ def bombs() -> Iterator[Case]:
     yield Case("zeros behind a stream", head + directory + bytes(4) + strip)
     junk = b"RIFF\xff\xff\xff\x7fWEBP" + b"JUNK\2\0\0\0ab" * 400_000
     yield Case("webp chunks", junk)
+
+
+def boxes_of_items() -> Iterator[Case]:
+    """HEICs of which few bytes name very many items, properties and sizes (ISO/IEC 23008-12)."""
+    name = b"heic\0\0\0\0mif1heic"
+    links = [struct.pack(">IB", n, 0) for n in range(800_000)]
+    ipma = [
+        full(b"ipma", struct.pack(">I", 8_000), *links[i : i + 8_000], version=1)
+        for i in range(0, len(links), 8_000)
+    ]
+    meta = full(b"meta", full(b"pitm", b"\0\1"), box(b"iprp", box(b"ipco"), *ipma))
+    yield Case("very many items", box(b"ftyp", name) + meta)
+    # Sequence parameters (ITU-T H.265, 7.3.2.2) of 64 x 64 pixels, in 4:2:0.
+    bits = int("1" + "010" + 2 * "0000001000001" + "00", 2).to_bytes(4, "big")
+    unit = struct.pack(">H", 19) + b"\x42\1" + bytes(13) + bits
+    hvcc = box(b"hvcC", bytes(22), b"\1\x21", struct.pack(">H", 15_000), unit * 15_000)
+    linked = [struct.pack(">HB", 1, 1) + b"\1", *[struct.pack(">HB", 1, 250) + b"\2" * 250] * 30]
+    infe = full(b"infe", struct.pack(">HH4sB", 1, 0, b"hvc1", 0), version=2)
+    meta = full(
+        *(b"meta", full(b"pitm", b"\0\1"), full(b"iinf", b"\0\1", infe)),
+        full(b"iloc", b"\x44\0", struct.pack(">HHHHII", 1, 1, 0, 1, 0, 8)),
+        box(
+            *(b"iprp", box(b"ipco", ispe(64, 64), hvcc)),
+            full(b"ipma", struct.pack(">I", len(linked)), *linked),
+        ),
+    )
+    yield Case("very many sizes", box(b"ftyp", name) + meta)
 
 
 def cases(seed: int, count: int) -> Iterator[Case]:
