@@ -5,6 +5,7 @@ Their headers, and what files say beside their pixels that Pillow does not look 
 
 import re
 import struct
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -98,7 +99,7 @@ def read_gif(data: bytes) -> Structure:
     """
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
-    alpha = False
+    alpha, pieces = False, iter(range(_MOST_PIECES))
     for _ in range(_MOST_BLOCKS):
         kind = data[at]
         if kind == 0x2C:
@@ -110,11 +111,17 @@ def read_gif(data: bytes) -> Structure:
         if kind != 0x21:
             break
         alpha = alpha or (data[at + 1] == 0xF9 and bool(data[at + 3] & 1))
-        at += 2
-        while data[at]:
-            at += 1 + data[at]
-        at += 1
+        at = _behind(data, at + 2, pieces)
     raise Unreadable
+
+
+def _behind(data: bytes, at: int, pieces: Iterator[int]) -> int:
+    """The place behind a block whose first piece is at one; each takes one of `pieces`."""
+    while data[at]:
+        at += 1 + data[at]
+        if next(pieces, None) is None:
+            raise Unreadable
+    return at + 1
 
 
 def _pictures(data: bytes, at: int) -> int:
@@ -130,13 +137,9 @@ def _pictures(data: bytes, at: int) -> int:
                 at += 2
             else:
                 break
-            while data[at]:
-                at += 1 + data[at]
-                if next(pieces, None) is None:
-                    return max(1, count)
-            at += 1
-    except IndexError:
-        pass  # it ends within one, which the decoder may miss or not
+            at = _behind(data, at, pieces)
+    except (IndexError, Unreadable):
+        pass  # it ends within one, which the decoder may miss or not; or has very many
     return max(1, count)
 
 

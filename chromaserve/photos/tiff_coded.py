@@ -70,9 +70,18 @@ def _ycbcr_lacks(data: bytes, page: Page, tags: Directory) -> bool:
 
 
 def _parts(data: bytes, page: Page) -> Iterator[bytes]:
-    """Each strip or tile, up to room for what never came."""
+    """Each strip or tile, up to room for what never came.
+
+    Raises:
+        DamagedPhoto: very many share their bytes.
+    """
+    left = 2 * len(data) + page.width * page.height
     for start, size in zip(page.places, page.sizes, strict=False):
-        yield without_room(data[start : start + size])
+        part = data[start : start + size]
+        left -= len(part)
+        if left < 0:
+            raise damaged("TIFF")
+        yield without_room(part)
 
 
 def _jpeg_lacks(parts: Iterator[bytes], _: Page, tags: Directory) -> bool:

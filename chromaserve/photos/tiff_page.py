@@ -55,6 +55,13 @@ class Page:
         return ASSOCIATED in self.extra or UNASSOCIATED in self.extra
 
     @property
+    def parts(self) -> int:
+        """Strips or tiles that it says it has."""
+        width, height = self.tile or (self.width, self.rows_per_strip)
+        planes = self.samples if self.planar else 1
+        return -(-self.width // max(1, width)) * -(-self.height // max(1, height)) * planes
+
+    @property
     def is_unpacked_at_once(self) -> bool:
         """Whether libtiff unpacks strips or tiles that are a large part of the page."""
         return self.is_held and self.compression in (LZW, PACKBITS)

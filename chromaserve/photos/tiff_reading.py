@@ -13,7 +13,7 @@ from chromaserve.errors import (
     UnsupportedSamples,
 )
 from chromaserve.photos.ifd import EXIF, GPS, ORIENTATION, BadDirectory, Directory, read
-from chromaserve.photos.structure import TiffPage, Unreadable, tiff_pages
+from chromaserve.photos.structure import MAX_VALUES, TiffPage, Unreadable, tiff_pages
 from chromaserve.photos.tiff_page import (
     ADOBE_DEFLATE,
     DEFLATE,
@@ -205,6 +205,8 @@ def check(page: Page) -> None:
         )
     if page.tile and page.tile[0] * page.tile[1] > max(_TILE, 4 * page.width * page.height):
         raise DamagedPhoto("The TIFF's tiles are far larger than it is. Save it anew.")
+    if page.parts > MAX_VALUES:  # whose places no tag would hold
+        raise DamagedPhoto(f"The TIFF says that it has {page.parts:,} strips or tiles.")
     if page.is_float and most not in FLOATS:
         raise UnsupportedSamples(f"The TIFF has floating-point numbers of {most} bits. {_ADVICE}")
     if most > 16 and not page.is_float:

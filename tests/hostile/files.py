@@ -13,6 +13,7 @@ from PIL import Image, PngImagePlugin
 
 from chromaserve.photos.icc import srgb_profile
 from tests.photos.heif_files import avif, box, full, grid, heic, ispe, wide_avif, wide_heic
+from tests.photos.tiff_files import Value, of_size, written
 
 Random = np.random.Generator
 MOST_BYTES = 4 << 20
@@ -199,6 +200,16 @@ def bombs() -> Iterator[Case]:
     within = b"".join(struct.pack(">I4s", 8 * (3_000 - i), b"jp2h") for i in range(3_000))
     yield Case("boxes within boxes", jp2[:at] + within + jp2[at:])
     yield from boxes_of_items()
+    gif = _ORIGINALS["animated.gif"]
+    at = 13 + (6 << (gif[10] & 7))  # behind its palette
+    yield Case("pieces of a comment", gif[:at] + b"!\xfe" + b"\1a" * (10 << 20) + b"\0" + gif[at:])
+    dots = written({**of_size(1_000, 1_000, 1, 1, 1_000), 259: 8, 322: 1, 323: 1, 324: 8, 325: 9},
+                   [zlib.compress(b"\0")])  # fmt: skip
+    yield Case("tiles of a pixel", dots)
+    shared = saved(Image.new("L", (64, 8)), "JPEG") + b"ab" * MOST_BYTES
+    places: dict[int, Value] = {273: (8,) * 800, 279: (len(shared),) * 800}
+    strips = written({**of_size(64, 6_400, 1, 1, 8), 259: 7, **places}, [shared])
+    yield Case("strips on the same bytes", strips)
     webp = _ORIGINALS["lossy.webp"]
     content = webp[20 : 20 + int.from_bytes(webp[16:20], "little")] + bytes(60_000) + b"\1"
     content += bytes(len(content) % 2)
