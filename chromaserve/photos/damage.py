@@ -14,7 +14,7 @@ from chromaserve.errors import DamagedPhoto
 from chromaserve.photos.header import PIL_ERRORS, open_image
 from chromaserve.photos.jpeg_damage import jpeg_up_to_its_end, may_lack_its_end
 from chromaserve.photos.photo import Header, Pixels, Strips, strips
-from chromaserve.photos.png_reading import SIGNATURE, Chunk, chunks
+from chromaserve.photos.png_reading import SIGNATURE, TEXT_CHUNKS, Chunk, chunks
 from chromaserve.photos.structure import webp_chunks, without_room
 
 _PIECE = 1 << 14
@@ -24,7 +24,6 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
            (0, 1, 1, 2))  # fmt: skip
 _KEPT = (b"PLTE", b"tRNS", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"eXIf", b"pHYs")
-_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _WEBP_KEPT = (b"VP8X", b"ICCP", b"ANIM", b"ALPH", b"EXIF", b"XMP ")
 _WEBP_PIXELS = (b"VP8 ", b"VP8L", b"ANMF")
 _WEBP_FILLERS = (b"\0", b"\x5a\x3c\x99\xe1\x07", b"\xaa", b"\x10", b"\x1f", b"\x9b")
@@ -158,7 +157,7 @@ def _joined(found: list[Chunk], pixels: list[bytes]) -> bytes:
     seen = False
     for chunk in found[1:]:
         seen = seen or chunk.kind == b"IDAT"
-        if chunk.sound and chunk.kind in (*_KEPT, *_TEXTS):
+        if chunk.sound and chunk.kind in (*_KEPT, *TEXT_CHUNKS):
             (after if seen else before).append((chunk.kind, chunk.data))
     body = [(b"IDAT", part) for part in pixels if part]
     return SIGNATURE + b"".join(

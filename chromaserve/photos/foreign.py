@@ -13,6 +13,7 @@ from typing import Any
 from chromaserve.errors import UnsupportedFormat, UnsupportedSamples
 from chromaserve.photos.heif_boxes import boxes_in
 from chromaserve.photos.jpeg import jpeg_info
+from chromaserve.photos.png_reading import png_info
 from chromaserve.photos.structure import NEVER_CAME, Structure, Unreadable
 
 _MOST_BLOCKS = 10_000  # of a GIF
@@ -205,10 +206,12 @@ def _stream_of(data: bytes) -> tuple[int, int]:
 def info_of(data: bytes, kind: str) -> dict[str, Any]:
     """What Pillow does not find beside a file's pixels, or not rightly, named as it names others'.
 
-    A GIF's XMP, a BMP's and a JPEG's profile; a JPEG 2000's EXIF, XMP, IPTC, profile and dpi.
+    The profile of a BMP, JPEG and PNG; a GIF's XMP; a JPEG 2000's EXIF, XMP, IPTC, profile and dpi.
     """
     if kind == "JPEG":
         return jpeg_info(data)
+    if kind == "PNG":
+        return png_info(data)
     if kind == "BMP":
         return _bmp_info(data)
     if kind == "GIF":

@@ -27,7 +27,7 @@ from chromaserve.photos.foreign import (
 from chromaserve.photos.heif import Boxed, brand, read_heif
 from chromaserve.photos.jpeg import plain_jpeg, read_jpeg
 from chromaserve.photos.photo import Header
-from chromaserve.photos.png_reading import SIGNATURE
+from chromaserve.photos.png_reading import SIGNATURE, pixels_alone
 from chromaserve.photos.structure import Structure, Unreadable, read_png, read_webp
 from chromaserve.photos.tiff_image import Tiff
 from chromaserve.photos.tiff_reading import TIFF, read_tiff, refuse_raw
@@ -193,7 +193,7 @@ def _header(kind: str, found: Structure, boxed: Boxed | None = None) -> Header:
 def open_image(data: bytes, kind: str, page: int = 0) -> ImageFile:
     """Open a photo with Pillow, its header read and its pixels not; DamagedPhoto if it cannot."""
     try:
-        image = _READERS[kind](BytesIO(data))
+        image = _READERS[kind](BytesIO(pixels_alone(data) if kind == "PNG" else data))
         if page:
             image.seek(page)
         return image

@@ -16,7 +16,7 @@ from chromaserve.photos.heic import heic_info, heic_strips
 from chromaserve.photos.metadata import NOTHING, Metadata, gather, gather_tiff
 from chromaserve.photos.photo import Header, Pixels, Strips, widened
 from chromaserve.photos.pillow_pixels import image_pixels, on_clear_ground
-from chromaserve.photos.png_reading import colour_chunks, still
+from chromaserve.photos.png_reading import colour_chunks, pixels_alone
 from chromaserve.photos.pnm import Pnm
 from chromaserve.photos.profile_reading import profile_of, profile_of_cicp, profile_of_png
 from chromaserve.photos.profiles import SRGB, Profile
@@ -87,14 +87,15 @@ def _opened(data: bytes, header: Header, repair: Repaired | None = None) -> Sour
         except ValueError as error:
             raise damaged("PNM") from error
         return Source(pnm.rows, pnm.columns, pnm.strips)
-    image = open_image(data, header.format, header.page)
+    file = pixels_alone(data) if header.format == "PNG" else data
+    image = open_image(file, header.format, header.page)
     try:
         image.info.update(info_of(data, header.format))
         # A JPEG 2000 file says its size twice, and Pillow makes room for what it says first.
         whole = header.boxed.whole if header.boxed else (header.width, header.height)
         if sorted(image.size) != sorted(whole):
             raise damaged(header.format)
-        strips, profile = _decoded(data, image, header)
+        strips, profile = _decoded(file, image, header)
         if header.format == "TIFF":
             metadata, _ = gather_tiff(data, header.tiff.place)
             check_coded(data, header.tiff)
@@ -193,7 +194,7 @@ def _tiff(data: bytes, page: Page, *, accept_damage: bool) -> Source:
 
 def _by_opencv(data: bytes, image: ImageFile, header: Header) -> tuple[Strips, Profile]:
     """RGB of 16 bits and alpha, which Pillow would round to 8, and JPEG 2000."""
-    file = still(data) if header.format == "PNG" and b"acTL" in data else data
+    file = pixels_alone(data, still=True) if header.format == "PNG" else data
     try:
         bgr = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:

@@ -2,7 +2,9 @@
 
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from chromaserve.photos.iptc import datasets
 
@@ -10,10 +12,12 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = "XML:com.adobe.xmp"
 RAW_PROFILE = "Raw profile type "
 _COLOUR_CHUNKS = (b"cICP", b"sRGB", b"gAMA", b"cHRM")
-_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
+TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 _MOST_TEXT = 4 << 20
-"""Bytes of all texts, inflated."""
+"""Bytes of all texts, inflated; and of a colour profile."""
+_MOST_LOST = 16 * _MOST_TEXT
+"""Bytes that are inflated of texts that then are too long, or broken."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +59,35 @@ def chunks(data: bytes, wanted: tuple[bytes, ...] | None = None) -> Iterator[Chu
         at += 12 + length
 
 
-def still(data: bytes) -> bytes:
-    """A PNG without its animation, of which OpenCV may give another picture, or black."""
-    kept, at = [SIGNATURE], len(SIGNATURE)
-    while data[at + 4 : at + 8].isalpha():
+def pixels_alone(data: bytes, *, still: bool = False) -> bytes:
+    """A PNG without its texts and profile, of which Pillow refuses long ones; they are read here.
+
+    Args:
+        data: of a file.
+        still: whether its animation goes too, of which OpenCV may give another picture, or black.
+    """
+    gone = (*TEXT_CHUNKS, b"iCCP", *(_ANIMATION if still else ()))
+    kept, start, at, kind = [], 0, len(SIGNATURE), b""
+    while kind != b"IEND" and (kind := data[at + 4 : at + 8]).isalpha():
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")
-        if data[at + 4 : at + 8] not in _ANIMATION:
-            kept.append(data[at:end])
+        if kind in gone:
+            kept.append(data[start:at])
+            start = end
         at = end
-    return b"".join(kept)
+    return b"".join([*kept, data[start:]]) if kept else data
+
+
+def png_info(data: bytes) -> dict[str, Any]:
+    """The colour profile; where it is broken or too long, that."""
+    for chunk in chunks(data, (b"iCCP",)):
+        _, _, packed = chunk.data.partition(b"\0")
+        inflater = zlib.decompressobj()
+        with suppress(zlib.error):
+            icc = inflater.decompress(packed[1:], _MOST_TEXT)
+            if chunk.sound and not inflater.unconsumed_tail:
+                return {"icc_profile": icc}
+        return {"lost": ("colour profile",)}
+    return {}
 
 
 def colour_chunks(data: bytes) -> dict[bytes, bytes]:
@@ -73,19 +97,20 @@ def colour_chunks(data: bytes) -> dict[bytes, bytes]:
 
 def read_texts(data: bytes) -> Texts:
     """Its texts and EXIF, in bounds."""
-    left, lost = _MOST_TEXT, False
+    left, spare, lost = _MOST_TEXT, _MOST_LOST, False
     texts: list[tuple[str, str]] = []
     packed: dict[str, bytes] = {}
-    for chunk in chunks(data, (*_TEXT_CHUNKS, b"eXIf")):
+    for chunk in chunks(data, (*TEXT_CHUNKS, b"eXIf")):
         if not chunk.sound:
             lost = True
             continue
         if chunk.kind == b"eXIf":
             packed["exif"] = chunk.data
             continue
-        found = _text(chunk, left)
+        found = _text(chunk, min(left, spare))
         if found is None:
             lost = True
+            spare -= 0 if chunk.kind == b"tEXt" else min(left, spare)
             continue
         keyword, value = found
         left -= len(value)

@@ -88,8 +88,6 @@ def read_png(data: bytes) -> Structure:
         text += 0 if kind in (b"IDAT", *_ANIMATED) else length
         if kinds.total() > MAX_CHUNKS or others > MAX_OTHER_CHUNKS or text > 4 * MAX_METADATA:
             raise Unreadable
-        if kind in (b"iCCP", b"eXIf") and length > MAX_METADATA:
-            raise Unreadable
         if kind == b"IEND" or not kind.isalpha():  # an end, or what is no chunk any more
             break
         at += 12 + length

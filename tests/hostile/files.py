@@ -166,9 +166,9 @@ def bombs() -> Iterator[Case]:
     yield Case("looks like scans", _ORIGINALS["progressive.jpg"] + b"\xff\xda" * (3 * MOST_BYTES))
     scan = grey[grey.index(b"\xff\xda") : -2]
     yield Case("scans", grey[:-2] + scan * 2_000 + grey[-2:])
-    for kind in (b"prVt", b"tEXt", b"iCCP", b"eXIf", b"tRNS"):
-        body = b"p\0\0" + zeros if kind == b"iCCP" else b"k\0v"
-        many = chunk(kind, body) * (400 if kind == b"iCCP" else 100_000)
+    for kind in (b"prVt", b"tEXt", b"zTXt", b"iCCP", b"eXIf", b"tRNS"):
+        packed = kind in (b"iCCP", b"zTXt")
+        many = chunk(kind, b"p\0\0" + zeros if packed else b"k\0v") * (900 if packed else 100_000)
         data = signature + chunk(b"IHDR", ihdr) + many + chunk(b"IDAT", pixels) + chunk(b"IEND")
         yield Case(f"chunks {kind.decode()}", data)
     empty = chunk(b"IDAT") * 300_000

@@ -89,6 +89,26 @@ def test_a_change_within_a_png_whose_sums_lie_apart_is_told(place: float) -> Non
     assert 0 < taken(bytes(data), accept=True).missing < 1
 
 
+def test_a_png_may_have_a_long_profile_and_long_texts() -> None:
+    """Of more than 1 MiB, which Pillow refuses; those of more than 4 are left out and told of."""
+    plain, linear = encoded(small(), "PNG"), with_gamma(srgb_profile(), 1.0)
+
+    def made(size: int, exif: bytes = b"") -> Photo:
+        profile = chunk(b"iCCP", b"scanner\0\0" + zlib.compress(linear + bytes(size)))
+        texts = chunk(b"zTXt", b"Workflow\0\0" + zlib.compress(bytes(size)))
+        texts += chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(bytes(size)))
+        return taken(plain[:33] + profile + texts + exif + plain[33:])
+
+    long = made(3 << 19)
+    assert long.metadata.lost == ()
+    assert [len(text) for _, text in long.metadata.texts] == [len(long.metadata.xmp)] == [3 << 19]
+    assert np.array_equal(long.grey, made(10).grey), "by its profile"
+    longer = made(5 << 20, chunk(b"eXIf", exif([ARTIST]).ljust(5 << 20)))
+    assert longer.metadata.lost == ("colour profile", "texts", "EXIF")
+    assert np.array_equal(longer.grey, taken(plain).grey)
+    assert not np.array_equal(longer.grey, long.grey)
+
+
 def stream(data: bytes) -> bytes:
     at, packed = 8, b""
     while at < len(data):
