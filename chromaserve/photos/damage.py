@@ -117,6 +117,8 @@ def _sound_bytes(pieces: Iterator[bytes], rows: list[int]) -> tuple[int, bool]:
                     return start, False
                 start = next(starts)
             came += len(piece)
+            if came > expected:  # by how much nobody has to know
+                break
     except zlib.error as error:
         return min(came, expected), "data check" in str(error)  # zlib's word for the sum
     return min(came, expected), False
@@ -128,11 +130,13 @@ def _inflated(pixels: list[bytes], *, summed: bool = True) -> Iterator[bytes]:
     inflater = zlib.decompressobj() if summed else zlib.decompressobj(-zlib.MAX_WBITS)
     head = 0 if summed else _ZLIB_HEAD
     for part in pixels:
-        rest, head = part[head:], max(0, head - len(part))
-        while rest and not inflater.eof:
-            piece = inflater.decompress(rest, _PIECE)
-            rest = inflater.unconsumed_tail
-            yield piece
+        for start in range(head, len(part), _PIECE):  # what is left of each is copied
+            rest = part[start : start + _PIECE]
+            while rest and not inflater.eof:
+                piece = inflater.decompress(rest, _PIECE)
+                rest = inflater.unconsumed_tail
+                yield piece
+        head = max(0, head - len(part))
 
 
 def _filled(pieces: Iterator[bytes], got: int, expected: int) -> list[bytes]:
@@ -143,6 +147,8 @@ def _filled(pieces: Iterator[bytes], got: int, expected: int) -> list[bytes]:
             piece = piece[: got - expected + left]
             left -= len(piece)
             made.append(deflater.compress(piece))
+            if left == expected - got:
+                break
     while left:
         count = min(left, _PIECE)
         made.append(deflater.compress(bytes(count)))

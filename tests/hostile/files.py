@@ -171,6 +171,12 @@ def bombs() -> Iterator[Case]:
         many = chunk(kind, b"p\0\0" + zeros if packed else b"k\0v") * (900 if packed else 100_000)
         data = signature + chunk(b"IHDR", ihdr) + many + chunk(b"IDAT", pixels) + chunk(b"IEND")
         yield Case(f"chunks {kind.decode()}", data)
+    deflater = zlib.compressobj(9)
+    first, more = (
+        deflater.compress(bytes(1 << 20)) + deflater.flush(zlib.Z_FULL_FLUSH) for _ in range(2)
+    )
+    long = chunk(b"IDAT", first + 1_000 * more)[:-1]
+    yield Case("pixels behind the picture", signature + chunk(b"IHDR", ihdr) + long)
     empty = chunk(b"IDAT") * 300_000
     yield Case("empty IDAT", signature + chunk(b"IHDR", ihdr) + empty + chunk(b"IDAT", pixels))
     no_palette = struct.pack(">IIBBBBB", 8, 8, 8, 3, 0, 0, 0)

@@ -1,6 +1,9 @@
 """JPEGs and PNGs that end too early, or have a hole: the share that is missing is the true one."""
 
 import io
+import struct
+import time
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +16,7 @@ from chromaserve.errors import DamagedPhoto
 from chromaserve.photos.decode import decode
 from chromaserve.photos.header import inspect
 from chromaserve.photos.photo import Photo
+from tests.hostile.files import chunk
 from tests.photos.heif_files import avif, heic
 from tests.sample_photos import encoded, small
 
@@ -131,6 +135,21 @@ def test_of_a_png_the_part_that_never_came_is_told(how: str) -> None:
     photo = taken(data, accept=True)
     assert photo.missing == pytest.approx(1 - flat_from(photo) / SIZE[1], abs=0.005)
     assert 0.3 < photo.missing < 0.7
+
+
+def test_what_is_whole_of_a_png_in_one_piece_is_found_in_time_that_grows_with_it() -> None:
+    """Of 36 MB, and not with its square."""
+    rows = np.random.default_rng(1).integers(0, 256, (4_000, 9_001), np.uint8)
+    rows[:, 0] = 0  # each row's filter
+    head = b"\x89PNG\r\n\x1a\n" + chunk(
+        b"IHDR", struct.pack(">IIBBBBB", 3_000, 4_000, 8, 2, 0, 0, 0)
+    )
+    data = (head + chunk(b"IDAT", zlib.compress(rows.tobytes(), 0)))[:-400_000]
+    header = inspect(data, max_pixels=10**8, max_side=10**4)
+    start = time.process_time()
+    with pytest.raises(DamagedPhoto, match="about 1%"):
+        decode(data, header)
+    assert time.process_time() - start < 3
 
 
 @pytest.mark.parametrize("hole", [bytes(ROOM), b"\xff" * ROOM, bytes(range(256)) * 16])
