@@ -2,8 +2,11 @@
 
 import struct
 
+import numpy as np
+
 _MARK = b"\x1c"
 """That every dataset begins with."""
+_MOST_BLOCKS = 10_000
 _CAPTIONS = 0x0404
 """Among Photoshop's blocks."""
 _HEAD = b"Photoshop 3.0\0"
@@ -19,9 +22,11 @@ def datasets(data: bytes) -> bytes:
     if not data.startswith(b"8BIM", at):
         if data[3:4] == _MARK != data[:1]:
             data += bytes(-len(data) % 4)
-            data = struct.pack(f">{len(data) // 4}I", *struct.unpack(f"<{len(data) // 4}I", data))
+            data = np.frombuffer(data, "<u4").astype(">u4").tobytes()
         return data if data.startswith(_MARK) else b""
-    while data[at : at + 4] == b"8BIM" and at + 12 <= len(data):
+    for _ in range(_MOST_BLOCKS):
+        if data[at : at + 4] != b"8BIM" or at + 12 > len(data):
+            break
         kind = int.from_bytes(data[at + 4 : at + 6], "big")
         name = data[at + 6] + 2 & ~1
         size = (

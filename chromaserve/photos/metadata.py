@@ -154,7 +154,8 @@ def gather(data: bytes, info: Mapping[Any, Any], kind: str) -> Metadata:
     texts = _comment(info.get("comment")) if kind in _COMMENTED else ()
     blocks = info.get("photoshop")
     xmp, exif = info.get("xmp", b""), info.get("exif", b"")
-    iptc = datasets(blocks.get(_IPTC, b"")) if isinstance(blocks, dict) else b""
+    said = blocks.get(_IPTC, b"") if isinstance(blocks, dict) else b""
+    iptc = datasets(_bounded("IPTC", said, lost))
     if kind == "PNG":
         found = read_texts(data)
         texts, xmp, exif, iptc = found.texts, found.xmp, found.exif, found.iptc

@@ -5,6 +5,8 @@ import json
 import shutil
 import struct
 import subprocess
+import time
+import tracemalloc
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -90,6 +92,21 @@ def test_captions_among_the_blocks_of_a_jpeg_2000_go_along() -> None:
     made = result("jpeg", data=jp2(OTHER + BLOCK))
     with Image.open(io.BytesIO(made)) as image:
         assert image.info["photoshop"][0x0404] == CAPTION
+
+
+@pytest.mark.parametrize("said", [b"abc\x1c", b"8BIM\4\0\0\0" + bytes(4)])
+def test_what_is_far_too_long_is_left_out_at_little_cost(said: bytes) -> None:
+    """Numbers of another order, of which each would be an object; very many blocks."""
+    data = jp2(said * ((12 << 20) // len(said)))
+    header = inspect(data, max_pixels=10**6, max_side=10**4)
+    tracemalloc.start()
+    start = time.process_time()
+    found = decode(data, header).metadata
+    took, peak = time.process_time() - start, tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (found.iptc, found.lost) == (b"", ("IPTC",))
+    assert peak < 64 << 20
+    assert took < 1
 
 
 def test_nonsense_does_not_go_along_and_is_told() -> None:
