@@ -1,4 +1,4 @@
-"""Directories of tags as TIFF and EXIF have them, read in bounds and written (TIFF 6.0, section 2).
+"""Directories of tags as TIFF and EXIF have them, read in bounds (TIFF 6.0, section 2).
 
 Values stay the bytes that they are, in the byte order that they have, so that what nobody here
 understands is kept too. Pillow's reader reads what every tag points at, however often.
@@ -20,11 +20,9 @@ _SUB = (EXIF, GPS, INTEROPERABILITY)
 TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
           16: 8, 17: 8, 18: 8}  # fmt: skip
 _WHOLE = {1: 1, 3: 2, 4: 4, 13: 4, 16: 8}
-_LONG, _SHORT, _RATIONAL, _ASCII = 4, 3, 5, 2
-_BIG = 16  # the first type that BigTIFF alone has
+LONG, _SHORT, _RATIONAL, _ASCII = 4, 3, 5, 2
 _MOST_TAGS, _DEEPEST = 1_000, 3
 _MOST_OF_A_TAG = 4 << 20
-_MOST_BEFORE_A_NOTE = 1 << 16
 
 
 class BadDirectory(ValueError):  # noqa: N818 - reads as a fact
@@ -236,49 +234,3 @@ class _Reader:
         except BadDirectory:
             self.partial = True
             return None
-
-
-def write_exif(directory: Directory) -> bytes:
-    """EXIF of a directory; a maker's note is where it was, if that is near the start."""
-    order, note = directory.order, directory.note
-    start = 8
-    out = bytearray(8)
-    if note and note.place and note.place >= 8 and note.place < _MOST_BEFORE_A_NOTE:
-        start = note.place + len(note.raw) + 1 & ~1
-        out = bytearray(note.place) + note.raw
-        out += bytes(start - len(out))
-    out[:8] = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", start)
-    return bytes(out) + write(directory, start, keep=start > 8)
-
-
-def write(directory: Directory, at: int, *, keep: bool = False) -> bytes:
-    """A directory's bytes for the place `at` of a file, with no other one behind it.
-
-    Args:
-        directory: what is written.
-        at: its first byte's address, even.
-        keep: whether a maker's note is in its place already.
-    """
-    order = directory.order
-    entries = {tag: entry for tag, entry in directory.entries.items() if entry.kind < _BIG}
-    tags = sorted({*entries, *directory.subs})
-    behind = at + 2 + 12 * len(tags) + 4
-    rows, body = [struct.pack(order + "H", len(tags))], bytearray()
-    for tag in tags:
-        if tag in directory.subs:
-            place = behind + len(body)
-            rows.append(struct.pack(order + "HHII", tag, _LONG, 1, place))
-            body += write(directory.subs[tag], place, keep=keep)
-        else:
-            entry = entries[tag]
-            count = len(entry.raw) // TYPE_BYTES[entry.kind]
-            rows.append(struct.pack(order + "HHI", tag, entry.kind, count))
-            if len(entry.raw) <= 4:
-                rows.append(entry.raw.ljust(4, b"\0"))
-            elif keep and entry.place is not None:
-                rows.append(struct.pack(order + "I", entry.place))
-            else:
-                rows.append(struct.pack(order + "I", behind + len(body)))
-                body += entry.raw
-        body += bytes(len(body) % 2)
-    return b"".join([*rows, bytes(4), body])

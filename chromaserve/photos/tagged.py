@@ -2,9 +2,10 @@
 
 import struct
 import zlib
+from collections.abc import Iterator
 
 from chromaserve.photos.icc import srgb_profile
-from chromaserve.photos.ifd import write_exif
+from chromaserve.photos.ifd_writing import write_exif
 from chromaserve.photos.iptc import eight_bim
 from chromaserve.photos.metadata import COMMENT, Metadata
 from chromaserve.photos.png_reading import XMP_KEYWORD, raw_profile
@@ -42,29 +43,38 @@ def _text(keyword: str, text: str) -> tuple[bytes, bytes]:
         return b"iTXt", name + bytes(5) + text.encode("utf-8", "replace")
 
 
+def _segments(metadata: Metadata) -> Iterator[tuple[str, int, bytes]]:
+    """Of a JPEG: what each has, its marker and content."""
+    x, y = (min(round(value), 65535) for value in metadata.dpi or (1, 1))
+    unit = 1 if metadata.dpi else 0
+    yield "resolution", 0xE0, b"JFIF\0\1\2" + struct.pack(">BHHBB", unit, x, y, 0, 0)
+    if metadata.exif:
+        yield "EXIF", 0xE1, b"Exif\0\0" + write_exif(metadata.exif)
+    if metadata.xmp:
+        yield "XMP", 0xE1, _XMP_HEAD + metadata.xmp
+    if metadata.iptc:
+        yield "IPTC", 0xED, b"Photoshop 3.0\0" + eight_bim(metadata.iptc)
+    yield "colour profile", 0xE2, b"ICC_PROFILE\0\1\1" + srgb_profile()
+    if comment := dict(metadata.texts).get(COMMENT):
+        yield "comment", 0xFE, comment.encode("utf-8", "replace")
+
+
+def beyond_jpeg(metadata: Metadata) -> tuple[str, ...]:
+    """What of it no segment of a JPEG holds, in words."""
+    return tuple(name for name, _, content in _segments(metadata) if len(content) > _SEGMENT)
+
+
 def tagged_jpeg(data: bytes, metadata: Metadata) -> bytes:
     """A JPEG, as encoders make it, with its metadata and sRGB's profile.
 
-    What a segment cannot hold, 64 KiB, is left out.
+    What a segment cannot hold, 64 KiB, is left out; see `beyond_jpeg`.
     """
-    at, parts = 2, []
+    at = 2
     if data[2:4] == b"\xff\xe0":  # JFIF, which says what a pixel measures
         at = 4 + int.from_bytes(data[4:6], "big")
-    x, y = (min(round(value), 65535) for value in metadata.dpi or (1, 1))
-    unit = 1 if metadata.dpi else 0
-    parts.append((0xE0, b"JFIF\0\1\2" + struct.pack(">BHHBB", unit, x, y, 0, 0)))
-    if metadata.exif:
-        parts.append((0xE1, b"Exif\0\0" + write_exif(metadata.exif)))
-    if metadata.xmp:
-        parts.append((0xE1, _XMP_HEAD + metadata.xmp))
-    if metadata.iptc:
-        parts.append((0xED, b"Photoshop 3.0\0" + eight_bim(metadata.iptc)))
-    parts.append((0xE2, b"ICC_PROFILE\0\1\1" + srgb_profile()))
-    if comment := dict(metadata.texts).get(COMMENT):
-        parts.append((0xFE, comment.encode("utf-8", "replace")))
     head = b"".join(
         struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
-        for marker, content in parts
+        for _, marker, content in _segments(metadata)
         if len(content) <= _SEGMENT
     )
     return data[:2] + head + data[at:]

@@ -8,7 +8,8 @@ import numpy as np
 from isal import isal_zlib
 
 from chromaserve.photos.icc import srgb_profile
-from chromaserve.photos.ifd import Directory, Entry, write
+from chromaserve.photos.ifd import Directory, Entry
+from chromaserve.photos.ifd_writing import write
 from chromaserve.photos.metadata import STORAGE, Metadata
 from chromaserve.photos.photo import Pixels, Striped
 from chromaserve.photos.png import PngLevel

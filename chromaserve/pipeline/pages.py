@@ -173,8 +173,9 @@ def _write(
     image: Striped,
     photo: Photo,
     tiles: Sequence[Tiling],
-) -> None:
+) -> tuple[None, tuple[str, ...]]:
     writer.add(image, for_result(photo, order, "tiff", tiles), settings.png_level, page)
+    return None, ()
 
 
 def _keep() -> None:

@@ -27,7 +27,7 @@ from chromaserve.pipeline.observer import Observer
 from chromaserve.pipeline.order import Order
 from chromaserve.pipeline.pages import Book, all_pages, is_book, look_at
 from chromaserve.pipeline.stages import Stage
-from chromaserve.pipeline.steps import Write, decoded_by, encoded_by, reading, writing
+from chromaserve.pipeline.steps import Write, as_pixels, decoded_by, encoded_by, reading, writing
 from chromaserve.pipeline.timings import Timings
 from chromaserve.pipeline.told import Made, Told, told_of
 from chromaserve.settings import PipelineSettings, usable_cores
@@ -178,9 +178,7 @@ class Pipeline:
             ServiceError: as `colorize`.
         """
         async with self.attempt(ticket):
-            pixels, made = await self._way(
-                header, read, lambda: None, lambda image, *_: image.pixels(), order, ticket
-            )
+            pixels, made = await self._way(header, read, lambda: None, as_pixels, order, ticket)
             made.share.shrink(pixels.nbytes)
         self.done(made.timings, order.model, header.pixels)
         return pixels, made
@@ -221,7 +219,7 @@ class Pipeline:
                 answer = NO_ANSWER
             inferred = time.perf_counter()
 
-            result, assessed = await self.encoding.run(
+            result, assessed, photo = await self.encoding.run(
                 ticket, encoded_by, photo, answer, order, write, self.cores
             )
             done = time.perf_counter()

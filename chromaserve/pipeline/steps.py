@@ -1,6 +1,7 @@
 """What threads do with a photo at the ends of its way: decode and prepare, recolour and encode."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypedDict, TypeVar
 
 import numpy as np
@@ -15,8 +16,9 @@ from chromaserve.photos.encode import check_format, encode
 from chromaserve.photos.formats import Format
 from chromaserve.photos.free_cores import ALONE, FreeCores
 from chromaserve.photos.metadata import COLOURS_KEPT, NOTHING, RECOLOURED, Metadata, software
-from chromaserve.photos.photo import Photo, Striped
+from chromaserve.photos.photo import Photo, Pixels, Striped
 from chromaserve.photos.png import PngLevel
+from chromaserve.photos.tagged import beyond_jpeg
 from chromaserve.pipeline.assess import Assessed, as_map, assess, certain
 from chromaserve.pipeline.hint_photos import check_inside, check_of_photos
 from chromaserve.pipeline.hints import hints_noted
@@ -25,8 +27,10 @@ from chromaserve.pipeline.order import Order
 from chromaserve.pipeline.recolor import Close, Looks, as_it_is, prepare, prepare_tiles, recolor
 
 T = TypeVar("T")
-Write = Callable[[Striped, Photo, Sequence[Tiling]], T]
-"""Makes a result of an image, of its photo, and of the tiles that the network saw of it."""
+Write = Callable[[Striped, Photo, Sequence[Tiling]], tuple[T, tuple[str, ...]]]
+"""Makes a result of an image, of its photo, and of the tiles that the network saw of it.
+
+And says what of the metadata that cannot hold."""
 
 
 class Reading(TypedDict):
@@ -88,11 +92,20 @@ def encoded_by(
     order: Order,
     write: Write[T],
     cores: FreeCores,
-) -> tuple[T, Assessed | None]:
+) -> tuple[T, Assessed | None, Photo]:
     """What `write` makes of a photo, and how sure its colours are where that is wanted.
 
-    That is a photo with the network's colours, or with its own; or a map of confidence.
+    That is a photo with the network's colours, or with its own; or a map of confidence. The photo
+    comes back with what else of its metadata is lost.
     """
+    (made, lost), assessed = _encoded_by(photo, answer, order, write, cores)
+    metadata = replace(photo.metadata, lost=tuple(dict.fromkeys((*photo.metadata.lost, *lost))))
+    return made, assessed, replace(photo, metadata=metadata)
+
+
+def _encoded_by(
+    photo: Photo, answer: Answer, order: Order, write: Write[T], cores: FreeCores
+) -> tuple[tuple[T, tuple[str, ...]], Assessed | None]:
     if photo.colours is not None:
         kept = certain(photo) if order.confidence == "png" else as_it_is(photo, cores)
         return write(kept, photo, ()), None
@@ -136,15 +149,23 @@ def for_result(photo: Photo, order: Order, format: Format, tiles: Sequence[Tilin
     return photo.metadata.for_result(order.metadata, note_of(photo, order, format, tiles))
 
 
+def as_pixels(image: Striped, *_: object) -> tuple[Pixels, tuple[str, ...]]:
+    """The image itself, with which no metadata goes along."""
+    return image.pixels(), ()
+
+
 def writing(format: Format, order: Order, level: PngLevel, signing: Signing | None) -> Write[bytes]:
     """What encodes an image for an order, its photo's metadata with it, and signs it."""
 
-    def write(image: Striped, photo: Photo, tiles: Sequence[Tiling]) -> bytes:
+    def write(
+        image: Striped, photo: Photo, tiles: Sequence[Tiling]
+    ) -> tuple[bytes, tuple[str, ...]]:
         metadata = for_result(photo, order, format, tiles)
         data = encode(image, format, level, quality=order.quality, metadata=metadata)
+        lost = beyond_jpeg(metadata) if format == "jpeg" else ()
         if signing is None:
-            return data
+            return data, lost
         note = note_of(photo, order, format, tiles)
-        return signing.sign(data, format, note, recoloured=photo.colours is None)
+        return signing.sign(data, format, note, recoloured=photo.colours is None), lost
 
     return write

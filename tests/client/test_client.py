@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 
 from chromaserve import (
     AsyncClient,
@@ -68,6 +69,12 @@ def test_a_result_says_what_was_found_in_the_photo(client: Client) -> None:
     broken = picture[:33] + chunk(b"zTXt", b"Title\0\0no deflate") + picture[33:]
     (warning,) = client.colorize(broken).told["warnings"]
     assert warning == "Too large or broken to go along: texts."
+    exif = Image.Exif()
+    exif[0x010E] = "Harvest " * 9_000
+    long = encoded(small("L"), "PNG", exif=exif)
+    assert "warnings" not in client.colorize(long).told
+    (warning,) = client.colorize(long, format="jpeg").told["warnings"]
+    assert warning == "Too large or broken to go along: EXIF."
 
 
 def test_photos_come_out_of_pipes_and_other_things_are_none(

@@ -284,6 +284,22 @@ def test_a_cameras_note_stays_where_it_was() -> None:
     assert image.getexif()[0x013B] == "Anna"
 
 
+def test_a_cameras_note_costs_exif_no_more_room() -> None:
+    """A segment of a JPEG holds 65,533 bytes; what was before the note is there again."""
+    exif = Image.Exif()
+    for tag in (0x010E, 0x010F, 0x0110, 0x013B, 0x8298):
+        exif[tag] = "Harvest " * 50
+    exif.get_ifd(0x8769)[0x927C] = bytes(range(251)) * 248
+    data = encoded(small("L"), "JPEG", exif=exif)
+    with Image.open(io.BytesIO(data)) as image:
+        before = image.info["exif"]
+    with Image.open(io.BytesIO(result("jpeg", data=data))) as image:
+        after, kept = image.info["exif"], image.getexif()
+    assert len(before) < len(after) < len(before) + 1_000
+    assert kept[0x8298] == exif[0x8298]
+    assert kept.get_ifd(0x8769)[0x927C] == bytes(range(251)) * 248
+
+
 def test_small_pictures_of_the_grey_photo_do_not_go_along() -> None:
     small_one = b"<xmp:Thumbnails><rdf:Alt><rdf:li>AAAA</rdf:li></rdf:Alt></xmp:Thumbnails>"
     xmp = XMP.replace(b"/></rdf:RDF>", b">" + 2 * small_one + b"</rdf:Description></rdf:RDF>")
