@@ -7,6 +7,7 @@ from io import BytesIO
 import numpy as np
 from isal import isal_zlib
 
+from chromaserve.errors import InvalidOptions
 from chromaserve.photos.icc import srgb_profile
 from chromaserve.photos.ifd import Directory, Entry
 from chromaserve.photos.ifd_writing import write
@@ -20,7 +21,8 @@ _DESCRIPTION, _OF_PROGRAMS = 270, ('{"shape"', "ImageJ=", "<?xml")
 """What programs write there of the file's own pixels is of no other file's."""
 _STRIP_BYTES = 1 << 18
 _PAGE = 2  # of NewSubfileType
-_MOST_BYTES = 2**32 - 1
+_MOST_BYTES = 2**32 - (64 << 20)
+"""Of pixels, for whose places there are 32 bits, and of tags behind them."""
 
 
 class TiffWriter:
@@ -48,7 +50,7 @@ class TiffWriter:
             page: which of how many, from 0.
 
         Raises:
-            ValueError: the file would have more than 4 GiB.
+            InvalidOptions: the file would have more than 4 GiB.
         """
         rows, columns, channels = image.shape
         depth = np.dtype(image.dtype).itemsize
@@ -61,6 +63,13 @@ class TiffWriter:
 
         def put(parts: list[bytes]) -> None:
             for data in parts:
+                if self.size + len(data) > _MOST_BYTES:
+                    raise InvalidOptions(
+                        "All pages are more than the 4 GiB that a TIFF holds: ask for each by its"
+                        " page."
+                        if page
+                        else "The result is more than the 4 GiB that a TIFF holds: ask for a PNG."
+                    )
                 places.append(self._file.tell())
                 sizes.append(len(data))
                 self._file.write(data)
@@ -105,8 +114,6 @@ class TiffWriter:
             self._file.write(b"\0")
             at += 1
         data = write(directory, at)
-        if at + len(data) > _MOST_BYTES:
-            raise ValueError("a TIFF has at most 4 GiB")
         self._file.write(data)
         self._file.seek(self._link)
         self._file.write(struct.pack("<I", at))

@@ -10,9 +10,10 @@ import pytest
 import tifffile
 from PIL import Image
 
-from chromaserve.errors import DamagedPhoto, UnsupportedSamples
+from chromaserve.errors import DamagedPhoto, InvalidOptions, UnsupportedSamples
 from chromaserve.photos.decode import decode
 from chromaserve.photos.header import inspect
+from chromaserve.photos.metadata import NOTHING
 from chromaserve.photos.photo import Photo, Striped
 from chromaserve.photos.tiff import TiffWriter
 from tests.photos.test_kinds import GREY8, GREY16, RGB8, RGB16, tiff
@@ -208,6 +209,19 @@ def test_pages_with_numbers_of_64_bits_are_all_written() -> None:
         writer.add(image, photo.metadata.for_result("keep", "us"), page=(i, 2))
     with tifffile.TiffFile(io.BytesIO(writer.finish())) as file:
         assert [page.shape for page in file.pages] == [(80, 120, 3), (40, 120, 3)]
+
+
+@pytest.mark.parametrize(("page", "told"), [((1, 2), "each by its page"), (None, "a PNG")])
+def test_more_than_a_tiff_holds_is_told_before_it_is_written(
+    page: tuple[int, int] | None, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its places have 32 bits: four GiB, which are few here."""
+    noise = np.random.default_rng(1).integers(0, 256, (80, 120, 3), np.uint8)
+    writer, image = TiffWriter(), Striped(noise.shape, np.uint8, lambda a, b: noise[a:b])
+    writer.add(image, NOTHING, page=(0, 2))
+    monkeypatch.setattr("chromaserve.photos.tiff._MOST_BYTES", writer.size + 1_000)
+    with pytest.raises(InvalidOptions, match=rf"the 4 GiB that a TIFF holds: .*{told}"):
+        writer.add(image, NOTHING, page=page)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "CMYK"])
