@@ -198,12 +198,13 @@ def _check_directory(data: bytes | mmap, at: int, order: str, big: bool) -> tupl
     first, step = (at + 8, 20) if big else (at + 2, 12)
     entry = struct.Struct(f"{order}HH{'QQ' if big else 'II'}")
     entries = [entry.unpack_from(data, first + step * i) for i in range(count)]
-    side = {_SUBFILE: 0, _OLD_SUBFILE: 0, 256: 1, 257: 1}
+    side = {_SUBFILE: 0, _OLD_SUBFILE: 0, 256: 1, 257: 1, 277: 1}
     for i, (tag, kind, _, _) in enumerate(entries):
         if tag in side:
             value = first + step * (i + 1) - (8 if big else 4)
             side[tag] = struct.unpack_from(f"{order}{'H' if kind == 3 else 'I'}", data, value)[0]
-    parts = _CHANNELS + 4 * max(side[257], -(-side[256] // 16) * -(-side[257] // 16))
+    most = max(side[257], -(-side[256] // 16) * -(-side[257] // 16))
+    parts = _CHANNELS + max(4, min(side[277], _CHANNELS)) * most  # of planes, one a channel
     spans = []
     for tag, kind, values, place in entries:
         if tag in _PARTS and values > parts:

@@ -209,6 +209,8 @@ def check(page: Page) -> None:
         raise DamagedPhoto(f"The TIFF says that it has {page.parts:,} strips or tiles.")
     if page.is_float and most not in FLOATS:
         raise UnsupportedSamples(f"The TIFF has floating-point numbers of {most} bits. {_ADVICE}")
+    if page.predictor != 1 and page.bits[0] % 8:
+        _refuse_bits(page)
     if most > 16 and not page.is_float:
         raise UnsupportedSamples(f"The TIFF has {most} bits a channel. {_ADVICE}")
     if most <= 8:
@@ -230,4 +232,5 @@ def check(page: Page) -> None:
 
 def _refuse_bits(page: Page) -> NoReturn:
     told, order = ", ".join(map(str, page.bits)), ", last ones first" * page.reversed_bits
+    order += ", less those before them" * (page.predictor != 1)
     raise UnsupportedSamples(f"The TIFF has samples of {told} bits{order}. {_ADVICE}")

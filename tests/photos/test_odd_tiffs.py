@@ -224,6 +224,22 @@ def test_more_than_a_tiff_holds_is_told_before_it_is_written(
         writer.add(image, NOTHING, page=page)
 
 
+def test_planes_may_be_many_and_in_strips_of_a_row() -> None:
+    planes = np.moveaxis(np.dstack([RGB8, GREY8, GREY8, GREY8]), 2, 0)
+    data = tiff(planes, photometric="rgb", planarconfig="separate", rowsperstrip=1,
+                extrasamples=["unspecified"] * 3)  # fmt: skip
+    assert np.array_equal(taken(data).colours, RGB8)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bits", [4, 12])
+def test_samples_that_are_less_their_neighbours_are_whole_bytes_or_refused(bits: int) -> None:
+    """No program here writes others (TIFF 6.0, section 14); what they are is told."""
+    tags = {**of_size(120, 80, 1, 1, 80), 258: bits, 259: DEFLATE, 317: 2}
+    packed = zlib.compress(bytes(120 * 80 * bits // 8))
+    with pytest.raises(UnsupportedSamples, match=f"samples of {bits} bits, less those before"):
+        taken(written(tags, [packed]))
+
+
 @pytest.mark.parametrize("mode", ["RGB", "CMYK"])
 def test_libtiff_writes_nothing_of_a_broken_file(
     mode: str, capfd: pytest.CaptureFixture[str]
