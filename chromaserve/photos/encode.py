@@ -11,7 +11,10 @@ from chromaserve.photos.png import PngLevel, png
 from chromaserve.photos.tagged import png_head, tagged_jpeg, tagged_webp
 from chromaserve.photos.tiff import TiffWriter
 
-_WEBP_MAX_SIDE = 16_383
+_MOST_OF_A_SIDE: dict[Format, tuple[str, int]] = {
+    "jpeg": ("JPEG", 65_500),
+    "webp": ("WebP", 16_383),
+}
 QUALITY: dict[Format, int] = {"jpeg": 95, "webp": 90}
 """Where it is not chosen."""
 
@@ -22,9 +25,10 @@ def check_format(photo: Photo, output: Format) -> None:
         raise InvalidOptions(
             "The photo has transparency, which JPEG cannot hold. Ask for format=png, webp or tiff."
         )
-    if output == "webp" and max(photo.size) > _WEBP_MAX_SIDE:
+    name, most = _MOST_OF_A_SIDE.get(output, ("", 0))
+    if name and max(photo.size) > most:
         raise InvalidOptions(
-            f"WebP holds at most {_WEBP_MAX_SIDE:,} pixels a side, and the photo is"
+            f"{name} holds at most {most:,} pixels a side, and the photo is"
             f" {photo.size[0]} × {photo.size[1]}. Ask for format=png or tiff."
         )
 

@@ -91,8 +91,12 @@ def png_info(data: bytes) -> dict[str, Any]:
 
 
 def colour_chunks(data: bytes) -> dict[bytes, bytes]:
-    """What says how its numbers are meant, where no profile does."""
-    return {chunk.kind: chunk.data for chunk in chunks(data, _COLOUR_CHUNKS) if chunk.sound}
+    """What says how its numbers are meant, where no profile does; the first of each, as libpng."""
+    found: dict[bytes, bytes] = {}
+    for chunk in chunks(data, _COLOUR_CHUNKS):
+        if chunk.sound:
+            found.setdefault(chunk.kind, chunk.data)
+    return found
 
 
 def read_texts(data: bytes) -> Texts:

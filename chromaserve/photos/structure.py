@@ -28,7 +28,7 @@ NEVER_CAME = bytes(NO_CODE), b"\xff" * NO_CODE
 MAX_METADATA = 4 << 20
 """Bytes of EXIF, of a colour profile, of Photoshop's blocks, of text: each at most."""
 
-_ONCE = (b"IHDR", b"PLTE", b"tRNS", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"eXIf", b"pHYs", b"IEND")
+_ONCE = (b"IHDR", b"PLTE", b"tRNS", b"iCCP", b"eXIf", b"IEND")
 _ANIMATED = (b"fcTL", b"fdAT")
 _TURNING = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
 _TEXT_TYPES = (1, 2, 6, 7)

@@ -109,6 +109,19 @@ def test_a_png_may_have_a_long_profile_and_long_texts() -> None:
     assert not np.array_equal(longer.grey, long.grey)
 
 
+def test_a_png_may_say_a_thing_twice() -> None:
+    """libpng, and so every viewer, takes the first."""
+    plain = encoded(small(), "PNG", dpi=(300, 300))
+    again = chunk(b"pHYs", struct.pack(">IIB", 11811, 11811, 1)) + chunk(b"sRGB", b"\0") * 2
+    gammas = [chunk(b"gAMA", struct.pack(">I", gamma)) for gamma in (100_000, 45_455)]
+    at = plain.index(b"IDAT") - 4
+    photo = taken(plain[:at] + again + plain[at:])
+    assert photo.metadata.dpi == pytest.approx((300, 300), abs=0.1)
+    assert np.array_equal(photo.grey, taken(plain).grey)
+    linear, both = (plain[:at] + said + plain[at:] for said in (gammas[0], b"".join(gammas)))
+    assert np.array_equal(taken(both).grey, taken(linear).grey)
+
+
 def stream(data: bytes) -> bytes:
     at, packed = 8, b""
     while at < len(data):

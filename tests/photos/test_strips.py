@@ -11,8 +11,10 @@ from PIL import Image
 
 from chromaserve.color.lab import lab_to_srgb, srgb_to_grey, srgb_to_L
 from chromaserve.color.postprocess import enlarge_ab
+from chromaserve.errors import InvalidOptions
 from chromaserve.photos.decode import decode
-from chromaserve.photos.encode import encode
+from chromaserve.photos.encode import check_format, encode
+from chromaserve.photos.formats import Format
 from chromaserve.photos.header import inspect
 from chromaserve.photos.photo import Photo
 from chromaserve.photos.thumbnail import Thumbnail
@@ -28,7 +30,7 @@ METHODS = pytest.mark.parametrize("method", ["none", "guided", "tv", "crf"])
 def photo_of(pixels: NDArray[Any]) -> Photo:
     wide = pixels if pixels.dtype == np.uint16 else pixels.astype(np.uint16) * 257
     data = png16(wide)
-    return decode(data, inspect(data, max_pixels=10**7, max_side=10**4))
+    return decode(data, inspect(data, max_pixels=10**7, max_side=10**5))
 
 
 @METHODS
@@ -100,3 +102,12 @@ def test_16_bits_become_8_in_jpeg() -> None:
     out = decoded(encode(recolor(photo, AB * 0, "guided", GUIDED), "jpeg"))
     assert out.dtype == np.uint8
     np.testing.assert_allclose(srgb_to_L(out), srgb_to_L(photo.grey), atol=6)
+
+
+@pytest.mark.parametrize(("output", "most"), [("jpeg", 65_500), ("webp", 16_383)])
+def test_a_side_that_is_too_long_for_a_format_is_told(output: Format, most: int) -> None:
+    whole, longer = (photo_of(np.full((1, side), 99, np.uint8)) for side in (most, most + 1))
+    check_format(whole, output)
+    assert encode(recolor(whole, AB * 0, "none", GUIDED), output)
+    with pytest.raises(InvalidOptions, match=f"holds at most {most:,} pixels a side"):
+        check_format(longer, output)
