@@ -7,6 +7,7 @@ understands is kept too. Pillow's reader reads what every tag points at, however
 import struct
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from mmap import mmap
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,6 +139,11 @@ class Directory:
         if found is None and EXIF in self.subs:
             return self.subs[EXIF].entries.get(MAKER_NOTE)
         return found
+
+
+def byte_order(data: bytes | mmap) -> tuple[str, bool]:
+    """Of a TIFF: < or >, and whether it is a BigTIFF."""
+    return "<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+")
 
 
 def read_exif(data: bytes) -> Directory:

@@ -17,6 +17,7 @@ from chromaserve.photos.ifd import (
     BadDirectory,
     Directory,
     Entry,
+    byte_order,
     read,
     read_exif,
 )
@@ -171,7 +172,7 @@ def gather(data: bytes, info: Mapping[Any, Any], kind: str) -> Metadata:
 
 def gather_tiff(data: bytes, place: int) -> tuple[Metadata, bytes]:
     """What a TIFF's page has, and its colour profile; `place` is its directory's."""
-    order, big = "<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+")
+    order, big = byte_order(data)
     lost: list[str] = []
     try:
         found = read(

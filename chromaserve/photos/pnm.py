@@ -6,23 +6,20 @@ import numpy as np
 
 from chromaserve.photos.foreign import pnm_head, pnm_row
 from chromaserve.photos.photo import Pixels
-
-
-class Cut(ValueError):  # noqa: N818 - reads as a fact
-    """Bytes of the pixels are missing."""
+from chromaserve.photos.structure import Unreadable
 
 
 class Pnm:
     """A file's pixels, by rows."""
 
     def __init__(self, data: bytes) -> None:
-        """Raise Cut where it is not whole."""
+        """Raise Unreadable where it is not whole."""
         kind, self.columns, self.rows, self._most, at = pnm_head(data)
         self._bits, self.channels = kind == 4, 3 if kind == 6 else 1
         depth = 2 if self._most > 255 else 1
         row = pnm_row(kind, self.columns, self._most)
         if len(data) - at < row * self.rows:
-            raise Cut
+            raise Unreadable
         samples = np.frombuffer(
             data, ">u2" if depth == 2 else np.uint8, row * self.rows // depth, at
         )

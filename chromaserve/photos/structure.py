@@ -12,7 +12,7 @@ from itertools import pairwise
 from mmap import mmap
 
 from chromaserve.errors import DamagedPhoto, UnsupportedFormat
-from chromaserve.photos.ifd import TYPE_BYTES
+from chromaserve.photos.ifd import TYPE_BYTES, byte_order
 
 MAX_CHUNKS = 20_000  # of a PNG; pixels come in pieces of 8 KiB and more
 MAX_OTHER_CHUNKS = 1_000
@@ -161,7 +161,7 @@ def tiff_pages(data: bytes | mmap) -> tuple[list[TiffPage], bool]:
         DamagedPhoto: the first one lies behind the file's end.
         Unreadable: too many tags, or values of them, or values that share their bytes.
     """
-    order, big = "<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+")
+    order, big = byte_order(data)
     at = struct.unpack_from(f"{order}{'Q' if big else 'I'}", data, 8 if big else 4)[0]
     if at >= len(data) > 8:
         raise DamagedPhoto(

@@ -9,6 +9,7 @@ from chromaserve.photos.ifd_writing import write_exif
 from chromaserve.photos.iptc import eight_bim
 from chromaserve.photos.metadata import COMMENT, Metadata
 from chromaserve.photos.png_reading import XMP_KEYWORD, raw_profile
+from chromaserve.photos.structure import webp_chunks
 
 _INCH = 0.0254
 _SEGMENT = 65_533
@@ -82,7 +83,7 @@ def tagged_jpeg(data: bytes, metadata: Metadata) -> bytes:
 
 def tagged_webp(data: bytes, width: int, height: int, metadata: Metadata) -> bytes:
     """A WebP, as encoders make it, with its metadata and sRGB's profile (RFC 9649, 2.7)."""
-    chunks = dict(_webp_chunks(data))
+    chunks = {kind: data[at : at + size] for kind, at, size in webp_chunks(data)}
     head = chunks.pop(b"VP8X", b"\0")
     alpha = head[0] & 0x10 or b"ALPH" in chunks or _lossless_alpha(chunks.get(b"VP8L", b""))
     exif = write_exif(metadata.exif) if metadata.exif else b""
@@ -96,15 +97,6 @@ def tagged_webp(data: bytes, width: int, height: int, metadata: Metadata) -> byt
         for kind, content in parts
     )
     return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
-
-
-def _webp_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
-    at, found = 12, []
-    while at + 8 <= len(data):
-        size = int.from_bytes(data[at + 4 : at + 8], "little")
-        found.append((data[at : at + 4], data[at + 8 : at + 8 + size]))
-        at += 8 + (size + 1 & ~1)
-    return found
 
 
 def _lossless_alpha(data: bytes) -> bool:

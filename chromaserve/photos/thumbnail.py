@@ -23,12 +23,11 @@ class Thumbnail:
         # Edges of the rows of means, in units of the plane's: row i covers [i, i + 1).
         self._edges = np.linspace(0, rows, len(self._means) + 1)
 
-    def add(self, start: int, strip: Float) -> None:
-        """Take float32 [n, columns], the plane's rows from `start` on."""
-        self.put(self.sums(start, strip))
-
     def sums(self, start: int, strip: Float) -> list[Sum]:
-        """What rows add, for `put`; on any thread, as nothing is changed."""
+        """What float32 [n, columns], the plane's rows from `start` on, add, for `put`.
+
+        On any thread, as nothing is changed.
+        """
         rows, columns = strip.shape
         if rows == self._rows:
             return [(slice(None), 1.0, squeeze(strip, len(self._means), columns))]

@@ -12,7 +12,7 @@ from chromaserve.errors import (
     UnsupportedFormat,
     UnsupportedSamples,
 )
-from chromaserve.photos.ifd import EXIF, GPS, ORIENTATION, BadDirectory, Directory, read
+from chromaserve.photos.ifd import EXIF, GPS, ORIENTATION, BadDirectory, Directory, byte_order, read
 from chromaserve.photos.structure import MAX_VALUES, TiffPage, Unreadable, tiff_pages
 from chromaserve.photos.tiff_page import (
     ADOBE_DEFLATE,
@@ -110,7 +110,7 @@ def count_pages(data: bytes | mmap) -> tuple[int, bool]:
 
 def directory_of(data: bytes, place: int) -> Directory:
     """A page's tags, without those that say nothing of its pixels."""
-    order, big = "<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+")
+    order, big = byte_order(data)
     view = memoryview(data)
     return read(view, order, place, limit=_MOST, big=big, without=_LARGE)
 
@@ -166,7 +166,7 @@ def _page(data: bytes, place: int) -> Page:
         rows_per_strip=min(one(278, height), height) or height,
         reversed_bits=one(266, 1) == 2,
         orientation=one(ORIENTATION, 1),
-        order="<" if data[:2] == b"II" else ">",
+        order=tags.order,
         place=place,
         places=tags.numbers(324 if tile else 273),
         sizes=tags.numbers(325 if tile else 279),

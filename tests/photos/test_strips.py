@@ -80,7 +80,7 @@ def test_a_thumbnail_from_strips_is_that_of_the_whole(shape: tuple[int, int]) ->
     plane = np.random.default_rng(1).uniform(0, 100, shape).astype(np.float32)
     thumbnail = Thumbnail(*shape, 224, 224)
     for i in range(0, shape[0], 37):
-        thumbnail.add(i, plane[i : i + 37])
+        thumbnail.put(thumbnail.sums(i, plane[i : i + 37]))
     np.testing.assert_allclose(thumbnail.finish(), squeeze(plane, 224, 224), atol=1e-3)
 
 
