@@ -148,4 +148,6 @@ def _uvlc(bits: _Bits) -> None:
     zeros = 0
     while not bits.take(1):
         zeros += 1
+        if zeros > 32:  # none is longer; that says nothing
+            raise Unreadable
     bits.take(zeros if zeros < 32 else 0)

@@ -1,4 +1,4 @@
-"""Formats that are read and not written, in bounded steps: BMP, GIF, JPEG 2000, PNM.
+"""Formats that are read and not written, in bounded steps: GIF, JPEG 2000, PNM.
 
 Their headers, and what files say beside their pixels that Pillow does not look for.
 """
@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from chromaserve.errors import UnsupportedFormat, UnsupportedSamples
+from chromaserve.photos.bmp import bmp_info
 from chromaserve.photos.heif_boxes import boxes_in
 from chromaserve.photos.jpeg import jpeg_info
 from chromaserve.photos.png_reading import png_info
@@ -39,58 +40,7 @@ _METRES_TO_INCHES = 0.0254
 _NAMED, _OF_ICC = 1, (2, 3)
 _KNOWN_COLOURS = (16, 17, 18)  # sRGB, grey, and sRGB's YCC
 _KNOWN_SPACES = (b"RGB ", b"GRAY")
-_BMP_SHORT, _BMP_OS2, _BMP_MASKS, _BMP_BITS = 12, 64, 3, (1, 4, 8, 16, 24, 32)
-_BMP_ALPHA = 56
-_BMP_LAYOUTS = {
-    16: ((0xF800, 0x7E0, 0x1F, 0), (0x7C00, 0x3E0, 0x1F, 0)),
-    24: ((0xFF0000, 0xFF00, 0xFF, 0),),
-    32: (
-        (0xFF0000, 0xFF00, 0xFF, 0),
-        (0xFF0000, 0xFF00, 0xFF, 0xFF000000),
-        (0xFF, 0xFF00, 0xFF0000, 0xFF000000),
-        (0xFF000000, 0xFF0000, 0xFF00, 0),
-        (0xFF000000, 0xFF0000, 0xFF00, 0xFF),
-        (0xFF000000, 0xFF00, 0xFF, 0),
-        (0xFF000000, 0xFF00, 0xFF, 0xFF0000),
-    ),
-}
-"""Where red, green, blue and alpha are in a pixel, of the ways that Pillow reads."""
-_BMP_WITH_PROFILE, _EMBEDDED = b"\x7c", b"DEBM"
-"""The size of a head that may say where a profile is (BITMAPV5HEADER), and that it is there."""
-_IN_BMP = {4: "JPEG", 5: "PNG"}
 JP2_BOXES, JP2_STREAM = b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"
-
-
-def check_bmp(data: bytes) -> None:
-    """Refuse bitmaps of the kinds that are whole, and that Pillow does not read.
-
-    Raises:
-        UnsupportedFormat: packed in a way of printers' or of OS/2.
-        UnsupportedSamples: pixels of an odd size.
-    """
-    size, bits, packing = *struct.unpack_from("<I", data, 14), *struct.unpack_from("<HI", data, 28)
-    if size == _BMP_SHORT:
-        return
-    if size != _BMP_OS2 and packing in _IN_BMP:
-        kind = _IN_BMP[packing]
-        raise UnsupportedFormat(f"This BMP file has a {kind} file in it. Save it as {kind} alone.")
-    if packing > (2 if size == _BMP_OS2 else 3):
-        raise UnsupportedFormat(
-            f"This BMP file is packed in a way (number {packing}) that is not read. Save it as PNG."
-        )
-    if bits not in _BMP_BITS:
-        raise UnsupportedSamples(f"The BMP file has {bits} bits a pixel. Save it as PNG.")
-    if packing == _BMP_MASKS and bits > 8:
-        masks = struct.unpack_from("<3I", data, 54)
-        if any(mask.bit_count() not in (5, 6, 8) for mask in masks):
-            raise UnsupportedSamples(
-                "The BMP file has colours of other than 5, 6 or 8 bits. Save it as PNG."
-            )
-        alpha = struct.unpack_from("<I", data, 66)[0] if bits == 32 and size >= _BMP_ALPHA else 0
-        if (*masks, alpha) not in _BMP_LAYOUTS[bits]:
-            raise UnsupportedSamples(
-                "The BMP file has its colours in an order that is not read. Save it as PNG."
-            )
 
 
 def read_gif(data: bytes) -> Structure:
@@ -213,7 +163,7 @@ def info_of(data: bytes, kind: str) -> dict[str, Any]:
     if kind == "PNG":
         return png_info(data)
     if kind == "BMP":
-        return _bmp_info(data)
+        return bmp_info(data)
     if kind == "GIF":
         start = data.find(_XMP_OF_GIF) + len(_XMP_OF_GIF)
         stop = data.find(_END_OF_XMP, start)
@@ -223,13 +173,6 @@ def info_of(data: bytes, kind: str) -> dict[str, Any]:
         with suppress(Unreadable, struct.error, IndexError):  # broken behind the pixels
             _read_jp2(data, 0, len(data), found, (b"jp2h",))
     return found
-
-
-def _bmp_info(data: bytes) -> dict[str, Any]:
-    if data[14:15] != _BMP_WITH_PROFILE or data[70:74] != _EMBEDDED:
-        return {}
-    start, size = struct.unpack_from("<2I", data, 126)
-    return {"icc_profile": data[14 + start : 14 + start + size]}
 
 
 def _read_jp2(

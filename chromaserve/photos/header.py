@@ -16,10 +16,10 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from chromaserve.errors import DamagedPhoto, InvalidOptions, TooManyPixels, UnsupportedFormat
+from chromaserve.photos.bmp import check_bmp
 from chromaserve.photos.foreign import (
     JP2_BOXES,
     JP2_STREAM,
-    check_bmp,
     read_gif,
     read_jpeg2000,
     read_pnm,

@@ -152,8 +152,10 @@ def _read_places(content: bytes, found: Boxes) -> None:
         at += size
         return int.from_bytes(content[at - size : at], "big")
 
-    extents = 0
-    for _ in range(number(2 if version < 2 else 4)):
+    extents, count = 0, number(2 if version < 2 else 4)
+    if count > _MOST_ITEMS:
+        raise Unreadable
+    for _ in range(count):
         item = found.items.setdefault(number(2 if version < 2 else 4), Item())
         if item.parts:
             raise Unreadable
@@ -169,8 +171,6 @@ def _read_places(content: bytes, found: Boxes) -> None:
             item.parts.append((place, number(length_bytes)))
             if extents > _MOST_EXTENTS:
                 raise Unreadable
-        if len(found.items) > _MOST_ITEMS:
-            raise Unreadable
 
 
 def _read_properties(content: bytes, found: Boxes) -> None:

@@ -33,6 +33,8 @@ _HIGH_DYNAMIC_RANGE = (16, 18)
 _OF_CAMERAS = (1, 6, 14, 15)
 
 Numbers = NDArray[np.float64]
+Said = bytes | memoryview
+"""A tag's value; several may be the same bytes."""
 
 
 class _Unusable(ValueError):  # noqa: N818 - reads as a fact
@@ -155,18 +157,18 @@ def _to_srgb(to_xyz: Numbers) -> Numbers:
     return np.asarray(found)
 
 
-def _tags(icc: bytes) -> dict[bytes, bytes]:
+def _tags(icc: bytes) -> dict[bytes, Said]:
     count = int.from_bytes(icc[128:132], "big")
     if count > _MOST_TAGS:
         raise _Unusable
-    found = {}
+    found: dict[bytes, Said] = {}
     for i in range(count):
         tag, start, size = struct.unpack_from(">4sII", icc, 132 + 12 * i)
-        found[tag] = icc[start : start + min(size, _MOST_BYTES)]
+        found[tag] = memoryview(icc)[start : start + min(size, _MOST_BYTES)]
     return found
 
 
-def _grey(tags: Mapping[bytes, bytes], space: bytes) -> Curves:
+def _grey(tags: Mapping[bytes, Said], space: bytes) -> Curves:
     """By light, or, of a profile that is connected by Lab, by lightness (ICC.1:2022, 8.3.4)."""
     curve = _curve(tags.get(b"kTRC", b""))
     if space == b"Lab ":
@@ -175,21 +177,21 @@ def _grey(tags: Mapping[bytes, bytes], space: bytes) -> Curves:
     return Curves((curve,), np.eye(3))
 
 
-def _colours(tags: Mapping[bytes, bytes]) -> Curves:
+def _colours(tags: Mapping[bytes, Said]) -> Curves:
     curves = tuple(_curve(tags.get(name, b"")) for name in (b"rTRC", b"gTRC", b"bTRC"))
     columns = [_point(tags.get(name, b"")) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
     to_d65 = _adaptation(_WHITE_D50, _xyz(_WHITE_D65))
     return Curves(curves, _to_srgb(to_d65 @ np.stack(columns, 1)))
 
 
-def _point(data: bytes) -> Numbers:
+def _point(data: Said) -> Numbers:
     if data[:4] != b"XYZ ":
         raise _Unusable
     return np.array(struct.unpack_from(">3i", data, 8)) / 65536
 
 
 @np.errstate(over="ignore", divide="ignore")  # of a broken one, whose light is infinite
-def _curve(data: bytes) -> Numbers:
+def _curve(data: Said) -> Numbers:
     """A `curv` or `para` (ICC.1:2022, 10.6 and 10.18) at every step."""
     if data[:4] == b"curv":
         count = int.from_bytes(data[8:12], "big")

@@ -7,8 +7,10 @@ import argparse
 import sys
 import time
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 
+from tests.hostile.bombs import bombs
 from tests.hostile.files import cases
 from tests.hostile.trial import outcome
 
@@ -22,7 +24,7 @@ def main() -> int:
     seen: Counter[str] = Counter()
     slowest, worst = 0.0, ""
     failures = 0
-    for case in cases(options.seed, options.count):
+    for case in chain(bombs(), cases(options.seed, options.count)):
         start = time.process_time()
         try:
             seen[outcome(case.data)] += 1

@@ -11,7 +11,8 @@ import pytest
 
 from chromaserve.photos.header import inspect
 from tests.conftest import serving
-from tests.hostile.files import Case, bombs, cases, originals
+from tests.hostile.bombs import bombs
+from tests.hostile.files import Case, cases, originals
 from tests.hostile.trial import MAX_PIXELS, MAX_SIDE, REFUSALS, outcome
 
 SEED, COUNT = 11, 2_000
