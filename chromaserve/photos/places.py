@@ -6,7 +6,7 @@ _LOCAL = rb"(?:(?i:gps)\w{1,40}|\w{0,40}(?i:(?:lat|longt?|alt)itude)\w{0,40}|LRF
 """Names, of EXIF's as of drones' makers' (one of whom writes Longtitude)."""
 _NAME = rb"(?:[\w.-]{1,40}:%b|geo:(?:lat|long|alt))" % _LOCAL
 # Each takes time in proportion to the text, whatever that is.
-_ATTRIBUTE = re.compile(rb"""\s%b\s*=\s*(?:"[^"]*"|'[^']*')""" % _NAME)
+_ATTRIBUTE = re.compile(rb"""\s(?!xmlns:)%b\s*=\s*(?:"[^"]*"|'[^']*')""" % _NAME)
 _TAG = re.compile(rb"<(/?)(%b)(?=[\s/>])[^<>]*?(/?)>" % _NAME)
 _KEYWORD = re.compile(rb"(?:[\w.-]{1,40}:)?%b" % _LOCAL)
 

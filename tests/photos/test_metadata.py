@@ -106,7 +106,8 @@ def within_exif() -> bytes:
 
 
 OF_DRONES = (
-    b'<rdf:Description drone-dji:GpsLatitude="+59.33" drone-dji:GpsLongtitude="+18.07" Nick="Oma">'
+    b'<rdf:Description xmlns:gpsdata="urn:x" drone-dji:GpsLatitude="+59.33"'
+    b' drone-dji:GpsLongtitude="+18.07" Nick="Oma">'
     b'<exif:GPSAltitude rdf:datatype="x">5933/100</exif:GPSAltitude>'
     b"<Camera:GPSTrack><rdf:Seq><rdf:li>59.33</rdf:li></rdf:Seq></Camera:GPSTrack>"
     b"</rdf:Description>"
@@ -133,6 +134,7 @@ def test_places_do_not_go_along_wherever_they_are(where: str) -> None:
     assert b"5933" not in made
     assert (b"Oma" in made) == (where != "within EXIF")
     assert b"18.07" not in made
+    assert (b'xmlns:gpsdata="urn:x"' in made) == (where == "drones' XMP")
     assert (b"59.33" in result("png", "all", data)) == (where != "within EXIF")
 
 
