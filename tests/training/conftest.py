@@ -8,6 +8,7 @@ from unittest.mock import patch
 import pytest
 
 from chromaserve.engines import savedmodel
+from training import vgg
 from training.conversion import speed
 
 
@@ -27,6 +28,18 @@ def untraced() -> Iterator[None]:
 def eagerly() -> Iterator[None]:
     with untraced():
         yield
+
+
+@pytest.fixture
+def thin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """VGG16 with an eighth of its channels: what is around it is looked at."""
+    from training import ncnn_encoder, network
+
+    blocks = tuple((convolutions, width // 8) for convolutions, width in vgg.BLOCKS)
+    for module in (network, ncnn_encoder):
+        monkeypatch.setattr(module, "BLOCKS", blocks)
+    for name, (side, width) in list(vgg.TAP_SHAPES.items()):
+        monkeypatch.setitem(vgg.TAP_SHAPES, name, (side, width // 8))
 
 
 @pytest.fixture(autouse=True, scope="package")

@@ -29,7 +29,7 @@ from training.weights import assign, average_npz, halve, load_npz, named_weights
 
 from .test_stream import entries, shard
 
-pytestmark = pytest.mark.usefixtures("eagerly")
+pytestmark = pytest.mark.usefixtures("eagerly", "thin")
 
 DECODER = Decoder(
     width_7=8, width_14=8, width_28=8, width_56=8, width_112=8, depthwise_28=1, depthwise_56=1,
