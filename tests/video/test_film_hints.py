@@ -171,9 +171,8 @@ def test_a_film_that_is_continued_has_it_too(colorizer: Colorizer, film: Path) -
     assert redness(made[12], 12) > 40
 
 
-@pytest.mark.parametrize("engine", ["ncnn", "savedmodel"])
-def test_in_a_stream_it_goes_on_from_its_frame(engine: str) -> None:
-    with Colorizer(engine=engine, device="cpu") as colorizer:  # type: ignore[arg-type]
+def test_in_a_stream_it_goes_on_from_its_frame() -> None:
+    with Colorizer(engine="ncnn", device="cpu") as colorizer:
         made = streamed(colorizer, frames()[:8], around(2, frame=2))
     assert len(made) == 8
     for t in range(2, 8):
