@@ -6,6 +6,8 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -37,6 +39,15 @@ def colorized(http: httpx.Client, photo: Path, query: str = "") -> bytes:
     return answer.content
 
 
+Here = Callable[..., "subprocess.CompletedProcess[bytes]"]
+
+
+@pytest.fixture
+def here(small_root: Path) -> Here:
+    """The command with the network of the small service."""
+    return partial(run, CHROMASERVE_MODEL_ROOT=str(small_root))
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A folder of small photos, one of them damaged, and of other things."""
@@ -56,16 +67,16 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_a_folder_keeps_its_tree_and_a_broken_photo_spoils_nothing(
-    tree: Path, tmp_path: Path, http: httpx.Client, server: Server
+    tree: Path, tmp_path: Path, small_http: httpx.Client, small_server: Server, here: Here
 ) -> None:
     out = tmp_path / "out"
-    done = run("colorize", tree, "-o", out, "--json", "--format", "jpeg", "--vividness", "0.3")
+    done = here("colorize", tree, "-o", out, "--json", "--format", "jpeg", "--vividness", "0.3")
     assert done.returncode == 1, done.stderr
     assert "same.png: The JPEG file is damaged" in said(done)
     results = {"same.jpg.jpg", "more/COFFEE.jpg", "more/deep/rocket.jpg"}
     assert files(out) == results
     query = "?format=jpeg&vividness=0.3"
-    assert (out / "same.jpg.jpg").read_bytes() == colorized(http, CAT, query)
+    assert (out / "same.jpg.jpg").read_bytes() == colorized(small_http, CAT, query)
     *rows, last = map(json.loads, done.stdout.splitlines())
     assert {Path(row["output"] or "").name for row in rows if row["status"] == "colorized"} == {
         Path(name).name for name in results
@@ -79,7 +90,9 @@ def test_a_folder_keeps_its_tree_and_a_broken_photo_spoils_nothing(
     # Again: only what is new or changed since.
     before = {name: (out / name).stat().st_mtime_ns for name in results}
     (tree / "same.png").write_bytes(CAT.read_bytes())
-    again = run("colorize", tree, "-o", out, "--json", "--format", "jpeg", "--url", server.url)
+    again = here(
+        "colorize", tree, "-o", out, "--json", "--format", "jpeg", "--url", small_server.url
+    )
     assert again.returncode == 0, again.stderr
     summary = json.loads(again.stdout.splitlines()[-1])["summary"]
     assert summary.items() >= {"colorized": 1, "failed": 0, "skipped": 3}.items()
@@ -88,12 +101,12 @@ def test_a_folder_keeps_its_tree_and_a_broken_photo_spoils_nothing(
 
 
 def test_standard_input_becomes_the_service_s_answer_on_standard_output(
-    http: httpx.Client,
+    small_http: httpx.Client, here: Here
 ) -> None:
     hints = '[{"x": 200, "y": 100, "color": "#3355aa"}]'
-    done = run(*("colorize", "-", "--postprocess", "tv", "--hints", hints), stdin=CAT.read_bytes())
+    done = here(*("colorize", "-", "--postprocess", "tv", "--hints", hints), stdin=CAT.read_bytes())
     assert done.returncode == 0, done.stderr
-    answer = http.post(
+    answer = small_http.post(
         "/colorize", files={"file": CAT.read_bytes()}, data={"postprocess": "tv", "hints": hints}
     )
     assert done.stdout == answer.content
@@ -249,73 +262,72 @@ def test_a_model_that_is_not_there_and_options_that_the_model_refuses(tmp_path: 
 
 
 def test_proposals_are_files_beside_each_other_and_replace_nothing(
-    tmp_path: Path, http: httpx.Client, server: Server
+    tmp_path: Path, small_http: httpx.Client, small_server: Server, here: Here
 ) -> None:
     photo = tmp_path / "cat.jpg"
     shutil.copy(CAT, photo)
     kept = tmp_path / "cat-colour-2.png"
     kept.write_bytes(b"mine")
-    assert run("colorize", photo, "--proposals", "3").returncode == 0
+    assert here("colorize", photo, "--proposals", "3").returncode == 0
     names = {"cat.jpg", "cat-colour.png", "cat-colour-2.png", "cat-colour-3.png"}
     assert files(tmp_path) == names
     assert kept.read_bytes() == b"mine"
-    assert (tmp_path / "cat-colour.png").read_bytes() == colorized(http, CAT)
-    assert (tmp_path / "cat-colour-3.png").read_bytes() == colorized(http, CAT, "?proposal=3")
-    done = run("colorize", photo, "--proposals", "2", "--overwrite", "--url", server.url)
+    assert (tmp_path / "cat-colour.png").read_bytes() == colorized(small_http, CAT)
+    assert (tmp_path / "cat-colour-3.png").read_bytes() == colorized(small_http, CAT, "?proposal=3")
+    done = here("colorize", photo, "--proposals", "2", "--overwrite", "--url", small_server.url)
     assert done.returncode == 0, done.stderr
-    assert kept.read_bytes() == colorized(http, CAT, "?proposal=2")
-    again = run("colorize", *tmp_path.glob("cat*"), "--proposals", "3")
+    assert kept.read_bytes() == colorized(small_http, CAT, "?proposal=2")
+    again = here("colorize", *tmp_path.glob("cat*"), "--proposals", "3")
     assert again.returncode == 0
     assert files(tmp_path) == names, "results are no photos"
-    assert run("colorize", photo, "-o", "-", "--proposals", "2").returncode == 2
+    assert here("colorize", photo, "-o", "-", "--proposals", "2").returncode == 2
 
 
 def test_a_map_of_confidence_lies_beside_the_result(
-    tmp_path: Path, http: httpx.Client, server: Server
+    tmp_path: Path, small_http: httpx.Client, small_server: Server, here: Here
 ) -> None:
     photo = tmp_path / "cat.jpg"
     shutil.copy(CAT, photo)
-    done = run("colorize", photo, "--confidence", "--format", "jpeg", "--json")
+    done = here("colorize", photo, "--confidence", "--format", "jpeg", "--json")
     assert done.returncode == 0, done.stderr
     drawn = tmp_path / "cat-colour-confidence.png"
     assert files(tmp_path) == {"cat.jpg", "cat-colour.jpg", drawn.name}
-    assert drawn.read_bytes() == colorized(http, CAT, "?confidence=png")
+    assert drawn.read_bytes() == colorized(small_http, CAT, "?confidence=png")
     told = next(row for row in map(json.loads, done.stdout.splitlines()) if "confidence" in row)
     assert 0 < told["confidence"] < 1
     assert len(told["hint_places"]) == 3
     assert f"confidence {told['confidence']:.2f}" in said(done)
     drawn.unlink()
-    again = run(
-        "colorize", *tmp_path.glob("cat*"), "--confidence", "--url", server.url, "--format", "jpeg"
-    )
+    by_service = ("--url", small_server.url, "--format", "jpeg")
+    again = here("colorize", *tmp_path.glob("cat*"), "--confidence", *by_service)
     assert again.returncode == 0, again.stderr
-    assert drawn.read_bytes() == colorized(http, CAT, "?confidence=png")
+    assert drawn.read_bytes() == colorized(small_http, CAT, "?confidence=png")
     assert f"confidence {told['confidence']:.2f}" in said(again)
-    assert run("colorize", photo, "-o", "-", "--confidence").returncode == 2
+    assert here("colorize", photo, "-o", "-", "--confidence").returncode == 2
 
 
 def test_a_reference_gives_its_colours_here_and_by_a_service(
-    tmp_path: Path, http: httpx.Client, server: Server
+    tmp_path: Path, small_http: httpx.Client, small_server: Server, here: Here
 ) -> None:
     photo, reference = tmp_path / "cat.jpg", tmp_path / "print.jpg"
     shutil.copy(CAT, photo)
     shutil.copy(CAT.parents[1] / "colour" / "cat.jpg", reference)
     sent = {"file": photo.read_bytes(), "reference": reference.read_bytes()}
-    wanted = http.post("/colorize", files=sent).content
-    assert wanted != colorized(http, CAT)
-    for where in ((), ("--url", server.url)):
+    wanted = small_http.post("/colorize", files=sent).content
+    assert wanted != colorized(small_http, CAT)
+    for where in ((), ("--url", small_server.url)):
         result = tmp_path / f"{len(where)}.png"
-        done = run("colorize", photo, "--reference", reference, "-o", result, *where)
+        done = here("colorize", photo, "--reference", reference, "-o", result, *where)
         assert done.returncode == 0, done.stderr
         assert result.read_bytes() == wanted
-        refused = run("colorize", photo, "--reference", CAT, "-o", tmp_path / "no.png", *where)
+        refused = here("colorize", photo, "--reference", CAT, "-o", tmp_path / "no.png", *where)
         assert refused.returncode != 0
         assert "reference: this photo is grey" in said(refused)
     assert "no.png" not in files(tmp_path)
 
 
 def test_an_album_agrees_as_by_the_service_here_and_there(
-    tmp_path: Path, http: httpx.Client, server: Server
+    tmp_path: Path, small_http: httpx.Client, small_server: Server, here: Here
 ) -> None:
     folder = tmp_path / "album"
     folder.mkdir()
@@ -323,33 +335,33 @@ def test_an_album_agrees_as_by_the_service_here_and_there(
     for i, photo in enumerate(photos):
         (folder / f"{i}.png").write_bytes(photo)
     hints = json.dumps([{"x": 440, "y": 230, "color": "#b03030", "photo": "0.png"}])
-    wanted = results(send(http, photos, album="true", hints=hints))
+    wanted = results(send(small_http, photos, album="true", hints=hints))
     by_number = hints.replace('"0.png"', "0")
     mixed = tmp_path / "mixed"
     shutil.copytree(folder, mixed)
     (mixed / "1.tif").write_bytes(encoded(Image.open(mixed / "1.png"), "TIFF"))
     (mixed / "1.png").unlink()
-    for more in ([], ["--url", server.url]):
+    for more in ([], ["--url", small_server.url]):
         out = tmp_path / f"out-{len(more)}"
-        done = run("colorize", folder, "-o", out, "--album", "--hints", hints, *more)
+        done = here("colorize", folder, "-o", out, "--album", "--hints", hints, *more)
         assert done.returncode == 0, done.stderr
         for name in ("0.png", "1.png", "2.png"):
             assert (out / name).read_bytes() == wanted[name]
         out, same = tmp_path / f"same-{len(more)}", ("--format", "same", "--pages", "all")
-        done = run("colorize", mixed, "-o", out, "--album", *same, "--hints", by_number, *more)
+        done = here("colorize", mixed, "-o", out, "--album", *same, "--hints", by_number, *more)
         assert done.returncode == 0, done.stderr
         for name in ("0.png", "1.tif", "2.png"):
             pixels = decoded((out / name).read_bytes())
             assert np.array_equal(pixels, decoded(wanted[f"{name[0]}.png"])), name
     (out / "1.tif").unlink()
-    refused = run("colorize", mixed, "-o", out, "--album", *same, "--hints", by_number)
+    refused = here("colorize", mixed, "-o", out, "--album", *same, "--hints", by_number)
     assert refused.returncode == 2
     assert "2 are done already" in said(refused), "0 would be another photo"
-    refused = run("colorize", folder, "-o", tmp_path / "no", "--album", "--proposals", "3")
+    refused = here("colorize", folder, "-o", tmp_path / "no", "--album", "--proposals", "3")
     assert refused.returncode == 2
     assert "--album" in said(refused)
     pages = encoded(small("L"), "TIFF", save_all=True, append_images=[small("L")])
     (mixed / "1.tif").write_bytes(pages)
-    refused = run("colorize", mixed, "-o", tmp_path / "no", "--album", "--pages", "all")
+    refused = here("colorize", mixed, "-o", tmp_path / "no", "--album", "--pages", "all")
     assert refused.returncode == 2
     assert "--album" in said(refused)
