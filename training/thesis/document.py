@@ -3,7 +3,7 @@
 from .experiment import MODELS
 from .figures import Figures
 from .intervals import number, percent
-from .verdicts import ACCURACY, SPLIT_NAMES, Claim, against_grey, claims, gap
+from .verdicts import ACCURACY, SPLIT_NAMES, Claim, against_grey, claims, counted, gap
 
 
 def document(figures: Figures, images: str = "images") -> str:
@@ -28,7 +28,7 @@ def document(figures: Figures, images: str = "images") -> str:
         "\n".join([
             f"- **Machine:** {figures.machine}; {seconds / 60:.1f} minutes of training for all, "
             f"{figures.measuring_seconds / 60:.1f} of measuring.",
-            f"- **Length:** {figures.epochs} epochs of {counts['train']:,} photos. The thesis: "
+            f"- **Length:** {counted(figures.epochs)} of {counts['train']:,} photos. The thesis: "
             f"{figures.epochs_thesis:,} epochs of more than 24,000; `--epochs` and `[thesis] "
             f"train_photos` set it.{_shortened(figures)}",
             f"- **Network:** encoder frozen, its layers' outputs computed once; decoder and head "

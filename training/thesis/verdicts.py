@@ -48,6 +48,11 @@ def claims(figures: Figures) -> list[Claim]:
     ]
 
 
+def counted(epochs: int) -> str:
+    """So many epochs, in words."""
+    return "1 epoch" if epochs == 1 else f"{epochs} epochs"
+
+
 def _overfitting(figures: Figures) -> Claim:
     none = figures.models["none"]
     parted = parting(none.train_curve, none.val_curve)
@@ -59,7 +64,7 @@ def _overfitting(figures: Figures) -> Claim:
     where = (
         f"Training and validation loss part at epoch {parted} of {len(none.train_curve)}"
         if parted
-        else f"Training and validation loss haven't parted within {len(none.train_curve)} epochs"
+        else f"Training and validation loss haven't parted within {counted(len(none.train_curve))}"
     )
     return Claim(
         "Without regularisation the model overfits",
