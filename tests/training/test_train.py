@@ -202,7 +202,7 @@ def test_a_fit_of_plain_photos_from_kept_taps(
     photos: tuple[Path, list[Entry]], tmp_path: Path
 ) -> None:
     root, index = photos
-    settings = config(epochs=2, frozen="ncnn", cache_gb=1.0, distribution_weight=0.0)
+    settings = config(epochs=1, frozen="ncnn", cache_gb=1.0, distribution_weight=0.0)
     settings = settings.model_copy(update={"views": Views(plain=True)})
     train(settings, tmp_path / "run", index, root)
     kept = sorted((tmp_path / "run" / "cache").rglob("*.npz"))
