@@ -53,7 +53,8 @@ def copied(model: ModelVersion, tmp_path: Path) -> ModelVersion:
 
 @pytest.fixture(scope="module")
 def original(model: ModelVersion) -> Engine:
-    (engine,) = load_engines(model, SETTINGS.model_copy(update={"engine": "savedmodel"}))
+    settings = SETTINGS.model_copy(update={"engine": "savedmodel", "max_batch": 1})
+    (engine,) = load_engines(model, settings)
     return engine
 
 
@@ -81,11 +82,10 @@ def L() -> Floats:  # noqa: N802
     return np.stack([network_input(srgb_to_L(np.asarray(p, np.uint8))) for p in grey])
 
 
-@pytest.mark.parametrize("vividness", [0.0, 0.65, 1.0])
 def test_ncnn_gives_the_colours_that_the_saved_model_gives(
-    ncnn: Engine, original: Engine, L: Floats, vividness: float
+    ncnn: Engine, original: Engine, L: Floats
 ) -> None:
-    given = np.full(len(L), vividness, np.float32)
+    given = np.linspace(0, 1, len(L), dtype=np.float32)
     assert (ncnn.name, original.name) == ("ncnn", "savedmodel")
     np.testing.assert_allclose(ncnn.infer(L, given), original.infer(L, given), atol=0.2)
 
@@ -165,7 +165,7 @@ def test_weights_that_answer_otherwise_are_refused_whatever_the_checksums_say(
     middle = largest_kernel(path.read_bytes())
     weights[middle - 900_000 : middle + 900_000] = 0
     weights.tofile(path)
-    (engine,) = load_engines(copied, SETTINGS)
+    (engine,) = load_engines(copied, SETTINGS.model_copy(update={"max_batch": 1}))
     assert engine.name == "savedmodel"
     assert "differ" in caplog.text
     with pytest.raises(EngineUnusable, match=r"CHROMASERVE_ENGINE=ncnn cannot run .* differ"):
@@ -175,6 +175,7 @@ def test_weights_that_answer_otherwise_are_refused_whatever_the_checksums_say(
 def test_both_engines_tell_how_likely_each_colour_is(
     ncnn: Engine, original: Engine, L: Floats
 ) -> None:
+    L = L[:2]
     assert ncnn.has_distribution
     assert original.has_distribution
     one, other = ncnn.distribution(L), original.distribution(L)
@@ -245,6 +246,7 @@ def test_each_replica_has_a_device_of_its_own(small: ModelVersion) -> None:
 
 
 def test_both_engines_see_the_same_in_photos(ncnn: Engine, original: Engine, L: Floats) -> None:
+    L = L[:2]
     assert ncnn.has_features
     assert original.has_features
     one, other = ncnn.features(L), original.features(L)
@@ -261,13 +263,13 @@ def test_both_engines_see_the_same_in_photos(ncnn: Engine, original: Engine, L: 
 def test_colours_and_features_come_from_one_run(
     name: str, ncnn: Engine, original: Engine, L: Floats
 ) -> None:
-    engine = ncnn if name == "ncnn" else original
+    engine, L = ncnn if name == "ncnn" else original, L[:2]
     vividness = np.linspace(0, 1, len(L), dtype=np.float32)
     ab, seen = engine.infer_with_features(L, vividness)
     np.testing.assert_allclose(ab, engine.infer(L, vividness), atol=UNSEEN_AB)
-    alone = engine.features(L[2:3])
-    np.testing.assert_allclose(seen.fine[2:3], alone.fine, atol=1e-4)
-    np.testing.assert_allclose(seen.coarse[2:3], alone.coarse, atol=1e-4)
+    alone = engine.features(L[1:2])
+    np.testing.assert_allclose(seen.fine[1:2], alone.fine, atol=1e-4)
+    np.testing.assert_allclose(seen.coarse[1:2], alone.coarse, atol=1e-4)
 
 
 def test_features_follow_what_is_seen(ncnn: Engine, L: Floats) -> None:
