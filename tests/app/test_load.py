@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import re
+import time
 import zipfile
 from pathlib import Path
 
@@ -74,31 +75,34 @@ def test_64_at_once_are_all_answered_in_batches_as_if_each_were_alone(
 def test_a_request_with_many_photos_does_not_hold_up_a_single_one(start_server: Start) -> None:
     server = start_server()
     server.wait_ready()
-    many = [("file", (f"{i}.jpg", each)) for i, each in enumerate(photos(64))]
+    many = [("file", (f"{i}.jpg", each)) for i, each in enumerate(photos(24))]
 
     async def scenario() -> tuple[httpx.Response, httpx.Response, int]:
         async with httpx.AsyncClient(base_url=server.url, timeout=300) as client:
             large = asyncio.create_task(client.post(COLORIZE, files=many))
-            while (await client.get("/models")).json()["load"]["accepted"] < 64:
-                pass
+            told = {"accepted": 0, "photos": 0}
+            while told["accepted"] + told["photos"] < 24:
+                await asyncio.sleep(0.01)  # leave the core to the service
+                told = (await client.get("/models")).json()["load"]
             single = await client.post(COLORIZE, files={"file": photos(1)[0]})
             done = (await client.get("/models")).json()["load"]["photos"]
             return single, await large, done
 
     single, large, done = asyncio.run(scenario())
     assert single.status_code == large.status_code == 200
-    # What was under way already, and its own batch; most of the 64 came after it.
-    assert done <= 40
+    # What was under way already, and its own batch; most of the 24 came after it.
+    assert done <= 15
     with zipfile.ZipFile(io.BytesIO(large.content)) as archive:
         manifest = json.loads(archive.read("manifest.json"))
-        assert [photo["status"] for photo in manifest["photos"]] == [200] * 64
+        assert [photo["status"] for photo in manifest["photos"]] == [200] * 24
 
 
 def test_health_answers_while_photos_are_worked_on(server: Server) -> None:
     async def scenario() -> None:
         work = asyncio.create_task(all_at_once(server, photos(24)))
         answers = 0
-        async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+        # A second is what Kubernetes waits for.
+        async with httpx.AsyncClient(base_url=server.url, timeout=1) as client:
             while not work.done():
                 assert (await client.get("/healthz")).status_code == 200
                 assert (await client.get("/readyz")).status_code == 200
@@ -125,7 +129,7 @@ def test_a_client_that_leaves_harms_nobody(server: Server, http: httpx.Client) -
 
     asyncio.run(scenario())
     while (now := http.get("/models").json()["load"])["accepted"]:
-        pass
+        time.sleep(0.01)  # leave the core to the service
     assert (now["memory_mb"], now["uploads_mb"], now["waiting"]) == (0, 0, 0)
 
 
