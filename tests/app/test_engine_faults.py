@@ -29,6 +29,7 @@ def until(condition: Callable[[], bool], within_s: float = 120) -> None:
     end = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < end
+        time.sleep(0.02)  # leave the core to the service
 
 
 @pytest.fixture
@@ -48,20 +49,20 @@ def server(start_small: Start, armed: Path) -> Server:
     return started
 
 
-@pytest.mark.parametrize("mode", ["raise", "exit", "nan", "hang"])
 def test_readiness_tells_of_an_engine_that_is_broken_and_it_is_replaced(
-    server: Server, armed: Path, mode: str
+    server: Server, armed: Path
 ) -> None:
     assert colorize(server) == 200
-    armed.write_text(mode)
-    until(lambda: colorize(server) in (500, 503) and ready(server) == 503)
-    assert httpx.get(f"{server.url}/healthz").status_code == 200
-    assert httpx.get(f"{server.url}/v2/models/colorizer/ready").status_code == 503
-    refused = httpx.post(f"{server.url}/colorize", files={"file": PHOTO})
-    assert int(refused.headers["retry-after"]) > 0
-    armed.unlink()
-    until(lambda: ready(server) == 200)
-    assert colorize(server) == 200
+    for mode in ("raise", "exit", "nan", "hang"):
+        armed.write_text(mode)
+        until(lambda: colorize(server) in (500, 503) and ready(server) == 503)
+        assert httpx.get(f"{server.url}/healthz").status_code == 200
+        assert httpx.get(f"{server.url}/v2/models/colorizer/ready").status_code == 503
+        refused = httpx.post(f"{server.url}/colorize", files={"file": PHOTO})
+        assert int(refused.headers["retry-after"]) > 0
+        armed.unlink()
+        until(lambda: ready(server) == 200)
+        assert colorize(server) == 200, mode
     assert server.stop() == 0
 
 
