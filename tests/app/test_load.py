@@ -101,7 +101,7 @@ def test_health_answers_while_photos_are_worked_on(server: Server) -> None:
     async def scenario() -> None:
         work = asyncio.create_task(all_at_once(server, photos(24)))
         answers = 0
-        # A second is what Kubernetes waits for.
+        # A second is what a probe of Kubernetes waits for by default.
         async with httpx.AsyncClient(base_url=server.url, timeout=1) as client:
             while not work.done():
                 assert (await client.get("/healthz")).status_code == 200
