@@ -24,10 +24,10 @@ def number_in(metrics: str, name: str) -> int:
     return int(float(found[0].rpartition(" ")[2])) if found else 0
 
 
-def test_sigterm_drains_all(start_server: Start) -> None:
-    server = start_server(workers=WORKERS, max_wait_s=300, shutdown_timeout_s=60)
+def test_sigterm_drains_all(start_small: Start) -> None:
+    server = start_small(workers=WORKERS, max_wait_s=300, shutdown_timeout_s=60)
     wait_for_all(server)
-    larges = [encoded(Image.new("L", (4000, 3000), 120 + n), "PNG") for n in range(8)]
+    larges = [encoded(Image.new("L", (2000, 1500), 120 + n), "PNG") for n in range(8)]
     supervisor, mine = psutil.Process(server.process.pid), processes(server)
 
     async def scenario() -> list[httpx.Response]:
