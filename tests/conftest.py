@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,9 +19,13 @@ from xdist.scheduler import LoadFileScheduling
 
 from chromaserve.store.versions import BUNDLED_ROOT
 from tests.small_network import publish
+from tests.tls import certificate
 
 # Hundreds of processes are started: each would compile what it imports anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# Hundreds of clients are opened, too: each would read all the world's authorities.
+AUTHORITIES = tempfile.TemporaryDirectory()  # until the tests end
+os.environ["SSL_CERT_FILE"] = str(certificate(Path(AUTHORITIES.name)))
 
 TESTS = Path(__file__).parent
 LONGEST = (
