@@ -23,7 +23,7 @@ CLIENTS, TIMES = 10, 8
 
 
 @pytest.fixture(scope="module")
-def url(cluster: str, model_root: Path) -> Iterator[str]:  # noqa: ARG001 - it has to run
+def url(cluster: str, small_root: Path) -> Iterator[str]:  # noqa: ARG001 - it has to run
     """The application of the configuration file, here with two replicas, small batches."""
     from ray import serve
     from ray.serve.schema import ServeDeploySchema
@@ -32,7 +32,7 @@ def url(cluster: str, model_root: Path) -> Iterator[str]:  # noqa: ARG001 - it h
     module, _, name = application.import_path.partition(":")
     arguments = {
         **application.args,
-        "model_root": model_root,
+        "model_root": small_root,
         "engine": "ncnn",
         "num_cpus": 1,
         "min_replicas": 2,
@@ -64,7 +64,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
 
 
 def test_a_replica_killed_while_it_works_loses_no_request(
-    url: str, http: httpx.Client, pauses: list[float | None]
+    url: str, small_http: httpx.Client, pauses: list[float | None]
 ) -> None:
     first = workers(REPLICA)
     assert len(first) == 2
@@ -89,7 +89,7 @@ def test_a_replica_killed_while_it_works_loses_no_request(
     assert pauses, "it had nothing to do when it was killed"
     print(f"{len(asked)} requests, {len(pauses)} of them sent again")
     alone = {
-        photo: http.post("/colorize", files={"file": photo.read_bytes()}).content
+        photo: small_http.post("/colorize", files={"file": photo.read_bytes()}).content
         for photo in PHOTOS
     }
     for photo, answer in zip(PHOTOS * TIMES, answers, strict=True):
