@@ -416,7 +416,10 @@ def test_a_reference_of_every_kind_gives_its_colours(bundled: Colorizer, tmp_pat
     assert mine.read_bytes() == other.read_bytes()
 
 
-def test_both_engines_give_the_colours_of_a_reference(bundled: Colorizer, model_root: Path) -> None:
+def test_both_engines_give_the_colours_of_a_reference(
+    bundled: Colorizer, model_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHROMASERVE_MAX_BATCH", "1")  # it tries every size of batch as it starts
     other = SAMPLES / "colour" / "cat.jpg"
     photo = pixels(CAT.read_bytes())
     with Colorizer(model_root=model_root, device="cpu", engine="savedmodel") as original:
