@@ -149,8 +149,8 @@ def test_sample_pairs_have_the_same_luminance() -> None:
         ):
             assert grey.mode == "L"
             assert grey.size == colour.size
-            of_colour = rgb2lab(np.asarray(colour))[..., 0]
-            of_grey = rgb2lab(np.asarray(grey.convert("RGB")))[..., 0]
+            of_colour = rgb2lab(np.asarray(colour)[::4, ::4])[..., 0]
+            of_grey = rgb2lab(np.asarray(grey.convert("RGB"))[::4, ::4])[..., 0]
         assert np.abs(of_colour - of_grey).mean() < 1, path  # JPEG's own error
 
 

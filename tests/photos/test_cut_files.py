@@ -219,7 +219,7 @@ def test_of_a_webp_with_room_the_part_that_never_came_is_told(
 
 @pytest.mark.parametrize("level", [0, 255])
 def test_a_blank_webp_that_ends_in_zeros_is_whole(level: int) -> None:
-    data = encoded(Image.new("L", (6000, 4000), level), "WEBP", quality=80)
+    data = encoded(Image.new("L", (4500, 3000), level), "WEBP", quality=80)
     assert data.endswith(bytes(512))
     header = inspect(data, max_pixels=10**8, max_side=10**4)
     assert decode(data, header).missing == 0
