@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import numpy as np
 import pytest
@@ -253,9 +254,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(folder: Path, photos: Path, *more: str) -> CompletedProcess[str]:
     encoder = folder / "encoder.npz"
     if not encoder.exists():
-        layers = encoder_weights(build_encoder("none")).items()
-        parts = {n: dict(zip(("kernel", "bias"), values, strict=True)) for n, values in layers}
-        np.savez(encoder, **{f"{n}/{p}": v for n, both in parts.items() for p, v in both.items()})
+        arrays: dict[str, Any] = {}
+        for name, (kernel, bias) in encoder_weights(build_encoder("none")).items():
+            arrays |= {f"{name}/kernel": kernel, f"{name}/bias": bias}
+        np.savez(encoder, **arrays)
     (folder / "tiny.toml").write_text(CONFIG.replace("ENCODER", str(encoder)))
     return train_here(
         *("thesis", "--config", str(folder / "tiny.toml")),
@@ -279,6 +281,8 @@ def test_four_models_are_trained_measured_and_described_and_not_trained_again(
     starts = {n: m["train_curve"][0] for n, m in measured["models"].items()}
     assert len(starts) == 4
     assert len({round(x, 4) for x in starts.values()}) == 1  # the same start and order of photos
+    for model in measured["models"].values():  # what is measured sees what was trained on
+        assert model["last"]["val_loss"] == pytest.approx(model["val_curve"][-1], rel=1e-4)
     assert measured["seeds"] == [3, 4]
     assert measured["others"][0]["none"]["train_curve"] != measured["models"]["none"]["train_curve"]
     assert "last validation loss, seed 4" in text
