@@ -69,12 +69,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class Scheduling(LoadFileScheduling):  # type: ignore[misc]
-    """Files stay whole, and those that share a Ray cluster stay together."""
+    """Files stay whole, and those that share a Ray cluster or a wheel stay together."""
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        folder = f"{TESTS.name}/cluster"
-        return folder if file.startswith(folder) else file
+        folders = (f"{TESTS.name}/{name}" for name in ("cluster", "packaging"))
+        return next((folder for folder in folders if file.startswith(f"{folder}/")), file)
 
 
 @pytest.hookimpl(optionalhook=True)
