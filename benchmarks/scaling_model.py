@@ -27,9 +27,9 @@ class Assumptions:
     photos: float = 1e9
     mix: str = "0.3:0.5,2:0.4,12:0.1"
     """Assumed: megapixels:share, the shares sum to 1."""
-    core_s: float = 0.158
+    core_s: float = 0.251
     """Core seconds of a photo of any size. Measured: docs/measurements/benchmarks.md."""
-    core_s_per_mp: float = 0.051
+    core_s_per_mp: float = 0.088
     """And of each megapixel. Measured: the same."""
     overhead: float = 0.05
     """Part of the cores' time that Ray takes. Measured: benchmarks.batch."""
