@@ -7,11 +7,16 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import Browser, Dialog, Page, Playwright, expect
 
 from tests.page.conftest import Open, in_both, without_colours
 from tests.page.stage import DONE, GREY, advanced, bring, choose, chroma, photo, seen
 from tests.sample_photos import encoded, small
+
+TURNED = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
+xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about=""
+xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>"""
 
 
 @without_colours
@@ -200,12 +205,19 @@ def test_everything_has_a_name_and_contrast(page: Page) -> None:
 
 
 @without_colours
-@pytest.mark.parametrize("kind", ["TIFF", "WEBP"])
+@pytest.mark.parametrize("kind", ["TIFF", "WEBP", "JPEG", "PNG"])
 def test_a_pasted_photo_that_only_the_service_reads_is_seen_too(page: Page, kind: str) -> None:
-    """Browsers know no TIFF, and leave a WebP as it lies."""
+    """Browsers know no TIFF, and leave a WebP as it lies, and what XMP alone would turn."""
     turned = Image.Exif()
     turned[0x0112] = 6
-    bring(page, "paste", "scan", encoded(small("L", (1500, 1000)), kind, exif=turned))
+    texts = PngInfo()
+    texts.add_itxt("XML:com.adobe.xmp", TURNED)
+    said: dict[str, dict[str, object]] = {
+        "JPEG": {"xmp": TURNED.encode()},
+        "PNG": {"pnginfo": texts},
+    }
+    how = said.get(kind, {"exif": turned})
+    bring(page, "paste", "scan", encoded(small("L", (1500, 1000)), kind, **how))
     page.wait_for_selector(DONE)
     expect(page.locator("#facts")).to_contain_text("1000 × 1500")
     before = page.get_by_role("img", name="scan, as it was")

@@ -11,6 +11,9 @@ const SIGNATURES = {
   bmp: [0x42, 0x4d],
 };
 
+const HEAD_BYTES = 256_000; // of metadata, as a rule
+const TURNED = /Raw profile type (exif|APP1)|tiff:Orientation(="|>)[2-8]/i;
+
 /**
  * @typedef {object} Sent
  * @property {Blob} blob what is sent: the file itself, or a smaller picture of it
@@ -90,10 +93,13 @@ export async function recovered(answer) {
 
 /** The photo's format where browsers read it, undefined where they do not. */
 export async function kindOf(file) {
-  const head = new Uint8Array(await file.slice(0, 21).arrayBuffer());
+  const start = await file.slice(0, HEAD_BYTES).arrayBuffer();
+  const head = new Uint8Array(start);
   const found = Object.entries(SIGNATURES).find(([, bytes]) => bytes.every((b, i) => head[i] === b));
-  // By EXIF the service turns a WebP upright; browsers leave it as it lies. (RFC 9649, section 2.7)
-  const turned = found?.[0] === 'webp' && head[15] === 0x58 && head[20] & 0x08;
+  // By EXIF and XMP the service turns a WebP upright; browsers leave it as it lies. (RFC 9649,
+  // section 2.7) So it is with XMP of other formats, and with EXIF that is in a text of a PNG.
+  const turned = (found?.[0] === 'webp' && head[15] === 0x58 && head[20] & 0x0c)
+    || TURNED.test(new TextDecoder('latin1').decode(start));
   return turned ? undefined : found?.[0];
 }
 

@@ -85,7 +85,13 @@ export class Proposals {
 }
 
 /** The latest answer that shows a colouring, whatever its other options. */
-const like = (photo, proposal) => photo.results.findLast((r) => r.proposal === proposal);
+function like(photo, proposal) {
+  const wanted = keyOf(photo, proposal);
+  const { vividness } = photo.options;
+  const some = photo.results.filter((r) => r.proposal === proposal);
+  return some.findLast((r) => r.key === wanted && r.vividness === vividness)
+    ?? some.findLast((r) => r.key === wanted) ?? some.at(-1);
+}
 
 /** The key of a colouring with the photo's other options. */
 const keyOf = (photo, proposal) => key({ ...photo.options, proposal });

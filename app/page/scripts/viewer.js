@@ -16,6 +16,8 @@ export class Viewer extends EventTarget {
     this.album = album;
     this.view = new View();
     this.split = 50; // percent of what is seen that shows the photo as it was
+    this.chosen = 50; // the same, as the user would have it
+    this.revealing = null; // the step of the animation that is under way
     this.whole = false; // colours everywhere, whatever the split
     this.peeking = false; // nowhere, as long as somebody holds a button
     this.images = new WeakMap();
@@ -112,28 +114,31 @@ export class Viewer extends EventTarget {
 
   /** The first colours come in from the right. */
   reveal() {
-    const to = this.split;
     if (calm.matches) {
       return;
     }
     const start = performance.now();
     const step = (now) => {
+      if (this.revealing !== step) { // moved by the user, or begun anew
+        return;
+      }
       const t = Math.min((now - start) / REVEAL_MS, 1);
-      this.divide(100 - (100 - to) * (1 - (1 - t) ** 3), false);
-      if (t < 1 && !this.interrupted) {
+      this.divide(100 - (100 - this.chosen) * (1 - (1 - t) ** 3), false);
+      if (t < 1) {
         requestAnimationFrame(step);
       }
     };
-    this.interrupted = false;
+    this.revealing = step;
     requestAnimationFrame(step);
   }
 
   /** Move the border between before and after. */
   divide(percent, byUser = true) {
-    if (byUser) {
-      this.interrupted = true;
-    }
     this.split = Math.min(Math.max(percent, 0), 100);
+    if (byUser) {
+      this.revealing = null;
+      this.chosen = this.split;
+    }
     $('split').value = String(this.split);
     this.place();
   }
