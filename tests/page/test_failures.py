@@ -53,6 +53,25 @@ def test_what_is_left_of_a_damaged_photo_is_had_by_a_click(
 
 
 @without_colours
+def test_a_download_is_stopped_also_by_who_has_clicked_twice(open_page: Open) -> None:
+    answered = True
+
+    def network(route: Route) -> None:
+        if answered or not route.request.url.endswith("/colorize"):
+            route.continue_()
+
+    page = open_page(route=network)
+    choose(page, cat=photo("cat.jpg"))
+    page.wait_for_selector(DONE)
+    answered = False
+    button = page.get_by_role("button", name="Download", exact=True)
+    button.click()
+    button.dispatch_event("click")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.locator("#saving-text")).to_have_text("Stopped.")
+
+
+@without_colours
 def test_a_service_that_is_away_for_minutes_is_waited_for(open_page: Open) -> None:
     away = ["/healthz", "/colorize"]
 
@@ -81,7 +100,7 @@ def test_a_service_that_is_away_for_minutes_is_waited_for(open_page: Open) -> No
 
 
 @without_colours
-def test_who_has_no_key_is_asked_once_for_all_photos(open_page: Open, start_server: Start) -> None:
+def test_who_has_no_key_is_asked_once_for_all_photos(start_server: Start, open_page: Open) -> None:
     server = start_server(api_keys="lantern-and-lens")
     server.wait_for("/readyz")
     page = open_page(server.url + "/")
@@ -97,7 +116,7 @@ def test_who_has_no_key_is_asked_once_for_all_photos(open_page: Open, start_serv
 
 
 def test_a_service_behind_a_proxy_with_a_key_that_is_not_ready_yet(
-    open_page: Open, start_server: Start
+    start_server: Start, open_page: Open
 ) -> None:
     server = start_server(api_keys="lantern-and-lens", root_path="/colours")
     server.wait_for("/healthz")

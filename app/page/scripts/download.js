@@ -9,6 +9,7 @@
 import { wish } from './album.js';
 import { say } from './announce.js';
 import { result } from './background.js';
+import { Lanes } from './lanes.js';
 import { EXTENSIONS, fields, stem } from './options.js';
 import { inWords } from './problem.js';
 import { ask, colorize } from './service.js';
@@ -42,8 +43,9 @@ export class Download {
     return this.busy(async (signal) => {
       const told = (state, more = {}) => this.tell(`${words({ state, more })}…`);
       const asked = wish(photo);
-      const { blob } = await this.ask(photo, signal, told);
-      save(blob, stem(photo.name) + EXTENSIONS[this.format]);
+      const { format } = this;
+      const { blob } = await this.ask(photo, signal, told, new Lanes(1));
+      save(blob, stem(photo.name) + EXTENSIONS[format]);
       this.album.changed(photo, { saved: asked });
       return 'Saved.';
     });
@@ -84,22 +86,25 @@ export class Download {
     });
   }
 
-  /** The API's answer for the file itself. */
-  ask(photo, signal, told) {
+  /** The API's answer for the file itself; the last argument is whom it waits for. */
+  ask(photo, signal, told, lanes = this.lanes) {
     if (this.scene.members.includes(photo)) {
       return this.scene.file(photo, this.format, signal, told);
     }
     const sent = fields(photo.options, this.format);
     if (photo.job?.wish === wish(photo) && photo.job.format === this.format) {
-      return this.lanes.run(async () => {
-        const response = await ask(result(photo), { signal }).catch(() => null);
-        signal.throwIfAborted();
-        return response
-          ? { blob: await response.blob() } // as it was done in the background
-          : colorize(photo.file, photo.name, sent, { signal, told }); // no longer kept
+      return lanes.run(async () => {
+        try { // as it was done in the background
+          return { blob: await (await ask(result(photo), { signal })).blob() };
+        } catch (error) {
+          if (error.status !== 404) {
+            throw error;
+          }
+        }
+        return colorize(photo.file, photo.name, sent, { signal, told }); // no longer kept
       }, signal);
     }
-    return this.lanes.run(
+    return lanes.run(
       () => colorize(photo.file, photo.name, sent, { signal, told }),
       signal,
     );
@@ -107,12 +112,12 @@ export class Download {
 
   async busy(work) {
     const buttons = [$('download'), $('download-all'), $('format')];
-    this.leaving = new AbortController();
-    const { signal } = this.leaving;
     // Not `disabled`: the button keeps the focus.
     if (buttons[0].getAttribute('aria-disabled') === 'true') {
       return;
     }
+    this.leaving = new AbortController();
+    const { signal } = this.leaving;
     buttons.forEach((each) => each.setAttribute('aria-disabled', 'true'));
     $('saving').classList.remove('bad');
     $('saving-stop').hidden = false;
