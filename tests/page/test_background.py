@@ -139,6 +139,40 @@ def test_what_is_removed_for_good_is_not_coloured(open_page: Open, keeping: Serv
     expect(page.locator("#removed")).to_be_hidden()
 
 
+def test_what_is_removed_goes_on_until_it_is_taken_back(open_page: Open, keeping: Server) -> None:
+    gate = Gate("/events")
+    page = open_page(keeping.url + "/", gate, **DESK)
+    choose(page, **{name: photo(f"{name}.jpg") for name in NAMES[:4]})
+    states(page, "background", 4)
+    page.get_by_role("button", name="Remove cat.jpg").click()
+    gate.open()
+    states(page, "done", 3)
+    expect(page.locator("#background")).to_be_hidden()
+    page.locator("#removed").get_by_role("button", name="Undo").click()
+    states(page, "done", 4)
+
+
+def test_who_is_refused_goes_on_with_the_job_and_without_one_the_page_colours_them(
+    open_page: Open, keeping: Server
+) -> None:
+    gate = Gate("/events")
+    page = open_page(keeping.url + "/", gate, **DESK)
+    for status, failed in ((500, 4), (404, 0)):
+        gate.held = "/events"
+        choose(page, **{name: photo(f"{name}.jpg") for name in NAMES[:4]})
+        states(page, "background", 4)
+        gate.seen.clear()
+        gate.held = None
+        gate.waiting.pop().fulfill(status=status)
+        states(page, "failed", failed)
+        if failed:
+            page.get_by_role("button", name="Try again").click()
+        states(page, "done", 4)
+        results = [each for each in gate.seen if "/results/" in each]
+        assert len(results) == failed, "what the job has made is not made again"
+        page.get_by_role("button", name="Clear all").click()
+
+
 def test_a_few_are_sent_to_the_background_by_a_button(open_page: Open, keeping: Server) -> None:
     gate = Gate("/colorize")
     page = open_page(keeping.url + "/", gate, **DESK)

@@ -1,6 +1,6 @@
 """What the page keeps in the browser: photos, hints and colours, until they are removed."""
 
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from tests.page.conftest import Open, in_both, without_colours
 from tests.page.stage import DONE, choose, chroma, photo, seen
@@ -65,8 +65,64 @@ def test_all_that_was_cleared_can_be_taken_back(page: Page) -> None:
 
 
 @without_colours
+def test_what_is_cleared_keeps_nothing_else_waiting_and_has_its_turn_when_it_is_taken_back(
+    open_page: Open,
+) -> None:
+    held: list[Route] | None = []
+
+    def network(route: Route) -> None:
+        if held is not None and route.request.method == "POST":
+            held.append(route)  # and never answered
+        else:
+            route.continue_()
+
+    page = open_page(route=network)
+    choose(page, **{name: photo(f"{name}.jpg") for name in ("cat", "coffee", "rocket")})
+    expect(page.locator("#shelf li[data-state=uploading]")).to_have_count(2)
+    page.get_by_role("button", name="Clear all").click()
+    held = None
+    choose(page, pagoda=photo("pagoda.jpg"))
+    page.wait_for_selector(DONE)
+    page.locator("#removed").get_by_role("button", name="Undo").click()
+    expect(page.locator("#shelf li[data-state=done]")).to_have_count(4)
+
+
+@without_colours
+def test_where_there_is_no_room_what_was_kept_is_let_go_of_all_the_same(open_page: Open) -> None:
+    full = """
+        const [put, commit] = [IDBObjectStore.prototype.put, IDBTransaction.prototype.commit];
+        const growing = new WeakSet();
+        IDBObjectStore.prototype.put = function (...given) {
+            growing.add(this.transaction);
+            return put.apply(this, given);
+        };
+        IDBTransaction.prototype.commit = function () {
+            return window.full && growing.has(this) ? this.abort() : commit.call(this);
+        };
+    """
+    page = open_page(script=full)
+    choose(page, cat=photo("cat.jpg"), coffee=photo("coffee.jpg"))
+    page.wait_for_selector(DONE)
+    expect(page.locator("#kept[aria-busy=false]")).to_have_text(KEPT)
+    page.evaluate("window.full = true")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Remove cat.jpg").click()
+    choose(page, rocket=photo("rocket.jpg"))
+    expect(page.locator("#kept[aria-busy=false]")).to_have_text(
+        "Not kept over a reload: this browser has no room."
+    )
+    page.get_by_role("button", name="Clear all").click()
+    page.reload()
+    expect(page.get_by_role("heading", name="Give grey photos colour")).to_be_visible()
+
+
+@without_colours
 def test_a_browser_that_keeps_nothing_is_no_obstacle(open_page: Open) -> None:
-    refused = "indexedDB.open = () => { throw new DOMException('', 'SecurityError'); };"
+    refused = """
+        const refuse = () => { throw new DOMException('', 'SecurityError'); };
+        indexedDB.open = refuse;
+        Object.defineProperty(window, 'sessionStorage', { get: refuse });
+    """
     page = open_page(script=refused)
     choose(page, cat=photo("cat.jpg"))
     page.wait_for_selector(DONE)

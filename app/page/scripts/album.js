@@ -14,7 +14,6 @@ const MOST_RESULTS = 24; // kept a photo
  * @property {Blob} blob
  * @property {string} url
  * @property {string} version
- * @property {number|null} milliseconds
  */
 
 /**
@@ -103,6 +102,9 @@ export class Photo {
       const others = this.results.filter((r) => r.version !== version);
       others.forEach((r) => URL.revokeObjectURL(r.url));
       this.results = this.results.filter((r) => !others.includes(r));
+      if (others.length) {
+        this.job = null; // was done by that version, too
+      }
     }
   }
 

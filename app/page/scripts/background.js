@@ -9,7 +9,8 @@ import { checkBytes } from './limits.js';
 import { fields, key } from './options.js';
 import { prepare } from './preview.js';
 import { inWords, Problem } from './problem.js';
-import { ask, pause, submit } from './service.js';
+import { pictureOf } from './reference.js';
+import { ask, events, pause, submit } from './service.js';
 
 const $ = (id) => document.getElementById(id);
 const MOST_BYTES = 64e6; // of one job's photos, so that the first are done while others are sent
@@ -40,11 +41,11 @@ export class Background {
     album.addEventListener('photo', soon);
   }
 
-  /** Those that nobody has begun with; a hint is for one photo, and a job takes no reference. */
+  /** Those that nobody has begun with; a hint is for one photo. */
   get waiting() {
     return this.album.photos.filter(
       (each) => WAITING.includes(each.state) && !each.handing && !each.job && !each.result
-        && !each.options.hints.length && !each.options.reference && !each.options.scene,
+        && !each.options.hints.length && !each.options.scene,
     );
   }
 
@@ -55,8 +56,7 @@ export class Background {
   /** Whether so many photos are more than a request has room for, and the service keeps jobs. */
   async isFor(photos) {
     const limits = await this.colouring.learn(new AbortController().signal).catch(() => null);
-    return Boolean(limits?.jobs_photos) && photos.length > limits.max_photos
-      && photos.every(({ options }) => !options.reference);
+    return Boolean(limits?.jobs_photos) && photos.length > limits.max_photos;
   }
 
   /** Hand photos in, in jobs of those that are alike, as large as the service takes. */
@@ -78,14 +78,15 @@ export class Background {
     }
     for (const alike of groups.values()) {
       for (const part of parts(alike, limits)) {
+        const options = structuredClone(part[0].options); // as they are now
         const signals = part.map((each) => each.leaving.signal); // Stop gives a photo another one
-        this.sending = this.sending.then(() => this.submit(part, signals, format));
+        this.sending = this.sending.then(() => this.submit(part, options, signals, format));
       }
     }
     this.colouring.sketch(photos);
   }
 
-  async submit(part, leave, format) {
+  async submit(part, options, leave, format) {
     const { album } = this;
     const photos = part.filter((_, n) => !leave[n].aborted);
     if (!photos.length) {
@@ -101,10 +102,10 @@ export class Background {
     }));
     const told = (state, more = {}) => all({ state: state === 'colouring' ? 'uploading' : state, more });
     const files = photos.map(({ file, name }) => ({ file, name }));
-    const chosen = wish(photos[0]);
+    const chosen = wish({ options });
     try {
       const { id } = await submit(
-        files, fields(photos[0].options, format), { signal: leaving.signal, told },
+        files, fields(options, format), { signal: leaving.signal, told },
       );
       photos.forEach((each, n) => signals[n].aborted || album.changed(each, {
         state: 'background', handing: false, more: {}, job: { id, n, wish: chosen, format },
@@ -119,17 +120,15 @@ export class Background {
     }
   }
 
-  /** A photo of a job that this page, or another one before it, has handed in. */
-  resume(photo) {
-    this.album.changed(photo, { state: 'background', more: {}, problem: null });
-    this.follow(photo.job.id);
+  /** Photos of jobs that this page, or another one before it, has handed in. */
+  resume(photos) {
+    photos.forEach((each) => this.album.changed(each, { state: 'background', more: {}, problem: null }));
+    new Set(photos.map(({ job }) => job.id)).forEach((id) => this.follow(id));
   }
 
-  /** Take what becomes of a job's photos, until it has ended. */
+  /** Take what becomes of a job's photos, from the first on, until it has ended. */
   async follow(id) {
-    if (this.followed.has(id)) {
-      return;
-    }
+    this.followed.get(id)?.abort();
     const leaving = new AbortController();
     this.followed.set(id, leaving);
     const { signal } = leaving;
@@ -144,7 +143,8 @@ export class Background {
             this.of(id).filter(({ job }) => job.n === event.data.index)
               .forEach((photo) => this.take(photo, event.data));
           } else if (event.data.state === 'cancelled') {
-            this.fail(id, { title: 'Stopped', detail: 'It was not done by then.', again: true });
+            const problem = { title: 'Stopped', detail: 'It was not done by then.', again: true };
+            this.of(id).forEach((each) => this.album.changed(each, { state: 'failed', job: null, problem }));
           }
         }
         if (!ended) {
@@ -153,40 +153,54 @@ export class Background {
       }
     } catch (error) {
       if (!signal.aborted) {
-        const gone = error instanceof Problem && error.status === 404;
-        this.fail(id, gone
-          ? { title: 'No longer kept', detail: 'The service has forgotten it.', again: true }
-          : inWords(error));
+        this.of(id).forEach((each) => this.fail(each, error));
       }
     }
-    this.followed.delete(id);
+    if (this.followed.get(id) === leaving) {
+      this.followed.delete(id);
+    }
     this.show();
   }
 
   /** Photos of a job whose colours are still to come. */
   of(id) {
-    return this.album.photos.filter((each) => each.state === 'background' && each.job?.id === id);
+    const { photos, removed } = this.album;
+    return [...photos, ...removed?.photos ?? []]
+      .filter((each) => each.state === 'background' && each.job?.id === id);
   }
 
-  fail(id, problem) {
-    this.of(id).forEach((each) => this.album.changed(each, { state: 'failed', job: null, problem }));
+  /** What is no longer kept is done here; what may be had yet goes on being of its job. */
+  fail(photo, error) {
+    const { album } = this;
+    if (error.status === 404) {
+      album.changed(photo, { state: 'queued', job: null, more: {} });
+      if (album.photos.includes(photo)) { // else when it is taken back
+        this.colouring.start(photo);
+      }
+      return;
+    }
+    const job = error.passing ? photo.job : null;
+    album.changed(photo, { state: 'failed', job, problem: inWords(error) });
   }
 
   /** @param {object} entry of the manifest */
   async take(photo, entry) {
     const { album } = this;
     const { signal } = photo.leaving;
+    if (entry.problem) {
+      const problem = inWords(new Problem(entry.problem.status, entry.problem));
+      album.changed(photo, { state: 'failed', job: null, problem });
+      return;
+    }
     album.changed(photo, { state: 'preparing' });
     try {
-      if (entry.problem) {
-        throw new Problem(entry.problem.status, entry.problem);
-      }
       await this.lanes.run(() => this.fetch(photo, entry), signal);
       album.changed(photo, { state: 'done', more: {} });
     } catch (error) {
       if (!signal.aborted) {
-        album.changed(photo, { state: 'failed', job: null, problem: inWords(error) });
+        this.fail(photo, error);
       }
+      return;
     }
     if (photo.state === 'done' && !photo.result) { // other options were chosen meanwhile
       this.colouring.start(photo);
@@ -205,7 +219,6 @@ export class Background {
       blob,
       url: URL.createObjectURL(blob),
       version: String(entry.model_version),
-      milliseconds: null,
     };
     await this.colouring.complete(photo, made, whole);
   }
@@ -250,9 +263,11 @@ export class Background {
 /** The path of a photo's result. */
 export const result = ({ job: { id, n } }) => `jobs/${id}/results/${n}`;
 
-/** Photos in the order that they have, in parts that a job may have. */
+/** Photos with the same options, in the order that they have, in parts that a job may have. */
 function* parts(photos, limits) {
-  const most = Math.min(MOST_BYTES, limits.max_upload_bytes - FORM_BYTES);
+  const [{ options: { reference } }] = photos;
+  const form = FORM_BYTES + (reference ? pictureOf(reference).size : 0);
+  const most = Math.min(MOST_BYTES, limits.max_upload_bytes - form);
   let part = [];
   let bytes = 0;
   for (const photo of photos) {
@@ -266,27 +281,5 @@ function* parts(photos, limits) {
   }
   if (part.length) {
     yield part;
-  }
-}
-
-/** Server-sent events; ends early where the connection does. EventSource would send no key. */
-async function* events(response) {
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let text = '';
-  for (;;) {
-    const { done, value } = await reader.read().catch(() => ({ done: true }));
-    if (done) {
-      return;
-    }
-    text += value;
-    const blocks = text.split(/\r?\n\r?\n/);
-    text = blocks.pop();
-    for (const block of blocks) {
-      const told = Object.fromEntries(block.split(/\r?\n/).filter((line) => !line.startsWith(':'))
-        .map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()]));
-      if (told.data) {
-        yield { kind: told.event, id: told.id, data: JSON.parse(told.data) };
-      }
-    }
   }
 }

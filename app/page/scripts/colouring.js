@@ -219,12 +219,12 @@ export class Colouring {
   /** @returns {Promise<import('./album.js').Result>} */
   async ask(photo, options, signal, told) {
     const { blob: file, format, scale } = photo.sent;
-    const { blob, version, milliseconds } = await colorize(
+    const { blob, version } = await colorize(
       file, photo.name, fields(options, format, scale), { signal, told },
     );
     const url = URL.createObjectURL(blob);
     const { vividness, proposal } = options;
-    return { key: key(options), vividness, proposal, blob, url, version, milliseconds };
+    return { key: key(options), vividness, proposal, blob, url, version };
   }
 }
 

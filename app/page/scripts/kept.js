@@ -15,6 +15,7 @@ const MOST = 1000; // photos, the latest
 const MOST_BYTES = 500e6; // where the browser does not tell what room it has
 const SHARE = 0.5; // of that room
 const EVERY_MS = 200; // at most; uploads tell of their progress without a pause
+const NO_ROOM = 'Not kept over a reload: this browser has no room.';
 const LOOKED_AT = 'chromaserve-photo'; // of this tab, in its session storage
 
 export class Kept {
@@ -27,6 +28,7 @@ export class Kept {
     this.own = Math.random(); // tells ids of tabs apart
     this.timer = 0;
     this.database = null;
+    this.full = false; // what is removed is let go of, and nothing more is kept
   }
 
   /**
@@ -106,15 +108,21 @@ export class Kept {
     const wanted = this.bounded();
     const transaction = this.database.transaction(STORE, 'readwrite');
     const store = transaction.objectStore(STORE);
-    // No room, as a rule; what is on the page stays there.
-    transaction.onabort = () => this.end('Not kept over a reload: this browser has no room.');
-    for (const photo of this.written.keys()) {
-      if (!wanted.has(photo)) {
-        this.written.delete(photo);
-        store.delete(partsOf(this.ids.get(photo)));
-      }
+    const removed = [...this.written.keys()].filter((photo) => !wanted.has(photo));
+    for (const photo of removed) {
+      this.written.delete(photo);
+      store.delete(partsOf(this.ids.get(photo)));
     }
-    for (const photo of wanted) {
+    transaction.onabort = () => { // no room, as a rule; what is on the page stays there
+      removed.forEach((photo) => this.written.set(photo, {})); // as it still is
+      this.album.kept = false;
+      this.tell(NO_ROOM);
+      if (!this.full) {
+        this.full = true;
+        this.soon();
+      }
+    };
+    for (const photo of this.full ? [] : wanted) {
       const id = this.id(photo);
       const before = this.written.get(photo);
       const { options, saved, job, result } = photo;
@@ -135,8 +143,8 @@ export class Kept {
       this.written.set(photo, { chosen, result: result ?? before?.result });
     }
     transaction.commit();
-    this.album.kept = wanted.size === this.album.photos.length;
-    const some = wanted.size
+    this.album.kept = !this.full && wanted.size === this.album.photos.length;
+    const some = this.full ? NO_ROOM : wanted.size
       ? `The last ${wanted.size} are kept in this browser until you remove them.`
       : 'Too large to be kept over a reload.';
     const text = this.album.kept ? 'Kept in this browser until you remove them.' : some;

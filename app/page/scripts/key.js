@@ -4,6 +4,7 @@ const PLACE = 'chromaserve-key';
 const dialog = document.querySelector('#key-dialog');
 const input = document.querySelector('#key');
 let asking = null;
+let given = ''; // where the browser keeps nothing
 let declined = false; // until the user does something again
 
 for (const event of ['pointerdown', 'keydown', 'paste', 'drop']) {
@@ -11,7 +12,13 @@ for (const event of ['pointerdown', 'keydown', 'paste', 'drop']) {
 }
 
 /** The key, '' without one. */
-export const key = () => sessionStorage.getItem(PLACE) ?? '';
+export function key() {
+  try {
+    return sessionStorage.getItem(PLACE) ?? given;
+  } catch {
+    return given;
+  }
+}
 
 /**
  * Have the user give a key; one dialog, however many requests want it.
@@ -31,10 +38,9 @@ export async function askForKey(refusal, used, signal) {
     ? `The service did not take this key. ${refusal.detail}`
     : 'This service wants an API key. It is kept until this tab is closed.';
   asking ??= ask().finally(() => { asking = null; });
-  const given = await asking;
-  declined = !given;
+  declined = !(await asking);
   signal?.throwIfAborted();
-  if (!given) {
+  if (declined) {
     throw refusal;
   }
 }
@@ -43,16 +49,21 @@ function ask() {
   return new Promise((resolve) => {
     const before = document.activeElement;
     const form = document.querySelector('#key-form');
-    const end = (given) => {
+    const end = (answered) => {
       form.onsubmit = null;
       dialog.onclose = null;
       dialog.close();
       before?.focus?.();
-      resolve(given);
+      resolve(answered);
     };
     form.onsubmit = (event) => {
       event.preventDefault();
-      sessionStorage.setItem(PLACE, input.value.trim());
+      given = input.value.trim();
+      try {
+        sessionStorage.setItem(PLACE, given);
+      } catch {
+        // It is asked for again after a reload.
+      }
       input.value = '';
       dispatchEvent(new Event('key'));
       end(true);

@@ -34,7 +34,7 @@ new Doubt(viewer, hints);
 const panel = new Panel(album, colouring);
 new Proposals(album, colouring, (proposal) => panel.choose({ proposal }));
 new ReferencePicker(album, (reference) => panel.choose({ reference }));
-const shelf = new Shelf(album, remove);
+const shelf = new Shelf(album, remove, restore);
 const kept = new Kept(album);
 new Gestures(viewer, hints);
 new Download(album, colouring);
@@ -84,8 +84,16 @@ intake(async (files) => {
   colouring.sketch(photos);
 });
 
+/** Colours of photos that have none: of their jobs, where they were handed in as they are. */
+function begin(photos) {
+  const handed = (photo) => !photo.result && photo.job?.wish === wish(photo);
+  background.resume(photos.filter(handed));
+  photos.filter((photo) => !handed(photo)).forEach((photo) => colouring.start(photo));
+}
+
 /** Take photos off the page; the focus goes to the one that is looked at then. */
 function remove(photos) {
+  photos.forEach((photo) => photo.turn.abort());
   album.remove(photos);
   say(gone(photos));
   if (album.selected) {
@@ -93,6 +101,15 @@ function remove(photos) {
   } else {
     document.querySelector('#welcome [data-action=choose]').focus();
   }
+}
+
+/** Put back what was removed last; what had no colours by then gets its turn anew. */
+function restore() {
+  const { photos } = album.removed;
+  album.restore();
+  photos.filter((photo) => photo.turn.signal.aborted && !photo.handing
+    && !['done', 'failed', 'background'].includes(photo.state) && photo.job?.wish !== wish(photo))
+    .forEach((photo) => colouring.start(photo));
 }
 
 const actions = {
@@ -109,8 +126,9 @@ const actions = {
   retry: () => {
     const photo = album.selected;
     viewer.stage.focus({ preventScroll: true });
-    if (photo.state === 'failed') {
-      colouring.start(photo);
+    if (photo.state === 'failed') { // all that failed with it are of its job, if it has one yet
+      begin(photo.job ? album.photos.filter(({ state, job }) => (
+        state === 'failed' && job?.id === photo.job.id)) : [photo]);
     } else {
       colouring.recolour(photo);
     }
@@ -135,13 +153,7 @@ if (before.length) {
   before.forEach((photo) => photo.keepOnly(panel.version));
   const looked = kept.lookedAt(before);
   album.enter(before, looked);
-  [looked, ...before.filter((each) => each !== looked)].forEach((photo) => {
-    if (photo.job && !photo.result && photo.job.wish === wish(photo)) {
-      background.resume(photo);
-    } else {
-      colouring.start(photo);
-    }
-  });
+  begin([looked, ...before.filter((each) => each !== looked)]);
   colouring.sketch(before);
 }
 $('welcome').hidden = album.photos.length > 0;

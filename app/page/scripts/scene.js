@@ -74,6 +74,8 @@ export class Scene {
       say(photos.length === 1 ? '' : this.says);
     } else if (one) {
       this.changed(one, photos);
+    } else {
+      this.stop(); // of photos that were removed
     }
     this.refresh();
   }
@@ -123,8 +125,10 @@ export class Scene {
     members.forEach((photo) => this.mark(photo));
     try {
       await colouring.lanes.run(async () => {
-        await Promise.all(members.map((photo) => this.prepared(photo, signal)));
-        signal.throwIfAborted();
+        for (const photo of members) { // each is all of its pixels for a while
+          await this.prepared(photo, signal);
+          signal.throwIfAborted();
+        }
         const there = members.filter(({ state }) => state !== 'failed');
         if (there.some(({ result }) => !result)) {
           await this.ask(there, signal);
@@ -179,7 +183,6 @@ export class Scene {
       const { vividness, proposal } = photo.options;
       photo.keep({
         key: key(photo.options), vividness, proposal, blob, url: URL.createObjectURL(blob), version,
-        milliseconds: null,
       });
     });
   }

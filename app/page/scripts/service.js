@@ -23,8 +23,8 @@ let reason = '';
  * @param {Record<string, string|Blob>} fields options
  * @param {{signal?: AbortSignal, told?: (state: string, more?: object) => void}} how
  *     told gets 'uploading' {share}, 'colouring', 'waiting' {seconds, why}
- * @returns {Promise<{blob: Blob, version: string, milliseconds: number|null, confidence: number,
- *     places: number[][]}>} the last two where they are asked for
+ * @returns {Promise<{blob: Blob, version: string, confidence: number, places: number[][]}>} the last
+ *     two where they are asked for
  * @throws {Problem} what another try would not mend
  */
 export async function colorize(file, name, fields, { signal, told = () => {} } = {}) {
@@ -33,7 +33,6 @@ export async function colorize(file, name, fields, { signal, told = () => {} } =
   return {
     blob: response.body,
     version: response.header('X-Model-Version') ?? '?',
-    milliseconds: total(response.header('Server-Timing')),
     confidence: Number(response.header('X-Photo-Confidence')),
     places: pairs(response.header('X-Hint-Places')),
   };
@@ -103,6 +102,28 @@ export function ask(path, { signal, method = 'GET', headers = {} } = {}) {
     }
     return response;
   }, signal);
+}
+
+/** Server-sent events; ends early where the connection does. EventSource would send no key. */
+export async function* events(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = '';
+  for (;;) {
+    const { done, value } = await reader.read().catch(() => ({ done: true }));
+    if (done) {
+      return;
+    }
+    text += value;
+    const blocks = text.split(/\r?\n\r?\n/);
+    text = blocks.pop();
+    for (const block of blocks) {
+      const told = Object.fromEntries(block.split(/\r?\n/).filter((line) => !line.startsWith(':'))
+        .map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()]));
+      if (told.data) {
+        yield { kind: told.event, id: told.id, data: JSON.parse(told.data) };
+      }
+    }
+  }
 }
 
 /** Do something until it is answered: waits while the service is busy, wants a key, or is away. */
@@ -264,9 +285,4 @@ async function parsed(body) {
 /** "x,y x,y" in numbers. */
 function pairs(text) {
   return (text ?? '').split(' ').filter(Boolean).map((pair) => pair.split(',').map(Number));
-}
-
-function total(timing) {
-  const found = /total;(?:.*?;)?dur=([\d.]+)/.exec(timing ?? '');
-  return found ? Number(found[1]) : null;
 }

@@ -5,8 +5,12 @@ import { words } from './states.js';
 const $ = (id) => document.getElementById(id);
 
 export class Shelf {
-  /** @param {import('./album.js').Album} album @param {(photos: object[]) => void} remove */
-  constructor(album, remove) {
+  /**
+   * @param {import('./album.js').Album} album
+   * @param {(photos: object[]) => void} remove
+   * @param {() => void} restore what was removed last
+   */
+  constructor(album, remove, restore) {
     this.album = album;
     this.remove = remove;
     this.items = new Map();
@@ -24,7 +28,7 @@ export class Shelf {
       album.dispatchEvent(new Event('photos')); // others let go of them, too
     });
     $('restore').addEventListener('click', () => {
-      album.restore();
+      restore();
       this.focus(album.selected);
     });
   }
