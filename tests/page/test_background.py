@@ -12,6 +12,7 @@ from playwright.sync_api import Dialog, Page, Route, expect
 from tests.conftest import Server, serving
 from tests.page.conftest import Open, in_both
 from tests.page.stage import DONE, answer, choose, chroma, photo, seen
+from tests.sample_photos import raw
 
 NAMES = ("cat", "coffee", "dahlia", "rocket", "pagoda")
 DESK = {"viewport": {"width": 1280, "height": 800}}
@@ -171,6 +172,33 @@ def test_who_is_refused_goes_on_with_the_job_and_without_one_the_page_colours_th
         results = [each for each in gate.seen if "/results/" in each]
         assert len(results) == failed, "what the job has made is not made again"
         page.get_by_role("button", name="Clear all").click()
+
+
+def test_photos_that_are_to_be_like_another_one_are_done_in_the_background_too(
+    open_page: Open, keeping: Server
+) -> None:
+    page = open_page(keeping.url + "/", **DESK)
+    choose(page, cat=photo("cat.jpg"), rocket=photo("rocket.jpg"))
+    states(page, "done", 2)
+    liked = raw("coffee.png")
+    page.set_input_files(
+        "#reference-chooser", {"name": "liked.png", "mimeType": "image/png", "buffer": liked}
+    )
+    page.wait_for_selector(DONE)
+    page.get_by_role("button", name="Use these options for all photos").click()
+    states(page, "done", 2)
+    with page.expect_request(lambda request: request.url.endswith("/jobs")):
+        choose(page, **{f"coffee-{n}": photo("coffee.jpg") for n in range(4)})
+    states(page, "done", 6)
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Download", exact=True).click()
+    with httpx.Client(base_url=keeping.url, timeout=60) as http:
+        wanted = http.post(
+            "/colorize",
+            files={"file": photo("coffee.jpg"), "reference": liked},
+            data={"vividness": "0.65", "postprocess": "guided"},
+        )
+    assert Path(started.value.path()).read_bytes() == wanted.content
 
 
 def test_a_few_are_sent_to_the_background_by_a_button(open_page: Open, keeping: Server) -> None:

@@ -53,6 +53,21 @@ def test_what_is_left_of_a_damaged_photo_is_had_by_a_click(
 
 
 @without_colours
+def test_a_sample_that_does_not_come_is_said(open_page: Open) -> None:
+    def network(route: Route) -> None:
+        if route.request.resource_type == "fetch" and "/samples/" in route.request.url:
+            route.fulfill(status=502)
+        else:
+            route.continue_()
+
+    page = open_page(route=network)
+    page.get_by_role("button", name="Portrait, 1984").click()
+    expect(page.get_by_text("The sample did not come.")).to_be_visible()
+    choose(page, cat=photo("cat.jpg"))
+    expect(page.get_by_text("The sample did not come.")).to_be_hidden()
+
+
+@without_colours
 def test_a_download_is_stopped_also_by_who_has_clicked_twice(open_page: Open) -> None:
     answered = True
 

@@ -132,8 +132,13 @@ def test_a_region_is_drawn_by_keys_corner_by_corner(page: Page) -> None:
     stage.press("Escape")
     expect(said).to_have_text("The line is gone.")
     expect(page.get_by_role("button", name="Stop placing")).to_be_visible()
+    page.wait_for_selector(DONE)
+    stage.press("Enter")
+    stage.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("Draw around all that has the colour.")
     stage.press("Escape")
     expect(page.get_by_role("button", name="Place hints")).to_be_focused()
+    expect(page.get_by_role("alert")).to_be_hidden()
 
 
 @without_colours

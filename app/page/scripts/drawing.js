@@ -59,7 +59,7 @@ export class Drawing {
     } else if (tool === 'stroke' && line.length) {
       hints.place(...line[0]);
     } else if (line.length) {
-      say('Draw around all that has the colour.');
+      hints.refuse('No region', 'Draw around all that has the colour.');
     }
     hints.draw();
   }

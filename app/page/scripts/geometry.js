@@ -1,7 +1,7 @@
 /** Where a photo lies on its stage: fitted into it, zoomed about a point, moved within bounds. */
 
 const MOST_ENLARGED = 3; // a small photo that is fitted
-const MOST_ZOOM = 16;
+const MOST_ZOOM = 16; // or what shows a pixel of the photo by one of the page, if that is more
 
 export class View {
   constructor() {
@@ -39,7 +39,8 @@ export class View {
   /** Zoom by a factor; the point of the photo at (x, y) on the stage stays where it is. */
   zoomBy(factor, x = this.stageWidth / 2, y = this.stageHeight / 2) {
     const [px, py] = this.toPhoto(x, y);
-    this.zoom = Math.min(Math.max(this.zoom * factor, Math.min(this.zoom, 1)), MOST_ZOOM);
+    const most = Math.max(MOST_ZOOM, 1 / this.fit);
+    this.zoom = Math.min(Math.max(this.zoom * factor, Math.min(this.zoom, 1)), most);
     this.x = x - px * this.scale;
     this.y = y - py * this.scale;
     this.hold();

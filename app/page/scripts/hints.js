@@ -2,19 +2,12 @@
 
 import { say } from './announce.js';
 import { Drawing } from './drawing.js';
+import { checkHints } from './limits.js';
+import { COLORS, NAMES, showPalette } from './palette.js';
 import { corners, mapped, outline } from './shapes.js';
 
 const $ = (id) => document.getElementById(id);
 const RADIUS = 0.012; // of the photo's longer side
-const MOST = 200; // that the service takes
-const MOST_CORNERS = 2000; // of all hints together
-const COLORS = {
-  skin: '#d9a27e', sky: '#6ea6dc', sea: '#2f6f86', grass: '#6f9440', leaves: '#3f6a2c',
-  wood: '#8a5a34', brick: '#a5482c', straw: '#d8b25a', red: '#c02a30', rose: '#d98299',
-  violet: '#7a4f9a', navy: '#2f4379',
-};
-
-const NAMES = Object.fromEntries(Object.entries(COLORS).map(([name, color]) => [color, name]));
 
 export class Hints {
   /**
@@ -31,7 +24,7 @@ export class Hints {
     this.asked = null; // a place whose colour is asked for: the next one that is picked
     this.color = COLORS.sky;
     this.drawing = new Drawing(this);
-    this.palette();
+    showPalette(this);
     $('place').addEventListener('click', ({ detail }) => this.mode(!this.placing, detail === 0));
     $('undo').addEventListener('click', () => this.undo());
     $('clear').addEventListener('click', () => this.set([]));
@@ -51,6 +44,9 @@ export class Hints {
   mode(placing, byKey = false) {
     if (placing && this.photo?.state !== 'done') {
       return;
+    }
+    if (this.photo?.problem?.hint) {
+      this.viewer.album.changed(this.photo, { problem: null });
     }
     this.placing = placing;
     this.asked = null;
@@ -92,16 +88,23 @@ export class Hints {
   }
 
   add(hint) {
-    const count = [...this.list, hint].flatMap(corners).length;
-    if (this.photo?.state !== 'done' || this.list.length >= MOST) {
+    if (this.photo?.state !== 'done') {
       return;
     }
-    if (count > MOST_CORNERS) {
-      say('That is too many corners for one photo.');
+    const list = [...this.list, hint];
+    try {
+      checkHints(list);
+    } catch ({ title, detail }) {
+      this.refuse(title, detail);
       return;
     }
-    this.set([...this.list, hint]);
-    say(`Hint ${this.list.length} placed.`);
+    this.set(list);
+    say(`Hint ${list.length} placed.`);
+  }
+
+  /** Say over the photo why a hint is not placed, until one is or placing ends. */
+  refuse(title, detail) {
+    this.viewer.album.changed(this.photo, { problem: { title, detail, hint: true } });
   }
 
   /** The nearest corner within the photo. */
@@ -266,39 +269,5 @@ export class Hints {
     if (this.cross) {
       cross.style.transform = `translate(${this.cross[0]}px, ${this.cross[1]}px)`;
     }
-  }
-
-  palette() {
-    const choices = Object.entries(COLORS).map(([name, color]) => {
-      const input = Object.assign(document.createElement('input'), {
-        type: 'radio', name: 'hint-color', value: color, checked: color === this.color,
-      });
-      const swatch = document.createElement('span');
-      swatch.style.backgroundColor = color;
-      const label = document.createElement('label');
-      label.title = name;
-      input.setAttribute('aria-label', name);
-      input.addEventListener('change', () => { this.color = color; });
-      label.append(input, swatch);
-      // By pointer a colour is picked in order to place it; keys pass over many. At once: the next
-      // click, on the photo, may be under way already.
-      input.addEventListener('click', ({ detail }) => {
-        if (detail) {
-          this.color = color;
-          this.picked();
-        }
-      });
-      return label;
-    });
-    const own = Object.assign(document.createElement('input'), { type: 'color', value: '#888888' });
-    own.setAttribute('aria-label', 'another colour');
-    own.title = 'another colour';
-    own.addEventListener('change', () => this.asked && this.picked());
-    own.addEventListener('input', () => {
-      this.color = own.value;
-      document.querySelectorAll('[name=hint-color]').forEach((each) => { each.checked = false; });
-    });
-    $('palette').replaceChildren(...choices, own);
-    $('palette').addEventListener('keydown', ({ key }) => key === 'Enter' && this.asked && this.picked());
   }
 }

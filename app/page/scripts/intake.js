@@ -1,10 +1,16 @@
-/** Photos come in: dropped (folders too), pasted, chosen, or a sample. */
+/** Photos come in: dropped (folders too), pasted, chosen, or a sample. What does not is said. */
 
 const $ = (id) => document.getElementById(id);
 
 /** @param {(files: File[]) => void} take */
 export function intake(take) {
-  const given = (files) => files.length && take(files);
+  const given = (files, untaken = '') => {
+    $('untaken').textContent = untaken;
+    $('untaken').hidden = !untaken;
+    if (files.length) {
+      take(files);
+    }
+  };
 
   let depth = 0; // enter and leave come for every element on the way
   const hover = (on) => { $('dropping').hidden = !on; };
@@ -23,7 +29,10 @@ export function intake(take) {
     event.preventDefault();
     depth = 0;
     hover(false);
-    given(await dropped(event.dataTransfer));
+    const lost = [];
+    const files = await dropped(event.dataTransfer, lost);
+    const others = lost.length > 1 ? ` and ${lost.length - 1} more` : '';
+    given(files, lost.length ? `${lost[0]}${others} could not be read.` : '');
   });
 
   addEventListener('paste', (event) => {
@@ -46,25 +55,35 @@ export function intake(take) {
   document.querySelectorAll('[data-sample]').forEach((button) => {
     button.addEventListener('click', async () => {
       const { sample } = button.dataset;
-      const response = await fetch(new URL(`../samples/${sample}`, import.meta.url));
-      if (response.ok) {
+      try {
+        const response = await fetch(new URL(`../samples/${sample}`, import.meta.url));
+        if (!response.ok) {
+          throw new Error(response.statusText);
+        }
         given([new File([await response.blob()], sample, { type: 'image/jpeg' })]);
+      } catch {
+        given([], 'The sample did not come. Check the connection, or choose a photo of your own.');
       }
     });
   });
 }
 
-async function dropped(transfer) {
+/** Files that were dropped; names of what could not be read are added to `lost`. */
+async function dropped(transfer, lost) {
   // Both must be read before the first await: afterwards they are empty.
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   const files = [...transfer.files];
   if (!entries.some((entry) => entry.isDirectory)) {
     return files;
   }
-  return (await Promise.all(entries.map(walk))).flat();
+  const walked = (entry) => walk(entry, walked).catch(() => {
+    lost.push(entry.name);
+    return [];
+  });
+  return (await Promise.all(entries.map(walked))).flat();
 }
 
-async function walk(entry) {
+async function walk(entry, walked) {
   if (entry.isFile) {
     const file = await new Promise((resolve, reject) => { entry.file(resolve, reject); });
     return file.name.startsWith('.') ? [] : [file];
@@ -74,7 +93,7 @@ async function walk(entry) {
   for (;;) {
     const some = await new Promise((resolve, reject) => { reader.readEntries(resolve, reject); });
     if (!some.length) {
-      return (await Promise.all(found.map(walk))).flat();
+      return (await Promise.all(found.map(walked))).flat();
     }
     found.push(...some);
   }

@@ -4,8 +4,11 @@
  */
 
 import { Problem } from './problem.js';
+import { corners } from './shapes.js';
 
 const FORM_BYTES = 60_000; // of a request, beside the photo: its options and hints
+const MOST_HINTS = 200;
+const MOST_CORNERS = 2000; // of all hints together
 
 /** @typedef {{max_upload_bytes: number, max_photos: number, max_pixels: number, max_side: number, jobs_photos: number|null}} Limits */
 
@@ -52,6 +55,25 @@ export function checkPixels({ width, height }, limits) {
   if (Math.max(width, height) > limits.max_side) {
     throw tooLarge(`${has}; this service takes up to ${limits.max_side} a side. Shrink or cut it, and`
       + ' choose it again.');
+  }
+}
+
+/**
+ * @param {import('./options.js').Hint[]} hints of one photo
+ * @throws {Problem} they are too many, or have too many corners
+ */
+export function checkHints(hints) {
+  if (hints.length > MOST_HINTS) {
+    throw new Problem(422, {
+      title: 'Too many hints',
+      detail: `A photo takes up to ${MOST_HINTS}. Draw around several places that have one colour.`,
+    });
+  }
+  if (hints.flatMap(corners).length > MOST_CORNERS) {
+    throw new Problem(422, {
+      title: 'Too many corners',
+      detail: `All hints of a photo may have ${MOST_CORNERS} corners. Remove some, or draw simpler ones.`,
+    });
   }
 }
 

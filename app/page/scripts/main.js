@@ -45,6 +45,7 @@ album.addEventListener('photos', () => {
   $('welcome').hidden = some;
   $('work').hidden = !some;
   document.body.classList.toggle('open', some);
+  $('away').hidden ||= !some; // nothing waits
 });
 album.addEventListener('selected', () => {
   hints.mode(false);

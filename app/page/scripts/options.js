@@ -67,11 +67,13 @@ const rounded = (value) => Math.round(value * 10) / 10;
 /**
  * The command that does to files what the page does; the key, if any, is left to be put in.
  *
- * @param {{name: string, options: Options}[]} photos the first one's options count, and all hints
+ * @param {{name: string, options: Options}[]} photos the first one's options count, and all hints; to
+ *     accept damage is for all of them
  */
 export function command(photos, format, root, keyed) {
   const [{ name, options }] = photos;
-  const { hints: own, reference, ...rest } = fields(options, format);
+  const damaged = photos.some((photo) => photo.options.damaged === 'accept') ? 'accept' : 'refuse';
+  const { hints: own, reference, ...rest } = fields({ ...options, damaged }, format);
   if (options.scene) {
     rest.album = 'true';
   }
