@@ -107,6 +107,18 @@ def test_a_hint_colours_what_is_near_and_can_be_taken_back(page: Page) -> None:
 
 
 @without_colours
+def test_the_border_stays_however_soon_another_photo_is_looked_at(page: Page) -> None:
+    page.emulate_media(reduced_motion="no-preference")
+    names = ("cat", "coffee", "rocket", "pagoda")
+    choose(page, **{name: photo(f"{name}.jpg") for name in names})
+    expect(page.locator("#shelf li[data-state=done]")).to_have_count(len(names))
+    for name in names[1:]:
+        page.get_by_role("button", name=f"{name}.jpg Done").click()
+        expect(page.get_by_role("img", name=f"{name}.jpg, in colour")).to_be_attached()
+    expect(page.locator("#split")).to_have_value("50")
+
+
+@without_colours
 def test_a_hint_at_the_very_edge_of_a_large_photo_stays_inside(page: Page) -> None:
     large = io.BytesIO()
     with Image.open(io.BytesIO(HOUSE)) as image:
@@ -206,10 +218,13 @@ def test_a_row_of_colourings_is_there_to_pick_from(page: Page, http: httpx.Clien
     choose(page, house=HOUSE)
     page.wait_for_selector(DONE)
     page.locator("#split").press("Home")
+    expect(page.locator("#looks img:visible:not(.stale)")).to_have_count(3)
     page.get_by_role("button", name="Other colourings").click()
     row = page.get_by_role("group", name="Colourings").get_by_role("button")
     expect(row).to_have_count(5)
     expect(row.nth(4)).to_be_enabled()
+    shown = page.locator("#after img").get_attribute("src") or ""
+    expect(row.first.locator("img")).to_have_attribute("src", shown)
     expect(row.first).to_have_attribute("aria-pressed", "true")
     first = seen(page)
     row.nth(2).click()
