@@ -96,11 +96,14 @@ export async function kindOf(file) {
   const start = await file.slice(0, HEAD_BYTES).arrayBuffer();
   const head = new Uint8Array(start);
   const found = Object.entries(SIGNATURES).find(([, bytes]) => bytes.every((b, i) => head[i] === b));
+  const format = found?.[0];
+  const text = new TextDecoder('latin1').decode(start);
   // By EXIF and XMP the service turns a WebP upright; browsers leave it as it lies. (RFC 9649,
-  // section 2.7) So it is with XMP of other formats, and with EXIF that is in a text of a PNG.
-  const turned = (found?.[0] === 'webp' && head[15] === 0x58 && head[20] & 0x0c)
-    || TURNED.test(new TextDecoder('latin1').decode(start));
-  return turned ? undefined : found?.[0];
+  // section 2.7) So it is with XMP of other formats, but for a JPEG whose EXIF says the same, and
+  // with EXIF that is in a text of a PNG.
+  const turned = (format === 'webp' && head[15] === 0x58 && head[20] & 0x0c)
+    || (TURNED.test(text) && !(format === 'jpeg' && text.includes('Exif\0\0')));
+  return turned ? undefined : format;
 }
 
 function transparent(bitmap) {
