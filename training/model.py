@@ -86,12 +86,12 @@ class ColorizationModel(keras.Model):  # type: ignore[misc]
         return list(self._means.values())
 
     def taps(self, inputs: Mapping[str, Tensor], training: bool = False) -> dict[str, Tensor]:
-        """The taps as the decoder takes them, from L or from those of the frozen blocks."""
+        """The taps as the decoder takes them, from L, from those of the frozen blocks, or all."""
         if "L" in inputs:
             taps = self.encoder(pixels_from_L(inputs["L"]), training=training)
             return pool_taps(taps, self.config.decoder)
         taps = {name: inputs[name] for name in TAP_NAMES if name in inputs}
-        if self._top is not None:
+        if self._top is not None and len(taps) < len(TAP_NAMES):
             below = frozen_taps(self.config)[-1]
             taps |= self._top(taps[below], training=training)
         return taps
