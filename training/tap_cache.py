@@ -1,8 +1,8 @@
 """The frozen encoder's taps on disk at 8 bits, for fits that see each photo often, as it is.
 
 Taps are non-negative and heavy-tailed, so the square root is quantised, by a scale a channel:
-code = round(255 * sqrt(tap / scale)). A file a photo, named by its hash; 2.0 MB each where the
-network answers at 56x56.
+code = round(255 * sqrt(tap / scale)). A file a photo, named by its hash: one record of all, which
+is read in a piece; 2.0 MB each where the network answers at 56x56.
 """
 
 import shutil
@@ -40,7 +40,7 @@ class TapCache:
         read: gives its L [224, 224, 1] and ab, where they are not kept yet. What is kept is what is
         returned, the first time too.
         """
-        path = self.folder / f"{sha256}.npz"
+        path = self.folder / f"{sha256}.npy"
         if not path.exists():
             L, ab = read()
             kept: dict[str, NDArray[np.generic]] = {"ab": ab.astype(np.float16)}
@@ -48,18 +48,19 @@ class TapCache:
                 scale = np.maximum(tap.max(axis=(0, 1)), 1e-6)
                 kept[name] = np.rint(255 * np.sqrt(tap / scale)).astype(np.uint8)
                 kept[f"{name}_scale"] = scale / 255**2
-            partial = path.with_suffix(f".{threading.get_ident()}.npz")
-            np.savez(partial, allow_pickle=False, **kept)
+            record = np.zeros((), [(name, v.dtype, v.shape) for name, v in kept.items()])
+            for name, v in kept.items():
+                record[name] = v
+            partial = path.with_suffix(f".{threading.get_ident()}.npy")
+            np.save(partial, record, allow_pickle=False)
             partial.replace(path)
-        with np.load(path) as arrays:
-            taps = {
-                name.removesuffix("_scale"): np.square(
-                    arrays[name.removesuffix("_scale")], dtype=np.float32
-                ) * np.asarray(arrays[name], np.float32)
-                for name in arrays.files
-                if name.endswith("_scale")
-            }  # fmt: skip
-            return taps, arrays["ab"].astype(np.float32)
+        record = np.load(path)
+        taps = dict[str, Float]()
+        for scale_name in (n for n in record.dtype.names if n.endswith("_scale")):
+            name = scale_name.removesuffix("_scale")
+            taps[name] = np.square(record[name], dtype=np.float32)
+            taps[name] *= record[scale_name]
+        return taps, record["ab"].astype(np.float32)
 
 
 def bytes_per_photo(decoder: Decoder, taps: tuple[str, ...]) -> int:
@@ -77,7 +78,7 @@ def check_room(folder: Path, photos: int, each: int, limit_gb: float) -> str:
     Raises DataError when there is no room.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    there = sum(f.stat().st_size for f in folder.rglob("*.npz"))
+    there = sum(f.stat().st_size for f in folder.rglob("*.npy"))
     need, free = photos * each, shutil.disk_usage(folder).free + there
     says = (
         f"{photos} photos x {each / 1e6:.2f} MB = {need / 1e9:.1f} GB "

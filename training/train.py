@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .ncnn_encoder import NcnnEncoder
     from .tap_cache import TapCache
 
+BEGUN = ("last.npz", "measured.json")  # what a run's folder has of one that began
 STATISTICS_VIEWS = 256  # from which tap sizes and the bins' frequencies are estimated
 
 
@@ -57,7 +58,7 @@ def measure_statistics(
 
 def check_config(folder: Path, config: Config) -> None:
     """Write the configuration into the run's folder; refuse another than that of a run begun."""
-    if (folder / "last.npz").exists() and run_config(folder) != config:
+    if any((folder / name).exists() for name in BEGUN) and run_config(folder) != config:
         raise DataError(f"{folder} holds a run of another configuration: name another folder")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(config.model_dump_json(indent=2))

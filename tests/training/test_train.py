@@ -205,7 +205,7 @@ def test_a_fit_of_plain_photos_from_kept_taps(
     settings = config(epochs=1, frozen="ncnn", cache_gb=1.0, distribution_weight=0.0)
     settings = settings.model_copy(update={"views": Views(plain=True)})
     train(settings, tmp_path / "run", index, root)
-    kept = sorted((tmp_path / "run" / "cache").rglob("*.npz"))
+    kept = sorted((tmp_path / "run" / "cache").rglob("*.npy"))
     assert len(kept) == 8  # a file a photo, in training and validation alike
     small = settings.train.model_copy(update={"cache_gb": 1e-3})
     tight = settings.model_copy(update={"train": small})

@@ -109,9 +109,9 @@ def thesis_command(args: argparse.Namespace) -> None:
     from ..thesis.document import document
     from ..thesis.experiment import open_photos, variants
     from ..thesis.figures import write_figures
-    from ..thesis.models import measure_experiment
+    from ..thesis.models import MEASURED, measure_experiment
     from ..thesis.pictures import draw
-    from ..train import train
+    from ..train import check_config, train
 
     config = configuration(args)
     if not index_path(args).exists():
@@ -125,7 +125,9 @@ def thesis_command(args: argparse.Namespace) -> None:
         for name, each in four.items():
             console.print(f"seed {seed}, {name}")
             folder = args.run / str(seed) / name
-            train(each, folder, photos.entries, args.photos, args.run / "cache")
+            check_config(folder, each)
+            if not (folder / MEASURED).exists():
+                train(each, folder, photos.entries, args.photos, args.run / "cache")
     command = "python -m training thesis --photos PHOTOS"
     command += "" if args.config == CONFIGS / "thesis.toml" else f" --config {args.config.name}"
     command += f" --epochs {args.epochs}" if args.epochs else ""
@@ -134,9 +136,9 @@ def thesis_command(args: argparse.Namespace) -> None:
         figures, measured = measure_experiment(
             configs, args.run, photos, command, lambda: progress.advance(task)
         )
-    write_figures(args.run, figures, measured)
+    write_figures(args.run / "figures.json", figures)
     images, first = args.document.parent / "images", args.run / str(figures.seeds[0])
     shown = photos_below(args.pictures)
-    draw(images, figures, measured[figures.chosen], shown, config.thesis.people, first)
+    draw(images, figures, measured, shown, config.thesis.people, first)
     args.document.write_text(document(figures))
     console.print(f"{args.document}; figures: {args.run / 'figures.json'}")

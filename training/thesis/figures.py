@@ -1,9 +1,10 @@
 """The figures of the experiment, as measured, and their files."""
 
-import csv
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from .intervals import Interval
 from .photo import PhotoMeasures
@@ -82,16 +83,28 @@ class Figures:
     measuring_seconds: float
 
 
-def write_photos(path: Path, photos: list[PhotoMeasures]) -> None:
-    """Write the measures as CSV, a line a photo."""
-    with path.open("w", newline="") as f:
-        writer = csv.DictWriter(f, list(asdict(photos[0])))
-        writer.writeheader()
-        writer.writerows(asdict(p) for p in photos)
+@dataclass(frozen=True)
+class Measured:
+    """All that is measured of one of the four: its figures, and what they are of."""
+
+    figures: ModelFigures
+    losses: dict[str, list[float]]
+    """Of photos, by weights and split: "last val"."""
+    photos: list[PhotoMeasures]
+    """By the best weights."""
+    seconds: float
+    """That measuring took."""
+
+    def write(self, path: Path) -> None:
+        """Write it as JSON."""
+        path.write_text(json.dumps(asdict(self)))
+
+    @classmethod
+    def read(cls, path: Path) -> "Measured":
+        """Read what was written. Raises OSError, pydantic.ValidationError."""
+        return TypeAdapter(cls).validate_json(path.read_bytes())
 
 
-def write_figures(folder: Path, figures: Figures, photos: dict[str, list[PhotoMeasures]]) -> None:
-    """Write figures.json, and photos-MODEL.csv of each model's measures."""
-    (folder / "figures.json").write_text(json.dumps(asdict(figures), indent=2))
-    for name, measures in photos.items():
-        write_photos(folder / f"photos-{name}.csv", measures)
+def write_figures(path: Path, figures: Figures) -> None:
+    """Write the figures as JSON."""
+    path.write_text(json.dumps(asdict(figures), indent=2))

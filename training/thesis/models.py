@@ -27,7 +27,7 @@ from ..summary import Values
 from ..views import whole
 from ..weights import load_npz
 from .experiment import MODELS, Photos
-from .figures import Compared, Figures, ModelFigures, Scores
+from .figures import Compared, Figures, Measured, ModelFigures, Scores
 from .intervals import mean, ratio, with_interval
 from .measures import (
     SPLITS,
@@ -41,8 +41,7 @@ from .photo import PhotoMeasures, measure_photo
 Float = NDArray[np.float32]
 WIDTHS = ("width_7", "width_14", "width_28", "width_56")
 BEST = "best_regression.npz"
-Losses = dict[tuple[str, str], Values]
-"""Of photos, [photos], by weights ("last" or "best") and split."""
+MEASURED = "measured.json"
 
 
 def answer(model: ColorizationModel, taps: dict[str, Float]) -> Float:
@@ -97,14 +96,15 @@ def read_log(path: Path) -> dict[str, list[float]]:
 
 def measure_model(
     model: ColorizationModel, folder: Path, photos: Photos, on_photo: Callable[[], None]
-) -> tuple[ModelFigures, list[PhotoMeasures], Losses]:
-    """Measure one of the four by its best and by its last weights; photos are of the best.
+) -> Measured:
+    """Measure one of the four by its best and by its last weights.
 
     model: of the four's architecture; takes the weights.
     """
+    started = time.monotonic()
     both = dict[str, Scores]()
     measured = list[PhotoMeasures]()
-    losses: Losses = {}
+    losses = dict[str, list[float]]()
     for which, weights in (("last", "last.npz"), ("best", BEST)):
         load_npz(folder / weights, model)
         measured = []
@@ -113,10 +113,7 @@ def measure_model(
                 measured.append(photo)
                 on_photo()
         both[which] = scores(measured, mean_loss(model, photos, "train"))
-        losses |= {
-            (which, split): np.array([p.loss for p in measured if p.split == split], np.float64)
-            for split in SPLITS
-        }
+        losses |= {f"{which} {s}": [p.loss for p in measured if p.split == s] for s in SPLITS}
     log = read_log(folder / "log.csv")
     figures = ModelFigures(
         train_curve=log["regression"],
@@ -127,7 +124,7 @@ def measure_model(
         last=both["last"],
         failures=failure_figures(measured),
     )
-    return figures, measured, losses
+    return Measured(figures, losses, measured, time.monotonic() - started)
 
 
 def measure_experiment(
@@ -136,29 +133,29 @@ def measure_experiment(
     photos: Photos,
     command: str,
     on_photo: Callable[[], None],
-) -> tuple[Figures, dict[str, list[PhotoMeasures]]]:
-    """Measure the four trained models by every seed.
+) -> tuple[Figures, list[PhotoMeasures]]:
+    """Measure the four trained models by every seed; what was measured before is read.
 
-    Returns the figures, and each model's photos by the first seed.
+    Returns the figures, and the photos of the chosen model by the first seed.
     """
-    started = time.monotonic()
     keras.mixed_precision.set_global_policy("float32")
-    by_seed = list[dict[str, ModelFigures]]()
-    measured, losses = dict[str, list[PhotoMeasures]](), dict[str, list[Losses]]()
-    seeds = tuple(configs)
-    model = load_model(folder / str(seeds[0]) / "both" / "last.npz")
+    first = next(iter(configs))
+    both = configs[first]["both"]
+    model = load_model(folder / str(first) / "both" / "last.npz")
+    by_seed = list[dict[str, Measured]]()
     for seed, four in configs.items():
         by_seed.append({})
         for name in four:
-            by_seed[-1][name], found, of_photos = measure_model(
-                model, folder / str(seed) / name, photos, on_photo
-            )
-            measured.setdefault(name, found)
-            losses.setdefault(name, []).append(of_photos)
-    models, *others = by_seed
-    version = ModelStore(BUNDLED_ROOT).resolve("latest")
+            place = folder / str(seed) / name
+            if not (place / MEASURED).exists():
+                measure_model(model, place, photos, on_photo).write(place / MEASURED)
+            by_seed[-1][name] = Measured.read(place / MEASURED)
+    models, *others = [{name: m.figures for name, m in four.items()} for four in by_seed]
+    version, started = ModelStore(BUNDLED_ROOT).resolve("latest"), time.monotonic()
+    bundled = failure_figures(measure_bundled(version, photos, on_photo))
+    seconds = [m.seconds for four in by_seed for m in four.values()]
     chosen = choose(models)
-    both = configs[seeds[0]]["both"]
+    measured = by_seed[0][chosen].photos
     figures = Figures(
         command=command,
         machine=machine(),
@@ -168,42 +165,40 @@ def measure_experiment(
             "learning_rate": both.train.learning_rate, "batch": both.train.batch,
             "l1": both.decoder.l1, "l2": both.decoder.l2,
         },
-        seeds=seeds,
+        seeds=tuple(configs),
         photos=photos.counts(),
         epochs=both.train.epochs,
         epochs_thesis=photos.config.train.epochs,
         models=models,
         others=others,
-        compared=compared(by_seed, losses),
-        bundled=failure_figures(measure_bundled(version, photos, on_photo)),
+        compared=compared(by_seed),
+        bundled=bundled,
         bundled_version=version.version,
         chosen=chosen,
-        accuracy=accuracy_by_kind(measured[chosen]),
-        grey_loss=grey_loss(measured[chosen]),
-        measuring_seconds=time.monotonic() - started,
+        accuracy=accuracy_by_kind(measured),
+        grey_loss=grey_loss(measured),
+        measuring_seconds=time.monotonic() - started + sum(seconds),
     )  # fmt: skip
     return figures, measured
 
 
-def compared(
-    by_seed: Sequence[dict[str, ModelFigures]], losses: dict[str, list[Losses]]
-) -> dict[str, Compared]:
+def compared(by_seed: Sequence[dict[str, Measured]]) -> dict[str, Compared]:
     """The models' losses by their last weights, against their best and that without
     regularisation; a photo's loss is the mean over seeds, and photos are what is drawn anew."""
 
-    def of(name: str, which: str, split: str) -> Values:
-        return np.asarray(np.mean([each[which, split] for each in losses[name]], axis=0))
+    def of(name: str, which: str) -> Values:
+        return np.asarray(np.mean([four[name].losses[which] for four in by_seed], axis=0))
 
     def train(name: str) -> float:
-        return float(np.mean([four[name].last.train_loss for four in by_seed]))
+        return float(np.mean([four[name].figures.last.train_loss for four in by_seed]))
 
     def above(loss: Values, other: Values) -> Values:
         return np.asarray(ratio(loss, other) - 1)
 
-    none, base = of("none", "last", "val"), train("none")
+    none, base = of("none", "last val"), train("none")
     found = {}
-    for name in losses:
-        val, own = of(name, "last", "val"), train(name)
+    for name in by_seed[0]:
+        val, own = of(name, "last val"), train(name)
 
         def gap(loss: Values, own: float = own) -> Values:
             return np.asarray(mean(loss) / own - 1)
@@ -211,7 +206,7 @@ def compared(
         def narrowing(loss: Values, other: Values, own: float = own) -> Values:
             return np.asarray((mean(loss) / own - 1) / (mean(other) / base - 1))
 
-        best, last = of(name, "best", "test"), of(name, "last", "test")
+        best, last = of(name, "best test"), of(name, "last test")
         found[name] = Compared(
             rise=with_interval(above, last, best),
             gap=with_interval(gap, val),
