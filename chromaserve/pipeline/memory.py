@@ -12,6 +12,7 @@ from typing import Self
 from chromaserve.errors import Busy, TooManyPixels
 
 _REST_S = 5.0
+_Line = deque[tuple[int, asyncio.Future[None]]]
 
 
 class Budget:
@@ -19,7 +20,7 @@ class Budget:
 
     The first in line holds the line, so that a large photo is not starved by small ones. Who waits
     in the background stands behind the line, for as long as it takes. Who holds bytes and needs
-    more goes before the line, which may wait for those.
+    more goes before the line, which may wait for those; one in the background lets others by.
     """
 
     def __init__(self, total: int, *, max_waiting: int, timeout_s: float) -> None:
@@ -30,10 +31,11 @@ class Budget:
         self.peak = 0
         self._max_waiting = max_waiting
         self._timeout_s = timeout_s
-        self._line: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._behind: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._before: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._kept = 0  # by those before the line
+        self._before: _Line = deque()
+        self._patient: _Line = deque()
+        self._line: _Line = deque()
+        self._behind: _Line = deque()
+        self._kept = 0  # by those before the line, patient or not
 
     async def take(self, amount: int, *, background: bool = False) -> "Share":
         """Wait for `amount` bytes.
@@ -43,13 +45,13 @@ class Budget:
             Busy: too many wait, or the wait was too long.
         """
         self.check(amount)
-        if background and (self._behind or self.full(amount)):
+        if background and (self._patient or self._behind or self.full(amount)):
             await self._wait(amount, self._behind, None)
         else:
             await self.acquire(amount)
         return Share(self, amount)
 
-    async def take_more(self, amount: int, held: int) -> "Share":
+    async def take_more(self, amount: int, held: int, *, background: bool = False) -> "Share":
         """Wait for `amount` bytes beside those that the caller has, and keeps meanwhile.
 
         Raises:
@@ -60,12 +62,13 @@ class Budget:
         if self.used + amount <= self.total:
             self._grant(amount)
             return Share(self, amount)
-        most = max([amount, *(each for each, _ in self._before)])
+        most = max([amount, *(each for each, _ in (*self._before, *self._patient))])
         if self._kept + held + most > self.total:  # whatever others give back
             raise Busy("The service is full. Wait a moment and send the request again.")
         self._kept += held
         try:
-            await self._wait(amount, self._before, self._timeout_s)
+            line = self._patient if background else self._before
+            await self._wait(amount, line, self._timeout_s)
         finally:
             self._kept -= held
         return Share(self, amount)
@@ -113,7 +116,7 @@ class Budget:
     async def _wait(
         self,
         amount: int,
-        line: deque[tuple[int, asyncio.Future[None]]],
+        line: "_Line",
         timeout_s: float | None,
     ) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -144,14 +147,20 @@ class Budget:
         self.peak = max(self.peak, self.used)
 
     def _advance(self) -> None:
-        while line := self._before or self._line or self._behind:
-            amount, turn = line[0]
-            if self.used + amount > self.total:
-                return
-            line.popleft()
+        while line := self._next():
+            amount, turn = line.popleft()
             if not turn.done():  # a cancelled one may not have left the line yet
                 self._grant(amount)
                 turn.set_result(None)
+
+    def _next(self) -> "_Line | None":
+        """The line whose first has its turn now."""
+        for line in (self._before, self._patient, self._line, self._behind):
+            if line and self.used + line[0][0] <= self.total:
+                return line
+            if line and (line is not self._patient or not self._line):
+                return None
+        return None
 
 
 class Share:

@@ -248,7 +248,8 @@ class Pipeline:
         at_once = self.window(order.model) + order.model.photos_at_once
         self.in_work.total = max(self.in_work.total, at_once)  # its engines are busy now and next
         if held:  # those who wait for a place may wait for that
-            return Share(self.in_work, 0), await self.memory.take_more(wanted, held)
+            more = self.memory.take_more(wanted, held, background=ticket.background)
+            return Share(self.in_work, 0), await more
         async with ticket.turn:
             place = await self.in_work.take(1, background=ticket.background)
             with place.until_failure():

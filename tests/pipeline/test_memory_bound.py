@@ -140,3 +140,20 @@ def test_who_keeps_bytes_goes_before_those_who_may_wait_for_them() -> None:
         assert memory.used == 0
 
     asyncio.run(scenario())
+
+
+def test_who_needs_more_for_a_job_lets_those_by_that_somebody_waits_for() -> None:
+    async def scenario() -> None:
+        bytes_ = budget(100)
+        with await bytes_.take(30, background=True) as book, await bytes_.take(30) as slow:
+            page = asyncio.create_task(bytes_.take_more(50, book.amount, background=True))
+            await asyncio.sleep(0)
+            another = asyncio.create_task(bytes_.take(5, background=True))
+            with await asyncio.wait_for(bytes_.take(10), 5):
+                assert not page.done()
+                assert not another.done()  # of a job, too, and behind the one that holds some
+            slow.shrink(0)
+            with await page, await another:
+                assert bytes_.used == 85
+
+    asyncio.run(scenario())
