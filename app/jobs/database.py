@@ -5,7 +5,7 @@ The statements are those that SQLite and PostgreSQL have in common, with `?` for
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -158,13 +158,14 @@ class Sqlite:
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._connection.executescript(TABLES)
-            with suppress(sqlite3.OperationalError):  # but for a queue of long ago, it is there
-                self._connection.execute(
-                    "ALTER TABLE photo ADD COLUMN tries BIGINT NOT NULL DEFAULT 0"
-                )
             self._which = _identity(file)
         except sqlite3.Error as error:
             raise DatabaseFault(str(error)) from error
+        lacks = "SELECT 1 WHERE 'tries' NOT IN (SELECT name FROM pragma_table_info('photo'))"
+        if self.read(lacks):  # a queue of long ago
+            with self.transaction() as run:
+                if run(lacks).fetchone():
+                    run("ALTER TABLE photo ADD COLUMN tries BIGINT NOT NULL DEFAULT 0")
 
     def keeps_to(self, folder: str) -> bool:  # noqa: ARG002 - it lies in it
         """See `Database`."""

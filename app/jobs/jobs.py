@@ -6,16 +6,16 @@ import secrets
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import IO, TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from pydantic import SecretStr
 
 from chromaserve.errors import InvalidOptions, ServiceError
 
-from ..errors import JobNotFound, JobsFull
+from ..errors import JobNotFound, JobsAway, JobsFull
 from .database import Database, DatabaseAway, DatabaseFault, Sqlite
 from .files import Files
 from .options import JobOptions
@@ -37,6 +37,7 @@ T = TypeVar("T")
 _SWEEP_S = 10.0
 _TURN_S = 10.0
 """So long a question waits for its turn, behind one that the database has not answered."""
+FOLDER_AWAY = "The folder of jobs cannot be reached now. Come again shortly."
 _AT_DISK = 16
 """Threads that work with files at most: a folder that hangs takes no others."""
 
@@ -87,6 +88,7 @@ class Jobs:
             raise JobsUnusable(f"CHROMASERVE_JOBS_ADDRESSES: {error}") from error
         self._thread = ThreadPoolExecutor(1, "jobs")
         self._disk = ThreadPoolExecutor(_AT_DISK, "jobs-disk")
+        self._hanging = set[asyncio.Future[Any]]()
         self.changed = asyncio.Event()
         """Set when there may be work."""
         self.ended = asyncio.Event()
@@ -109,9 +111,31 @@ class Jobs:
         return await asyncio.shield(done)
 
     async def on_disk(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run something of `files`, or with one of them; its errors pass."""
-        call = partial(work, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._disk, call)
+        """Run something of `files`, or with one of them; its errors pass.
+
+        Raises:
+            DatabaseFault: others before it take too long; nothing was done.
+        """
+        asked = self._disk.submit(work, *args, **kwargs)
+        done = asyncio.wrap_future(asked)
+        done.add_done_callback(_noted)
+        await asyncio.wait([done], timeout=_TURN_S)
+        if not done.done():
+            if asked.cancel():
+                raise DatabaseFault("the folder has not answered others yet")
+            self._hanging.add(done)
+            done.add_done_callback(self._hanging.discard)
+        return await asyncio.shield(done)
+
+    def check_folder(self) -> None:
+        """Raise JobsAway while the folder hangs, before more is held for it."""
+        if self._hanging:
+            raise JobsAway(FOLDER_AWAY)
+
+    def let_go(self, file: IO[bytes]) -> None:
+        """Close a file, without waiting for a read that somebody has left."""
+        with suppress(RuntimeError):  # the service ends
+            self._disk.submit(file.close)
 
     def check_addresses(self, chosen: JobOptions, photos: Sequence[Address]) -> None:
         """Raise AddressRefused where a job names an address that the service does not ask.

@@ -19,10 +19,12 @@ _LOCK = 0x6368726F6D61
 _PATIENCE = "-c statement_timeout=10s -c idle_in_transaction_session_timeout=10s"
 SILENCE_S = 15.0
 """After which a server that says nothing hangs: it does not see to its own limits then."""
-_MORE = (
-    "CREATE TABLE IF NOT EXISTS queue (name TEXT PRIMARY KEY)",
-    "ALTER TABLE queue ADD COLUMN IF NOT EXISTS folder TEXT",
-    "ALTER TABLE photo ADD COLUMN IF NOT EXISTS tries BIGINT NOT NULL DEFAULT 0",
+_QUEUE = "CREATE TABLE IF NOT EXISTS queue (name TEXT PRIMARY KEY, folder TEXT)"
+_ADDED = (("queue", "folder", "TEXT"), ("photo", "tries", "BIGINT NOT NULL DEFAULT 0"))
+"""Columns that a queue of long ago lacks."""
+_HAS = (
+    "SELECT 1 FROM pg_attribute WHERE attrelid = CAST(? AS regclass) AND attname = ?"
+    " AND NOT attisdropped"
 )
 
 T = TypeVar("T")
@@ -60,9 +62,13 @@ class Postgresql:
         self._address = address
         self._connection: _Connection | None = None
         with self.transaction() as run:
-            for statement in (*TABLES.split(";"), *_MORE):
+            for statement in (*TABLES.split(";"), _QUEUE):
                 if statement.strip():
                     run(statement)
+            for table, column, kind in _ADDED:
+                # ALTER TABLE waits for whoever reads, and has all others wait for it.
+                if not run(_HAS, (table, column)).fetchone():
+                    run(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
             row = run("SELECT name FROM queue").fetchone()
             self.name: str = row["name"] if row else f"PostgreSQL {secrets.token_hex(8)}"
             if not row:

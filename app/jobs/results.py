@@ -68,13 +68,14 @@ async def zipped(
             scope[ABORT]()
             await asyncio.sleep(0)  # the server hears of it, and is not surprised
             return
-        with (
-            stored,
-            archive.open(Entry(entry.output, photo["crc"], photo["bytes"]), "w") as file,
-        ):
-            while piece := await jobs.on_disk(stored.read, _PIECE):
-                file.write(piece)
-                for chunk in sink.drain():
-                    yield chunk
+        about = Entry(entry.output, photo["crc"], photo["bytes"])
+        try:
+            with archive.open(about, "w") as file:
+                while piece := await jobs.on_disk(stored.read, _PIECE):
+                    file.write(piece)
+                    for chunk in sink.drain():
+                        yield chunk
+        finally:
+            jobs.let_go(stored)
     for chunk in last_of(archive, sink, manifest):
         yield chunk

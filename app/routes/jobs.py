@@ -19,7 +19,7 @@ from chromaserve.pipeline.reference import with_upload
 from ..access_log import KEY_NAME
 from ..errors import JobNotEnded, JobNotFound, JobsAway, JobsOff, NoResult
 from ..jobs.database import DatabaseFault
-from ..jobs.jobs import Jobs
+from ..jobs.jobs import FOLDER_AWAY, Jobs
 from ..jobs.options import JobOptions
 from ..jobs.order import check_pages, new_job, read_order
 from ..jobs.results import entry_of, first_lost, zipped
@@ -68,7 +68,7 @@ async def _missing(jobs: Jobs, number: int) -> NoResult | JobsAway:
     """Why a result is not there: it expired just now, or nothing is."""
     if await jobs.on_disk(jobs.files.there):
         return NoResult(f"The result of photo {number} is not kept any more.")
-    return JobsAway("The folder of jobs cannot be reached now. Come again shortly.")
+    return JobsAway(FOLDER_AWAY)
 
 
 @router.post(
@@ -111,6 +111,7 @@ async def submit_job(
     among those that the service's settings allow.
     """
     pipeline, settings = service.pipeline, service.settings
+    jobs.check_folder()
     async with AsyncExitStack() as held:
         announced_length(request, settings)
         share = held.enter_context(await pipeline.uploads.take(1))

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import httpx
@@ -155,7 +155,7 @@ def test_a_folder_that_hangs_holds_up_only_who_asks_for_what_is_in_it(
     command = (*HURRIED, "tests.jobs.hanging", str(sign), str(queue))
     server = start_small(command, jobs=queue)
     server.wait_ready()
-    with server.client() as client, ThreadPoolExecutor(asked) as pool:
+    with server.client() as client, ThreadPoolExecutor(2 * asked) as pool:
         job = submitted(client, files(1))
         ended(client, job)
         sign.touch()
@@ -170,6 +170,11 @@ def test_a_folder_that_hangs_holds_up_only_who_asks_for_what_is_in_it(
                 assert other.get("/healthz").status_code == 200
                 assert other.post("/colorize", files=files(1)).status_code == 200
                 assert other.post("/models/reload").status_code == 200
+            more = [pool.submit(client.get, path) for path in paths]  # than there are threads for
+            refused = next(each.result() for each in as_completed(more))
+            new = client.post("/jobs", files=files(1))  # which would hold what it brings
+            for answer in (refused, new):
+                assert (answer.status_code, slug(answer)) == (503, "jobs-away")
         finally:
             sign.unlink()
         assert [each.result().status_code for each in waiting] == [200] * asked
