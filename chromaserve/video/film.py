@@ -1,5 +1,6 @@
 """A film in, the same film in colour out: sound, subtitles and times as they were."""
 
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -85,8 +86,10 @@ def colorize_film(
         job: dict[str, object] = {
             "source": [stat.st_size, stat.st_mtime_ns], "codec": chosen, "smoothing": smoothing,
             "model": order.model.version, "hints": str(order.hints),
-            "options": {k: str(v) for k, v in options.items() if k != "hints"},
+            "options": {k: str(v) for k, v in options.items() if k not in ("hints", "reference")},
         }  # fmt: skip
+        if order.reference:  # by its colours: it may be a picture, or a file that was edited
+            job["reference"] = hashlib.sha256(order.reference.ab.tobytes()).hexdigest()
         work = _Work(target.with_name(f"{target.name}.part"), job)
         written = 0
         with closing(of_film(source, colorizer, order, work.resume_at)) as hints:

@@ -11,6 +11,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from chromaserve import Colorizer
 from chromaserve.errors import DamagedPhoto, InvalidOptions, UnsupportedFormat, UnsupportedSamples
@@ -185,6 +186,23 @@ def test_a_stopped_film_is_continued(colorizer: Colorizer, tmp_path: Path) -> No
         colorize_film(film, result, colorizer=colorizer, codec="ffv1", progress=stop_at(6))
     report = colorize_film(film, result, colorizer=colorizer, codec="ffv1", vividness=0)
     assert (report.kept, report.frames) == (0, FRAMES)
+
+
+def test_a_film_is_continued_with_the_same_reference_only(
+    colorizer: Colorizer, tmp_path: Path
+) -> None:
+    film, result = make(tmp_path / "in.mkv", "-c:v", "ffv1"), tmp_path / "out.mkv"
+    colours = load("astronaut.png")
+    for second, kept in ((colours.copy(), 5), (colours[::-1].copy(), 0)):
+        with pytest.raises(KeyboardInterrupt):
+            colorize_film(
+                film, result, colorizer=colorizer, codec="ffv1", progress=stop_at(6),
+                reference=Image.fromarray(colours),
+            )  # fmt: skip
+        again = Image.fromarray(second)
+        report = colorize_film(film, result, colorizer=colorizer, codec="ffv1", reference=again)
+        assert report.kept == kept
+        result.unlink()
 
 
 @pytest.mark.parametrize(("name", "apart"), [("in.ts", 25), ("in.ts", 250), ("in.h264", 25)])
