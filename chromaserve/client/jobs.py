@@ -23,7 +23,8 @@ from chromaserve.client.results import Colorized, Result
 
 T = TypeVar("T")
 
-_FIRST_LOOK_S, _LONGEST_LOOK_S = 0.2, 2.0
+_FIRST_LOOK_S, _LONGEST_LOOK_S = 0.2, 2.0  # pauses between looks
+_LOOK_S = 1.0  # that a look has, however little time is left
 _SILENCE = httpx.Timeout(10, read=60, pool=None)
 """A service that works says so every 15 s."""
 
@@ -107,14 +108,20 @@ class AsyncJob:
             ProblemError, Unreachable: as `refresh`.
         """
         end = math.inf if timeout is None else time.monotonic() + timeout
-        pause_s = _FIRST_LOOK_S
-        while (await self.refresh()).ended is None:
+        pause_s, left_s = _FIRST_LOOK_S, timeout or 0.0
+        late = TimeoutError(f"Job {self.id} has not ended in {timeout} s.")
+        while True:
+            try:  # a service that is away is asked again and again by `refresh`
+                async with asyncio.timeout(None if timeout is None else max(left_s, _LOOK_S)):
+                    if (await self.refresh()).ended is not None:
+                        return self.status
+            except TimeoutError:
+                raise late from None
             left_s = end - time.monotonic()
             if left_s <= 0:
-                raise TimeoutError(f"Job {self.id} has not ended in {timeout:g} s.")
+                raise late
             await asyncio.sleep(min(pause_s, left_s))
             pause_s = min(1.5 * pause_s, _LONGEST_LOOK_S)
-        return self.status
 
     async def cancel(self) -> JobStatus:
         """Have no more of it done; what is done stays.

@@ -39,7 +39,8 @@ class Told:
         self.status, self.headers = 200, dict[str, str]()
         self.pieces: Iterator[bytes] = iter(())
         self.sent = 0
-        self.over = threading.Event()
+        self.over, self.speaks = threading.Event(), threading.Event()
+        self.speaks.set()
 
     def answers(
         self,
@@ -63,6 +64,7 @@ def client(told: Told) -> Iterator[Client]:
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("content-length", 0)))
             if self.path == "/jobs/a":
+                told.speaks.wait(60)
                 self._head(200, {"Content-Type": "application/json"})
                 self.wfile.write(json.dumps(JOB).encode())
                 return
@@ -227,11 +229,19 @@ def test_what_is_answered_by_others_is_no_job_s(client: Client, told: Told) -> N
             list(client.job("a").results())
 
 
-def test_a_job_is_waited_for_as_long_as_is_said(client: Client) -> None:
-    begun = time.monotonic()
+def test_a_job_is_waited_for_as_long_as_is_said(client: Client, told: Told) -> None:
+    job, begun = client.job("a"), time.monotonic()
     with pytest.raises(TimeoutError, match=r"0\.6 s"):
-        client.job("a").wait(0.6)
+        job.wait(0.6)
     assert time.monotonic() - begun >= 0.6
+    told.speaks.clear()  # it hangs
+    begun = time.monotonic()
+    try:
+        with pytest.raises(TimeoutError):
+            job.wait(0.6)
+        assert time.monotonic() - begun < 30
+    finally:
+        told.speaks.set()
 
 
 def test_a_zip_that_was_zipped_by_others_is_read_as_before(client: Client, told: Told) -> None:
