@@ -1,6 +1,7 @@
 """`chromaserve colorize`: a photo, several, a folder, or standard input."""
 
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chromaserve.command_line.colorists import Local, Remote, Service, colorist
-from chromaserve.command_line.exits import NOTHING_FITS, Complaint, Exit, complaints
+from chromaserve.command_line.exits import (
+    NOTHING_FITS,
+    Complaint,
+    Exit,
+    complaints,
+    ended_by_sigterm,
+)
 from chromaserve.command_line.shared_options import (
     AlbumFlag,
     ApiKey,
@@ -210,9 +217,10 @@ def _run(
     try:
         if todo or watch:
             with colorist(service, chosen) as made:
-                _follow(made, report, todo, written)
                 if watch:
-                    _watch(made, report, work, written, overwrite=overwrite, poll=poll)
+                    _watch(made, report, todo, work, written, overwrite=overwrite, poll=poll)
+                else:
+                    _follow(made, report, todo, written)
     finally:  # told, too, where the run ends early
         report.written(written.untold())
         status = report.finish()
@@ -231,6 +239,7 @@ def _follow(made: Local | Remote, report: "Report", todo: list[Task], written: W
 def _watch(
     made: Local | Remote,
     report: "Report",
+    todo: list[Task],
     work: Plan,
     written: Written,
     *,
@@ -240,11 +249,10 @@ def _watch(
     from chromaserve.command_line.watch import watched
 
     tasks = partial(work.tasks, report)
-    try:
-        for todo in watched(work.folders, tasks, written, overwrite=overwrite, poll=poll):
-            _follow(made, report, todo, written)
-    except KeyboardInterrupt:
-        return  # how watching ends
+    with suppress(KeyboardInterrupt), ended_by_sigterm():  # how watching ends
+        _follow(made, report, todo, written)
+        for more in watched(work.folders, tasks, written, overwrite=overwrite, poll=poll):
+            _follow(made, report, more, written)
 
 
 def _sweep(todo: list[Task]) -> None:

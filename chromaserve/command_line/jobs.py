@@ -226,7 +226,7 @@ def _keep(path: Path, data: bytes, *, overwrite: bool, quiet: bool) -> None:
     try:
         write_whole(path, data, replace=overwrite)
     except FileExistsError:
-        say(f"{path} is there already; --overwrite replaces it")
+        say(f"{path} is there already: name another folder by -o, or --overwrite replaces it")
     else:
         if not quiet:
             print(path)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from watchfiles import watch
 
-from chromaserve.command_line.exits import ended_by_sigterm
 from chromaserve.command_line.tasks import Task
 from chromaserve.command_line.written import Stamp, Written, stamp_of
 
@@ -23,7 +22,7 @@ def watched(
     overwrite: bool,
     poll: bool,
 ) -> Iterator[list[Task]]:
-    """Yield what there is to do, now and after each change, until SIGINT or SIGTERM.
+    """Yield what there is to do, now and after each change, for ever.
 
     A photo that could not be colorized is not tried again before it changes: it may have been
     looked at while somebody was still writing it.
@@ -37,30 +36,29 @@ def watched(
     """
     tried: dict[Path, Stamp] = {}  # by results: a photo may have several
     waits = True  # for the first look, when the folders are being watched already
-    with ended_by_sigterm():
-        changes = watch(
-            *folders,
-            watch_filter=None,
-            debounce=_LOOK_MS,
-            rust_timeout=_LOOK_MS,
-            yield_on_timeout=True,
-            force_polling=poll or None,  # None: as watchfiles does by its own settings
-        )
-        for changed in changes:
-            if not changed and not waits:
+    changes = watch(
+        *folders,
+        watch_filter=None,
+        debounce=_LOOK_MS,
+        rust_timeout=_LOOK_MS,
+        yield_on_timeout=True,
+        force_polling=poll or None,  # None: as watchfiles does by its own settings
+    )
+    for changed in changes:
+        if not changed and not waits:
+            continue
+        waits, ready = False, []
+        for task in tasks():
+            stamp = stamp_of(task.photo)
+            if stamp is None or tried.get(task.output) == stamp:
                 continue
-            waits, ready = False, []
-            for task in tasks():
-                stamp = stamp_of(task.photo)
-                if stamp is None or tried.get(task.output) == stamp:
-                    continue
-                replaced = overwrite or task.output in written
-                if task.is_done and not (replaced and task.is_outdated):
-                    continue
-                if time.time_ns() - stamp[0] < _SETTLE_S * 1e9:
-                    waits = True
-                    continue
-                tried[task.output] = stamp
-                ready.append(task.anew() if replaced else task)
-            if ready:
-                yield ready
+            replaced = overwrite or task.output in written
+            if task.is_done and not (replaced and task.is_outdated):
+                continue
+            if time.time_ns() - stamp[0] < _SETTLE_S * 1e9:
+                waits = True
+                continue
+            tried[task.output] = stamp
+            ready.append(task.anew() if replaced else task)
+        if ready:
+            yield ready

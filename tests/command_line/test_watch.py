@@ -65,6 +65,25 @@ def test_a_watched_folder(tmp_path: Path) -> None:
     assert files(out) == {"first.png", "second.png"}
 
 
+def test_sigterm_ends_the_first_pass_as_it_ends_watching(tmp_path: Path) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    out.mkdir()
+    for n in range(60):
+        shutil.copy(CAT, photos / f"{n:02}.jpg")
+    watching = start("colorize", photos, "-o", out, "--watch")
+    try:
+        wait_until(lambda: bool(files(out) & {f"{n:02}.png" for n in range(60)}), out, watching)
+        watching.send_signal(signal.SIGTERM)
+        _, told = watching.communicate(timeout=DEADLINE_S)
+    finally:
+        watching.kill()
+    assert watching.returncode == 0, told
+    assert b"Traceback" not in told
+    assert 0 < len(files(out)) < 60
+    assert not {name for name in files(out) if not name.endswith(".png")}
+
+
 def test_a_photo_that_comes_gets_each_of_its_results(tmp_path: Path, server: Server) -> None:
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()

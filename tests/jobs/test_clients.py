@@ -171,7 +171,7 @@ def test_the_command_hands_in_waits_and_fetches(service: Server, folder: Path) -
     assert sorted(path.name for path in out.iterdir()) == ["a.jpg", "b.jpg"]
     assert sorted(done.stdout.decode().split()) == [str(out / "a.jpg"), str(out / "b.jpg")]
     (out / "a.jpg").write_bytes(b"mine")
-    assert b"--overwrite" in run("jobs", "fetch", job, "-o", out, *at).stderr
+    assert b"name another folder" in run("jobs", "fetch", job, "-o", out, *at).stderr
     assert (out / "a.jpg").read_bytes() == b"mine"
     assert b"done: 2 of 2 photos done; kept until" in run("jobs", "show", job, *at).stdout
     told = json.loads(run("jobs", "wait", job, "--json", *at).stdout)
