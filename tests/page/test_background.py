@@ -153,6 +153,77 @@ def test_what_is_removed_goes_on_until_it_is_taken_back(open_page: Open, keeping
     states(page, "done", 4)
 
 
+def test_what_is_taken_back_while_kept_colours_come_back_has_its_turn(
+    open_page: Open, keeping: Server
+) -> None:
+    slow = """
+        const real = createImageBitmap;
+        const gate = new Promise((resolve) => { window.release = resolve; });
+        if (!sessionStorage.hold) {
+            release();
+        }
+        window.createImageBitmap = async (...given) => { await gate; return real(...given); };
+    """
+    page = open_page(keeping.url + "/", script=slow, **DESK)
+    choose(page, **{name: photo(f"{name}.jpg") for name in NAMES[:4]})
+    states(page, "done", 4)
+    expect(page.locator("#kept[aria-busy=false]")).to_contain_text("Kept in this browser")
+    page.evaluate("sessionStorage.hold = 1")
+    page.reload()
+    page.get_by_role("button", name="Remove rocket.jpg").click()
+    page.locator("#removed").get_by_role("button", name="Undo").click()
+    page.evaluate("release()")
+    states(page, "done", 4)
+
+
+def test_stop_leaves_nothing_of_what_was_removed_going(open_page: Open, keeping: Server) -> None:
+    gate = Gate("/jobs")
+    page = open_page(keeping.url + "/", gate, **DESK)
+    choose(page, **{f"{name}-{n}": photo(f"{name}.jpg") for name in NAMES[:4] for n in (1, 2)})
+    expect(page.locator("#background")).to_contain_text("8 in the background, still being sent.")
+    page.get_by_role("button", name="Remove cat-1.jpg").click()
+    with page.expect_event("requestfailed") as ended:
+        page.locator("#background").get_by_role("button", name="Stop").click()
+    assert ended.value.url.endswith("/jobs")
+    gate.held = None
+    choose(page, **{name: photo(f"{name}.jpg") for name in NAMES[:4]})
+    states(page, "done", 4)
+    states(page, "failed", 7)
+
+
+def test_events_of_many_jobs_leave_the_browser_connections(
+    open_page: Open, keeping: Server
+) -> None:
+    gate = Gate("/events")
+    page = open_page(keeping.url + "/", gate, **DESK)
+    choose(page, **{f"{name}-{n}": photo(f"{name}.jpg") for name in NAMES for n in (1, 2, 3)})
+    states(page, "background", 15)  # in three jobs
+    assert sum(each.endswith("/events") for each in gate.seen) == 2
+    gate.open()
+    states(page, "done", 15)
+
+
+def test_a_result_whose_connection_breaks_is_fetched_again(
+    open_page: Open, keeping: Server
+) -> None:
+    breaks = """
+        const { blob } = Response.prototype;
+        let broken = false;
+        Response.prototype.blob = function () {
+            if (broken || !this.url.includes('/results/')) {
+                return blob.call(this);
+            }
+            broken = true;
+            return Promise.reject(new TypeError('network error'));
+        };
+    """
+    gate = Gate("/nothing")
+    page = open_page(keeping.url + "/", gate, script=breaks, **DESK)
+    choose(page, **{name: photo(f"{name}.jpg") for name in NAMES[:4]})
+    states(page, "done", 4)
+    assert sum("/results/" in each for each in gate.seen) == 5
+
+
 def test_who_is_refused_goes_on_with_the_job_and_without_one_the_page_colours_them(
     open_page: Open, keeping: Server
 ) -> None:

@@ -205,19 +205,22 @@ def test_everything_has_a_name_and_contrast(page: Page) -> None:
 
 
 @without_colours
-@pytest.mark.parametrize("kind", ["TIFF", "WEBP", "JPEG", "PNG"])
+@pytest.mark.parametrize("kind", ["TIFF", "WEBP", "JPEG", "JPEG with EXIF", "PNG"])
 def test_a_pasted_photo_that_only_the_service_reads_is_seen_too(page: Page, kind: str) -> None:
     """Browsers know no TIFF, and leave a WebP as it lies, and what XMP alone would turn."""
     turned = Image.Exif()
     turned[0x0112] = 6
+    camera = Image.Exif()
+    camera[0x010F] = "A maker"  # and nothing of how it lies
     texts = PngInfo()
     texts.add_itxt("XML:com.adobe.xmp", TURNED)
     said: dict[str, dict[str, object]] = {
         "JPEG": {"xmp": TURNED.encode()},
+        "JPEG with EXIF": {"xmp": TURNED.encode(), "exif": camera},
         "PNG": {"pnginfo": texts},
     }
     how = said.get(kind, {"exif": turned})
-    bring(page, "paste", "scan", encoded(small("L", (1500, 1000)), kind, **how))
+    bring(page, "paste", "scan", encoded(small("L", (1500, 1000)), kind.split()[0], **how))
     page.wait_for_selector(DONE)
     expect(page.locator("#facts")).to_contain_text("1000 × 1500")
     before = page.get_by_role("img", name="scan, as it was")

@@ -1,5 +1,7 @@
 """What the page keeps in the browser: photos, hints and colours, until they are removed."""
 
+from urllib.parse import urlsplit
+
 from playwright.sync_api import Page, Request, Route, expect
 
 from tests.page.conftest import Open, in_both, without_colours
@@ -52,6 +54,62 @@ def test_photos_hints_and_colours_survive_a_reload(page: Page) -> None:
     expect(page.get_by_role("heading", name="Give grey photos colour")).to_be_visible()
     page.reload()
     expect(page.get_by_role("heading", name="Give grey photos colour")).to_be_visible()
+
+
+@without_colours
+def test_reloads_before_the_service_answers_lose_nothing_that_is_kept(open_page: Open) -> None:
+    held: list[Route] | None = None
+
+    def network(route: Route) -> None:
+        if held is not None and route.request.url.endswith("/models"):
+            held.append(route)
+        else:
+            route.continue_()
+
+    known = """
+        const { getAll } = IDBObjectStore.prototype;
+        IDBObjectStore.prototype.getAll = function (...given) {
+            const request = getAll.apply(this, given);
+            request.addEventListener('success', () => setTimeout(() => { window.known = true; }));
+            return request;
+        };
+    """
+    page = open_page(route=network, script=known)
+    choose(page, cat=photo("cat.jpg"), coffee=photo("coffee.jpg"))
+    expect(page.locator("#shelf li[data-state=done]")).to_have_count(2)
+    expect(page.locator("#kept[aria-busy=false]")).to_have_text(KEPT)
+    page.on("dialog", lambda dialog: dialog.accept())
+    held = []
+    page.reload()
+    page.wait_for_function("window.known")
+    page.reload()
+    held = None
+    page.reload()
+    expect(page.locator("#shelf li[data-state=done]")).to_have_count(2)
+
+
+@without_colours
+def test_what_is_removed_before_the_service_answers_is_not_sent(open_page: Open) -> None:
+    held: dict[str, list[Route]] = {"/models": [], "/colorize": []}
+
+    def network(route: Route) -> None:
+        path = urlsplit(route.request.url).path
+        if path in held:
+            held[path].append(route)  # photos are never answered
+        else:
+            route.continue_()
+
+    page = open_page(route=network)
+    choose(page, cat=photo("cat.jpg"), coffee=photo("coffee.jpg"))
+    expect(page.locator("#shelf li")).to_have_count(2)
+    page.get_by_role("button", name="Clear all").click()
+    for route in held.pop("/models"):
+        route.continue_()
+    choose(page, pagoda=photo("pagoda.jpg"))
+    expect(page.locator("#shelf li[data-state=uploading]")).to_have_count(1)
+    assert len(held["/colorize"]) == 1
+    page.locator("#removed").get_by_role("button", name="Undo").click()
+    expect(page.locator("#shelf li[data-state=uploading]")).to_have_count(2)
 
 
 @without_colours

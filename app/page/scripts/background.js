@@ -10,7 +10,7 @@ import { fields, key } from './options.js';
 import { prepare } from './preview.js';
 import { inWords, Problem } from './problem.js';
 import { pictureOf } from './reference.js';
-import { ask, events, pause, submit } from './service.js';
+import { ask, events, fetched, pause, submit } from './service.js';
 
 const $ = (id) => document.getElementById(id);
 const MOST_BYTES = 64e6; // of one job's photos, so that the first are done while others are sent
@@ -30,6 +30,7 @@ export class Background {
     this.sending = Promise.resolve(); // one upload after the other
     this.followed = new Map(); // id → AbortController
     this.lanes = new Lanes(AT_ONCE);
+    this.streams = new Lanes(AT_ONCE); // of events; a browser has six connections to a service
     this.timer = 0;
     $('to-background').addEventListener('click', () => this.send(this.waiting));
     $('background-stop').addEventListener('click', () => this.stop());
@@ -50,7 +51,7 @@ export class Background {
   }
 
   get there() {
-    return this.album.photos.filter((each) => each.state === 'background' || each.handing);
+    return this.album.photos.filter(isThere);
   }
 
   /** Whether so many photos are more than a request has room for, and the service keeps jobs. */
@@ -93,8 +94,9 @@ export class Background {
       return;
     }
     const leaving = new AbortController();
-    const all = (news) => photos.forEach((each) => album.changed(each, news));
     const signals = photos.map((each) => each.leaving.signal);
+    const left = () => photos.filter((_, n) => !signals[n].aborted);
+    const all = (news) => left().forEach((each) => album.changed(each, news));
     signals.forEach((signal) => signal.addEventListener('abort', () => {
       if (signals.every(({ aborted }) => aborted)) {
         leaving.abort();
@@ -115,7 +117,7 @@ export class Background {
       if (!leaving.signal.aborted) {
         // All were refused, each for a reason of its own: they are told one by one.
         all({ handing: false });
-        photos.forEach((each) => this.colouring.start(each));
+        left().forEach((each) => this.colouring.start(each));
       }
     }
   }
@@ -132,25 +134,8 @@ export class Background {
     const leaving = new AbortController();
     this.followed.set(id, leaving);
     const { signal } = leaving;
-    let last = '0';
     try {
-      for (let ended = false; !ended;) {
-        const response = await ask(`jobs/${id}/events`, { signal, headers: { 'Last-Event-ID': last } });
-        for await (const event of events(response)) {
-          last = event.id || last;
-          ended = event.kind === 'end';
-          if (event.kind === 'photo') {
-            this.of(id).filter(({ job }) => job.n === event.data.index)
-              .forEach((photo) => this.take(photo, event.data));
-          } else if (event.data.state === 'cancelled') {
-            const problem = { title: 'Stopped', detail: 'It was not done by then.', again: true };
-            this.of(id).forEach((each) => this.album.changed(each, { state: 'failed', job: null, problem }));
-          }
-        }
-        if (!ended) {
-          await pause(AGAIN_MS, signal);
-        }
-      }
+      await this.streams.run(() => this.listen(id, signal), signal);
     } catch (error) {
       if (!signal.aborted) {
         this.of(id).forEach((each) => this.fail(each, error));
@@ -160,6 +145,27 @@ export class Background {
       this.followed.delete(id);
     }
     this.show();
+  }
+
+  async listen(id, signal) {
+    let last = '0';
+    for (let ended = false; !ended;) {
+      const response = await ask(`jobs/${id}/events`, { signal, headers: { 'Last-Event-ID': last } });
+      for await (const event of events(response)) {
+        last = event.id || last;
+        ended = event.kind === 'end';
+        if (event.kind === 'photo') {
+          this.of(id).filter(({ job }) => job.n === event.data.index)
+            .forEach((photo) => this.take(photo, event.data));
+        } else if (event.data.state === 'cancelled') {
+          const problem = { title: 'Stopped', detail: 'It was not done by then.', again: true };
+          this.of(id).forEach((each) => this.album.changed(each, { state: 'failed', job: null, problem }));
+        }
+      }
+      if (!ended) {
+        await pause(AGAIN_MS, signal);
+      }
+    }
   }
 
   /** Photos of a job whose colours are still to come. */
@@ -208,7 +214,7 @@ export class Background {
   }
 
   async fetch(photo, entry) {
-    const whole = await (await ask(result(photo), { signal: photo.leaving.signal })).blob();
+    const whole = await fetched(result(photo), { signal: photo.leaving.signal });
     await this.colouring.prepare(photo);
     const { blob } = await prepare(whole); // what is looked at; all of it is had by a download
     const { vividness, proposal, ...rest } = JSON.parse(photo.job.wish);
@@ -225,10 +231,12 @@ export class Background {
 
   /** Have no more done of what is in the background. */
   stop() {
-    const ids = new Set(this.there.map(({ job }) => job?.id).filter(Boolean));
+    const { photos, removed } = this.album; // what may be taken back is sent with the others
+    const there = [...photos, ...removed?.photos ?? []].filter(isThere);
+    const ids = new Set(there.map(({ job }) => job?.id).filter(Boolean));
     ids.forEach((id) => ask(`jobs/${id}`, { method: 'DELETE' }).catch(() => {}));
     const problem = { title: 'Stopped', detail: 'It was not sent by then.', again: true };
-    this.there.filter((each) => each.handing).forEach((each) => {
+    there.filter((each) => each.handing).forEach((each) => {
       each.leaving.abort();
       this.album.changed(each, {
         state: 'failed', handing: false, leaving: new AbortController(), problem,
@@ -259,6 +267,8 @@ export class Background {
     $('to-background').hidden = !able;
   }
 }
+
+const isThere = ({ state, handing }) => state === 'background' || handing;
 
 /** The path of a photo's result. */
 export const result = ({ job: { id, n } }) => `jobs/${id}/results/${n}`;

@@ -12,7 +12,7 @@ import { result } from './background.js';
 import { Lanes } from './lanes.js';
 import { EXTENSIONS, fields, stem } from './options.js';
 import { inWords } from './problem.js';
-import { ask, colorize } from './service.js';
+import { colorize, fetched } from './service.js';
 import { words } from './states.js';
 import { downloadZip } from '../vendor/client-zip/client-zip.js';
 
@@ -95,7 +95,7 @@ export class Download {
     if (photo.job?.wish === wish(photo) && photo.job.format === this.format) {
       return lanes.run(async () => {
         try { // as it was done in the background
-          return { blob: await (await ask(result(photo), { signal })).blob() };
+          return { blob: await fetched(result(photo), { signal }) };
         } catch (error) {
           if (error.status !== 404) {
             throw error;

@@ -24,6 +24,7 @@ export class Kept {
     this.album = album;
     this.ids = new WeakMap(); // photo → id, which grows from photo to photo
     this.written = new Map(); // photo → {chosen, result} as they were written last
+    this.coming = new Set(); // kept, and not on the page yet
     this.last = 0;
     this.own = Math.random(); // tells ids of tabs apart
     this.timer = 0;
@@ -44,8 +45,12 @@ export class Kept {
       this.most = room?.quota ? SHARE * room.quota : MOST_BYTES;
       this.database.onclose = () => this.end(''); // somebody has cleared what sites keep
       const photos = (await read(this.database)).map((each) => this.revived(each));
+      this.coming = new Set(photos);
       album.addEventListener('photos', () => {
-        album.photos.forEach((photo) => this.id(photo));
+        album.photos.forEach((photo) => {
+          this.id(photo);
+          this.coming.delete(photo);
+        });
         this.write(); // at once: what is removed is gone, however soon the page is
       });
       album.addEventListener('photo', () => this.soon());
@@ -108,7 +113,8 @@ export class Kept {
     const wanted = this.bounded();
     const transaction = this.database.transaction(STORE, 'readwrite');
     const store = transaction.objectStore(STORE);
-    const removed = [...this.written.keys()].filter((photo) => !wanted.has(photo));
+    const removed = [...this.written.keys()]
+      .filter((photo) => !wanted.has(photo) && !this.coming.has(photo));
     for (const photo of removed) {
       this.written.delete(photo);
       store.delete(partsOf(this.ids.get(photo)));

@@ -77,17 +77,23 @@ intake(async (files) => {
   if (first) {
     viewer.stage.focus({ preventScroll: true });
   }
-  if (await background.isFor(photos)) {
-    background.send(photos);
+  const turns = photos.map(({ turn }) => turn);
+  const many = await background.isFor(photos);
+  // Some may have been removed meanwhile, or been given their turn when they were taken back.
+  const left = photos.filter(({ turn }, n) => turn === turns[n] && !turn.signal.aborted);
+  if (many) {
+    background.send(left);
     return;
   }
-  photos.forEach((photo) => colouring.start(photo));
+  left.forEach((photo) => colouring.start(photo));
   colouring.sketch(photos);
 });
 
-/** Colours of photos that have none: of their jobs, where they were handed in as they are. */
+/** Whether a photo's colours are to come from its job, where it was handed in as it is. */
+const handed = (photo) => !photo.result && photo.job?.wish === wish(photo);
+
+/** Colours of photos that have none. */
 function begin(photos) {
-  const handed = (photo) => !photo.result && photo.job?.wish === wish(photo);
   background.resume(photos.filter(handed));
   photos.filter((photo) => !handed(photo)).forEach((photo) => colouring.start(photo));
 }
@@ -109,7 +115,7 @@ function restore() {
   const { photos } = album.removed;
   album.restore();
   photos.filter((photo) => photo.turn.signal.aborted && !photo.handing
-    && !['done', 'failed', 'background'].includes(photo.state) && photo.job?.wish !== wish(photo))
+    && !['done', 'failed', 'background'].includes(photo.state) && !handed(photo))
     .forEach((photo) => colouring.start(photo));
 }
 

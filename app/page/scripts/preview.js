@@ -12,6 +12,7 @@ const SIGNATURES = {
 };
 
 const HEAD_BYTES = 256_000; // of metadata, as a rule
+const LIES = /\x01\x12\0\x03\0\0\0\x01|\x12\x01\x03\0\x01\0\0\0/; // the tag Orientation of EXIF
 const TURNED = /Raw profile type (exif|APP1)|tiff:Orientation(="|>)[2-8]/i;
 
 /**
@@ -99,10 +100,10 @@ export async function kindOf(file) {
   const format = found?.[0];
   const text = new TextDecoder('latin1').decode(start);
   // By EXIF and XMP the service turns a WebP upright; browsers leave it as it lies. (RFC 9649,
-  // section 2.7) So it is with XMP of other formats, but for a JPEG whose EXIF says the same, and
+  // section 2.7) So it is with XMP of other formats, but for a JPEG whose EXIF says it, too, and
   // with EXIF that is in a text of a PNG.
   const turned = (format === 'webp' && head[15] === 0x58 && head[20] & 0x0c)
-    || (TURNED.test(text) && !(format === 'jpeg' && text.includes('Exif\0\0')));
+    || (TURNED.test(text) && !(format === 'jpeg' && text.includes('Exif\0\0') && LIES.test(text)));
   return turned ? undefined : format;
 }
 

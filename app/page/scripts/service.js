@@ -90,19 +90,33 @@ export async function submit(photos, fields, { signal, told = () => {} } = {}) {
  * @returns {Promise<Response>} whose body comes yet
  * @throws {Problem}
  */
-export function ask(path, { signal, method = 'GET', headers = {} } = {}) {
-  return patiently(async () => {
-    const all = { ...headers, ...authorization() };
-    const response = await fetch(address(path), { method, headers: all, signal }).catch(() => {
-      signal?.throwIfAborted();
-      throw new Problem(0);
-    });
-    if (!response.ok) {
-      throw await problemOf(response.status, (name) => response.headers.get(name), response);
-    }
-    return response;
-  }, signal);
+export function ask(path, how = {}) {
+  return patiently(() => once(path, how), how.signal);
 }
+
+/**
+ * All of an answer, asked for anew where the connection ends within it.
+ *
+ * @returns {Promise<Blob>}
+ * @throws {Problem}
+ */
+export function fetched(path, { signal }) {
+  return patiently(async () => unbroken((await once(path, { signal })).blob(), signal), signal);
+}
+
+async function once(path, { signal, method = 'GET', headers = {} }) {
+  const all = { ...headers, ...authorization() };
+  const response = await unbroken(fetch(address(path), { method, headers: all, signal }), signal);
+  if (!response.ok) {
+    throw await problemOf(response.status, (name) => response.headers.get(name), response);
+  }
+  return response;
+}
+
+const unbroken = (coming, signal) => coming.catch(() => {
+  signal?.throwIfAborted();
+  throw new Problem(0);
+});
 
 /** Server-sent events; ends early where the connection does. EventSource would send no key. */
 export async function* events(response) {
