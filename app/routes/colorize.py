@@ -157,7 +157,9 @@ async def colorize(
             order = await unless_gone(request, agreed)
             ticket.prepared(sum(pixels), len(pixels))
         # The second proposal finds the model's answer kept, the third what all others are made of.
-        window = pipeline.window(order.model) if order.proposals == 1 else 1
+        # Results of photos behind a book would hold what its next pages wait for.
+        alone = order.proposals > 1 or turns > len(expected)
+        window = 1 if alone else pipeline.window(order.model)
         run = PhotoRun(pipeline, body, order, ticket, window)
         held.push_async_callback(run.close)
         first = await unless_gone(request, run.first_success())

@@ -9,7 +9,9 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 
+from tests.conftest import Start
 from tests.sample_photos import decoded, encoded, raw, small
 from tests.small_network import small_http_instead
 
@@ -141,3 +143,26 @@ def test_formats_apply_to_every_photo(http: httpx.Client) -> None:
     entries, _ = unzipped(http.post("/colorize", files=given, data={"format": "jpeg"}))
     assert list(entries) == ["a.jpg", "b.jpg"]
     assert all(data.startswith(b"\xff\xd8\xff") for data in entries.values())
+
+
+def test_photos_behind_a_book_wait_for_it_where_memory_is_short(start_small: Start) -> None:
+    """Their results would hold what its next pages wait for."""
+    server = start_small(
+        max_memory_mb=64, max_upload_mb=8, cache_mb=0, photo_timeout_s=10, photo_threads=4
+    )
+    server.wait_ready()
+    noise = np.random.default_rng(0).integers(0, 256, (800, 900), np.uint8)
+    page = Image.fromarray(np.full((1640, 1900), 99, np.uint8))
+    book = encoded(
+        small("L", (60, 60)),
+        "TIFF",
+        save_all=True,
+        append_images=[page],
+        compression="tiff_deflate",
+    )
+    large = encoded(Image.fromarray(noise), "PNG")
+    given = files(("book", book), *((f"{n}", large) for n in range(3)))
+    options = {"pages": "all", "format": "tiff", "look": "whole"}
+    with server.client() as client:
+        _, manifest = unzipped(client.post("/colorize", files=given, params=options))
+    assert [each["status"] for each in manifest["photos"]] == [200] * 4
