@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from chromaserve.store.contract import squeeze
 
-from ..config import Config
+from ..config import Config, Thesis
 from ..data import Entry, read_entry
 from ..errors import DataError
 from ..model import ColorizationModel, target_side
@@ -47,6 +47,7 @@ def variants(
             update={
                 "name": f"{config.name}-{name}",
                 "seed": seed,
+                "thesis": Thesis(),  # a model is the same whichever others are trained
                 "train": config.train.model_copy(update=length),
                 "decoder": config.decoder.model_copy(update={"l1": l1, "l2": l2}),
             }

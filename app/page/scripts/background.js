@@ -17,6 +17,7 @@ const MOST_BYTES = 64e6; // of one job's photos, so that the first are done whil
 const FORM_BYTES = 100_000;
 const AT_ONCE = 2; // results that are fetched
 const AGAIN_MS = 1000; // after a stream of events that ended early
+const TURN_MS = 3000; // of one, where others wait
 const WAITING = ['queued', 'preparing'];
 
 export class Background {
@@ -134,8 +135,14 @@ export class Background {
     const leaving = new AbortController();
     this.followed.set(id, leaving);
     const { signal } = leaving;
+    const told = { last: '0', ended: false };
     try {
-      await this.streams.run(() => this.listen(id, signal), signal);
+      while (!told.ended) {
+        await this.streams.run(() => this.listen(id, told, signal), signal);
+        if (!told.ended) {
+          await pause(AGAIN_MS, signal);
+        }
+      }
     } catch (error) {
       if (!signal.aborted) {
         this.of(id).forEach((each) => this.fail(each, error));
@@ -147,13 +154,17 @@ export class Background {
     this.show();
   }
 
-  async listen(id, signal) {
-    let last = '0';
-    for (let ended = false; !ended;) {
-      const response = await ask(`jobs/${id}/events`, { signal, headers: { 'Last-Event-ID': last } });
+  /** Listen to a job's events until there are no more, or other jobs have waited for a turn. */
+  async listen(id, told, signal) {
+    const turn = new AbortController();
+    signal.addEventListener('abort', () => turn.abort(), { signal: turn.signal });
+    const timer = setInterval(() => this.streams.waiting.length && turn.abort(), TURN_MS);
+    try {
+      const headers = { 'Last-Event-ID': told.last };
+      const response = await ask(`jobs/${id}/events`, { signal: turn.signal, headers });
       for await (const event of events(response)) {
-        last = event.id || last;
-        ended = event.kind === 'end';
+        told.last = event.id || told.last;
+        told.ended = event.kind === 'end';
         if (event.kind === 'photo') {
           this.of(id).filter(({ job }) => job.n === event.data.index)
             .forEach((photo) => this.take(photo, event.data));
@@ -162,9 +173,13 @@ export class Background {
           this.of(id).forEach((each) => this.album.changed(each, { state: 'failed', job: null, problem }));
         }
       }
-      if (!ended) {
-        await pause(AGAIN_MS, signal);
+    } catch (error) {
+      if (signal.aborted || !turn.signal.aborted) {
+        throw error;
       }
+    } finally {
+      clearInterval(timer);
+      turn.abort();
     }
   }
 
