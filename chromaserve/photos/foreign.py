@@ -14,6 +14,7 @@ from chromaserve.errors import UnsupportedFormat, UnsupportedSamples
 from chromaserve.photos.bmp import bmp_info
 from chromaserve.photos.heif_boxes import boxes_in
 from chromaserve.photos.jpeg import jpeg_info
+from chromaserve.photos.jpeg2000_blocks import check_parts
 from chromaserve.photos.png_reading import png_info
 from chromaserve.photos.structure import NEVER_CAME, Structure, Unreadable
 
@@ -123,6 +124,7 @@ def read_jpeg2000(data: bytes) -> Structure:
             "The JPEG 2000 file has fewer than 8 bits a channel, channels of several sizes, or a"
             " place on a larger area. Save it anew, as PNG or TIFF."
         )
+    check_parts(data, at + 2, (right, bottom), (tile_width, tile_height), count)
     said = info_of(data, "JPEG2000")
     _check_colours(said)
     wide = max(depths) > 8

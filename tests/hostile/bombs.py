@@ -93,6 +93,25 @@ def bombs() -> Iterator[Case]:
     yield Case("zeros behind a stream", head + directory + bytes(4) + strip)
     junk = b"RIFF\xff\xff\xff\x7fWEBP" + b"JUNK\2\0\0\0ab" * 400_000
     yield Case("webp chunks", junk)
+    yield Case("precincts of a pixel", jpeg2000(1_000, b"\1\0\0\1\0\0\4\4\0\1\0"))
+    yield Case("layers", jpeg2000(1_000, b"\1\0\xff\xff\0\0\4\4\0\1\x44"))
+    usual = b"\0\0\0\1\0\0\4\4\0\1"
+    odd = b"\1\0\0\1\0\0\4\4\0\1\0"
+    yield Case("precincts of a pixel in a tile", jpeg2000(1_000, usual, (0xFF52, odd)))
+    yield Case("precincts of a channel", jpeg2000(1_000, usual, (0xFF53, b"\0\1" + odd[5:])))
+
+
+def jpeg2000(side: int, coding: bytes, in_tile: tuple[int, bytes] | None = None) -> bytes:
+    """A codestream of three channels and nearly nothing in them (ISO/IEC 15444-1, annex A)."""
+
+    def segment(marker: int, content: bytes) -> bytes:
+        return struct.pack(">HH", marker, len(content) + 2) + content
+
+    size = struct.pack(">H8IH", 0, side, side, 0, 0, side, side, 0, 0, 3) + b"\7\1\1" * 3
+    main = segment(0xFF51, size) + segment(0xFF52, coding) + segment(0xFF5C, b"\x40\x40")
+    head = (segment(*in_tile) if in_tile else b"") + b"\xff\x93" + bytes(16)
+    part = segment(0xFF90, struct.pack(">HIBB", 0, 12 + len(head), 0, 1))
+    return b"\xff\x4f" + main + part + head + b"\xff\xd9"
 
 
 def bmp_of_runs(runs: bytes) -> bytes:
