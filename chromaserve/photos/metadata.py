@@ -162,7 +162,7 @@ def gather(data: bytes, info: Mapping[Any, Any], kind: str) -> Metadata:
         texts, xmp, exif, iptc = found.texts, found.xmp, found.exif, found.iptc
         lost += ["texts"] * found.lost
     directory = _exif(exif, lost)
-    xmp, iptc = _bounded("XMP", xmp, lost), _bounded("IPTC", iptc, lost)
+    xmp, iptc = _xmp(xmp, lost), _bounded("IPTC", iptc, lost)
     if kind == "AVIF":  # in which the file's own boxes alone turn it (ISO/IEC 23008-12, 6.5.10)
         xmp = _TURN.sub(rb"\g<1>1", xmp)
     if _EXTENDED in xmp:
@@ -189,7 +189,7 @@ def gather_tiff(data: bytes, place: int) -> tuple[Metadata, bytes]:
         iptc = datasets(blocks.entries.get(_BLOCKS, _NO_ENTRY).raw)
     metadata = Metadata(
         found.without(_APART),
-        _bounded("XMP", xmp, lost),
+        _xmp(xmp, lost),
         _bounded("IPTC", iptc.rstrip(b"\0"), lost),
         _resolution(found),
         (),
@@ -224,6 +224,15 @@ def _bounded(name: str, value: object, lost: list[str]) -> bytes:
         lost.append(name)
         return b""
     return value
+
+
+def _xmp(value: object, lost: list[str]) -> bytes:
+    """None in UTF-16, in which places would not be found."""
+    xmp = _bounded("XMP", value, lost)
+    if b"\0" not in xmp.rstrip(b"\0"):
+        return xmp
+    lost.append("XMP")
+    return b""
 
 
 def _exif(data: object, lost: list[str]) -> Directory | None:

@@ -4,16 +4,20 @@ import re
 
 _LOCAL = rb"(?:(?i:gps)\w{1,40}|\w{0,40}(?i:(?:lat|longt?|alt)itude)\w{0,40}|LRFTarget\w{3,6})"
 """Names, of EXIF's as of drones' makers' (one of whom writes Longtitude)."""
-_NAME = rb"(?:[\w.-]{1,40}:%b|geo:(?:lat|long|alt))" % _LOCAL
+_GEO = rb"geo:(?:lat(?:_long)?|long?|alt)"
+"""W3C's names, and those of old programs' keywords."""
+_NAME = rb"(?:[\w.-]{1,40}:%b|%b)" % (_LOCAL, _GEO)
 # Each takes time in proportion to the text, whatever that is.
 _ATTRIBUTE = re.compile(rb"""\s(?!xmlns:)%b\s*=\s*(?:"[^"]*"|'[^']*')""" % _NAME)
 _TAG = re.compile(rb"<(/?)(%b)(?=[\s/>])[^<>]*?(/?)>" % _NAME)
-_KEYWORD = re.compile(rb"(?:[\w.-]{1,40}:)?%b" % _LOCAL)
+_ITEM = re.compile(rb"<rdf:li\b[^<>]*>\s{0,99}%b=[^<>]*</rdf:li\s*>" % _GEO)
+"""A keyword such as geo:lat=46.1."""
+_KEYWORD = re.compile(rb"(?:[\w.-]{1,40}:)?(?:%b|(?i:gps))|%b" % (_LOCAL, _GEO))
 
 
 def is_of_place(keyword: str) -> bool:
     """Whether a text's keyword, such as ImageMagick's exif:GPSLatitude, is that of a place."""
-    return bool(_KEYWORD.fullmatch(keyword.encode()))
+    return bool(_KEYWORD.fullmatch(keyword.replace(" ", "").encode()))
 
 
 def without_places(xmp: bytes) -> bytes:
@@ -32,4 +36,4 @@ def without_places(xmp: bytes) -> bytes:
     for start, stop in sorted(spans):
         kept.append(xmp[at:start])
         at = max(at, stop)
-    return _ATTRIBUTE.sub(b"", b"".join([*kept, xmp[at:]]))
+    return _ITEM.sub(b"", _ATTRIBUTE.sub(b"", b"".join([*kept, xmp[at:]])))

@@ -105,6 +105,12 @@ def within_exif() -> bytes:
     return b"Exif\0\0II*\0" + struct.pack("<I", 8) + b"".join(rows)
 
 
+def with_texts(*keywords: bytes) -> bytes:
+    png = encoded(small("L"), "PNG")
+    texts = b"".join(chunk(b"tEXt", keyword + b"\x0059.33") for keyword in keywords)
+    return png[:33] + texts + chunk(b"tEXt", b"Nick\0Oma") + png[33:]
+
+
 OF_DRONES = (
     b'<rdf:Description xmlns:gpsdata="urn:x" drone-dji:GpsLatitude="+59.33"'
     b' drone-dji:GpsLongtitude="+18.07" Nick="Oma">'
@@ -112,13 +118,21 @@ OF_DRONES = (
     b"<Camera:GPSTrack><rdf:Seq><rdf:li>59.33</rdf:li></rdf:Seq></Camera:GPSTrack>"
     b"</rdf:Description>"
 )
+OF_W3C = b"<geo:lat_long>59.33,18.07</geo:lat_long><x>Oma</x>"
+KEYWORDS = (
+    b"<dc:subject><rdf:Bag><rdf:li>geo:lat=59.33</rdf:li><rdf:li>geo:lon=59.33</rdf:li>"
+    b"<rdf:li>Oma</rdf:li></rdf:Bag></dc:subject>"
+)
 PLACES = {
     "within EXIF": encoded(small("L"), "JPEG", exif=within_exif()),
     "drones' XMP": encoded(small("L"), "JPEG", xmp=OF_DRONES),
-    "texts": encoded(small("L"), "PNG")[:33]
-    + chunk(b"tEXt", b"exif:GPSLatitude\x0059.33") + chunk(b"tEXt", b"Nick\0Oma")
-    + encoded(small("L"), "PNG")[33:],
-}  # fmt: skip
+    "texts": with_texts(b"exif:GPSLatitude"),
+    "a text of both": with_texts(b"GPS"),
+    "texts of words": with_texts(b"GPS Latitude"),
+    "texts of W3C's names": with_texts(b"geo:lat", b"geo:lat_long"),
+    "W3C's names": encoded(small("L"), "JPEG", xmp=OF_W3C),
+    "keywords": encoded(small("L"), "JPEG", xmp=KEYWORDS),
+}
 
 
 @pytest.mark.parametrize("where", PLACES)
@@ -133,9 +147,20 @@ def test_places_do_not_go_along_wherever_they_are(where: str) -> None:
     assert b"59.33" not in made
     assert b"5933" not in made
     assert (b"Oma" in made) == (where != "within EXIF")
+
     assert b"18.07" not in made
     assert (b'xmlns:gpsdata="urn:x"' in made) == (where == "drones' XMP")
     assert (b"59.33" in result("png", "all", data)) == (where != "within EXIF")
+
+
+def test_xmp_in_utf_16_is_left_out_and_told_of() -> None:
+    """Places would not be found in it."""
+    for letters in ("utf-16", "utf-16-be"):
+        said = '<x exif:GPSLatitude="59.33"/>'.encode(letters)
+        for kind, options in (("JPEG", {"xmp": said}), ("TIFF", {"tiffinfo": {700: said}})):
+            data = encoded(small("L"), kind, **options)
+            found = decode(data, inspect(data, max_pixels=10**6, max_side=10**4)).metadata
+            assert (found.xmp, found.lost) == (b"", ("XMP",))
 
 
 @pytest.mark.parametrize("output", FORMATS)
