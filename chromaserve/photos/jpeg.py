@@ -28,7 +28,7 @@ _READ = (b"Exif\0\0", _PROFILE, b"Photoshop 3.0\0")
 """Other segments may be long: XMP, heat, depth, sound, signatures."""
 _INDEX, _ENTRIES, _ENTRY = b"MPF\0", 0xB002, 16
 """Of further pictures (CIPA DC-007, 5.2)."""
-_MOST_PICTURES, _HEAD_OF_ONE = 1_000, 16_384
+_MOST_PICTURES, _MOST_UNSAID, _HEAD_OF_ONE = 1_000, 100, 16_384
 _SHOWN, _UNSAID = 0x02, 0
 """What they are: of a stereo pair, a series, a panorama; others are previews. Some say nothing."""
 _GAIN = re.compile(rb"hdrgainmap|hdrgm:|urn:iso:std:iso:ts:21496")
@@ -37,7 +37,7 @@ _GAIN = re.compile(rb"hdrgainmap|hdrgm:|urn:iso:std:iso:ts:21496")
 
 def read_jpeg(data: bytes) -> Structure:
     """Segments up to the first scan, of a file as `plain_jpeg` gives it."""
-    size, behind, pictures = (0, 0), 0, 1
+    size, behind, pictures = (0, 0), 0, 0
     metadata: Counter[int] = Counter()
     for marker, at, length in jpeg_segments(data):
         if marker == 0xF7:
@@ -53,7 +53,7 @@ def read_jpeg(data: bytes) -> Structure:
                 )
             height, width = struct.unpack_from(">HH", data, at + 4)
             size = width, height
-        if data.startswith(_INDEX, at + 3):
+        if not pictures and data.startswith(_INDEX, at + 3):
             pictures = _pictures(data, at + 7, at + 1 + length)
         metadata[marker] += length if data.startswith(_READ, at + 3) else 0
         if metadata[marker] > MAX_METADATA:
@@ -64,7 +64,7 @@ def read_jpeg(data: bytes) -> Structure:
         raise Unreadable
     if not all(size):
         raise Unreadable
-    return Structure(*size, pictures=pictures)
+    return Structure(*size, pictures=pictures or 1)
 
 
 def _pictures(data: bytes, start: int, stop: int) -> int:
@@ -74,14 +74,17 @@ def _pictures(data: bytes, start: int, stop: int) -> int:
     except BadDirectory:
         return 1
     raw = index.entries[_ENTRIES].raw if _ENTRIES in index.entries else b""
-    count = 1
+    count, unsaid, seen = 1, 0, set[int]()
     for at in range(_ENTRY, min(len(raw) - _ENTRY + 1, _ENTRY * _MOST_PICTURES), _ENTRY):
         kind, _, place = struct.unpack_from(f"{index.order}3I", raw, at)
         kind, place = kind & 0xFFFFFF, start + place
-        if place <= start or not data.startswith(b"\xff\xd8", place):
+        if place <= start or place in seen or not data.startswith(b"\xff\xd8", place):
             continue
-        unsaid = kind == _UNSAID and not _GAIN.search(data, place, place + _HEAD_OF_ONE)
-        count += kind >> 16 == _SHOWN or unsaid
+        seen.add(place)
+        count += kind >> 16 == _SHOWN
+        if kind == _UNSAID and unsaid < _MOST_UNSAID:
+            unsaid += 1
+            count += not _GAIN.search(data, place, place + _HEAD_OF_ONE)
     return count
 
 

@@ -77,6 +77,10 @@ def test_a_map_of_gains_is_no_picture() -> None:
     assert pictures(mpo((UNSAID, GAINS), (STEREO, OTHER))) == 2
 
 
+def test_a_picture_that_is_named_twice_is_one() -> None:
+    assert pictures(mpo((STEREO, b""), (STEREO, OTHER))) == 2
+
+
 def test_what_is_not_there_any_more_is_not_counted() -> None:
     whole = mpo((STEREO, OTHER))
     assert pictures(whole[: -len(OTHER)]) == 1
