@@ -28,8 +28,9 @@ _WEBP_KEPT = (b"VP8X", b"ICCP", b"ANIM", b"ALPH", b"EXIF", b"XMP ")
 _WEBP_PIXELS = (b"VP8 ", b"VP8L", b"ANMF")
 _WEBP_FILLERS = (b"\0", b"\x5a\x3c\x99\xe1\x07", b"\xaa", b"\x10", b"\x1f", b"\x9b")
 """The decoder fails on some, where lengths and distances come out of them."""
-_WEBP_FILLED = 1
-"""Bytes of them a pixel, which it takes for few."""
+_WEBP_LACKED, _WEBP_FILLED = 3, 1
+"""Bytes of them a pixel: for what a file says that it lacks at most, and more, which it takes for
+few."""
 _WEBP_ROWS = {b"VP8 ": 16, b"VP8L": 1}
 """Rows that are decoded together."""
 _WEBP_BYTES, _WEBP_HEAD = 16, 1 << 16
@@ -190,7 +191,8 @@ def _webp(data: bytes, header: Header) -> Repaired | None:
         return Repaired(_riff([*parts, pixels]), 0.0)
     if kind == b"ANMF" or size > _WEBP_BYTES * header.pixels + _WEBP_HEAD:
         return None
-    count = size - len(content) + _WEBP_FILLED * header.pixels
+    lacked = min(size - len(content), _WEBP_LACKED * header.pixels)
+    count = lacked + _WEBP_FILLED * header.pixels
     first: list[int] | None = None
     for filler in _WEBP_FILLERS:
         mended = _riff([*parts, pixels], filler * (count // len(filler) + 1))

@@ -76,17 +76,18 @@ def without_room(data: bytes, *, erased: bool = True) -> bytes:
 
 def read_png(data: bytes) -> Structure:
     """Every chunk's name and length (PNG specification, section 5)."""
-    at, pixels, apart = 8, 0, 0
+    at, total, pixels, apart = 8, 0, 0, 0
     kinds: Counter[bytes] = Counter()
     text = 0
     while at + 8 <= len(data):
         length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         kinds[kind] += 1
+        total += 1
         pixels += kind in (b"IDAT", *_ANIMATED)
         apart += kind == b"fcTL" and not kinds[b"IDAT"]
-        others = kinds.total() - pixels
         text += 0 if kind in (b"IDAT", *_ANIMATED) else length
-        if kinds.total() > MAX_CHUNKS or others > MAX_OTHER_CHUNKS or text > 4 * MAX_METADATA:
+        many = total > MAX_CHUNKS or total - pixels > MAX_OTHER_CHUNKS
+        if many or text > 4 * MAX_METADATA:
             raise Unreadable
         if kind == b"IEND" or not kind.isalpha():  # an end, or what is no chunk any more
             break

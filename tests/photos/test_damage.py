@@ -241,6 +241,21 @@ def test_a_webp_that_is_cut_short_is_had_up_to_there(kind: str, part: float) -> 
         assert (photo.alpha[rows:] == 255).all()
 
 
+def test_a_webp_that_claims_to_lack_much_costs_little() -> None:
+    image = Image.new("RGB", (1_000, 1_000), (90, 90, 90))
+    whole = encoded(image, "WEBP")
+    size = struct.pack("<I", 16 * 10**6)
+    content = whole[20 : len(whole) * 2 // 3]
+    tracemalloc.start()
+    try:
+        with pytest.raises(DamagedPhoto):
+            taken(b"RIFF" + size + b"WEBPVP8 " + size + content)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 * 10**6
+
+
 @pytest.mark.parametrize("kind", WEBP)
 @pytest.mark.parametrize("size", [0, 100, 10**6, 2**32 - 1])
 def test_a_webp_may_say_a_wrong_size_of_itself(kind: str, size: int) -> None:
