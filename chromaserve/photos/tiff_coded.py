@@ -4,7 +4,6 @@ import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from io import BytesIO
-from itertools import accumulate
 
 from chromaserve.photos.header import PIL_ERRORS, damaged
 from chromaserve.photos.ifd import Directory
@@ -12,7 +11,7 @@ from chromaserve.photos.jpeg import read_jpeg
 from chromaserve.photos.jpeg_damage import jpeg_up_to_its_end
 from chromaserve.photos.photo import Header
 from chromaserve.photos.structure import without_room
-from chromaserve.photos.tiff_image import Tiff
+from chromaserve.photos.tiff_image import Tiff, put_together
 from chromaserve.photos.tiff_page import FAX, UNPACKED, Page
 from chromaserve.photos.tiff_reading import directory_of
 from chromaserve.photos.tiff_strips import Strips
@@ -20,6 +19,10 @@ from chromaserve.photos.tiff_strips import Strips
 _OLD_JPEG, _JPEG, _FAX4, _YCBCR = 6, 7, 4, 6
 _TABLES, _T4, _T6, _SUBSAMPLING, _OLD_STREAM = 347, 292, 293, 530, 513
 _END = b"\xff\xd9"
+_MOST_LARGER = 64
+"""Pixels a side by which a JPEG may be larger than its strip or tile: of whole units."""
+_MOST_LOOKED_INTO = 2_000
+"""Parts of JPEG that have no end: writers that leave it out make a few hundred."""
 _FILLERS = bytes(96), b"\x55" * 96, b"\0\x1a\x35\x53\x55\xaa" * 16
 """No code of a fax, many codes, and lines of them."""
 _END_OF_FAX, _MOST_PADDING = 0x001001, 15
@@ -84,14 +87,22 @@ def _parts(data: bytes, page: Page) -> Iterator[bytes]:
         yield without_room(part)
 
 
-def _jpeg_lacks(parts: Iterator[bytes], _: Page, tags: Directory) -> bool:
+def _jpeg_lacks(parts: Iterator[bytes], page: Page, tags: Directory) -> bool:
+    """Whether one ends before its pixels do; of very many without an end, whether one is gone."""
     tables = tags.entries.get(_TABLES)
+    width, height = page.tile or (page.width, page.height)
+    looked = 0
     for part in parts:
         if part.rstrip(b"\0").endswith(_END):
+            continue
+        looked += 1
+        if part and looked > _MOST_LOOKED_INTO:
             continue
         whole = tables.raw.removesuffix(_END) + part[2:] if tables else part
         try:
             found = read_jpeg(whole)
+            if found.width > width + _MOST_LARGER or found.height > height + _MOST_LARGER:
+                return True
             mended = jpeg_up_to_its_end(whole, Header("JPEG", found.width, found.height, 8, False))
         except (ValueError, struct.error, IndexError):
             return True
@@ -116,26 +127,12 @@ def _ends(part: bytes) -> bool:
 
 def _pixels(parts: list[bytes], page: Page, tags: Directory) -> bytes | None:
     """The page of other strips."""
-    said = {256: [page.width], 257: [page.height], 258: [1], 259: [page.compression], 262: [0]}
-    said |= {266: [1 + page.reversed_bits], 277: [1]}
-    said |= {tag: [tags.number(tag) or 0] for tag in (_T4, _T6) if tag in tags.entries}
-    places, sizes = (324, 325) if page.tile else (273, 279)
-    said |= (
-        {322: [page.tile[0]], 323: [page.tile[1]]} if page.tile else {278: [page.rows_per_strip]}
-    )
-    behind = 8 + 2 + 12 * (len(said) + 2) + 4
-    start = behind + 8 * len(parts)
-    said[places] = [start + at for at in accumulate(map(len, parts[:-1]), initial=0)]
-    said[sizes] = list(map(len, parts))
-    rows, body = b"", b""
-    for tag, numbers in sorted(said.items()):
-        raw = struct.pack(f"<{len(numbers)}I", *numbers)
-        inside = raw if len(raw) == 4 else struct.pack("<I", behind + len(body))
-        rows += struct.pack("<HHI", tag, 4, len(numbers)) + inside
-        body += raw if len(raw) > 4 else b""
-    head = b"II*\0" + struct.pack("<IH", 8, len(said)) + rows + bytes(4)
+    said = {256: page.width, 257: page.height, 258: 1, 259: page.compression, 262: 0}
+    said |= {266: 1 + page.reversed_bits, 277: 1}
+    said |= {tag: tags.number(tag) or 0 for tag in (_T4, _T6) if tag in tags.entries}
+    said |= {322: page.tile[0], 323: page.tile[1]} if page.tile else {278: page.rows_per_strip}
     try:
-        with Tiff(BytesIO(b"".join([head, body.ljust(8 * len(parts)), *parts]))) as image:
+        with Tiff(BytesIO(put_together(said, parts))) as image:
             return image.tobytes()
     except PIL_ERRORS:
         return None

@@ -1,6 +1,10 @@
 """TIFFs as Pillow reads them, but for tags that it takes otherwise than libtiff and TIFF 6.0 do."""
 
+import struct
+import warnings
+from collections.abc import Mapping, Sequence
 from ctypes import CDLL
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +18,14 @@ from chromaserve.errors import UnsupportedSamples
 # It writes what is wrong with files to standard error, as often as they like; here it is a problem.
 for _library in (Path(PIL.__file__).parents[1] / "pillow.libs").glob("libtiff*"):
     CDLL(str(_library)).TIFFSetErrorHandler(None)
+# Pillow does so with each tag of EXIF that it cannot read.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 259, 262, 266
 _SAMPLES, _COLOUR_MAP, _FORMAT = 277, 320, 339
 _PLAIN, _OLD_JPEG, _JPEG = 1, 6, 7
 _YCBCR = 6
+_TILE_WIDTH = 322
 _WHOLE, _UNDEFINED = 1, 4
 
 
@@ -56,3 +63,20 @@ class Tiff(TiffImageFile):
         if self._im is None:
             self.im = Image.new(self.mode, self._tile_size, None).im
         super().load_prepare()
+
+
+def put_together(tags: Mapping[int, int], parts: Sequence[bytes | memoryview]) -> bytes:
+    """A file of one page with these strips, or tiles, and tags of a number each."""
+    places, sizes = (324, 325) if _TILE_WIDTH in tags else (273, 279)
+    behind = 8 + 2 + 12 * (len(tags) + 2) + 4
+    lengths = [len(part) for part in parts]
+    starts = list(accumulate(lengths[:-1], initial=behind + 8 * len(parts)))
+    said = {**{tag: [number] for tag, number in tags.items()}, places: starts, sizes: lengths}
+    rows, body = b"", b""
+    for tag, numbers in sorted(said.items()):
+        raw = struct.pack(f"<{len(numbers)}I", *numbers)
+        inside = raw if len(raw) == 4 else struct.pack("<I", behind + len(body))
+        rows += struct.pack("<HHI", tag, 4, len(numbers)) + inside
+        body += raw if len(raw) > 4 else b""
+    head = b"II*\0" + struct.pack("<IH", 8, len(said)) + rows + bytes(4)
+    return b"".join([head, body.ljust(8 * len(parts)), *parts])

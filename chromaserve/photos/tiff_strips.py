@@ -1,9 +1,9 @@
 """A TIFF's strips and tiles unpacked, or as much of one as there is.
 
-LZW and PackBits are left to libtiff, to which each strip is given as a small file of 8 bits.
+LZW and PackBits are left to libtiff, to which strips are given as a small file of 8 bits: large
+ones one by one, small ones many at once.
 """
 
-import struct
 import zlib
 from collections.abc import Iterator
 from io import BytesIO
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from chromaserve.photos.header import PIL_ERRORS, damaged
 from chromaserve.photos.structure import NO_CODE, without_room
-from chromaserve.photos.tiff_image import Tiff
+from chromaserve.photos.tiff_image import Tiff, put_together
 from chromaserve.photos.tiff_page import (
     ADOBE_DEFLATE,
     DEFLATE,
@@ -29,10 +29,16 @@ _MOST_SEARCHES, _STEPS = 4, 8
 step, and a file that was cut or has a scratch has one such strip."""
 _MOST_BROKEN = 2_000
 """Times that libtiff may fail: each takes as long as a strip."""
+_TOGETHER, _MOST_TOGETHER, _FEW = 1 << 16, 64, 8
+"""Bytes of strips that libtiff is given at once, and how many: a file costs as much as they do.
+And how many where one of them is broken."""
+_MOST_ALONE = 1_000
+"""Small strips that it is given alone, since one of those with them is broken."""
 _SPARE = 1024
 _REVERSED = np.array([int(f"{i:08b}"[::-1], 2) for i in range(256)], np.uint8)
 
 Bytes = NDArray[np.uint8]
+_NO_BYTES, _NOTHING = np.zeros(0, np.uint8), memoryview(b"")
 
 
 class Strips:
@@ -43,6 +49,8 @@ class Strips:
         self._data, self._page, self._row_bytes = data, page, row_bytes
         self._starts = np.sort(page.places)
         self._searches, self._broken = _MOST_SEARCHES, 0
+        self._held: dict[int, Bytes] = {}
+        self._alone = 0
 
     def unpacked(self, index: int, rows: int) -> tuple[Bytes, int]:
         """A strip or tile, uint8 [rows, bytes], and how many of its rows are whole.
@@ -53,7 +61,14 @@ class Strips:
             DamagedPhoto: far too many strips are broken.
         """
         needed, found = rows * self._row_bytes, np.zeros(0, np.uint8)
-        packed = memoryview(b"")
+        if self._page.compression in (LZW, PACKBITS) and 2 * needed <= _TOGETHER:
+            if index not in self._held:
+                self._hold_from(index, rows)
+            found = self._held.pop(index, found)
+            if len(found) == needed:
+                return found.reshape(rows, self._row_bytes), rows
+            found = found[:0]
+        packed = _NOTHING
         for there in filter(len, self._packed(index, needed)):
             packed = self._up_to_zeros(there)
             found = max(found, self._tried(packed, rows), key=len) if packed else found
@@ -69,6 +84,25 @@ class Strips:
         if self._page.reversed_bits and self._page.compression == PLAIN:
             found = _REVERSED[found]
         return found.reshape(rows, self._row_bytes), good
+
+    def _hold_from(self, index: int, rows: int) -> None:
+        """Unpack this strip and those behind it at once, but for some around one that is broken."""
+        needed = rows * self._row_bytes
+        last = min(index + _TOGETHER // needed, index + _MOST_TOGETHER, len(self._page.places))
+        said = [
+            list(filter(len, self._packed(i, needed))) or [_NOTHING] for i in range(index, last)
+        ]
+        made, strips = _NO_BYTES, list[memoryview]()
+        for which in (0, -1):
+            if not len(made):
+                strips = [self._up_to_zeros(each[which]) for each in said]
+                made = self._by_libtiff(strips, rows)
+        for i in range(0, len(strips), _FEW):
+            few = strips[i : i + _FEW]
+            of_few = made[i * needed :][: len(few) * needed]
+            of_few = of_few if len(of_few) else self._by_libtiff(few, rows)
+            whole = of_few.reshape(-1, needed) if len(of_few) else [_NO_BYTES] * len(few)
+            self._held.update(enumerate(whole, index + i))
 
     def _packed(self, index: int, needed: int) -> Iterator[memoryview]:
         """A strip's bytes as the file says, then all up to the next one: sizes may be wrong.
@@ -107,7 +141,7 @@ class Strips:
             if self._page.reversed_bits:
                 packed = _REVERSED[np.frombuffer(packed, np.uint8)].data
             return _inflated(packed, needed, self._page.rows_per_strip * self._row_bytes)
-        return self._by_libtiff(packed, rows)
+        return self._by_libtiff([packed], rows)
 
     def _searched(self, packed: memoryview, rows: int) -> Bytes:
         """The rows up to where a strip of LZW or PackBits is broken, or nearly."""
@@ -119,24 +153,25 @@ class Strips:
             middle = (least + most) // 2
             if middle == least:
                 break
-            part = self._by_libtiff(packed, middle)
+            part = self._by_libtiff([packed], middle)
             if len(part):
                 found, least = part, middle
             else:
                 most = middle
         return found
 
-    def _by_libtiff(self, packed: memoryview, rows: int) -> Bytes:
-        """So many rows, none where they are not all there."""
+    def _by_libtiff(self, strips: list[memoryview], rows: int) -> Bytes:
+        """So many rows of each, none where they are not all there."""
+        if not all(map(len, strips)):
+            return _NO_BYTES
+        self._alone += len(strips) == 1 and 2 * rows * self._row_bytes <= _TOGETHER
+        if self._alone > _MOST_ALONE:
+            raise damaged("TIFF")
         fill = 2 if self._page.reversed_bits else 1
-        tags = ((256, self._row_bytes), (257, rows), (258, 8), (259, self._page.compression))
-        tags += ((262, 1), (266, fill), (273, 0), (277, 1), (278, rows), (279, len(packed)))  # type: ignore[assignment]
-        at = 8 + 2 + 12 * len(tags) + 4
-        head = b"II*\0" + struct.pack("<IH", 8, len(tags))
-        for tag, value in tags:
-            head += struct.pack("<HHII", tag, 4, 1, at if tag == 273 else value)
+        tags = {256: self._row_bytes, 257: rows * len(strips), 258: 8, 262: 1, 266: fill}
+        tags |= {259: self._page.compression, 277: 1, 278: rows}
         try:
-            with Tiff(BytesIO(head + bytes(4) + packed)) as image:
+            with Tiff(BytesIO(put_together(tags, strips))) as image:
                 return np.asarray(image, np.uint8).reshape(-1)
         except PIL_ERRORS as error:
             self._broken += 1

@@ -93,12 +93,58 @@ def bombs() -> Iterator[Case]:
     yield Case("zeros behind a stream", head + directory + bytes(4) + strip)
     junk = b"RIFF\xff\xff\xff\x7fWEBP" + b"JUNK\2\0\0\0ab" * 400_000
     yield Case("webp chunks", junk)
+    yield from jpegs_in_tiffs()
+    yield Case("strips of a pixel", strips_of_a_pixel(0))
+    yield Case("strips of a pixel, some broken", strips_of_a_pixel(1))
+    yield Case("indices of pictures", jpeg_of_indices())
     yield Case("precincts of a pixel", jpeg2000(1_000, b"\1\0\0\1\0\0\4\4\0\1\0"))
     yield Case("layers", jpeg2000(1_000, b"\1\0\xff\xff\0\0\4\4\0\1\x44"))
     usual = b"\0\0\0\1\0\0\4\4\0\1"
     odd = b"\1\0\0\1\0\0\4\4\0\1\0"
     yield Case("precincts of a pixel in a tile", jpeg2000(1_000, usual, (0xFF52, odd)))
     yield Case("precincts of a channel", jpeg2000(1_000, usual, (0xFF53, b"\0\1" + odd[5:])))
+
+
+def jpegs_in_tiffs() -> Iterator[Case]:
+    """JPEGs that are taller than their strips, and very many that have no end."""
+    jpeg = saved(Image.new("L", (16_000, 16), 90), "JPEG")
+    at = jpeg.index(b"\xff\xc0") + 5
+    tall = jpeg[:at] + b"\xff\xdc" + jpeg[at + 2 : -2] + b"\1"
+    yield Case("a tall strip", written({**of_size(16_000, 16, 1, 1, 16), 259: 7}, [tall]))
+    old = {259: 6, 513: 8, 514: len(tall), 530: (1, 1)}
+    yield Case("a tall old JPEG", written({**of_size(16_000, 16, 1, 1, 16), **old}, [tall]))
+    jpeg = saved(Image.new("L", (16, 16), 90), "JPEG")
+    frame, scan = jpeg.index(b"\xff\xc0"), jpeg.index(b"\xff\xda")
+    tables = jpeg.index(b"\xff\xc4")
+    tile = b"\xff\xd8" + jpeg[frame:tables] + jpeg[scan:-2] + b"\x7f"
+    shared = jpeg[:frame] + jpeg[tables:scan] + b"\xff\xd9"
+    count = 88 * 88
+    tags: dict[int, Value] = {**of_size(1_408, 1_408, 1, 1, 16), 259: 7, 322: 16, 323: 16}
+    tags |= {347: shared, 324: (8,) * count, 325: (len(tile),) * count}
+    yield Case("tiles without an end", written(tags, [tile]))
+
+
+def strips_of_a_pixel(broken: int) -> bytes:
+    """Of PackBits, four planes of them; of each 64 some may be broken."""
+    rows, whole = 8_000, b"\0\x80\0\0"
+    count = 4 * rows
+    tags: dict[int, Value] = {**of_size(1, rows, 4, 2, 1), 259: 32773, 284: 2, 338: 0}
+    tags |= {273: tuple(8 + 4 * (i % 64 < broken) for i in range(count)), 279: (4,) * count}
+    return written(tags, [whole, b"\x80" * 2_000])
+
+
+def jpeg_of_indices() -> bytes:
+    """A JPEG with indices (CIPA DC-007) of a thousand pictures each, all at one place."""
+    jpeg, count = saved(Image.new("L", (8, 8)), "JPEG"), 40
+    size = 2 + 4 + 26 + 16 * 1_001
+    end = 2 + count * (2 + size) + len(jpeg) - 2
+    segments = b""
+    for i in range(count):
+        place = end - (2 + i * (2 + size) + 8)
+        index = b"II*\0" + struct.pack("<IHHHII4x", 8, 1, 0xB002, 7, 16 * 1_001, 26)
+        index += bytes(16) + struct.pack("<4I", 0, 16_384, place, 0) * 1_000
+        segments += b"\xff\xe2" + struct.pack(">H", size) + b"MPF\0" + index
+    return jpeg[:2] + segments + jpeg[2:] + b"\xff\xd8" + b"hd" * 8_192
 
 
 def jpeg2000(side: int, coding: bytes, in_tile: tuple[int, bytes] | None = None) -> bytes:

@@ -1,6 +1,10 @@
 """JPEGs that are whole, and written by programs that took the standard otherwise than others do."""
 
 import io
+import struct
+import subprocess
+import sys
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -174,3 +178,19 @@ def test_a_comment_goes_along(kind: str, words: str) -> None:
         with Image.open(io.BytesIO(result("jpeg", data=data))) as image:
             assert image.info["comment"].decode() == words
     assert words.encode() not in result("jpeg", "none", data)
+
+
+def test_tags_that_cannot_be_read_add_nothing_to_standard_error(tmp_path: Path) -> None:
+    """Pillow would warn of each, as many lines as a file likes."""
+    tags = b"".join(struct.pack("<HHII", 1 + i, 7, 2**30, 8) for i in range(100))
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 100) + tags + bytes(4)
+    file = tmp_path / "photo.jpg"
+    file.write_bytes(GREY[:2] + segment(0xE1, exif) + GREY[20:])  # without its JFIF
+    program = (
+        "import sys; from pathlib import Path; from chromaserve.photos.decode import decode;"
+        "from chromaserve.photos.header import inspect; data = Path(sys.argv[1]).read_bytes();"
+        "decode(data, inspect(data, max_pixels=10**6, max_side=10**4))"
+    )
+    command = [sys.executable, "-c", program, str(file)]
+    made = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert made.stderr == ""
