@@ -111,7 +111,7 @@ def jpegs_in_tiffs() -> Iterator[Case]:
     at = jpeg.index(b"\xff\xc0") + 5
     tall = jpeg[:at] + b"\xff\xdc" + jpeg[at + 2 : -2] + b"\1"
     yield Case("a tall strip", written({**of_size(16_000, 16, 1, 1, 16), 259: 7}, [tall]))
-    old = {259: 6, 513: 8, 514: len(tall), 530: (1, 1)}
+    old: dict[int, Value] = {259: 6, 513: 8, 514: len(tall), 530: (1, 1)}
     yield Case("a tall old JPEG", written({**of_size(16_000, 16, 1, 1, 16), **old}, [tall]))
     jpeg = saved(Image.new("L", (16, 16), 90), "JPEG")
     frame, scan = jpeg.index(b"\xff\xc0"), jpeg.index(b"\xff\xda")
