@@ -3,6 +3,7 @@
 from .experiment import MODELS
 from .figures import Figures
 from .intervals import number, percent
+from .models import TRAIN_LOSS_PHOTOS
 from .verdicts import ACCURACY, SPLIT_NAMES, Claim, against_grey, claims, counted, gap
 
 
@@ -43,7 +44,8 @@ def document(figures: Figures, images: str = "images") -> str:
         "## What is reproduced",
         "*Reproduced*: the whole 95% interval lies beyond the mark that counts, or, for the "
         "accuracy, reaches the thesis's figure. A photo's loss is the mean over seeds; training "
-        "photos' is taken as it is.",
+        f"photos' is that of {min(TRAIN_LOSS_PHOTOS, counts['train']):,} of them, evenly spaced, "
+        "taken as it is.",
         _claims_table(found),
         "## Overfitting",
         f"![Training and validation loss by epoch]({images}/thesis-curves.png)",

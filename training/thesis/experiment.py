@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from chromaserve.store.contract import squeeze
 
 from ..config import Config, Thesis
-from ..data import Entry, read_entry
+from ..data import Entry, evenly_spaced, read_entry
 from ..errors import DataError
 from ..model import ColorizationModel, target_side
 from ..ncnn_encoder import frozen_part
@@ -90,10 +90,16 @@ class Photos:
         """How many photos of each kind a split has: {split: {kind: photos}}."""
         return {s: dict(Counter(e.kind or "unknown" for e in self.of(s))) for s in SPLITS}
 
-    def batches(self, split: str) -> Iterator[tuple[dict[str, Float], Float]]:
-        """A split's photos in order: taps by name [N, h, w, C], and ab [N, h, w, 2]."""
+    def batches(
+        self, split: str, most: int = 1_000_000
+    ) -> Iterator[tuple[dict[str, Float], Float]]:
+        """A split's photos in order: taps by name [N, h, w, C], and ab [N, h, w, 2].
+
+        most: so many of them, evenly spaced.
+        """
+        photos = self.of(split)
         stream = Stream(
-            self.of(split), self.root, self.config.views, target_side(self.config, 224),
+            [photos[i] for i in evenly_spaced(len(photos), most)], self.root, self.config.views, target_side(self.config, 224),
             self.config.train.batch, taps=self.taps,
         )  # fmt: skip
         for i in range(len(stream)):

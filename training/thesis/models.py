@@ -42,6 +42,8 @@ Float = NDArray[np.float32]
 WIDTHS = ("width_7", "width_14", "width_28", "width_56")
 BEST = "best_regression.npz"
 MEASURED = "measured.json"
+TRAIN_LOSS_PHOTOS = 1_000
+"""Evenly spaced ones, whose mean is the training loss of finished weights."""
 
 
 def answer(model: ColorizationModel, taps: dict[str, Float]) -> Float:
@@ -79,9 +81,10 @@ def measure_bundled(
 
 
 def mean_loss(model: ColorizationModel, photos: Photos, split: str) -> float:
-    """Mean squared error of ab/128 over a split, as the model answers when it isn't training."""
+    """Mean squared error of ab/128 over a split, as the model answers when it isn't training; of
+    many photos that of some."""
     losses = list[float]()
-    for taps, ab in photos.batches(split):
+    for taps, ab in photos.batches(split, TRAIN_LOSS_PHOTOS):
         errors = (answer(model, taps) - ab) / AB_SCALE
         losses += [float(x) for x in np.mean(errors**2, axis=(1, 2, 3))]
     return float(np.mean(losses))
