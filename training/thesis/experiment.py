@@ -98,8 +98,9 @@ class Photos:
         most: so many of them, evenly spaced.
         """
         photos = self.of(split)
+        chosen = [photos[i] for i in evenly_spaced(len(photos), most)]
         stream = Stream(
-            [photos[i] for i in evenly_spaced(len(photos), most)], self.root, self.config.views, target_side(self.config, 224),
+            chosen, self.root, self.config.views, target_side(self.config, 224),
             self.config.train.batch, taps=self.taps,
         )  # fmt: skip
         for i in range(len(stream)):
