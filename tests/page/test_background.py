@@ -2,12 +2,13 @@
 
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Dialog, Page, Route, expect
+from playwright.sync_api import Dialog, Error, Page, Route, expect
 
 from tests.conftest import Server, serving
 from tests.page.conftest import Open, in_both
@@ -212,7 +213,9 @@ def test_events_of_many_jobs_leave_the_browser_connections(
     choose(page, **{f"{name}-{n}": photo(f"{name}.jpg") for name in NAMES for n in (1, 2, 3)})
     states(page, "background", 15)  # in three jobs
     gate.held = None
-    gate.waiting.clear()  # never answered: they make room for each other all the same
+    for route in gate.waiting:
+        with suppress(Error):  # it may have left, for another's turn
+            route.continue_()
     states(page, "done", 15)
     assert page.evaluate("most") == 2
 
