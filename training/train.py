@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from .ncnn_encoder import NcnnEncoder
     from .tap_cache import TapCache
 
-BEGUN = ("last.npz", "measured.json")  # what a run's folder has of one that began
+MEASURED = "measured.json"
+BEGUN = ("last.npz", MEASURED)  # what a run's folder has of one that began
 STATISTICS_VIEWS = 256  # from which tap sizes and the bins' frequencies are estimated
 
 

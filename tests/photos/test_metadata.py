@@ -147,7 +147,6 @@ def test_places_do_not_go_along_wherever_they_are(where: str) -> None:
     assert b"59.33" not in made
     assert b"5933" not in made
     assert (b"Oma" in made) == (where != "within EXIF")
-
     assert b"18.07" not in made
     assert (b'xmlns:gpsdata="urn:x"' in made) == (where == "drones' XMP")
     assert (b"59.33" in result("png", "all", data)) == (where != "within EXIF")

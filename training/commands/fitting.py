@@ -109,9 +109,9 @@ def thesis_command(args: argparse.Namespace) -> None:
     from ..thesis.document import document
     from ..thesis.experiment import open_photos, variants
     from ..thesis.figures import write_figures
-    from ..thesis.models import MEASURED, measure_experiment
+    from ..thesis.models import measure_experiment
     from ..thesis.pictures import draw
-    from ..train import check_config, train
+    from ..train import MEASURED, check_config, train
 
     config = configuration(args)
     if not index_path(args).exists():
@@ -125,8 +125,9 @@ def thesis_command(args: argparse.Namespace) -> None:
         for name, each in four.items():
             console.print(f"seed {seed}, {name}")
             folder = args.run / str(seed) / name
-            check_config(folder, each)
-            if not (folder / MEASURED).exists():
+            if (folder / MEASURED).exists():
+                check_config(folder, each)
+            else:
                 train(each, folder, photos.entries, args.photos, args.run / "cache")
     command = "python -m training thesis --photos PHOTOS"
     command += "" if args.config == CONFIGS / "thesis.toml" else f" --config {args.config.name}"

@@ -24,6 +24,7 @@ from ..gains import load_model
 from ..model import ColorizationModel, target_side
 from ..network import AB_SCALE
 from ..summary import Values
+from ..train import MEASURED
 from ..views import whole
 from ..weights import load_npz
 from .experiment import MODELS, Photos
@@ -41,7 +42,6 @@ from .photo import PhotoMeasures, measure_photo
 Float = NDArray[np.float32]
 WIDTHS = ("width_7", "width_14", "width_28", "width_56")
 BEST = "best_regression.npz"
-MEASURED = "measured.json"
 TRAIN_LOSS_PHOTOS = 1_000
 """Evenly spaced ones, whose mean is the training loss of finished weights."""
 
