@@ -131,6 +131,11 @@ export class Album extends EventTarget {
     this.removed = null; // the latest: {photos, before: all that there were}
   }
 
+  /** Those on the page, and those that may be taken back. */
+  get held() {
+    return [...this.photos, ...this.removed?.photos ?? []];
+  }
+
   /** @param {File[]} files */
   add(files) {
     const photos = files.map((file) => new Photo(file, this.options));

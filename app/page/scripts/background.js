@@ -185,8 +185,7 @@ export class Background {
 
   /** Photos of a job whose colours are still to come. */
   of(id) {
-    const { photos, removed } = this.album;
-    return [...photos, ...removed?.photos ?? []]
+    return this.album.held
       .filter((each) => each.state === 'background' && each.job?.id === id);
   }
 
@@ -246,8 +245,7 @@ export class Background {
 
   /** Have no more done of what is in the background. */
   stop() {
-    const { photos, removed } = this.album; // what may be taken back is sent with the others
-    const there = [...photos, ...removed?.photos ?? []].filter(isThere);
+    const there = this.album.held.filter(isThere); // what may be taken back is sent with the others
     const ids = new Set(there.map(({ job }) => job?.id).filter(Boolean));
     ids.forEach((id) => ask(`jobs/${id}`, { method: 'DELETE' }).catch(() => {}));
     const problem = { title: 'Stopped', detail: 'It was not sent by then.', again: true };
@@ -261,8 +259,7 @@ export class Background {
 
   /** Have no more done of jobs of which all photos were removed for good. */
   letGo() {
-    const { photos, removed } = this.album;
-    const held = new Set([...photos, ...removed?.photos ?? []].map(({ job }) => job?.id));
+    const held = new Set(this.album.held.map(({ job }) => job?.id));
     for (const [id, leaving] of this.followed) {
       if (!held.has(id)) {
         leaving.abort();
