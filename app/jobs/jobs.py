@@ -5,7 +5,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -103,12 +103,7 @@ class Jobs:
             DatabaseFault: it could not be, or others before it take too long; nothing was done.
         """
         asked = self._thread.submit(work, *args, **kwargs)
-        done = asyncio.wrap_future(asked)
-        done.add_done_callback(_noted)
-        await asyncio.wait([done], timeout=_TURN_S)
-        if not done.done() and asked.cancel():
-            raise DatabaseFault("it has not answered others yet")
-        return await asyncio.shield(done)
+        return await asyncio.shield(await _begun(asked, "it has not answered others yet"))
 
     async def on_disk(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run something of `files`, or with one of them; its errors pass.
@@ -117,12 +112,8 @@ class Jobs:
             DatabaseFault: others before it take too long; nothing was done.
         """
         asked = self._disk.submit(work, *args, **kwargs)
-        done = asyncio.wrap_future(asked)
-        done.add_done_callback(_noted)
-        await asyncio.wait([done], timeout=_TURN_S)
+        done = await _begun(asked, "the folder has not answered others yet")
         if not done.done():
-            if asked.cancel():
-                raise DatabaseFault("the folder has not answered others yet")
             self._hanging.add(done)
             done.add_done_callback(self._hanging.discard)
         return await asyncio.shield(done)
@@ -264,6 +255,20 @@ class Jobs:
         await asyncio.to_thread(self._thread.shutdown)
         self._disk.shutdown(wait=False)
         self._database.close()
+
+
+async def _begun(asked: Future[T], late: str) -> "asyncio.Future[T]":
+    """A call that a thread has begun with, or has done, after a while.
+
+    Raises:
+        DatabaseFault: it has not, for others before it; nothing was done. As `late` says.
+    """
+    done = asyncio.wrap_future(asked)
+    done.add_done_callback(_noted)
+    await asyncio.wait([done], timeout=_TURN_S)
+    if not done.done() and asked.cancel():
+        raise DatabaseFault(late)
+    return done
 
 
 def _noted(done: "asyncio.Future[Any]") -> None:
