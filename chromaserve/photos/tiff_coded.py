@@ -21,7 +21,7 @@ _TABLES, _T4, _T6, _SUBSAMPLING, _OLD_STREAM = 347, 292, 293, 530, 513
 _END = b"\xff\xd9"
 _MOST_LARGER = 64
 """Pixels a side by which a JPEG may be larger than its strip or tile: of whole units."""
-_MOST_LOOKED_INTO = 2_000
+_MOST_LOOKED_INTO = 1_000
 """Parts of JPEG that have no end: writers that leave it out make a few hundred."""
 _FILLERS = bytes(96), b"\x55" * 96, b"\0\x1a\x35\x53\x55\xaa" * 16
 """No code of a fax, many codes, and lines of them."""

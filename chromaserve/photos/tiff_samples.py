@@ -4,7 +4,7 @@ No modes: 9 to 16 bits, colours of fewer than 8, floating point, planes, further
 and tiles are unpacked as they are asked for; what is missing of one is grey.
 """
 
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from chromaserve.errors import UnsupportedSamples
 from chromaserve.photos.photo import Pixels
 from chromaserve.photos.tiff_page import ASSOCIATED, UNASSOCIATED, Page
 from chromaserve.photos.tiff_strips import Bytes, Strips
+
+Array = NDArray[Any]
 
 _AT_ONCE = 1 << 16  # samples whose bits are taken apart
 _BY_SAMPLES, _BY_BYTES = 2, 3  # predictors
@@ -79,7 +81,7 @@ class Samples:
             colours = np.minimum(colours * scale, most).astype(alpha.dtype)
         return cast(Pixels, colours), cast(Pixels, alpha)
 
-    def _rows(self, band: int, first: int, last: int) -> NDArray[np.generic]:
+    def _rows(self, band: int, first: int, last: int) -> Array:
         """Rows of a band of strips or tiles: [n, W, samples], 8 or 16 bits or floating point."""
         if band != self._band:
             self._unpack(band)
@@ -94,7 +96,7 @@ class Samples:
                 whole[max(0, good - first) :, left : left + self._width] = self._grey(whole.dtype)
         return whole[:, : self._page.width]
 
-    def _grey(self, kind: np.dtype[np.generic]) -> NDArray[np.generic]:
+    def _grey(self, kind: np.dtype[np.generic]) -> Array:
         """A pixel in the place of one that is missing, opaque."""
         most = {1: 255, 2: 65535}[kind.itemsize] if kind.kind == "u" else 1
         pixel = np.full(self._page.samples, most // 2 + 1 if most > 1 else 0.5, kind)
@@ -118,7 +120,7 @@ class Samples:
             columns = min(self._width, page.width - column * self._width)
             self._lost += max(0, inside - whole) * columns
 
-    def _samples(self, rows: Bytes) -> NDArray[np.generic]:
+    def _samples(self, rows: Bytes) -> Array:
         """[n, width, samples] of a segment's rows."""
         page, count = self._page, self._width * self._each
         bits = page.bits[0]
@@ -134,7 +136,7 @@ class Samples:
                 made = np.add.accumulate(made, axis=1, dtype=made.dtype)
             if page.is_float:
                 made = made.view(f"f{bits // 8}")
-            return cast(NDArray[np.generic], made)
+            return made
         out = np.empty((len(rows), count), np.uint16 if bits > 8 else np.uint8)
         most = np.iinfo(out.dtype).max
         weights = (1 << np.arange(bits - 1, -1, -1)).astype(np.float32)
@@ -144,7 +146,7 @@ class Samples:
             values = apart.reshape(-1, bits).astype(np.float32) @ weights
             values = values * np.float32(most / ((1 << bits) - 1)) + np.float32(0.5)
             out[i : i + step] = values.astype(out.dtype).reshape(-1, count)
-        return cast(NDArray[np.generic], out.reshape(len(rows), -1, self._each))
+        return out.reshape(len(rows), -1, self._each)
 
     def _together(self, rows: Bytes) -> Bytes:
         """Samples whose first bytes of a row come first, then the second ones (TIFF note 3)."""
@@ -153,7 +155,7 @@ class Samples:
         return apart.reshape(len(rows), size, -1).swapaxes(1, 2).reshape(len(rows), -1)
 
 
-def _sixteen_bits(values: NDArray[np.generic]) -> NDArray[np.uint16]:
+def _sixteen_bits(values: Array) -> NDArray[np.uint16]:
     """Floating-point numbers from 0 to 1; what is a little beyond is clipped."""
     least, most = float(values.min()), float(values.max())
     if not -np.inf < least <= most < np.inf:

@@ -29,11 +29,10 @@ _MOST_SEARCHES, _STEPS = 4, 8
 step, and a file that was cut or has a scratch has one such strip."""
 _MOST_BROKEN = 2_000
 """Times that libtiff may fail: each takes as long as a strip."""
-_TOGETHER, _MOST_TOGETHER, _FEW = 1 << 16, 64, 8
-"""Bytes of strips that libtiff is given at once, and how many: a file costs as much as they do.
-And how many where one of them is broken."""
-_MOST_ALONE = 1_000
-"""Small strips that it is given alone, since one of those with them is broken."""
+_TOGETHER, _MOST_TOGETHER = 1 << 16, 256
+"""Bytes of strips that libtiff is given at once, and how many: a file costs as much as they do."""
+_MOST_AGAIN = 500
+"""Times that it is given fewer small strips, since one of them is broken; further ones are lost."""
 _SPARE = 1024
 _REVERSED = np.array([int(f"{i:08b}"[::-1], 2) for i in range(256)], np.uint8)
 
@@ -50,7 +49,7 @@ class Strips:
         self._starts = np.sort(page.places)
         self._searches, self._broken = _MOST_SEARCHES, 0
         self._held: dict[int, Bytes] = {}
-        self._alone = 0
+        self._again = 0
 
     def unpacked(self, index: int, rows: int) -> tuple[Bytes, int]:
         """A strip or tile, uint8 [rows, bytes], and how many of its rows are whole.
@@ -61,12 +60,14 @@ class Strips:
             DamagedPhoto: far too many strips are broken.
         """
         needed, found = rows * self._row_bytes, np.zeros(0, np.uint8)
-        if self._page.compression in (LZW, PACKBITS) and 2 * needed <= _TOGETHER:
+        if self._is_small(needed):
             if index not in self._held:
                 self._hold_from(index, rows)
             found = self._held.pop(index, found)
             if len(found) == needed:
                 return found.reshape(rows, self._row_bytes), rows
+            if self._again > _MOST_AGAIN:
+                return np.zeros((rows, self._row_bytes), np.uint8), 0
             found = found[:0]
         packed = _NOTHING
         for there in filter(len, self._packed(index, needed)):
@@ -86,23 +87,30 @@ class Strips:
         return found.reshape(rows, self._row_bytes), good
 
     def _hold_from(self, index: int, rows: int) -> None:
-        """Unpack this strip and those behind it at once, but for some around one that is broken."""
+        """Unpack this strip and those behind it at once."""
         needed = rows * self._row_bytes
         last = min(index + _TOGETHER // needed, index + _MOST_TOGETHER, len(self._page.places))
         said = [
             list(filter(len, self._packed(i, needed))) or [_NOTHING] for i in range(index, last)
         ]
-        made, strips = _NO_BYTES, list[memoryview]()
-        for which in (0, -1):
-            if not len(made):
-                strips = [self._up_to_zeros(each[which]) for each in said]
-                made = self._by_libtiff(strips, rows)
-        for i in range(0, len(strips), _FEW):
-            few = strips[i : i + _FEW]
-            of_few = made[i * needed :][: len(few) * needed]
-            of_few = of_few if len(of_few) else self._by_libtiff(few, rows)
-            whole = of_few.reshape(-1, needed) if len(of_few) else [_NO_BYTES] * len(few)
-            self._held.update(enumerate(whole, index + i))
+        strips = [self._up_to_zeros(each[0]) for each in said]
+        made = self._by_libtiff(strips, rows)
+        if not len(made) and max(map(len, said)) > 1:
+            strips = [self._up_to_zeros(each[-1]) for each in said]
+            made = self._by_libtiff(strips, rows)
+        self._hold(index, strips, rows, made)
+
+    def _hold(self, index: int, strips: list[memoryview], rows: int, made: Bytes) -> None:
+        """Hold what was made of strips, or of each half of them where one of them is broken."""
+        if len(made):
+            self._held.update(enumerate(made.reshape(len(strips), -1), index))
+        elif len(strips) > 1:
+            half = len(strips) // 2
+            for at, few in ((0, strips[:half]), (half, strips[half:])):
+                found = self._by_libtiff_again(few, rows) if len(few) > 1 else _NO_BYTES
+                self._hold(index + at, few, rows, found)
+        else:
+            self._held[index] = _NO_BYTES
 
     def _packed(self, index: int, needed: int) -> Iterator[memoryview]:
         """A strip's bytes as the file says, then all up to the next one: sizes may be wrong.
@@ -141,6 +149,8 @@ class Strips:
             if self._page.reversed_bits:
                 packed = _REVERSED[np.frombuffer(packed, np.uint8)].data
             return _inflated(packed, needed, self._page.rows_per_strip * self._row_bytes)
+        if self._is_small(needed):
+            return self._by_libtiff_again([packed], rows)
         return self._by_libtiff([packed], rows)
 
     def _searched(self, packed: memoryview, rows: int) -> Bytes:
@@ -160,13 +170,19 @@ class Strips:
                 most = middle
         return found
 
+    def _is_small(self, needed: int) -> bool:
+        """Whether libtiff is given strips of so many bytes together with others."""
+        return self._page.compression in (LZW, PACKBITS) and 2 * needed <= _TOGETHER
+
+    def _by_libtiff_again(self, strips: list[memoryview], rows: int) -> Bytes:
+        """The same of fewer than were broken together, while not too many were."""
+        self._again += all(map(len, strips))
+        return self._by_libtiff(strips, rows) if self._again <= _MOST_AGAIN else _NO_BYTES
+
     def _by_libtiff(self, strips: list[memoryview], rows: int) -> Bytes:
         """So many rows of each, none where they are not all there."""
         if not all(map(len, strips)):
             return _NO_BYTES
-        self._alone += len(strips) == 1 and 2 * rows * self._row_bytes <= _TOGETHER
-        if self._alone > _MOST_ALONE:
-            raise damaged("TIFF")
         fill = 2 if self._page.reversed_bits else 1
         tags = {256: self._row_bytes, 257: rows * len(strips), 258: 8, 262: 1, 266: fill}
         tags |= {259: self._page.compression, 277: 1, 278: rows}

@@ -50,7 +50,7 @@ DISTRIBUTIONS = {
         ("chromaserve", ["tensorflow", "ray", "video", "c2pa"]),
         ("training", ["train", "evaluate"]),
         ("docs/generator", ["docs"]),
-        ("tests", ["train", "dev", "otel", "ray", "c2pa", "docs"]),
+        ("tests", ["train", "dev", "otel", "ray", "postgresql", "c2pa", "docs"]),
         ("benchmarks", ["train", "dev"]),
     ],
 )

@@ -17,6 +17,7 @@ from chromaserve.errors import DamagedPhoto
 from chromaserve.photos.decode import decode
 from chromaserve.photos.header import inspect
 from chromaserve.photos.photo import Photo
+from tests.photos.tiff_files import of_size, written
 from tests.sample_photos import encoded, lightness, small
 
 SIZE = 240, 160
@@ -113,6 +114,25 @@ def test_a_strip_that_cannot_be_unpacked_is_grey_and_those_after_it_are_taken() 
     assert (photo.colours[64:96] == 32768).all()
     assert np.array_equal(photo.colours[:64], RGB16[:64])
     assert np.array_equal(photo.colours[96:], RGB16[96:])
+
+
+@pytest.mark.parametrize(("every", "alone"), [(250, True), (3, False)], ids=["few", "very many"])
+def test_of_small_strips_broken_ones_are_grey_and_most_others_are_taken(
+    every: int, alone: bool
+) -> None:
+    """Where very many are broken, libtiff isn't asked for each of those around them."""
+    rows = np.arange(6_000 * 24).reshape(6_000, 8, 3).astype(np.uint8) & 127
+    rows[:3_000, :, 0] = rows[3_000:, :, 2] = 255
+    strips = [b"\x17" + row.tobytes() for row in rows]  # PackBits: 24 bytes follow
+    strips[::every] = [b"\x17"] * len(strips[::every])
+    photo = taken(written({**of_size(8, 6_000, 3, 2, 1), 259: 32773}, strips), accept=True)
+    assert photo.colours is not None
+    lost = (photo.colours == 128).all(axis=(1, 2))
+    assert photo.missing == pytest.approx(lost.mean())
+    assert lost[::every].all()
+    assert not lost[1:every].any()
+    assert np.array_equal(photo.colours[~lost], rows[~lost])
+    assert (photo.missing == 1 / every) == alone
 
 
 @pytest.mark.parametrize("array", [RGB8, RGB16], ids=["8 bits", "16 bits"])
