@@ -4,6 +4,7 @@ import asyncio
 import logging
 import zipfile
 from collections.abc import Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from starlette.types import Scope
 from ..limits import ABORT
 from ..manifest import Manifest, PhotoResult
 from ..responses import Chunks, Entry, Sink, last_of
-from .database import Row
+from .database import DatabaseFault, Row
 
 if TYPE_CHECKING:
     from .jobs import Jobs
@@ -41,16 +42,38 @@ def first_lost(photos: Sequence[tuple[Row, Path]]) -> int | None:
 async def zipped(
     jobs: "Jobs", scope: Scope, manifest: Manifest, photos: Sequence[tuple[Row, Path]]
 ) -> Chunks:
-    """Stored results, and manifest.json at the end.
+    """Stored results, and manifest.json at the end: once this returns, an answer may begin.
 
-    Where one expires meanwhile the connection is cut, so that nobody takes it for all.
+    Where one cannot be read later the connection is cut, so that nobody takes it for all.
 
     Args:
         jobs: whose results they are.
         scope: of the request.
         manifest: without its photos.
         photos: of the job, in their order, each with where its result is.
+
+    Raises:
+        OSError: the first cannot be read.
+        DatabaseFault: its folder does not answer.
     """
+    chunks = _zipped(jobs, manifest, photos)
+    return _or_cut(await anext(chunks), chunks, scope)
+
+
+async def _or_cut(first: bytes | memoryview, chunks: Chunks, scope: Scope) -> Chunks:
+    async with aclosing(chunks):
+        yield first
+        try:
+            async for chunk in chunks:
+                yield chunk
+        except (OSError, DatabaseFault) as error:
+            why = "expired" if isinstance(error, FileNotFoundError) else f"fail ({error})"
+            log.warning("results %s while a client took them", why)
+            scope[ABORT]()
+            await asyncio.sleep(0)  # the server hears of it, and is not surprised
+
+
+async def _zipped(jobs: "Jobs", manifest: Manifest, photos: Sequence[tuple[Row, Path]]) -> Chunks:
     sink = Sink()
     archive = zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED)
     for photo, path in photos:
@@ -61,13 +84,7 @@ async def zipped(
         if not _is_kept(photo):
             continue
         assert entry.output
-        try:
-            stored = await jobs.on_disk(path.open, "rb")
-        except FileNotFoundError:
-            log.warning("results expired while a client took them")
-            scope[ABORT]()
-            await asyncio.sleep(0)  # the server hears of it, and is not surprised
-            return
+        stored = await jobs.on_disk(path.open, "rb")
         about = Entry(entry.output, photo["crc"], photo["bytes"])
         try:
             with archive.open(about, "w") as file:

@@ -244,7 +244,11 @@ async def job_results(request: Request, jobs: KeptJobs, job: Found) -> Response:
     if (lost := await jobs.on_disk(first_lost, placed)) is not None:
         raise await _missing(jobs, lost)
     headers = {"Content-Disposition": content_disposition("colorized.zip")}
-    chunks = zipped(jobs, request.scope, Manifest.model_validate_json(manifest), placed)
+    told = Manifest.model_validate_json(manifest)
+    try:
+        chunks = await zipped(jobs, request.scope, told, placed)
+    except OSError as error:
+        raise JobsAway(FOLDER_AWAY) from error
     return HeldStream(chunks, AsyncExitStack(), "application/zip", headers)
 
 
