@@ -22,7 +22,11 @@ from chromaserve.photos.ifd import (
     read_exif,
 )
 from chromaserve.photos.iptc import datasets
-from chromaserve.photos.places import is_of_place, without_places
+from chromaserve.photos.places import (
+    captions_without_places,
+    is_of_place,
+    xmp_without_places,
+)
 from chromaserve.photos.png_reading import read_texts
 
 Keep = Literal["keep", "all", "none"]
@@ -101,7 +105,8 @@ class Metadata:
         return (
             named
             or bool(self.exif and self.exif.names(GPS))
-            or (without_places(self.xmp) != self.xmp)
+            or xmp_without_places(self.xmp) != self.xmp
+            or captions_without_places(self.iptc) != self.iptc
         )
 
     def for_result(self, keep: Keep, made: str) -> "Metadata":
@@ -109,9 +114,11 @@ class Metadata:
         if keep == "none":
             return NOTHING
         exif = (self.exif or Directory("<")).without([ORIENTATION])
-        xmp, texts, dpi, sideways = self.xmp, self.texts, self.dpi, self.orientation >= 5
+        xmp, iptc, texts = self.xmp, self.iptc, self.texts
+        dpi, sideways = self.dpi, self.orientation >= 5
         if keep == "keep":
-            exif, xmp = exif.without([GPS]), without_places(xmp)
+            exif, xmp = exif.without([GPS]), xmp_without_places(xmp)
+            iptc = captions_without_places(iptc)
             texts = tuple(text for text in texts if not is_of_place(text[0]))
         if sideways:
             exif = exif.turned()
@@ -123,7 +130,8 @@ class Metadata:
         exif = exif.with_short(ORIENTATION, 1).with_text(
             SOFTWARE, f"{before}; {made}" if before else made
         )
-        return replace(self, exif=exif, xmp=_edited(xmp, made.encode()), dpi=dpi, texts=texts)
+        xmp = _edited(xmp, made.encode())
+        return replace(self, exif=exif, xmp=xmp, iptc=iptc, dpi=dpi, texts=texts)
 
 
 NOTHING: Final = Metadata()
