@@ -65,7 +65,8 @@ class JobNotFound(ServiceError):
 
 
 class NoResult(ServiceError):
-    """The job has no photo of that number, or it was cancelled before that photo was done."""
+    """The job has no photo of that number, it was cancelled before that photo was done, or the
+    result was sent to an address (`sent`), or is not kept any more."""
 
 
 class JobNotEnded(ServiceError):

@@ -82,7 +82,7 @@ async def _missing(jobs: Jobs, number: int) -> NoResult | JobsAway:
                 "Location": {"description": "Path of the job.", "schema": {"type": "string"}}
             }
         },
-        **problems(400, 404, 408, 413, 415, 422, 500, 503, 507),
+        **problems(400, 404, 408, 413, 415, 422, 500, 503, 504, 507),
     },
     openapi_extra={"requestBody": with_reference(REQUEST_BODY)},
 )
@@ -284,7 +284,9 @@ async def job_result(
         told.instance = reference(f"/jobs/{job.id}/results/{number}")
         return ProblemResponse(told)
     if photo["target"]:
-        raise NoResult(f"The result of photo {number} was sent to the address that was named.")
+        raise NoResult(
+            f"The result of photo {number} was sent to the address that was named.", sent=True
+        )
     assert entry.output
     headers = {"Content-Disposition": content_disposition(entry.output)}
     path = jobs.files.result(job.id, number, photo["attempt"])

@@ -186,8 +186,10 @@ class AsyncJob:
         except ProblemError as error:
             if error.slug != "no-result":
                 raise
+            if not error.extensions.get("sent"):
+                return Colorized(position, name, error)
             data = b""
-        shown = ("colour", "kept", "page", "warnings")
+        shown = ("colour", "kept", "page", "warnings", "confidence", "hint_places")
         result = Result(
             data,
             entry["media_type"],

@@ -17,7 +17,7 @@ from chromaserve.client.request import FAILURES, Http, Named, answer, give_up, m
 from chromaserve.client.results import Colorized, Outcome, Result, model_version_of
 from chromaserve.client.retries import Attempts, Retries
 from chromaserve.photos.formats import MEDIA_TYPES, SUFFIXES
-from chromaserve.photos.names import page_ending
+from chromaserve.photos.names import page_ending, without_folders
 
 if TYPE_CHECKING:
     from chromaserve.pipeline.hints import AnyHint
@@ -140,7 +140,7 @@ class Batch:
                     await self._fail(place, error)
                     continue
                 # By its place, to know it again: the ZIP leaves out what failed.
-                files.append((f"{place}-{photo.name}", opened))
+                files.append((f"{place}-{without_folders(photo.name)}", opened))
                 sent.append(place)
             if not files:
                 return {}
@@ -295,4 +295,6 @@ def _size(outcome: Outcome) -> int:
 
 
 def _place(name: str) -> int:
-    return int(name.partition("-")[0])
+    """Of the photo that was sent by that name, -1 if there is none."""
+    number = name.partition("-")[0]
+    return int(number) if number.isdecimal() and len(number) < 10 else -1

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypedDict
 
 from chromaserve.library.files import file_size
+from chromaserve.photos.formats import ALSO_CALLED
 
 if TYPE_CHECKING:
     from chromaserve.pipeline.hints import AnyHint
@@ -233,4 +234,5 @@ def _plain(hint: "AnyHint | Mapping[str, Any]") -> dict[str, Any]:
 
 def is_apart(options: Mapping[str, Any]) -> bool:
     """Whether each page of a photo's file has a result of its own."""
-    return options.get("pages") == "all" and options.get("format") not in ("tiff", "same")
+    wanted = options.get("format", "")
+    return options.get("pages") == "all" and ALSO_CALLED.get(wanted, wanted) not in ("tiff", "same")

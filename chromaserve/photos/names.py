@@ -21,7 +21,7 @@ def safe_stem(name: str | None) -> str:
 
     Letters of every script are kept.
     """
-    base = re.split(r"[/\\]", name or "")[-1]
+    base = without_folders(name or "")
     kept = _legible(base.rpartition(".")[0] or base)
     kept = kept.encode("utf-8", "ignore").decode("utf-8")[:_MAX_STEM]
     kept = kept.encode()[:_MAX_BYTES].decode("utf-8", "ignore").strip(" .")
@@ -30,10 +30,15 @@ def safe_stem(name: str | None) -> str:
     return kept or "photo"
 
 
+def without_folders(name: str) -> str:
+    """What follows the last slash of either kind: names come from other systems too."""
+    return re.split(r"[/\\]", name)[-1]
+
+
 def plain_name(name: str) -> str:
     """A file's name as somebody else tells it, without folders and what a disk or terminal obeys;
     "photo" if none is left."""
-    return _legible(re.split(r"[/\\]", name)[-1]).strip(" .") or "photo"
+    return _legible(without_folders(name)).strip(" .") or "photo"
 
 
 def _legible(name: str) -> str:

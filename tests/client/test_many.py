@@ -3,8 +3,10 @@
 import asyncio
 import io
 import itertools
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -18,6 +20,13 @@ from tests.sample_photos import decoded, encoded, small
 
 QUICK = Retries(attempts=3, budget_s=30, base_s=0.01, cap_s=0.02)
 LIMIT = 8  # photos in one request, of the tests' server
+
+
+NAMES = [
+    ["a.png", "scans\\photo.png", "c.png"],
+    ["x\\1-a.png", "x\\0-b.png"],
+    ["scans\\1-b.png", "1-c.png", "d.png"],
+]
 
 
 @pytest.fixture
@@ -40,6 +49,22 @@ def folder_of(path: Path, widths: range) -> list[Path]:
 
 def widths(results: list[Result]) -> list[int]:
     return [result.size[0] for result in results]
+
+
+@pytest.mark.skipif(os.sep == "\\", reason="names cannot have it here")
+@pytest.mark.parametrize("names", NAMES, ids=["plain", "the numbers of others", "one's number"])
+def test_names_from_windows_do_not_mix_up_photos(
+    client: Client, tmp_path: Path, names: list[str]
+) -> None:
+    photos = [tmp_path / name for name in names]
+    for width, file in enumerate(photos, 50):
+        file.write_bytes(photo(width))
+    done = list(client.colorize_many(photos))
+    assert [each.name for each in done] == names
+    outcomes = [each.outcome for each in done]
+    assert widths([each for each in outcomes if isinstance(each, Result)]) == [
+        50 + i for i in range(len(names))
+    ]
 
 
 def test_photos_come_in_order_and_each_failure_in_its_place(
@@ -164,7 +189,12 @@ def test_all_pages_come_at_the_place_of_their_photo(
     ]
     assert max(seen.photos for seen in proxy.seen) == 5
 
+    also_called: dict[str, Any] = {"format": "tif"}
+    [short] = client.colorize_many([tmp_path / "a.tif"], pages="all", **also_called)
     [whole] = client.colorize_many([tmp_path / "a.tif"], pages="all", format="tiff")
+    assert isinstance(short.outcome, Result)
+    assert isinstance(whole.outcome, Result)
+    assert short.outcome.data == whole.outcome.data
     assert told([whole]) == [(0, 50, "1-3 of 3")]
     outcomes = told(list(client.colorize_many([book([50] * 5)] * 3, pages="all")))
     assert [place for place, _, _ in outcomes] == [0] * 5 + [1] * 5 + [2] * 5, "split in two"

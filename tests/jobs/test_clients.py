@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -37,7 +38,8 @@ def test_a_client_hands_in_waits_and_fetches(service: Server, folder: Path) -> N
         folder / "in" / "deep" / "b.jpg",
     ]
     with Client(service.url, api_key=KEY) as client:
-        job = client.submit(photos, vividness=0.2, format="webp")
+        options: dict[str, Any] = {"vividness": 0.2, "format": "webp", "confidence": "figure"}
+        job = client.submit(photos, **options)
         assert job.wait(120).ended
         outcomes = {each.position: each for each in client.job(job.id).results()}
         assert sorted(outcomes) == [0, 1, 2]
@@ -48,7 +50,7 @@ def test_a_client_hands_in_waits_and_fetches(service: Server, folder: Path) -> N
         for place in (0, 2):
             made = outcomes[place].outcome
             assert isinstance(made, Result)
-            plain = client.colorize(photos[place], vividness=0.2, format="webp")
+            plain = client.colorize(photos[place], **options)
             assert (made.data, made.name, made.told) == (plain.data, plain.name, plain.told)
             assert made.model_version == plain.model_version
         status = job.status

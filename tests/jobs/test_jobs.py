@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 
+from chromaserve import Client, ProblemError
 from tests.command_line.command import run
 from tests.conftest import Server, Start
 from tests.hurried import HURRIED
@@ -219,6 +220,10 @@ def test_a_result_that_is_gone_is_told_of(start_small: Start, tmp_path: Path) ->
         for path in ("results/0", "results"):
             answer = client.get(f"/jobs/{job}/{path}")
             assert (answer.status_code, slug(answer)) == (404, "no-result")
+    with Client(server.url) as asked:
+        [lost] = asked.job(job).results()
+    assert isinstance(lost.outcome, ProblemError)
+    assert "not kept any more" in lost.outcome.detail
 
 
 def test_jobs_take_turns(mine: httpx.Client) -> None:
