@@ -15,6 +15,7 @@ from chromaserve.pipeline.foreseen import foreseen
 from chromaserve.pipeline.hint_photos import of_photos
 from chromaserve.pipeline.options import Options
 from chromaserve.pipeline.order import Order, format_for
+from chromaserve.pipeline.pages import OF_PAGES, has_several
 from chromaserve.pipeline.reference import REFERENCE_BYTES, with_upload
 
 from ..errors import AllPhotosFailed
@@ -124,15 +125,15 @@ async def colorize(
         chosen = merge(request.query_params.multi_items(), body.fields, Options)
         check_photos(chosen, len(body.uploads))
         await run_in_threadpool(pipeline.look_at, body.uploads, chosen.page)
-        body.repeat(chosen.proposals)
         wanted = _negotiated(request, chosen, body)
-        if chosen.pages == "all":
-            most = settings.max_photos
-            await run_in_threadpool(take_apart, body, wanted.format, chosen, settings, most)
-            check_photos(chosen, len(body.uploads))
-            wanted = _negotiated(request, chosen, body)
         order = chosen.order(await service.model_for(chosen.model), wanted.format)
         order = with_hints(order, body)
+        if chosen.pages == "all":
+            order = await run_in_threadpool(take_apart, body, order, settings, settings.max_photos)
+            check_photos(chosen, len(body.uploads))
+        body.repeat(chosen.proposals)
+        wanted = _negotiated(request, chosen, body)
+        order = replace(order, format=wanted.format)
         expected = foreseen(body.uploads, order, pipeline.cache)
         pixels = [each.pixels for each in expected]
         looks, beside = sum(each.looks for each in expected), 0
@@ -175,14 +176,18 @@ def with_hints(order: Order, body: Body) -> Order:
     """An order whose hints name their photos by number.
 
     Raises:
-        InvalidOptions: there is no such photo, or more than one.
+        InvalidOptions: there is no such photo, more than one, or many pages of it are wanted.
     """
-    if order.proposals > 1 or not order.hints:
+    if not order.hints:
         return order
     try:
         hints = of_photos(order.hints, [upload.name for upload in body.uploads])
     except ValueError as error:
         raise InvalidOptions(f"hints: {error}.") from error
+    for number, hint in enumerate(hints, 1):
+        at = hint.photo if isinstance(hint.photo, int) else 0
+        if order.pages == "all" and has_several(body.uploads[at].header):
+            raise InvalidOptions(f"hints: hint {number} is for {OF_PAGES}")
     return replace(order, hints=hints)
 
 

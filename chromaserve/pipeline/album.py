@@ -218,7 +218,7 @@ async def look(
     Raises:
         ServiceError: whatever is wrong with the photo or the service.
     """
-    plain = replace(order, look="whole", hints=(), confidence=None)
+    plain = replace(order, look="whole", hints=tuple(hints), confidence=None)
     async with pipeline.in_time(ticket), opening() as (header, read):
         keeps = order.colour == "keep"
         needed = memory_needed(header, "png", "none", keeps_colours=keeps, hinted=bool(hints))

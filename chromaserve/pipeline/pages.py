@@ -24,6 +24,8 @@ from chromaserve.settings import PipelineSettings
 
 T = TypeVar("T")
 
+OF_PAGES = "a file of several pages. Ask for the page that they are for alone, by its number."
+
 
 @dataclass(frozen=True)
 class Book:
@@ -110,7 +112,7 @@ async def all_pages(
     are held until the last one is done, which counts when the next one is to have memory.
 
     Raises:
-        InvalidOptions: the result is to be no TIFF.
+        InvalidOptions: the result is to be no TIFF, or there are hints.
         DamagedPhoto: there are pages that cannot be read, and that is not accepted.
         TooManyPixels: there never is room for all.
         ServiceError: of the first page that fails.
@@ -123,6 +125,8 @@ async def all_pages(
             f"All {count} pages are one result as a TIFF alone: ask for format=tiff, or for each by"
             " its page."
         )
+    if order.hints:
+        raise InvalidOptions(f"hints: they are for {OF_PAGES}")
     if header.more_pages and order.damaged != "accept":
         raise DamagedPhoto(
             f"The TIFF file is damaged: pages after number {count} cannot be read. Those before are"

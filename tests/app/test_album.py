@@ -102,6 +102,18 @@ def test_a_photo_that_fails_does_not_harm_the_others(small_http: httpx.Client) -
         assert told[name] == whole[name]
 
 
+def test_a_photo_whose_hints_are_wrong_colours_no_other(small_http: httpx.Client) -> None:
+    photos = views()
+    plain = results(send(small_http, photos[1:], album="true"))
+    region = {"region": [[300, 100], [900000, 100], [440, 300]], "color": RED, "photo": 0}
+    for wrong in (region, {"x": 1e18, "y": 230, "color": RED, "photo": 0}):
+        told = results(send(small_http, photos, album="true", hints=json.dumps([wrong])))
+        [entry, *others] = json.loads(told["manifest.json"])["photos"]
+        assert entry["problem"]["status"] == 422
+        assert "problem" not in others[0]
+        assert [told["1.png"], told["2.png"]] == [plain["0.png"], plain["1.png"]]
+
+
 @pytest.mark.parametrize(
     ("mode", "status", "kind"),
     [("features raise", 500, "engine-failed"), ("features wait", 504, "photo-timeout")],

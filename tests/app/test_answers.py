@@ -124,6 +124,25 @@ def test_pages_come_each_by_itself_where_the_format_has_none(http: httpx.Client)
         assert image.size == (60, 40)
 
 
+@pytest.mark.parametrize("photo", [1, "b.png"])
+def test_hints_are_for_the_file_that_they_name_whatever_pages_come_before(
+    http: httpx.Client, photo: int | str
+) -> None:
+    hint = {"x": 5, "y": 5, "color": "#335577"}
+    files = [("file", (name, data)) for name, data in (("a.tif", pages(3)), ("b.png", png()))]
+    options = {"pages": "all", "hints": json.dumps([hint | {"photo": photo}])}
+    answers = [
+        http.post("/colorize", files=files, data=data) for data in (options, {"pages": "all"})
+    ]
+    told, plain = (
+        {name: archive.read(name) for name in archive.namelist() if name.endswith(".png")}
+        for archive in (zipfile.ZipFile(io.BytesIO(answer.content)) for answer in answers)
+    )
+    assert told.pop("b.png") == ask(http, png(), hints=json.dumps([hint])).content
+    assert plain.pop("b.png") == ask(http, png()).content
+    assert told == plain
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -132,8 +151,12 @@ def test_pages_come_each_by_itself_where_the_format_has_none(http: httpx.Client)
         ({"page": 2, "pages": "all"}, "Send one of these"),
         ({"pages": "all", "proposals": 2}, "proposals are of one photo"),
         (
+            {"format": "tiff", "pages": "all", "hints": '[{"x": 1, "y": 1, "color": "#335577"}]'},
+            "for a file of several pages",
+        ),
+        (
             {"pages": "all", "hints": '[{"x": 1, "y": 1, "color": "#335577"}]'},
-            "does not say which of the 2 photos",
+            "for a file of several pages",
         ),
     ],
 )

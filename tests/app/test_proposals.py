@@ -10,7 +10,9 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.sample_photos import decoded, lightness, raw
+from tests.sample_photos import decoded, encoded, lightness, raw, small
+
+OF_ANOTHER = '[{"x": 1, "y": 1, "color": "#335577", "photo": 7}]'
 
 
 def send(http: httpx.Client, **options: str | int) -> httpx.Response:
@@ -50,14 +52,28 @@ def test_several_proposals_as_json(small_http: httpx.Client) -> None:
         ({"proposals": 9}, "proposals"),
         ({"proposal": 0}, "proposal"),
         ({"proposals": 2, "proposal": 2}, "Send one of these"),
+        ({"proposals": 2, "hints": OF_ANOTHER}, "hint 1 is for photo 7, and 1 came"),
     ],
 )
 def test_what_cannot_be_is_refused(
-    small_http: httpx.Client, options: dict[str, int], says: str
+    small_http: httpx.Client, options: dict[str, int | str], says: str
 ) -> None:
     answer = send(small_http, **options)
     assert answer.status_code == 422
     assert says in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("more", [{}, {"format": "tiff"}], ids=["one page", "one result"])
+def test_proposals_are_of_all_pages_where_those_are_one_result(
+    small_http: httpx.Client, more: dict[str, str]
+) -> None:
+    book = encoded(small("L"), "TIFF", save_all=True, append_images=[small("L")])
+    photo = book if more else raw("rocket.jpg")
+    options = {"proposals": "2", "pages": "all", **more}
+    answer = small_http.post("/colorize", files={"file": ("a", photo)}, params=options)
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        suffix = "tif" if more else "png"
+        assert archive.namelist() == [f"a.{suffix}", f"a-2.{suffix}", "manifest.json"]
 
 
 def test_proposals_are_of_one_photo(small_http: httpx.Client) -> None:
