@@ -154,6 +154,7 @@ def _bounded(gen: PQGen[T]) -> PQGen[T]:
 def _run(
     connection: "psycopg.Connection[DictRow]", statement: str, parameters: tuple[Any, ...] = ()
 ) -> Rows:
-    # No statement has a question mark or a percent sign of its own.
-    rows: Rows = connection.execute(statement.replace("?", "%s").encode(), parameters)
+    # No statement has a question mark or a percent sign of its own; no text may have a NUL.
+    told = [p.replace("\0", "\ufffd") if isinstance(p, str) else p for p in parameters]
+    rows: Rows = connection.execute(statement.replace("?", "%s").encode(), told)
     return rows

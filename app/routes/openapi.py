@@ -92,11 +92,17 @@ def describe(app: FastAPI, *more: Callable[[dict[str, Any]], dict[str, Any]]) ->
             ],
             ref_template=_REFERENCE,
         )
-        document["components"]["schemas"] |= schemas["$defs"]
+        described = document["components"]["schemas"]
+        described |= schemas["$defs"]
         for operations in document["paths"].values():
             for operation in operations.values():
                 for parameter in operation.get("parameters", ()):
                     parameter["schema"] = _without_null(parameter["schema"])
+                invalid = operation["responses"].get("422", {}).get("content", {})
+                if "application/json" in invalid:  # FastAPI's own, which nothing answers here
+                    operation["responses"]["422"] = problems(422)[422]
+        for unused in ("HTTPValidationError", "ValidationError"):
+            described.pop(unused, None)
         return reduce(lambda so_far, add: add(so_far), more, document)
 
     app.openapi = openapi  # type: ignore[method-assign]

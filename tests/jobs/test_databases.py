@@ -29,6 +29,15 @@ def test_an_older_queue_is_brought_up_to_date_or_not_opened(
     other.close()
 
 
+def test_what_postgresql_cannot_keep_of_a_text_is_replaced() -> None:
+    with postgresql() as address:
+        from app.jobs.postgresql import Postgresql
+
+        opened = Postgresql(address)
+        assert opened.read("SELECT ? AS told", ("a\0.jpg",))[0]["told"] == "a\ufffd.jpg"
+        opened.close()
+
+
 def test_a_process_starts_while_somebody_reads_and_holds_up_nobody() -> None:
     with postgresql() as address:
         import psycopg

@@ -55,7 +55,7 @@ def test_a_client_that_leaves_while_a_disk_hangs_holds_up_nobody(tmp_path: Path)
         threads = Disk()
 
         async def take() -> None:
-            async for _ in zipped(cast(Jobs, threads), {}, manifest, [(photo, stored)]):
+            async for _ in await zipped(cast(Jobs, threads), {}, manifest, [(photo, stored)]):
                 pass
 
         taken = asyncio.create_task(take())
