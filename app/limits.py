@@ -78,6 +78,8 @@ class Connections:
             if last and more_to_read:
                 await patient({**message, "more_body": True})
                 lingering = True
+                if give_way := scope.get(YIELD):  # it has its answer
+                    give_way()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LINGER_S):
                         while more_to_read and not self._service.draining:

@@ -45,6 +45,7 @@ class Server(uvicorn.Server):
                 app_state=self.lifespan.state,
             ),
             lambda: len(self.server_state.connections),
+            lambda: self._service.takes_photos,
             self._worker.loads,
             self._worker.number,
         )

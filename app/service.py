@@ -64,14 +64,22 @@ class Service:
         """The default model, where photos are taken.
 
         Raises:
+            NotReady: as `loaded`, or it has failed.
+        """
+        if self.watchdog.broken:
+            raise NotReady("The model has failed and is being loaded anew. Try again shortly.")
+        return self.loaded()
+
+    def loaded(self) -> LoadedModel:
+        """The default model, whether it answers or not.
+
+        Raises:
             NotReady: it is still loading, could not be loaded, or the service is shutting down.
         """
         if self.draining:
             raise NotReady("The service is shutting down. Send the request again shortly.")
         if self.failure:
             raise NotReady("The model could not be loaded; the service is ending. See its log.")
-        if self.watchdog.broken:
-            raise NotReady("The model has failed and is being loaded anew. Try again shortly.")
         model = self.pipeline.models.default
         if model is None or not self._prepared:
             raise NotReady("The model is still loading. Try again in a few seconds.")

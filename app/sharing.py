@@ -1,7 +1,8 @@
-"""A port that several workers share: a connection goes to the one that has fewest.
+"""A port that workers share: a connection goes to the one that has fewest, and takes photos.
 
 The system wakes all that wait for a connection, and who comes first would take whatever has come:
-of eight at once all eight, while the others are idle.
+of eight at once all eight, while the others are idle. And one whose model is broken would have most
+of all, as it refuses at once.
 """
 
 import asyncio
@@ -23,6 +24,8 @@ _AGAIN_S = 0.001
 _TROUBLE_S = 1.0
 _TRIES = 20
 """So often, and a millisecond each, a connection is left to a worker that has fewer."""
+_NO_PHOTOS = 1e9
+"""Connections more than any worker has: to one that takes photos they are left for ever."""
 
 
 def written(file: Path, size: int) -> Path:
@@ -44,7 +47,7 @@ class Loads:
             self._memory = mmap.mmap(file.fileno(), workers * _SLOT.size)
         self._workers = workers
 
-    def tell(self, number: int, connections: int) -> None:
+    def tell(self, number: int, connections: float) -> None:
         """Say how many a worker has."""
         _SLOT.pack_into(self._memory, (number - 1) * _SLOT.size, connections, time.monotonic())
 
@@ -64,6 +67,7 @@ class Acceptor:
         sockets: Sequence[socket.socket],
         protocol: Callable[[], asyncio.Protocol],
         connections: Callable[[], int],
+        takes_photos: Callable[[], bool],
         loads: Loads,
         number: int,
     ) -> None:
@@ -73,12 +77,14 @@ class Acceptor:
             sockets: that others listen on, too.
             protocol: makes what answers on a connection.
             connections: how many this worker has.
+            takes_photos: whether it does now.
             loads: of all workers.
             number: of this one.
         """
         self._sockets = list(sockets)
         self._protocol = protocol
         self._connections = connections
+        self._takes_photos = takes_photos
         self._loads = loads
         self._number = number
         self._tries = 0
@@ -90,7 +96,11 @@ class Acceptor:
 
     def tell(self) -> None:
         """Say how many there are; to be called several times a second, whatever comes."""
-        self._loads.tell(self._number, self._connections() + len(self._beginning))
+        self._loads.tell(self._number, self._load())
+
+    def _load(self) -> float:
+        load = self._connections() + len(self._beginning)
+        return load if self._takes_photos() else load + _NO_PHOTOS
 
     def close(self) -> None:
         """Take no more."""
@@ -107,8 +117,8 @@ class Acceptor:
     def _take(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         self.tell()
-        mine = self._connections() + len(self._beginning)
-        if mine > self._loads.fewest() and self._tries < _TRIES:
+        mine, least = self._load(), self._loads.fewest()
+        if mine > least and (self._tries < _TRIES or mine >= _NO_PHOTOS > least):
             self._tries += 1
             loop.remove_reader(listener)
             loop.call_later(_AGAIN_S, self._listen, listener)

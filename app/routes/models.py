@@ -10,7 +10,7 @@ from chromaserve.store.contract import Postprocess
 
 from ..problems import without_folders
 from ..settings import Settings
-from .dependencies import AnyService, ReadyService
+from .dependencies import AnyService
 from .openapi import problems
 
 router = APIRouter(tags=["models"])
@@ -87,13 +87,13 @@ class Reloaded(BaseModel):
     summary="Serve a newly published version",
     responses=problems(404, 500, 503),
 )
-async def reload_models(service: ReadyService) -> Reloaded:
+async def reload_models(service: AnyService) -> Reloaded:
     """Load the version that the settings name, if another one is served, and switch to it.
 
     Where they say `latest` that is the newest on disk. It is checked and warmed up first; requests
     in work end with the version that they began with. One that cannot be used changes nothing.
     """
-    before = service.ready()
+    before = service.loaded()  # which may have failed: another one is what helps
     model = await service.reload_everywhere()
     return Reloaded(version=model.version, changed=model.version != before.version)
 

@@ -172,9 +172,10 @@ async def repository_index(request: Request, service: AnyService) -> list[Indexe
     summary="Serve a newly published version",
     responses=problems(404, 500, 503),
 )
-async def repository_load(service: ReadyService, name: str) -> ModelReady:
+async def repository_load(service: AnyService, name: str) -> ModelReady:
     """Load what was published since and switch to it, for both models: as POST /models/reload."""
     model = find(name)
+    service.loaded()
     await service.reload_everywhere()
     return ModelReady(name=model.name)
 

@@ -128,14 +128,21 @@ class Models:
     def renew(self) -> LoadedModel:
         """Load the default's version anew, in the place of engines that are broken.
 
+        Returns:
+            The default: another version where a reload was sooner.
+
         Raises:
             ModelStoreError: it cannot be used now.
         """
-        assert self.default
+        before = self.default
+        assert before
         # Not behind the lock: who holds it may hang in the very engine.
-        fresh = self._fresh(self.store.resolve(self.default.version))
-        self.default = self._loaded[fresh.version] = fresh
-        return fresh
+        fresh = self._fresh(self.store.resolve(before.version))
+        if fresh.version in self._loaded:
+            self._loaded[fresh.version] = fresh
+        if self.default is before:
+            self.default = fresh
+        return self.default or fresh
 
     def listing(self) -> list[tuple[int, ModelDescription | None, str | None]]:
         """Every version on disk: number, description, and what is wrong with it if something is."""

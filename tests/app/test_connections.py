@@ -123,6 +123,16 @@ def test_more_connections_than_there_are_places_keep_nobody_out(strict: Server) 
         assert colorizes(strict) == 200
 
 
+def test_answers_whose_bodies_never_come_keep_nobody_out(strict: Server) -> None:
+    with contextlib.ExitStack() as lines:
+        for _ in range(60):
+            line = lines.enter_context(connect(strict))
+            line.sendall(post("/colorize", b"", "Content-Type: text/plain", length=100_000))
+            with contextlib.suppress(ConnectionError):
+                assert b" 4" in line.recv(100)
+        assert httpx.get(f"{strict.url}/healthz").status_code == 200
+
+
 def test_more_connections_than_file_descriptors_keep_nobody_out(start_small: Start) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     server = start_small()

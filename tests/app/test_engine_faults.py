@@ -60,6 +60,7 @@ def test_readiness_tells_of_an_engine_that_is_broken_and_it_is_replaced(
         assert httpx.get(f"{server.url}/v2/models/colorizer/ready").status_code == 503
         refused = httpx.post(f"{server.url}/colorize", files={"file": PHOTO})
         assert int(refused.headers["retry-after"]) > 0
+        assert httpx.post(f"{server.url}/models/reload", timeout=60).status_code == 200
         armed.unlink()
         until(lambda: ready(server) == 200)
         assert colorize(server) == 200, mode

@@ -71,6 +71,25 @@ def test_a_new_version_takes_over_and_no_request_is_dropped(
         assert again.json() == {"version": new, "changed": False}
 
 
+def test_a_reload_while_a_broken_model_is_loaded_anew_stays(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = Models(Settings(model_root=store.root, max_loaded_models=1))
+    old, load = models.load_default().version, models._fresh
+    new = publish(store)
+
+    def loaded(found: ModelVersion) -> LoadedModel:
+        fresh = load(found)
+        if found.version == old:
+            assert models.reload().version == new
+        return fresh
+
+    monkeypatch.setattr(models, "_fresh", loaded)
+    assert models.renew().version == new
+    assert models.get(None).version == new
+    assert [model.version for model in models.loaded] == [new]
+
+
 def test_a_damaged_version_changes_nothing(start_small: Start, store: ModelStore) -> None:
     server = start_small(model_root=store.root)
     server.wait_ready()
