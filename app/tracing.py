@@ -88,6 +88,15 @@ class Tracing:
         context = self._trace.get_current_span().get_span_context()
         return self._trace.format_trace_id(context.trace_id) if context.is_valid else None
 
+    def hide_query(self) -> None:
+        """Leave what a request's address has after its path out of its span, as logs do.
+
+        A callback's address is there, and may have a token of its receiver's.
+        """
+        span = self._trace.get_current_span()
+        if span.is_recording():
+            span.set_attribute("url.query", "REDACTED")
+
     def photo(self, timings: Timings, version: int, engine: str) -> None:
         """Spans of a photo that was just done, and of its stages: children of the request's span.
 
@@ -141,7 +150,7 @@ class Tracing:
 
 
 class TraceIds:
-    """An ASGI layer that gives a request's log records the id of its trace."""
+    """An ASGI layer that gives a request's log records its trace's id, and its trace no secrets."""
 
     def __init__(self, app: ASGIApp, tracing: Tracing) -> None:
         self._app = app
@@ -151,4 +160,6 @@ class TraceIds:
         """Handle one request."""
         if scope["type"] == "http":
             trace_id.set(self._tracing.current_id() or "-")
+            if scope["query_string"]:
+                self._tracing.hide_query()
         await self._app(scope, receive, send)

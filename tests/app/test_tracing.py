@@ -131,6 +131,22 @@ def test_a_request_its_photos_and_their_stages_are_one_trace(
     assert told["traced"]["trace_id"] == TRACE
 
 
+def test_what_a_callback_is_called_by_stays_out_of_traces(
+    collector: Collector, start_small: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+    server = start_small()
+    server.wait_ready()
+    with server.client() as http:
+        photo = {"file": encoded(small("L"), "PNG")}
+        http.post("/jobs", params={"callback": "https://a.test/hook?token=s3cret"}, files=photo)
+        http.get("/models")
+    assert server.stop() == 0
+    queries = {span.name: attributes(span).get("url.query") for span in collector.spans}
+    assert queries == {"POST /jobs": "REDACTED", "GET /models": None}
+    assert not any("s3cret" in str(request) for request in collector.requests)
+
+
 def test_nothing_of_it_is_loaded_where_it_is_off() -> None:
     code = (
         "import sys; from app.main import create_app; from app.settings import Settings;"
