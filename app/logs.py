@@ -39,29 +39,31 @@ class _Identity(logging.Filter):
 def configure_logging(
     settings: Settings, *, traces: bool = False, worker: int | None = None
 ) -> None:
-    """One line a record on standard error, uvicorn's records too.
+    """One line a record on standard error: ours, uvicorn's, and what libraries and Python warn of.
 
     Args:
         settings: what is logged, and how.
         traces: whether there are trace ids.
         worker: which of several this process is; 0: the one that looks after them.
     """
-    level = settings.log_level.upper()
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     _Identity.worker = worker
     named = "" if worker is None else "worker %(worker)d "
     ids = "[%(request_id)s trace=%(trace_id)s]" if traces else "[%(request_id)s]"
-    fields = "%(asctime)s %(levelname)s %(name)s %(request_id)s %(message)s"
+    fields = "%(levelname)s %(name)s %(request_id)s %(message)s"
     formatters: dict[str, dict[str, Any]] = {
         "line": {"format": f"%(asctime)s %(levelname)-7s {named}%(name)s {ids}: %(message)s"},
         "json": {
             "()": "pythonjsonlogger.json.JsonFormatter",
             "fmt": fields + (" %(trace_id)s" if traces else ""),
-            "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+            "rename_fields": {"levelname": "level", "name": "logger"},
+            "timestamp": "time",  # ISO 8601 in UTC: collectors do not know where the host is
         },
     }
     # What is said of damaged files would be as many lines as a file likes.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     _silence_libtiff()
+    logging.captureWarnings(True)
     logging.config.dictConfig(
         {
             "version": 1,
@@ -80,6 +82,7 @@ def configure_logging(
                 for name in ("chromaserve", "uvicorn", "opentelemetry")
             }
             | {"PIL": {"level": "CRITICAL"}},
+            "root": {"handlers": ["stderr"], "level": max(level, logging.WARNING)},
         }
     )
 

@@ -56,7 +56,7 @@ def serve(settings: Settings, sockets: list[socket.socket], worker: Worker | Non
         signal.signal(each, server.handle_exit)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it
         signal.signal(signal.SIGHUP, server.handle_exit)
-    if worker is None or worker.is_first:
+    if settings.log_format == "line" and (worker is None or worker.is_first):
         _greet(settings.host, sockets[0].getsockname()[1])
     server.run(sockets)
     status = Exit.NO_MODEL if service.failure else Exit.DONE

@@ -3,6 +3,9 @@
 import asyncio
 import json
 import re
+import subprocess
+import sys
+from datetime import datetime
 
 import httpx
 import pytest
@@ -142,7 +145,7 @@ def test_an_unknown_failure_has_an_id_too_and_tells_nothing_else() -> None:
 
 
 def records(server: Server) -> list[dict[str, object]]:
-    return [json.loads(x) for x in server.log.read_text().splitlines() if x.startswith("{")]
+    return [json.loads(line) for line in server.log.read_text().splitlines()]
 
 
 def test_json_logs_tell_of_each_request_with_its_id(start_small: Start) -> None:
@@ -159,3 +162,17 @@ def test_json_logs_tell_of_each_request_with_its_id(start_small: Start) -> None:
     assert re.search(r"POST /colorize 415 unsupported-format in", str(told["b"]["message"]))
     assert "GET /a%0Afalse%20line 404" in str(told["c"]["message"])
     assert all({"time", "level", "logger", "message"} <= r.keys() for r in records(server))
+    times = [datetime.fromisoformat(str(r["time"])) for r in records(server)]
+    assert all(time.tzinfo for time in times)
+
+
+def test_what_libraries_and_python_warn_of_is_in_the_log_like_the_rest() -> None:
+    code = (
+        "import logging, warnings; from app.logs import configure_logging;"
+        "from app.settings import Settings; configure_logging(Settings(log_format='json'));"
+        "logging.getLogger('asyncio').error('a task failed'); warnings.warn('deprecated');"
+        "logging.getLogger('urllib3').info('not told')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    told = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [r["logger"] for r in told] == ["asyncio", "py.warnings"]
