@@ -23,6 +23,19 @@ from .service import Service
 from .settings import Settings
 
 CPU_BATCH, GPU_BATCH = 8, 32
+_SERVERS = frozenset(
+    (
+        "host",
+        "port",
+        "workers",
+        "root_path",
+        "forwarded_allow_ips",
+        "max_connections",
+        "head_timeout_s",
+        "keep_alive_s",
+    )
+)
+"""Settings of an HTTP server and processes of the service's own, for which Ray has others."""
 
 
 class Arguments(BaseModel):
@@ -33,7 +46,9 @@ class Arguments(BaseModel):
     model_root: Path | None = Field(
         default=None, description="Model store, at this path on every machine; default: bundled."
     )
-    engine: Literal["auto", "savedmodel", "ncnn"] = "auto"
+    engine: Literal["auto", "savedmodel", "ncnn"] | None = Field(
+        default=None, description="Default: as the environment says."
+    )
     num_cpus: float = Field(default=1, gt=0, description="Cores of a replica, and its threads.")
     num_gpus: float = Field(
         default=0, ge=0, description="GPUs of a replica; 0.5: two replicas share one."
@@ -52,6 +67,11 @@ class Arguments(BaseModel):
 
     @model_validator(mode="after")
     def _service_accepts(self) -> Self:
+        if servers := _SERVERS.intersection(self.settings):
+            raise ValueError(
+                f"{', '.join(sorted(servers))}: under Ray Serve its own http_options,"
+                " route_prefix and min_replicas stand for these"
+            )
         self.service_settings()  # here, rather than in every replica
         return self
 
@@ -63,11 +83,12 @@ class Arguments(BaseModel):
         """
         threads = math.ceil(self.num_cpus)
         chosen: dict[str, Any] = {
-            "engine": self.engine,
             "device": "gpu" if self.num_gpus else "cpu",
             "engine_threads": threads,
             "photo_threads": threads,
         }
+        if self.engine:
+            chosen["engine"] = self.engine
         if self.model_root:
             chosen["model_root"] = self.model_root
         return Settings(**(chosen | self.settings))

@@ -69,7 +69,10 @@ async def _or_cut(first: bytes | memoryview, chunks: Chunks, scope: Scope) -> Ch
         except (OSError, DatabaseFault) as error:
             why = "expired" if isinstance(error, FileNotFoundError) else f"fail ({error})"
             log.warning("results %s while a client took them", why)
-            scope[ABORT]()
+            abort = scope.get(ABORT)
+            if abort is None:  # another server's, Ray's say, which cuts where this raises
+                raise
+            abort()
             await asyncio.sleep(0)  # the server hears of it, and is not surprised
 
 

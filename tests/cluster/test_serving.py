@@ -9,6 +9,7 @@ import httpx
 import psutil
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from chromaserve.client import Client, Result
 from chromaserve.client.retries import Attempts
@@ -61,6 +62,17 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
 
     monkeypatch.setattr(Attempts, "pause_s", watched)
     return told
+
+
+def test_what_ray_has_a_setting_of_its_own_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from app.ray_serve import Arguments
+
+    for name, value in {"root_path": "/x", "workers": 2, "keep_alive_s": 60, "port": 80}.items():
+        with pytest.raises(ValidationError, match=f"{name}: under Ray Serve"):
+            Arguments(settings={name: value})
+    monkeypatch.setenv("CHROMASERVE_ENGINE", "ncnn")
+    assert Arguments().service_settings().engine == "ncnn"
+    assert Arguments(engine="savedmodel").service_settings().engine == "savedmodel"
 
 
 def test_a_replica_killed_while_it_works_loses_no_request(

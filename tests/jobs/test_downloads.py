@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
+import pytest
+
 from app.jobs.jobs import Jobs
 from app.jobs.results import zipped
 from app.manifest import Manifest, PhotoResult
@@ -32,6 +34,30 @@ class Disk:
         self._threads.submit(file.close)
 
 
+def manifest() -> Manifest:
+    return Manifest(model_version=1, vividness=0.0, postprocess="none", media_type=None, photos=[])
+
+
+def photo(index: int) -> dict[str, object]:
+    told = PhotoResult(index=index, output=f"{index}.png", status=200)
+    text = told.model_dump_json(exclude_none=True)
+    return {"state": "done", "target": None, "told": text, "crc": 0, "bytes": 9, "n": index}
+
+
+def test_under_another_server_lost_results_fail(tmp_path: Path) -> None:
+    """Ray cuts an answer, which shows that the ZIP is not whole, only where the application fails."""
+    kept, lost = tmp_path / "kept", tmp_path / "lost"
+    kept.write_bytes(b"nine byte")
+
+    async def take() -> None:
+        jobs = cast(Jobs, Disk())
+        async for _ in await zipped(jobs, {}, manifest(), [(photo(0), kept), (photo(1), lost)]):
+            pass
+
+    with pytest.raises(FileNotFoundError):
+        asyncio.run(take())
+
+
 def test_a_client_that_leaves_while_a_disk_hangs_holds_up_nobody(tmp_path: Path) -> None:
     stored = tmp_path / "result"
     os.mkfifo(stored)
@@ -45,17 +71,12 @@ def test_a_client_that_leaves_while_a_disk_hangs_holds_up_nobody(tmp_path: Path)
 
     disk = threading.Thread(target=hang)
     disk.start()
-    told = PhotoResult(index=0, output="a.png", status=200).model_dump_json(exclude_none=True)
-    photo = {"state": "done", "target": None, "told": told, "crc": 0, "bytes": 9, "n": 0}
-    manifest = Manifest(
-        model_version=1, vividness=0.0, postprocess="none", media_type=None, photos=[]
-    )
 
     async def scenario() -> float:
         threads = Disk()
 
         async def take() -> None:
-            async for _ in await zipped(cast(Jobs, threads), {}, manifest, [(photo, stored)]):
+            async for _ in await zipped(cast(Jobs, threads), {}, manifest(), [(photo(0), stored)]):
                 pass
 
         taken = asyncio.create_task(take())
