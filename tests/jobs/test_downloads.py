@@ -45,7 +45,7 @@ def photo(index: int) -> dict[str, object]:
 
 
 def test_under_another_server_lost_results_fail(tmp_path: Path) -> None:
-    """Ray cuts an answer, which shows that the ZIP is not whole, only where the application fails."""
+    """Ray cuts an answer, so that a ZIP is seen not to be whole, where the application fails."""
     kept, lost = tmp_path / "kept", tmp_path / "lost"
     kept.write_bytes(b"nine byte")
 
