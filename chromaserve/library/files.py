@@ -156,6 +156,8 @@ def _too_large(limit: int) -> Exception:
 def write_whole(path: Path, data: bytes, *, replace: bool = True) -> None:
     """Write a file under a hidden name and rename it, so that it is complete or not there.
 
+    That holds for a loss of power, too.
+
     Folders are made. A device or a pipe is written to as it is.
 
     Args:
@@ -174,21 +176,35 @@ def write_whole(path: Path, data: bytes, *, replace: bool = True) -> None:
     hidden = path.with_name(part_name())
     try:
         hidden.write_bytes(data)
-        if replace or not _given_name(hidden, path):
-            hidden.replace(path)
+        give_name(hidden, path, replace=replace)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         hidden.unlink(missing_ok=True)
 
 
-def _given_name(hidden: Path, path: Path) -> bool:
+def give_name(file: Path, path: Path, *, replace: bool) -> None:
+    """Have a whole file at a path on the same drive; it may keep the name that it had, too.
+
+    Its bytes are on the drive before: a loss of power would else leave the name without them.
+
+    Raises:
+        FileExistsError: a file is there, and not to be replaced.
+        OSError: it cannot be written.
+    """
+    with file.open("rb+") as written:
+        os.fsync(written.fileno())
+    if replace or not _linked(file, path):
+        file.replace(path)
+
+
+def _linked(file: Path, path: Path) -> bool:
     """Whether the file has its name now; False where it may replace what has that name.
 
     A link is made in one step and takes no other file's place; some file systems have none.
     """
     try:
-        path.hardlink_to(hidden)
+        path.hardlink_to(file)
     except OSError:
         if not os.path.lexists(path) or (path.is_file() and not path.stat().st_size):
             return False

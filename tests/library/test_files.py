@@ -65,6 +65,23 @@ def test_a_file_that_came_meanwhile_keeps_its_place(
     assert {each.name for each in path.parent.iterdir()} == {"a.png"}
 
 
+@pytest.mark.parametrize("replace", [True, False])
+def test_a_result_is_on_the_drive_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replace: bool
+) -> None:
+    path = tmp_path / "a.png"
+    kept = []
+    keep = os.fsync
+
+    def fsync(number: int) -> None:
+        keep(number)
+        kept.append((os.fstat(number).st_ino, os.fstat(number).st_size, path.exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_whole(path, b"all of it", replace=replace)
+    assert kept == [(path.stat().st_ino, 9, False)]
+
+
 def test_what_may_never_end_is_not_read(tmp_path: Path) -> None:
     zero = tmp_path / "zero.jpg"
     zero.symlink_to("/dev/zero")
