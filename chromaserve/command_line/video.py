@@ -104,7 +104,7 @@ def video(
         )
         with Colorizer(model) as colorizer:
             if film is not None and out is not None:
-                done = _film(film, out, colorizer, codec, smoothing, options, quiet)
+                done = _film(film, out, colorizer, codec, smoothing, overwrite, options, quiet)
             elif width is not None and height is not None:
                 done = _frames(width, height, colorizer, pixel_format, smoothing, options)
             else:
@@ -119,6 +119,7 @@ def _film(
     colorizer: "Colorizer",
     codec: CodecName | None,
     smoothing: float,
+    overwrite: bool,
     options: "ColourOptions",
     quiet: bool,
 ) -> str:
@@ -156,8 +157,8 @@ def _film(
             bar.update(row, completed=frames, total=of or None, speed=f"{speed:.1f} frames/s")
 
         report = colorize_film(
-            film, out, colorizer=colorizer, codec=codec, smoothing=smoothing, progress=progress,
-            tell=say, **options,
+            film, out, colorizer=colorizer, codec=codec, smoothing=smoothing, replace=overwrite,
+            progress=progress, tell=say, **options,
         )  # fmt: skip
     if report.damaged:
         say(f"{report.damaged} damaged pieces of {film} left out; the frames before them stay")

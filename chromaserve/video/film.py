@@ -2,17 +2,19 @@
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Unpack
+from typing import TextIO, Unpack
 
 from chromaserve.errors import InvalidOptions
 from chromaserve.library.colorizer import Colorizer
 from chromaserve.library.colour_options import ColourOptions
+from chromaserve.library.files import give_name, write_whole
 from chromaserve.video.colorize import check_film, coloured
 from chromaserve.video.container import (
     Codec,
@@ -45,6 +47,7 @@ def colorize_film(
     colorizer: Colorizer,
     codec: Codec | None = None,
     smoothing: float = DEFAULT_SMOOTHING,
+    replace: bool = True,
     progress: Callable[[int, int], None] = lambda *_: None,
     tell: Callable[[str], None] = lambda _: None,
     **options: Unpack[ColourOptions],
@@ -54,15 +57,17 @@ def colorize_film(
     Frames keep their times, whether the rate is constant or not, their size and their lightness;
     films of more than 8 bits a channel come out with 10. A phone's turned film comes out upright.
     What is done lies in the folder TARGET.part: a call that was stopped is continued by the next.
+    One call at a time works there.
 
     Args:
         source: whatever FFmpeg reads.
-        target: .mp4, .m4v, .mov or .mkv; what is there is replaced once the film is whole.
+        target: .mp4, .m4v, .mov or .mkv.
         colorizer: its model and threads are used.
         codec: by default h264, for more than 8 bits h265.
         smoothing: 0..1, see `SteadyColours`.
+        replace: what is there when the film is whole.
         progress: told of frames done, and of how many there are or 0.
-        tell: told of what doesn't fit into the target.
+        tell: told of what doesn't fit into the target, and of what was begun and is of no use.
         options: as for a photo. Each of `hints` has the frame, from 0, or the time that it was made
             on; its colour follows the thing through the shot, back and forth.
 
@@ -70,8 +75,10 @@ def colorize_film(
         UnsupportedFormat: the source is no film, or PyAV is not installed.
         UnsupportedSamples: its range is high (PQ, HLG).
         InvalidOptions: an option is not for films; the target can't be that, or is the source; a
-            hint's frame is none of it.
+            hint's frame is none of it; another call is making the target.
         DamagedPhoto: no frame can be decoded.
+        FileExistsError: there is a file at the target, and it isn't to be replaced. What is done
+            stays.
         OSError: a file cannot be read or written.
     """
     if target.exists() and target.samefile(source):
@@ -90,10 +97,12 @@ def colorize_film(
         }  # fmt: skip
         if order.reference:  # by its colours: it may be a picture, or a file that was edited
             job["reference"] = hashlib.sha256(order.reference.ab.tobytes()).hexdigest()
-        work = _Work(target.with_name(f"{target.name}.part"), job)
         written = 0
-        with closing(of_film(source, colorizer, order, work.resume_at)) as hints:
-            work.begin()
+        with (
+            closing(_Work(target.with_name(f"{target.name}.part"), job)) as work,
+            closing(of_film(source, colorizer, order, work.resume_at)) as hints,
+        ):
+            work.begin(tell)
             frames = reader.frames(_start(reader, work.resume_at, hints))
             with (
                 closing(PartWriter(work.next_part(), reader, chosen)) as writer,
@@ -105,10 +114,10 @@ def colorize_film(
                     writer.write(pts, pixels)
                     written += 1
                     progress(work.kept + written, reader.look.frames)
-        whole = work.folder / f"whole{target.suffix}"
-        join(work.parts, source, whole, reader.last_s, tell)
-        whole.replace(target)
-        work.remove()
+            whole = work.folder / f"whole{target.suffix}"
+            join(work.parts, source, whole, reader.last_s, tell)
+            give_name(whole, target, replace=replace)
+            work.remove()
         return FilmReport(written, work.kept, reader.damaged, time.perf_counter() - start)
 
 
@@ -121,10 +130,15 @@ def _start(reader: FilmReader, resume_at: Fraction | None, hints: FilmHints) -> 
 
 
 class _Work:
-    """The folder of a film that is not yet whole: its parts, and what they were made with."""
+    """The folder of a film that is not yet whole: its parts, and what they were made with.
+
+    Raises:
+        InvalidOptions: another run has it.
+    """
 
     def __init__(self, folder: Path, job: dict[str, object]) -> None:
         self.folder = folder
+        self._lock = _locked(folder)
         self._about = folder / "job.json"
         self._job = json.dumps(job)
         self.parts: list[tuple[Path, Fraction | None]] = []
@@ -138,12 +152,13 @@ class _Work:
                 self.kept += frames
                 self.parts.append((part, self.resume_at))
 
-    def begin(self) -> None:
-        """Make the folder, without what cannot be used."""
-        if self.folder.exists() and not self._is_same():
-            self.remove()  # of other options, or of another film
-        self.folder.mkdir(exist_ok=True)
-        self._about.write_text(self._job)
+    def begin(self, tell: Callable[[str], None]) -> None:
+        """Remove what cannot be used."""
+        if not self._is_same():
+            if any(self.folder.glob("*.part")):
+                tell(f"{self.folder} is of other options or of another film, and begins anew")
+            self.remove()
+            write_whole(self._about, self._job.encode())
         for part in set(self.folder.glob("*.part")) - {path for path, _ in self.parts}:
             part.unlink()
 
@@ -157,8 +172,44 @@ class _Work:
         return path
 
     def remove(self) -> None:
-        """Delete the folder's files, and it: nothing else is in it but what was made here."""
+        """Delete what was made here, first what it says of the parts: some alone are no film."""
+        self._about.unlink(missing_ok=True)
         for path in self.folder.iterdir():
-            if path.suffix in (".part", ".json") or path.stem == "whole":
+            if path.suffix == ".part" or path.stem == "whole":
                 path.unlink()
-        self.folder.rmdir()
+
+    def close(self) -> None:
+        """Let others have the folder, which goes if nothing is in it."""
+        if self._lock:
+            Path(self._lock.name).unlink(missing_ok=True)
+            self._lock.close()
+        with suppress(OSError):  # parts are left, or another run has begun
+            self.folder.rmdir()
+
+
+def _locked(folder: Path) -> TextIO | None:
+    """A file in the folder, which is made: one run at a time has it, until it ends in any way.
+
+    Systems and drives without such locks let all have it.
+    """
+    while True:
+        folder.mkdir(exist_ok=True)
+        if os.name != "posix":
+            return None
+        from fcntl import LOCK_EX, LOCK_NB, flock
+
+        try:
+            file = (folder / "lock").open("w")
+        except FileNotFoundError:  # the run before has just removed the folder
+            continue
+        try:
+            flock(file, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            made = folder.with_suffix("")
+            raise InvalidOptions(f"{made} is being made by another run.") from None
+        except OSError:  # the drive has none
+            pass
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()  # it was removed in between, and the next run would make another

@@ -1,5 +1,6 @@
 """Films as files: what a person has, with sound, odd sizes, odd times and ten bits."""
 
+import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,10 +13,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from typer.testing import CliRunner
 
 from chromaserve import Colorizer
+from chromaserve.command_line.main import command
 from chromaserve.errors import DamagedPhoto, InvalidOptions, UnsupportedFormat, UnsupportedSamples
 from chromaserve.video import colorize_film
+from chromaserve.video.parts import join
+from tests.command_line.command import files
 from tests.sample_photos import encoded, lightness, load, small
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
@@ -176,6 +181,7 @@ def test_a_stopped_film_is_continued(colorizer: Colorizer, tmp_path: Path) -> No
     with pytest.raises(KeyboardInterrupt):
         colorize_film(film, result, colorizer=colorizer, codec="ffv1", progress=stop_at(6))
     assert not result.exists()
+    (tmp_path / "out.mkv.part" / "lock").touch()  # as one that is killed leaves it
     report = colorize_film(film, result, colorizer=colorizer, codec="ffv1")
     assert (report.kept, report.frames) == (5, 5)
     assert pictures(result)[0] == pictures(whole)[0]
@@ -184,8 +190,48 @@ def test_a_stopped_film_is_continued(colorizer: Colorizer, tmp_path: Path) -> No
     # Other options: nothing of what was begun is taken over.
     with pytest.raises(KeyboardInterrupt):
         colorize_film(film, result, colorizer=colorizer, codec="ffv1", progress=stop_at(6))
-    report = colorize_film(film, result, colorizer=colorizer, codec="ffv1", vividness=0)
+    told: list[str] = []
+    report = colorize_film(
+        film, result, colorizer=colorizer, codec="ffv1", vividness=0, tell=told.append
+    )
     assert (report.kept, report.frames) == (0, FRAMES)
+    assert told == [f"{result}.part is of other options or of another film, and begins anew"]
+    assert files(tmp_path) == {"in.mkv", "out.mkv", "whole.mkv"}
+
+
+def test_one_run_at_a_time_makes_a_film(colorizer: Colorizer, tmp_path: Path) -> None:
+    film, result = make(tmp_path / "in.mkv", "-c:v", "ffv1"), tmp_path / "out.mkv"
+    refused: list[float | None] = []
+
+    def begin_another(done: int, _: int) -> None:
+        if done == 5:
+            for vividness in (None, 0.0):
+                with pytest.raises(InvalidOptions, match=r"out\.mkv is being made by another run"):
+                    colorize_film(film, result, colorizer=colorizer, vividness=vividness)
+                refused.append(vividness)
+
+    report = colorize_film(film, result, colorizer=colorizer, codec="ffv1", progress=begin_another)
+    assert refused == [None, 0.0]
+    assert (report.kept, report.frames) == (0, FRAMES)
+    assert len(pictures(result)[0]) == FRAMES
+    assert files(tmp_path) == {"in.mkv", "out.mkv"}
+    assert not result.with_name("out.mkv.part").exists()
+
+
+def test_a_full_disk_at_the_start_costs_nothing_of_what_is_done(
+    colorizer: Colorizer, tmp_path: Path
+) -> None:
+    film, result = make(tmp_path / "in.mkv", "-c:v", "ffv1"), tmp_path / "out.mkv"
+    with pytest.raises(KeyboardInterrupt):
+        colorize_film(film, result, colorizer=colorizer, codec="ffv1", progress=stop_at(6))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            colorize_film(film, result, colorizer=colorizer, codec="ffv1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert colorize_film(film, result, colorizer=colorizer, codec="ffv1").kept == 5
 
 
 def test_a_film_is_continued_with_the_same_reference_only(
@@ -316,3 +362,24 @@ def test_the_command_replaces_nothing_unasked(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert f"{FRAMES} frames" in done.stderr.decode()
     assert len(pictures(tmp_path / "out.mp4")[0]) == FRAMES
+
+
+def test_the_command_leaves_a_file_that_came_while_the_film_was_made(
+    tmp_path: Path, small_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film, result = make(tmp_path / "in.mkv", "-c:v", "ffv1"), tmp_path / "out.mkv"
+
+    def joined(*arguments: Any) -> None:  # noqa: ANN401
+        join(*arguments)
+        result.write_text("mine")
+
+    monkeypatch.setenv("CHROMASERVE_MODEL_ROOT", str(small_root))
+    monkeypatch.setattr("chromaserve.video.film.join", joined)
+    words = ["video", str(film), str(result), "--codec", "ffv1"]
+    refused = CliRunner().invoke(command, words)
+    assert refused.exit_code == 3
+    assert f"{result}: it is there already" in refused.stderr
+    assert result.read_text() == "mine"
+    done = CliRunner().invoke(command, [*words, "--overwrite"])
+    assert done.exit_code == 0, done.stderr
+    assert f"1 frames and {FRAMES - 1} of an earlier run" in done.stderr
