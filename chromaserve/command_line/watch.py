@@ -52,13 +52,15 @@ def watched(
             stamp = stamp_of(task.photo)
             if stamp is None or tried.get(task.output) == stamp:
                 continue
-            replaced = overwrite or task.output in written
-            if task.is_done and not (replaced and task.is_outdated):
+            # A result's time says little: its photo may have changed while it was made, or have
+            # been replaced by an older one.
+            anew = written.is_of_another(task.output, stamp) or (overwrite and task.is_outdated)
+            if task.is_done and not anew:
                 continue
             if time.time_ns() - stamp[0] < _SETTLE_S * 1e9:
                 waits = True
                 continue
             tried[task.output] = stamp
-            ready.append(task.anew() if replaced else task)
+            ready.append(task.anew() if anew else task)
         if ready:
             yield ready

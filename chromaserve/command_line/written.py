@@ -1,4 +1,4 @@
-"""When files were written, and whether results of this run are still as it left them."""
+"""When files were written, and whether results of this run and their photos are still as then."""
 
 import os
 from collections.abc import Iterable
@@ -29,6 +29,8 @@ class Written:
     """Results of this run, as long as nobody else changes them: they may be made anew."""
 
     def __init__(self) -> None:
+        self._photos: dict[Path, Stamp | None] = {}
+        """By results: their photos, before these were read."""
         self._stamps: dict[Path, Stamp | None] = {}
         self._expected: dict[Path, tuple[Task, Stamp | None]] = {}
 
@@ -36,6 +38,7 @@ class Written:
         """Their results are on their way."""
         for task in tasks:
             self._expected[task.output] = task, stamp_of(task.output)
+            self._photos[task.output] = stamp_of(task.photo)
 
     def note(self, task: "Task", *, failed: bool) -> None:
         """It is known what became of it."""
@@ -51,5 +54,7 @@ class Written:
             if stamp_of(task.output) not in (None, before)
         ]
 
-    def __contains__(self, result: Path) -> bool:
-        return result in self._stamps and self._stamps[result] == stamp_of(result)
+    def is_of_another(self, result: Path, photo: Stamp) -> bool:
+        """Whether it is of this run, and the photo has changed since, whichever time it has."""
+        ours = result in self._stamps and self._stamps[result] == stamp_of(result)
+        return ours and self._photos[result] != photo

@@ -1,14 +1,22 @@
 """`chromaserve colorize --watch`: photos that come or change."""
 
+import os
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
+import pytest
 from watchfiles import watch
 
+from chromaserve.command_line.report import Report
+from chromaserve.command_line.tasks import Task, plan
+from chromaserve.command_line.watch import watched
+from chromaserve.command_line.written import Written
+from chromaserve.library.files import write_whole
 from tests.command_line.command import SAMPLES, files, start
 from tests.conftest import Server
 from tests.sample_photos import encoded, small
@@ -106,3 +114,44 @@ def test_a_photo_that_comes_gets_each_of_its_results(tmp_path: Path, server: Ser
         watching.kill()
     assert watching.returncode == 0, told
     assert files(out) == expected
+
+
+@pytest.mark.parametrize("late", [True, False], ids=["while colorized", "by an older one"])
+def test_a_photo_that_changes_is_done_once_more_whatever_its_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    """A scanner's program adds tags meanwhile; `rsync -a` and `mv` keep the times of files."""
+    photo, result = tmp_path / "photos" / "a.jpg", tmp_path / "out" / "a.png"
+    work = plan([str(photo.parent)], str(result.parent), "png")
+    tasks = partial(work.tasks, Report(quiet=True, as_json=False))
+    written = Written()
+    made: list[bytes] = []
+
+    def put(content: bytes, ago_s: float) -> None:
+        write_whole(photo, content)
+        os.utime(photo, (time.time() - ago_s,) * 2)
+
+    def colorize(todo: list[Task]) -> None:
+        written.expect(todo)
+        for task in todo:
+            content = task.photo.read_bytes()
+            if late and not made:
+                put(b"scan with tags", 50)
+            made.append(content)
+            write_whole(task.output, content, replace=task.replace)
+            written.note(task, failed=False)
+
+    def changes(*_folders: object, **_options: object) -> Iterator[set[object]]:
+        yield set()
+        if not late:
+            put(b"another scan", 5000)
+        for _ in range(3):
+            yield {photo}
+
+    monkeypatch.setattr("chromaserve.command_line.watch.watch", changes)
+    put(b"scan", 100)
+    colorize(tasks())
+    for todo in watched(work.folders, tasks, written, overwrite=False, poll=False):
+        colorize(todo)
+    assert made == [b"scan", b"scan with tags" if late else b"another scan"]
+    assert result.read_bytes() == made[1]
