@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import httpx
 
 from chromaserve.client.problems import ProblemError
-from chromaserve.library.files import write_whole
+from chromaserve.library.files import format_named, write_whole
 from chromaserve.photos.names import plain_name
 
 if TYPE_CHECKING:
@@ -60,15 +60,16 @@ class Result:
         """Write the file, whole or not at all; its path.
 
         Args:
-            path: of the file, or of a folder, where it gets its own name: one that is there, or a
-                path without an extension where nothing is, which is made.
+            path: of the file, or of a folder, where it gets its own name: one that is there, or,
+                where nothing is, a path without an extension of results (.png, .jpg, .webp, .tif
+                and the like), which is made: "Box 3.2" is a folder.
 
         Raises:
             OSError: it cannot be written.
         """
         target = Path(path)
-        if not target.suffix and not target.exists():
-            target.mkdir(parents=True)  # several results would become one file
+        if not format_named(target) and not target.exists():
+            target.mkdir(parents=True, exist_ok=True)  # several results would become one file
         if target.is_dir():
             target /= self.name
         write_whole(target, self.data)

@@ -130,6 +130,18 @@ def test_a_photo_comes_back_as_the_service_answers_it(
     assert result.save(tmp_path / "temporary") == tmp_path / "temporary"
 
 
+def test_a_folder_that_is_not_there_may_have_a_dot_in_its_name(tmp_path: Path) -> None:
+    box = tmp_path / "Box 3.2"
+    for name in ("a.png", "b.png"):
+        saved = Result(name.encode(), "image/png", name, 1).save(box)
+        assert saved == box / name
+    assert {each.name: each.read_bytes() for each in box.iterdir()} == {
+        "a.png": b"a.png", "b.png": b"b.png"
+    }  # fmt: skip
+    for name in ("one.PNG", "one.jpeg", "1.2.tif"):  # names of files
+        assert Result(b"one", "image/png", "c.png", 1).save(tmp_path / name).name == name
+
+
 def test_a_result_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
     script = """
 import resource, signal, sys
