@@ -8,6 +8,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from chromaserve.errors import (
     Busy,
     EngineFailed,
@@ -187,7 +189,7 @@ class Worker:
             return PhotoAbandoned("The photo is not on the service's disk any more.")
 
     async def _colored(self, claim: Claim) -> Made | None:
-        pipeline, options = self._pipeline, JobOptions.model_validate_json(claim.options)
+        pipeline, options = self._pipeline, _understood(claim.options)
         order = options.order(await self._service.model_for(options.model))
         order = await self._guidance.order(claim, order, album=options.album)
         known = 0 if claim.source else claim.size
@@ -246,6 +248,19 @@ class Worker:
         elif became == "ended":
             self._jobs.ended.set()
             await on_disk(files.drop_photos, claim.job)
+
+
+def _understood(options: str) -> JobOptions:
+    """A job's options.
+
+    Raises:
+        NotReady: another version of the service, which shares the queue, took them. The job waits
+            for one that knows them: an upgrade may be half done, or undone.
+    """
+    try:
+        return JobOptions.model_validate_json(options)
+    except ValidationError as error:
+        raise NotReady("This version of the service does not know all of its options.") from error
 
 
 def _given_up(claim: Claim, error: Unavailable | JobsFull) -> Exception:

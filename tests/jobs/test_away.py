@@ -1,6 +1,7 @@
 """What jobs are kept by is out of reach for a while: nothing is lost, and nothing is given up."""
 
 import re
+import sqlite3
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -10,6 +11,7 @@ import httpx
 import psutil
 import pytest
 
+from app.jobs.store import MOST_FAULTS
 from tests.conftest import Server, Start
 from tests.hurried import HURRIED
 from tests.jobs.asking import ended, events, files, slug, submitted
@@ -179,6 +181,32 @@ def test_a_folder_that_hangs_holds_up_only_who_asks_for_what_is_in_it(
         finally:
             sign.unlink()
         assert [each.result().status_code for each in waiting] == [200] * asked
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_options_of_another_version_wait_for_one_that_knows_them(
+    start_small: Start, tmp_path: Path
+) -> None:
+    """Processes of both share a queue during an upgrade, and an upgrade may be undone."""
+    server = start_small(HURRIED, jobs=tmp_path / "queue")
+    server.wait_ready()
+    queue = sqlite3.connect(tmp_path / "queue" / "jobs.sqlite3", timeout=30, isolation_level=None)
+    queue.execute(
+        "CREATE TRIGGER newer AFTER INSERT ON job BEGIN"
+        " UPDATE job SET options = json_set(options, '$.newer', 1) WHERE id = new.id; END"
+    )
+    with server.client() as client:
+        job, other = (submitted(client, files(1)) for _ in range(2))
+        queue.execute("DROP TRIGGER newer")
+        deadline = time.monotonic() + 60
+        while server.log.read_text().count(f"of job {job} waits: ") <= MOST_FAULTS:
+            assert client.get(f"/jobs/{job}").json()["failed"] == 0
+            assert time.monotonic() < deadline, server.log.read_text()
+        assert client.delete(f"/jobs/{other}").json()["state"] == "cancelled"
+        queue.execute("UPDATE job SET options = json_remove(options, '$.newer')")
+        told = ended(client, job)
+        assert (told["done"], told["failed"]) == (1, 0)
+    queue.close()
     assert "Traceback" not in server.log.read_text()
 
 
