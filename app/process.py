@@ -31,7 +31,7 @@ def serve(settings: Settings, sockets: list[socket.socket], worker: Worker | Non
 
     from .auth import KeyFileError
     from .http_protocol import Config
-    from .jobs.jobs import JobsAbsent, JobsUnusable
+    from .jobs.opening import JobsAbsent, JobsUnusable
     from .logs import configure_logging
     from .main import create_app
     from .server import Server

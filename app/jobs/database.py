@@ -3,9 +3,10 @@
 The statements are those that SQLite and PostgreSQL have in common, with `?` for parameters.
 """
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,7 +36,7 @@ class DatabaseFault(Exception):  # noqa: N818 - reads as a fact
 
 
 class DatabaseAway(DatabaseFault):
-    """Its server is not there, or does not let the service in; that may pass."""
+    """Its server or its disk is not there, or takes nothing; that may pass."""
 
 
 class Database(Protocol):
@@ -73,6 +74,8 @@ class Database(Protocol):
 
 _WAIT_S = 10.0
 """For another process's transaction, which takes milliseconds."""
+_PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+"""Of an error that may pass; a full disk is one of input and output where SQLite maps a file."""
 
 # A job's counts are in its row, so that no answer counts photos. Times are seconds since 1970.
 # `look` has what comes before an album's first photo is coloured: a look at each, and at last what
@@ -146,8 +149,10 @@ class Sqlite:
 
         Raises:
             DatabaseFault: it cannot be, or is no database.
+            OSError: it cannot be made.
         """
         self._file = file
+        _keep_private(file)
         try:
             self._connection = sqlite3.connect(
                 file, timeout=_WAIT_S, isolation_level=None, check_same_thread=False
@@ -160,7 +165,7 @@ class Sqlite:
             self._connection.executescript(TABLES)
             self._which = _identity(file)
         except sqlite3.Error as error:
-            raise DatabaseFault(str(error)) from error
+            raise _fault(error) from error
         lacks = "SELECT 1 WHERE 'tries' NOT IN (SELECT name FROM pragma_table_info('photo'))"
         if self.read(lacks):  # a queue of long ago
             with self.transaction() as run:
@@ -187,18 +192,35 @@ class Sqlite:
                 raise
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
-            raise DatabaseFault(str(error)) from error
+            raise _fault(error) from error
 
     def read(self, statement: str, parameters: tuple[Any, ...] = ()) -> Sequence[Any]:
         """See `Database`."""
         try:
             return self._connection.execute(statement, parameters).fetchall()
         except sqlite3.Error as error:
-            raise DatabaseFault(str(error)) from error
+            raise _fault(error) from error
 
     def close(self) -> None:
         """See `Database`."""
         self._connection.close()
+
+
+def _keep_private(file: Path) -> None:
+    """Have a file that only this user may read, wherever its folder was made by others.
+
+    Files that SQLite puts beside it have its mode; those that are there need not.
+    """
+    with suppress(FileExistsError):  # nor is it opened: to close it would end SQLite's locks
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    for each in file.parent.glob(f"{file.name}*"):
+        with suppress(OSError):  # it is another user's, or gone
+            each.chmod(0o600)
+
+
+def _fault(error: sqlite3.Error) -> DatabaseFault:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # above are the details
+    return (DatabaseAway if code in _PASSING else DatabaseFault)(str(error))
 
 
 def _identity(file: Path) -> tuple[int, int] | None:

@@ -11,13 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from pydantic import SecretStr
-
 from chromaserve.errors import InvalidOptions, ServiceError
 
 from ..errors import JobNotFound, JobsAway, JobsFull
-from .database import Database, DatabaseAway, DatabaseFault, Sqlite
-from .files import Files
+from .database import DatabaseFault
+from .opening import JobsUnusable, opened
 from .options import JobOptions
 from .order import Address
 from .queued import NewJob
@@ -42,14 +40,6 @@ _AT_DISK = 16
 """Threads that work with files at most: a folder that hangs takes no others."""
 
 
-class JobsUnusable(RuntimeError):  # noqa: N818 - reads as a fact
-    """A setting of jobs cannot be used: the folder, or an address."""
-
-
-class JobsAbsent(JobsUnusable):
-    """The database cannot be reached; a later start may come to more."""
-
-
 class Jobs:
     """What routes and the worker ask; the database has a thread of its own."""
 
@@ -58,24 +48,11 @@ class Jobs:
 
         Raises:
             JobsUnusable: it cannot be.
-            JobsAbsent: its database is not there now.
+            JobsAbsent: its database or its disk is not there now, or full.
         """
         self.service = service
         self.settings = service.settings
-        try:
-            self.files = Files(folder)
-            self._database = _database(service.settings.jobs_database, folder)
-            own = self.files.belong_to(self._database.name)
-            if own is not None and not self._database.keeps_to(own):
-                raise OSError(
-                    f"the queue in {self._database.name} has its photos and results in another"
-                    " folder. Processes that share a queue share its folder. If that folder is no"
-                    " more, set `folder` in the database's table `queue` to NULL"
-                )
-        except DatabaseAway as error:
-            raise JobsAbsent(f"CHROMASERVE_JOBS_DATABASE: no database there: {error}") from error
-        except (OSError, DatabaseFault) as error:
-            raise JobsUnusable(f"CHROMASERVE_JOBS: {folder} cannot be used: {error}") from error
+        self.files, self._database = opened(folder, self.settings.jobs_database)
         self.store = Store(self._database, int(self.settings.jobs_mb * 2**20))
         self.records = Records(self._database)
         self.watch = Watch(lambda wanted: self.ask(self.records.watched, wanted, time.time()))
@@ -275,13 +252,3 @@ def _noted(done: "asyncio.Future[Any]") -> None:
     """Whoever asked may be gone, and asyncio would complain that nobody takes the error."""
     if not done.cancelled():
         done.exception()
-
-
-def _database(address: SecretStr | None, folder: Path) -> Database:
-    if address is None:
-        return Sqlite(folder / "jobs.sqlite3")
-    try:
-        from .postgresql import Postgresql
-    except ImportError as error:
-        raise DatabaseFault("psycopg is missing: pip install 'chromaserve[postgresql]'") from error
-    return Postgresql(address.get_secret_value())

@@ -1,5 +1,7 @@
 """What the queue's database does as a process starts."""
 
+import os
+import resource
 import sqlite3
 import threading
 from pathlib import Path
@@ -7,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from app.jobs import database
-from app.jobs.database import DatabaseFault, Sqlite
+from app.jobs.database import DatabaseAway, DatabaseFault, Sqlite
+from tests.conftest import Start
 from tests.jobs.postgresql import postgresql
 
 
@@ -27,6 +30,44 @@ def test_an_older_queue_is_brought_up_to_date_or_not_opened(
     assert opened.read("SELECT tries FROM photo") == []
     opened.close()
     other.close()
+
+
+def test_a_queue_that_is_in_use_or_a_full_disk_is_no_wrong_setting(
+    start_small: Start, tmp_path: Path
+) -> None:
+    """After status 2 systemd does not start it again."""
+    folder = tmp_path / "queue"
+    folder.mkdir()
+    other = sqlite3.connect(folder / "jobs.sqlite3", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    server = start_small(jobs=folder)
+    assert server.process.wait(60) == 4
+    assert "CHROMASERVE_JOBS: " in server.log.read_text()
+    assert "database is locked" in server.log.read_text()
+    other.close()
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, unlimited[1]))  # no file grows
+    try:
+        with pytest.raises(DatabaseAway, match="disk"):
+            Sqlite(tmp_path / "jobs.sqlite3")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+
+
+def test_a_folder_that_others_made_shows_them_no_queue(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    file, before = tmp_path / "jobs.sqlite3", os.umask(0o022)
+    try:
+        for _ in range(2):
+            opened = Sqlite(file)
+            with opened.transaction() as run:
+                run("DELETE FROM worker")
+            kept = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+            assert kept == {f"{file.name}{end}": 0o600 for end in ("", "-shm", "-wal")}
+            opened.close()
+            file.chmod(0o644)  # as one of long ago
+    finally:
+        os.umask(before)
 
 
 def test_what_postgresql_cannot_keep_of_a_text_is_replaced() -> None:
