@@ -222,6 +222,13 @@ class Settings(PipelineSettings):
         return self
 
     @model_validator(mode="after")
+    def _jobs_have_a_folder(self) -> Self:
+        for name in ("jobs_database", "jobs_addresses", "jobs_secret"):
+            if self.jobs is None and getattr(self, name) is not None:
+                raise ValueError(f"{name} needs jobs, a folder: without it there are no jobs")
+        return self
+
+    @model_validator(mode="after")
     def _every_worker_has_room_for_uploads(self) -> Self:
         if self.workers > 1 and 2 * self.max_upload_bytes * self.workers > self.upload_memory_bytes:
             raise ValueError(

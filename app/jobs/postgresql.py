@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import waiting
 from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
 
 from .database import TABLES, DatabaseAway, DatabaseFault, Rows, Run
@@ -113,6 +114,7 @@ class Postgresql:
 
     def _connected(self) -> _Connection:
         if self._connection is None or self._connection.closed:
+            options = conninfo_to_dict(self._address).get("options") or ""
             self._connection = _Connection.connect(
                 self._address,
                 autocommit=True,
@@ -123,7 +125,7 @@ class Postgresql:
                 keepalives_idle=10,
                 keepalives_interval=5,
                 keepalives_count=4,
-                options=_PATIENCE,
+                options=f"{options} {_PATIENCE}",  # of two of a name the last one counts
                 application_name="chromaserve",
             )
         return self._connection

@@ -11,6 +11,7 @@ import pytest
 from app.jobs import database
 from app.jobs.database import DatabaseAway, DatabaseFault, Sqlite
 from tests.conftest import Start
+from tests.jobs.conftest import SECRET
 from tests.jobs.postgresql import postgresql
 
 
@@ -68,6 +69,45 @@ def test_a_folder_that_others_made_shows_them_no_queue(tmp_path: Path) -> None:
             file.chmod(0o644)  # as one of long ago
     finally:
         os.umask(before)
+
+
+def test_what_an_address_says_of_its_own_holds(start_small: Start, tmp_path: Path) -> None:
+    with postgresql() as address:
+        import psycopg
+
+        from app.jobs.postgresql import Postgresql
+
+        with psycopg.connect(address) as owner:
+            owner.execute("CREATE SCHEMA colour")
+            owner.execute("CREATE USER stranger")
+        opened = Postgresql(f"{address}?options=-csearch_path%3Dcolour")
+        [[where]] = (row.values() for row in opened.read("SELECT to_regclass('colour.job') ::text"))
+        assert where == "job"
+        assert opened.read("SHOW statement_timeout")[0]["statement_timeout"] == "10s"
+        opened.close()
+        stranger = address.replace("tests@", "stranger@")
+        for wrong in (stranger, address.replace("://", "//")):
+            server = start_small(jobs=tmp_path / "queue", jobs_database=wrong)
+            assert server.process.wait(60) == 2
+            assert "chromaserve: CHROMASERVE_JOBS_DATABASE: " in server.log.read_text()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"jobs_database": "postgresql://localhost/jobs"},
+        {"jobs_addresses": "https://a.test"},
+        {"jobs_secret": SECRET},
+    ],
+    ids=lambda told: next(iter(told)),
+)
+def test_a_setting_of_jobs_without_their_folder_ends_the_start(
+    start_small: Start, told: dict[str, str]
+) -> None:
+    server = start_small(**told)
+    assert server.process.wait(60) == 2
+    [name] = told
+    assert f"CHROMASERVE_{name.upper()} needs jobs" in server.log.read_text()
 
 
 def test_what_postgresql_cannot_keep_of_a_text_is_replaced() -> None:
