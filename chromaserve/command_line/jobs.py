@@ -1,9 +1,10 @@
 """`chromaserve jobs`: photos handed to a service, to be fetched when they are done."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -168,16 +169,21 @@ def fetch(
 ) -> None:
     """Write a job's results into a folder, each as soon as it is done, until the job has ended.
 
-    A file that is there is left alone.
+    A file that is there is left alone, and told of where it is another one.
     """
     with _service(url, api_key, patience) as client:
+        if os.path.lexists(output) and not output.is_dir():
+            raise Complaint(f"{output} is no folder, and the results need one")
         job = client.job(id)
+        missed = 0
         for _, name, outcome in job.results():
             if isinstance(outcome, Exception):
                 say(f"{name}: {by_options(str(getattr(outcome, 'detail', outcome)))}")
+                missed += 1
             elif outcome.data:
-                _keep(output / outcome.name, outcome.data, overwrite=overwrite, quiet=quiet)
-        raise typer.Exit(_exit(job.status))
+                path = output / outcome.name
+                missed += not _is_kept(path, outcome.data, overwrite=overwrite, quiet=quiet)
+        raise typer.Exit(_exit(job.status) or (Exit.SOME_FAILED if missed else Exit.DONE))
 
 
 @jobs.command()
@@ -220,16 +226,21 @@ class _Seen:
             self.results[kind] += 1
 
 
-def _keep(path: Path, data: bytes, *, overwrite: bool, quiet: bool) -> None:
+def _is_kept(path: Path, data: bytes, *, overwrite: bool, quiet: bool) -> bool:
+    """Write a result; False where something else is there."""
     from chromaserve.library.files import write_whole
 
     try:
         write_whole(path, data, replace=overwrite)
     except FileExistsError:
+        with suppress(OSError):
+            if path.stat().st_size == len(data) and path.read_bytes() == data:
+                return True  # it was fetched before
         say(f"{path} is there already: name another folder by -o, or --overwrite replaces it")
-    else:
-        if not quiet:
-            print(path)
+        return False
+    if not quiet:
+        print(path)
+    return True
 
 
 def _exit(status: "JobStatus") -> Exit:

@@ -172,8 +172,15 @@ def test_the_command_hands_in_waits_and_fetches(service: Server, folder: Path) -
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in out.iterdir()) == ["a.jpg", "b.jpg"]
     assert sorted(done.stdout.decode().split()) == [str(out / "a.jpg"), str(out / "b.jpg")]
+    again = run("jobs", "fetch", job, "-o", out, *at)
+    assert (again.returncode, again.stdout, again.stderr) == (0, b"", b""), "all is there"
     (out / "a.jpg").write_bytes(b"mine")
-    assert b"name another folder" in run("jobs", "fetch", job, "-o", out, *at).stderr
+    again = run("jobs", "fetch", job, "-o", out, *at)
+    assert (again.returncode, again.stdout) == (1, b"")
+    assert b"a.jpg is there already: name another folder" in again.stderr
+    file = run("jobs", "fetch", job, "-o", out / "a.jpg", "--overwrite", *at)
+    assert file.returncode == 2
+    assert b"a.jpg is no folder" in file.stderr
     assert (out / "a.jpg").read_bytes() == b"mine"
     assert b"done: 2 of 2 photos done; kept until" in run("jobs", "show", job, *at).stdout
     told = json.loads(run("jobs", "wait", job, "--json", *at).stdout)
