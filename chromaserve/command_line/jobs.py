@@ -13,6 +13,7 @@ import typer
 
 from chromaserve.command_line.colorists import Service, answers
 from chromaserve.command_line.exits import Complaint, Exit, by_options, complaints, say
+from chromaserve.command_line.folders import COLOUR, photos_below
 from chromaserve.command_line.shared_options import (
     AlbumFlag,
     ApiKey,
@@ -35,7 +36,6 @@ from chromaserve.command_line.shared_options import (
     as_written,
     read_hints,
 )
-from chromaserve.command_line.tasks import COLOUR, photos_below
 
 if TYPE_CHECKING:
     from chromaserve.client import Address, Client, JobStatus

@@ -1,35 +1,18 @@
 """Which photos a command is for, and where each one's result goes."""
 
 import os
-import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Protocol
 
 from chromaserve.command_line.exits import Complaint, Exit
-from chromaserve.command_line.folders import may_be_file
+from chromaserve.command_line.folders import COLOUR, RESULT, Watcher, photos_below
 from chromaserve.command_line.written import written_ns
 from chromaserve.library.files import Identity, identity, of_page, pages_apart
-from chromaserve.photos.formats import WRITTEN, Wanted, is_photo_name, suffix_of
+from chromaserve.photos.formats import WRITTEN, Wanted, suffix_of
 from chromaserve.photos.names import folded, result_names
-
-COLOUR = "-colour"
-"""How results are called that lie beside what they are of."""
-_RESULT = re.compile(rf"(.*){COLOUR}(-page-\d+)?(-[2-8]|-confidence)?")
-"""A result's name, pages, further proposals and maps too, without its suffix."""
-
-
-class Watcher(Protocol):
-    """Is told, while inputs are looked for, of what gives no task; of the same perhaps again."""
-
-    def unreadable(self, error: OSError) -> None:
-        """A folder cannot be read."""
-
-    def left_out(self, path: Path, kind: str) -> None:
-        """It is no photo by its name, or a result itself."""
 
 
 @dataclass(frozen=True)
@@ -228,47 +211,12 @@ def _originals(photos: dict[str, Path], watcher: Watcher) -> list[Path]:
     stems = {path.stem for path in photos.values()} | photos.keys()
     kept = []
     for path in photos.values():
-        result = _RESULT.fullmatch(path.stem)
+        result = RESULT.fullmatch(path.stem)
         if result and result[1] in stems:
             watcher.left_out(path, f"named {COLOUR}")
         else:
             kept.append(path)
     return kept
-
-
-def photos_below(
-    folder: Path, results: set[Identity | None], watcher: Watcher
-) -> Iterator[tuple[Path, list[Path]]]:
-    """Each folder in the tree, relative, with its photos, in order.
-
-    Hidden ones are left out, results, folders of results, and what is no file: pipes, devices.
-    """
-
-    def tell(error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError):  # it is gone meanwhile
-            watcher.unreadable(error)
-
-    for place, folders, names in os.walk(folder, onerror=tell):
-        parent = Path(place)
-        there = {name for name in folders if not name.startswith(".")}
-        for name in [n for n in there if n.endswith(COLOUR) and n.removesuffix(COLOUR) in there]:
-            watcher.left_out(parent / name, f"folder named {COLOUR}")
-            there.remove(name)
-        folders[:] = sorted(name for name in there if identity(parent / name) not in results)
-        photos = []
-        for name in sorted(names):
-            path = parent / name
-            if name.startswith("."):
-                continue
-            if not is_photo_name(name):
-                watcher.left_out(path, path.suffix.lower() or "without suffix")
-            elif _RESULT.fullmatch(path.stem):
-                watcher.left_out(path, f"named {COLOUR}")
-            elif may_be_file(path):
-                photos.append(path)
-            else:
-                watcher.left_out(path, "pipe or device")
-        yield parent.relative_to(folder), photos
 
 
 def plan(arguments: list[str], output: str | None, format: Wanted) -> Plan:
