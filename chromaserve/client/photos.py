@@ -161,7 +161,7 @@ def _too_large(name: str) -> OSError:
 
 
 def readied(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options for requests that may be sent again: a reference as a `Source`.
+    """Options for requests that may be sent again: a reference as a `Source`, read once.
 
     Raises:
         OSError, TypeError: as `source`.
@@ -170,9 +170,8 @@ def readied(options: Mapping[str, Any]) -> dict[str, Any]:
     if reference is None:
         return dict(options)
     sent = source(reference)
-    if not isinstance(sent.content, bytes | Path):  # several requests may send it at once
-        sent = replace(sent, content=sent.read())
-    return {**options, "reference": sent}
+    # Several requests may send it at once, and all the same one, whatever becomes of its file.
+    return {**options, "reference": replace(sent, content=sent.read())}
 
 
 def check_proposals(options: Mapping[str, Any]) -> None:

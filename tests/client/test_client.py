@@ -295,5 +295,12 @@ def test_a_reference_is_sent_beside_the_photo_and_again_with_every_request(
         results = [each.outcome for each in many]
     assert [isinstance(each, Result) and each.data for each in results] == [wanted] * 3
     grey = encoded(small("L"), "PNG")
+
+    def lost() -> Iterator[Path]:
+        reference.write_bytes(b"no photo any more")
+        yield from [photo] * 3
+
+    many = client.colorize_many(lost(), reference=reference, per_request=1)
+    assert [getattr(each.outcome, "data", each.outcome) for each in many] == [wanted] * 3
     with pytest.raises(BadOptions, match="reference: this photo is grey"):
         client.colorize(photo, reference=grey)
