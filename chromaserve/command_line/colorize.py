@@ -1,21 +1,28 @@
 """`chromaserve colorize`: a photo, several, a folder, or standard input."""
 
-import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chromaserve.command_line.colorists import Local, Remote, Service, colorist
+from chromaserve.command_line.colorists import Local, Outcome, Remote, Service, colorist
 from chromaserve.command_line.exits import (
     NOTHING_FITS,
     Complaint,
     Exit,
     complaints,
     ended_by_sigterm,
+)
+from chromaserve.command_line.places import (
+    check_free,
+    check_reference,
+    check_words,
+    format_of_file,
+    refused,
+    sweep_up,
 )
 from chromaserve.command_line.shared_options import (
     AlbumFlag,
@@ -42,10 +49,9 @@ from chromaserve.command_line.shared_options import (
     as_written,
     read_hints,
 )
-from chromaserve.command_line.streams import STREAM, read
+from chromaserve.command_line.streams import STREAM, stream
 from chromaserve.command_line.tasks import Plan, Task, plan
 from chromaserve.command_line.written import Written
-from chromaserve.photos.formats import Wanted
 
 if TYPE_CHECKING:
     from chromaserve.command_line.report import Report
@@ -109,6 +115,7 @@ def colorize(
     at all; those that are there are left alone, so that an interrupted run goes on when run again.
     """
     with complaints():
+        check_words([*photos, output])
         chosen = {
             "vividness": vividness,
             "postprocess": postprocess,
@@ -139,41 +146,24 @@ def colorize(
             if proposals > 1 or confidence or album or watch or poll or as_json:
                 more = "--proposals, --confidence, --album, --watch, --poll and --json"
                 raise Complaint(f"- is for one photo and its result alone, without {more}")
-            _stream(photos, output, format, service, chosen, overwrite=overwrite)
+            stream(photos, output, format, service, chosen, overwrite=overwrite)
             return
         work = replace(
             plan(photos, output, format or "png"), proposals=proposals, confidence=confidence,
             pages=pages, damaged=damaged,
         )  # fmt: skip
         if work.file and not overwrite:
-            _check_free(work.file)
+            check_free(work.file, work.inputs[0])
         if watch and not work.folders:
             raise Complaint("--watch is for folders")
         if poll and not watch:
             raise Complaint("--poll is for --watch")
         from chromaserve.command_line.report import Report
 
-        chosen["format"] = _format_of(work.file, format)
+        chosen["format"] = format_of_file(work.file, format)
         report = Report(quiet=quiet, as_json=as_json)
         status = _run(work, report, chosen, service, overwrite=overwrite, watch=watch, poll=poll)
         raise typer.Exit(status)
-
-
-def _check_free(output: Path) -> None:
-    if output.is_file() or (output.is_symlink() and not output.exists()):
-        raise Complaint(f"{output} is there already; --overwrite replaces it")
-
-
-def _format_of(output: Path | None, chosen: Wanted | None) -> str:
-    """The encoding of one result: as chosen, or as its file is named, which must agree."""
-    from chromaserve.library.files import format_named, format_of
-
-    named = format_named(output) if output else None
-    if chosen == "same" and output:
-        raise Complaint("--format same names the result itself; name a folder by -o")
-    if chosen and named and chosen != named:
-        raise Complaint(f"{output} is named as {named}, and --format says {chosen}")
-    return chosen or format_of(output)
 
 
 def _run(
@@ -206,7 +196,9 @@ def _run(
                 f"--hints of an album are for all its photos, and {len(done)} are done already;"
                 " --overwrite makes them anew"
             )
-    _sweep(todo)
+    check_reference(chosen["reference"], todo)
+    todo = _writable(todo, report, album=chosen["album"])
+    sweep_up(todo)
     report.skip(done)
     if done:
         from chromaserve.library.made import Making, made_otherwise
@@ -220,20 +212,68 @@ def _run(
                 if watch:
                     _watch(made, report, todo, work, written, overwrite=overwrite, poll=poll)
                 else:
-                    _follow(made, report, todo, written)
+                    _follow(made, report, todo, written, album=chosen["album"])
     finally:  # told, too, where the run ends early
         report.written(written.untold())
         status = report.finish()
     return status
 
 
-def _follow(made: Local | Remote, report: "Report", todo: list[Task], written: Written) -> None:
+def _writable(todo: list[Task], report: "Report", *, album: bool | None) -> list[Task]:
+    """Those whose results can be written; of the others it is told before one is coloured.
+
+    Raises:
+        Complaint: there are no others, or an album would lack some.
+    """
+    problems = refused(todo)
+    if problems and (album or len(problems) == len(todo)):
+        raise next(iter(problems.values()))
+    outcomes = [Outcome(task, error=problem) for task, problem in problems.items()]
+    for _ in report.follow(outcomes, len(outcomes)):
+        pass
+    return [task for task in todo if task not in problems]
+
+
+def _follow(
+    made: Local | Remote,
+    report: "Report",
+    todo: list[Task],
+    written: Written,
+    *,
+    album: bool | None = None,
+) -> None:
     written.expect(todo)
-    for outcome in report.follow(made.files(todo), len(todo)):
-        error = outcome.error
-        written.note(outcome.task, failed=error is not None)
-        if isinstance(error, OSError) and error.errno in NOTHING_FITS:
-            raise Complaint("no more results can be written there", Exit.SOME_FAILED)
+    passed: list[Task] = []  # what another run has done meanwhile
+    try:
+        outcomes = _outcomes(made, todo, passed, album=album)
+        for outcome in report.follow(outcomes, len(todo)):
+            error = outcome.error
+            written.note(outcome.task, failed=error is not None)
+            if isinstance(error, OSError) and error.errno in NOTHING_FITS:
+                raise Complaint("no more results can be written there", Exit.SOME_FAILED)
+    finally:
+        for task in passed:
+            written.note(task, failed=True)
+        report.skip(passed)
+
+
+def _outcomes(
+    made: Local | Remote, todo: list[Task], passed: list[Task], *, album: bool | None
+) -> Iterator[Outcome]:
+    """What becomes of tasks; those whose results are there by their turn are noted in `passed`."""
+
+    def left() -> Iterator[Task]:
+        for task in todo:
+            if task.is_done and not task.replace and not album:  # which is coloured as a whole
+                passed.append(task)
+            else:
+                yield task
+
+    for outcome in made.files(left()):
+        if isinstance(outcome.error, FileExistsError) and outcome.task.is_done:
+            passed.append(outcome.task)
+        else:
+            yield outcome
 
 
 def _watch(
@@ -253,45 +293,3 @@ def _watch(
         _follow(made, report, todo, written)
         for more in watched(work.folders, tasks, written, overwrite=overwrite, poll=poll):
             _follow(made, report, more, written)
-
-
-def _sweep(todo: list[Task]) -> None:
-    from chromaserve.library.files import sweep
-
-    for folder in {task.output.parent for task in todo}:
-        if folder.is_dir():
-            sweep(folder)
-
-
-def _stream(
-    photos: list[str],
-    output: str | None,
-    format: Wanted | None,
-    service: Service,
-    chosen: dict[str, Any],
-    *,
-    overwrite: bool,
-) -> None:
-    """One photo from standard input or to standard output."""
-    from chromaserve.library.files import write_whole
-
-    if output is None and photos[-1] == STREAM:
-        photos, output = photos[:-1] or photos, STREAM
-    if len(photos) > 1:
-        raise Complaint("- is for one photo; where its result goes is named by -o")
-    source, target = photos[0], output or STREAM
-    if target == STREAM:
-        if sys.stdout is None or sys.stdout.isatty():
-            what = "a terminal" if sys.stdout else "closed"
-            raise Complaint(f"standard output is {what}; name a file for the result by -o")
-    elif not overwrite:
-        _check_free(Path(target))
-    chosen["format"] = _format_of(None if target == STREAM else Path(target), format)
-    data = read(source, None if target == STREAM else Path(target))
-    with colorist(service, chosen) as made:
-        result = made.data(data)
-    if target == STREAM:
-        sys.stdout.buffer.write(result)
-        sys.stdout.buffer.flush()
-    else:
-        write_whole(Path(target), result, replace=overwrite)

@@ -9,11 +9,14 @@ from typing import Protocol
 
 from chromaserve.library.files import Identity, identity
 from chromaserve.photos.formats import is_photo_name
+from chromaserve.photos.names import folded
 
 COLOUR = "-colour"
 """How results are called that lie beside what they are of."""
-RESULT = re.compile(rf"(.*){COLOUR}(-page-\d+)?(-[2-8]|-confidence)?")
+RESULT = re.compile(rf"(.*){COLOUR}(-page-\d+)?(-[2-8]|-confidence)?", re.DOTALL)
 """A result's name, pages, further proposals and maps too, without its suffix."""
+LINKED = "linked folder"
+"""What is left out where a folder has links to others."""
 
 
 class Watcher(Protocol):
@@ -23,7 +26,7 @@ class Watcher(Protocol):
         """A folder cannot be read."""
 
     def left_out(self, path: Path, kind: str) -> None:
-        """It is no photo by its name, or a result itself."""
+        """It is no photo by its name, or a result itself, or a link to a folder."""
 
 
 def photos_in(folder: Path, unreadable: Callable[[OSError], None]) -> list[Path]:
@@ -45,7 +48,8 @@ def photos_below(
 ) -> Iterator[tuple[Path, list[Path]]]:
     """Each folder in the tree, relative, with its photos, in order.
 
-    Hidden ones are left out, results, folders of results, and what is no file: pipes, devices.
+    Hidden ones are left out, results, folders of results, links to folders, which may lead in
+    circles, and what is no file: pipes, devices.
     """
 
     def tell(error: OSError) -> None:
@@ -58,7 +62,11 @@ def photos_below(
         for name in [n for n in there if n.endswith(COLOUR) and n.removesuffix(COLOUR) in there]:
             watcher.left_out(parent / name, f"folder named {COLOUR}")
             there.remove(name)
-        folders[:] = sorted(name for name in there if identity(parent / name) not in results)
+        there = {name for name in there if identity(parent / name) not in results}
+        for name in sorted(there):
+            if (parent / name).is_symlink():
+                watcher.left_out(parent / name, LINKED)
+        folders[:] = sorted(there)
         photos = []
         for name in sorted(names):
             path = parent / name
@@ -73,6 +81,29 @@ def photos_below(
             else:
                 watcher.left_out(path, "pipe or device")
         yield parent.relative_to(folder), photos
+
+
+def with_others(folder: Path, named: set[str]) -> list[str]:
+    """Photos of a folder that are named one by one, and the others in it, by their names, in order.
+
+    What a result is called hangs on them all, so that a photo that is named tomorrow is another's.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            there = [each for each in entries if is_photo_name(each.name)]
+    except OSError:  # who may pass through a folder may not look into it
+        there = []
+    # Some disk finds one by a name that it does not list: in other case, or composed otherwise.
+    unlisted = {folded(name) for name in named - {each.name for each in there}}
+    others = {
+        each.name
+        for each in there
+        if not each.name.startswith(".")
+        and not RESULT.fullmatch(Path(each.name).stem)
+        and folded(each.name) not in unlisted
+        and may_be_file(Path(each))
+    }
+    return sorted(others.union(named))
 
 
 def may_be_file(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +14,8 @@ import typer
 
 from chromaserve.command_line.colorists import Service, answers
 from chromaserve.command_line.exits import Complaint, Exit, by_options, complaints, say
-from chromaserve.command_line.folders import COLOUR, photos_below
+from chromaserve.command_line.folders import COLOUR, LINKED, photos_below
+from chromaserve.command_line.places import check_words
 from chromaserve.command_line.shared_options import (
     AlbumFlag,
     ApiKey,
@@ -53,6 +55,22 @@ def _service(url: str, api_key: str | None, patience: float | None = None) -> "I
         yield client
 
 
+@contextmanager
+def _told_of(key: str) -> Iterator[None]:
+    """Name the key where nobody knows whether the service has the job."""
+    from chromaserve.client import Unreachable
+
+    again = f"the service may have the job: with --idempotency-key {key} it is the same one again"
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"interrupted; {again}")
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    except Unreachable:
+        say(again)
+        raise
+
+
 @jobs.command()
 def submit(
     photos: Annotated[
@@ -86,7 +104,8 @@ def submit(
     as_json: Json = False,
 ) -> None:
     """Hand photos in as one job, and write its id; the service has them then, come what may."""
-    with _service(url, api_key) as client:
+    key = str(uuid.uuid4()) if key is None else key
+    with _service(url, api_key) as client, _told_of(key):
         try:
             job = client.submit(
                 list(_given(photos)),
@@ -196,6 +215,7 @@ def cancel(id: Id, url: ServiceUrl = _HERE, api_key: ApiKey = None, as_json: Jso
 def _given(photos: list[str]) -> "Iterator[Path | Address]":
     from chromaserve.client import Address
 
+    check_words(photos)
     for each in photos:
         path = Path(each)
         if "://" in each:  # whether it is one that can be asked, the service says
@@ -222,7 +242,7 @@ class _Seen:
         raise error  # a job without what is in there would be another one
 
     def left_out(self, _: Path, kind: str) -> None:
-        if kind.endswith(COLOUR):
+        if kind.endswith(COLOUR) or kind == LINKED:
             self.results[kind] += 1
 
 

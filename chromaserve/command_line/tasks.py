@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from chromaserve.command_line.exits import Complaint, Exit
-from chromaserve.command_line.folders import COLOUR, RESULT, Watcher, photos_below
+from chromaserve.command_line.folders import COLOUR, RESULT, Watcher, photos_below, with_others
 from chromaserve.command_line.written import written_ns
 from chromaserve.library.files import Identity, identity, of_page, pages_apart
 from chromaserve.photos.formats import WRITTEN, Wanted, suffix_of
@@ -112,7 +112,8 @@ class Plan:
         return None if self.output.is_dir() else self.output
 
     def tasks(self, watcher: Watcher) -> list[Task]:
-        """A task for each colouring and map of each photo there is, folders in their names' order.
+        """A task for each colouring and map of each photo there is, in the order in which they are
+        named, folders in their names' order.
 
         Args:
             watcher: told of what is not among them.
@@ -121,16 +122,12 @@ class Plan:
             Complaint: an input is missing, or a result would take the place of something else.
         """
         found: list[Task] = []
-        files: dict[Path, dict[str, Path]] = {}
+        named = {task.photo: task for task in self._of_files(watcher)}
         for path in self.inputs:
             if path.is_dir():
                 found += self._in_folder(path, watcher)
-            elif path.exists():
-                files.setdefault(path.parent.resolve(), {}).setdefault(path.name, path)
-            else:
-                raise Complaint(f"there is no {path}{self._hint(path)}", Exit.NOTHING_DONE)
-        for photos in files.values():
-            found += self._of_files(_originals(photos, watcher))
+            elif path in named:
+                found.append(named.pop(path))
         if self.pages == "all":  # those alike together
             pages = [one for each in found for one in each.of_pages(self.damaged)]
             found = sorted(pages, key=lambda task: task.page or 0)
@@ -143,23 +140,30 @@ class Plan:
         meant = self.output is None and len(self.inputs) > 1 and missing == self.inputs[-1]
         return f"; where results go is named by -o: -o {missing}" if meant else ""
 
-    def _of_files(self, photos: list[Path]) -> Iterator[Task]:
-        """Photos of one folder that are named one by one."""
-        if self.output is None:
-            for photo, name in self._named(photos, COLOUR):
-                yield Task(photo, photo.with_name(name))
-        elif self.file:
-            yield Task(photos[0], self.file)
-        else:
-            own = identity(self.output) == identity(photos[0].parent)
-            for photo, name in self._named(photos, COLOUR if own else ""):
-                yield Task(photo, self.output / name)
+    def _of_files(self, watcher: Watcher) -> Iterator[Task]:
+        """Photos that are named one by one."""
+        folders: dict[Path, dict[str, Path]] = {}
+        for path in self.inputs:
+            if path.is_dir():
+                continue
+            if not path.exists():
+                raise Complaint(f"there is no {path}{self._hint(path)}", Exit.NOTHING_DONE)
+            folders.setdefault(path.parent.resolve(), {}).setdefault(path.name, path)
+        for folder, there in folders.items():
+            photos = _originals(there, watcher)
+            if self.file:
+                yield from (Task(photo, self.file) for photo in photos)
+                continue
+            own = self.output is None or identity(self.output) == identity(folder)
+            all_there = with_others(folder, {photo.name for photo in photos})
+            names = self._names(all_there, COLOUR if own else "")
+            for photo in photos:
+                yield Task(photo, (self.output or photo.parent) / names[photo.name])
 
-    def _named(self, photos: Sequence[Path], ending: str = "") -> Iterator[tuple[Path, str]]:
+    def _names(self, photos: Sequence[str], ending: str = "") -> dict[str, str]:
         """Photos of one folder with the names of their results."""
-        names = [photo.name for photo in photos]
-        endings = [ending + suffix_of(name, self.format) for name in names]
-        yield from zip(photos, result_names(names, endings), strict=True)
+        endings = [ending + suffix_of(name, self.format) for name in photos]
+        return dict(zip(photos, result_names(photos, endings), strict=True))
 
     def _in_folder(self, folder: Path, watcher: Watcher) -> Iterator[Task]:
         target = self._target(folder)
@@ -169,15 +173,21 @@ class Plan:
                 f"results cannot go into the folder of the photos itself, {folder}; name another"
             )
         for parent, photos in photos_below(folder, results, watcher):
-            for photo, name in self._named(photos):
-                yield Task(photo, target / parent / name)
+            for photo, name in self._names([photo.name for photo in photos]).items():
+                yield Task(folder / parent / photo, target / parent / name)
 
     def _target(self, folder: Path) -> Path:
-        if self.output is None:
-            whole = folder.resolve()
-            beside = whole.with_name(f"{whole.name}{COLOUR}")
-            return beside if folder.is_absolute() else Path(os.path.relpath(beside))
-        return self.output if len(self.inputs) == 1 else self.output / folder.resolve().name
+        """Where a folder's results go. A link to one counts by its own name and place."""
+        if self.output and len(self.inputs) == 1:
+            return self.output
+        named = folder if folder.name not in ("", "..") else folder.resolve()
+        if not named.name:
+            raise Complaint(f"{folder} has no name for its results; colorize it alone, with -o")
+        if self.output:
+            return self.output / named.name
+        beside = named.with_name(f"{named.name}{COLOUR}")
+        as_given = named is folder or folder.is_absolute()
+        return beside if as_given else Path(os.path.relpath(beside))
 
 
 def _without_clashes(tasks: list[Task]) -> list[Task]:
@@ -186,15 +196,16 @@ def _without_clashes(tasks: list[Task]) -> list[Task]:
     Raises:
         Complaint: it is not so.
     """
-    resolved = cache(Path.resolve)
-    photos = {identity(task.photo) for task in tasks}
-    taken: dict[Identity | tuple[Path, str], Path] = {}
+    folders, resolved = cache(identity), cache(Path.resolve)
+    photos = {identity(task.photo) for task in tasks} - {None}
+    taken: dict[tuple[Identity | Path, str], Path] = {}
     kept = []
     for task in tasks:
-        there = identity(task.output)
-        if there and there in photos:
+        if identity(task.output) in photos:
             raise Complaint(f"the result of {task.photo} would take the place of {task.output}")
-        place = there or (resolved(task.output.parent), folded(task.output.name))
+        folder = task.output.parent
+        # By name: files that are there may be one by links, and a result takes a link's own place.
+        place = folders(folder) or resolved(folder), folded(task.output.name)
         other = taken.setdefault(place, task.photo)
         if other is task.photo:
             kept.append(task)

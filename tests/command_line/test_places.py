@@ -5,18 +5,25 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import httpx
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
+from chromaserve.command_line import colorize as colorize_command
+from chromaserve.command_line.colorists import Outcome
 from chromaserve.command_line.main import command
+from chromaserve.command_line.tasks import Task
+from chromaserve.library.files import write_whole
 from tests.command_line.command import PROGRAM, SAMPLES, environment, files, run, said
 from tests.conftest import Server
 from tests.small_network import small_http_instead, small_server_instead
 
 CAT = SAMPLES / "cat.jpg"
+Colorize = Callable[..., Result]
 
 
 # Nothing here is about colours.
@@ -35,6 +42,47 @@ def album(tmp_path: Path) -> Path:
     (folder / "link.png").symlink_to("a.jpg")
     (folder / "hard.png").hardlink_to(folder / "b.jpg")
     return folder
+
+
+class Bytes:
+    """Writes in place of each result a few bytes that name its photo."""
+
+    def __init__(self) -> None:
+        self.taken: list[Task] = []
+
+    def files(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
+        for task in tasks:
+            self.taken.append(task)
+            try:
+                write_whole(task.output, bytes(task.photo), replace=task.replace)
+            except OSError as error:
+                yield Outcome(task, error=error)
+            else:
+                yield Outcome(task)
+
+
+@pytest.fixture
+def bytes_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bytes:
+    """What the command colorizes with, in an empty folder."""
+    made = Bytes()
+    monkeypatch.setattr(colorize_command, "colorist", lambda *_: nullcontext(made))
+    monkeypatch.chdir(tmp_path)
+    return made
+
+
+@pytest.fixture
+def colorize(bytes_made: Bytes) -> Colorize:
+    """The command, in this process and without a model."""
+    assert not bytes_made.taken
+    return lambda *words: CliRunner().invoke(command, ["colorize", *map(str, words)])
+
+
+def touch(*names: str) -> None:
+    """Photos by their names, each of its own bytes."""
+    for name in names:
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(path))
 
 
 @pytest.mark.parametrize(
@@ -249,3 +297,148 @@ def test_one_photo_with_hints_by_a_service(
     assert done.returncode == 0, done.stderr
     answer = http.post("/colorize", files={"file": CAT.read_bytes()}, data={"hints": hints})
     assert out.read_bytes() == answer.content
+
+
+def test_photos_are_taken_in_the_order_in_which_they_are_named(
+    colorize: Colorize, bytes_made: Bytes
+) -> None:
+    """`--hints` of an album name them by number."""
+    touch("x/1.jpg", "x/3.jpg", "y/2.jpg", "one.jpg", "fold/z.jpg", "fold/a.jpg")
+    for words in (("x/1.jpg", "y/2.jpg", "x/3.jpg"), ("one.jpg", "fold", "y/2.jpg")):
+        bytes_made.taken.clear()
+        done = colorize(*words, "-o", "out", "--overwrite")
+        assert done.exit_code == 0, done.output
+        folder = ("fold/a.jpg", "fold/z.jpg")
+        wanted = [name for word in words for name in (folder if word == "fold" else (word,))]
+        assert [str(task.photo) for task in bytes_made.taken] == wanted
+
+
+@pytest.mark.parametrize("where", [(), ("-o", "out/"), ("-o", "s")], ids=" ".join)
+def test_photos_of_one_stem_in_a_folder_have_two_results_by_two_calls(
+    colorize: Colorize, where: tuple[str, ...]
+) -> None:
+    touch("s/a.jpg", "s/a.tif", "s/a-colour.jpg", "s/.a.png", "s/b.jpg")
+    Path("s/b.png").mkdir()
+    ending = "" if "out/" in where else "-colour"
+    folder = Path(where[-1] if where else "s")
+    for name, result in (("a.jpg", "a.jpg"), ("a.tif", "a.tif"), ("b.jpg", "b")):
+        assert colorize(f"s/{name}", *where).exit_code == 0
+        assert (folder / f"{result}{ending}.png").read_bytes() == f"s/{name}".encode()
+    if where == ("-o", "out/"):
+        names = files(folder)
+        assert "3 skipped" in colorize("s", *where).stderr, "as of the folder as a whole"
+        assert files(folder) == names
+
+
+def test_an_empty_name_is_no_folder(colorize: Colorize, tmp_path: Path) -> None:
+    touch("a.jpg")
+    for words in (("",), ("a.jpg", "-o", ""), ("a.jpg", ""), ("-", "-o", "")):
+        done = colorize(*words)
+        assert (done.exit_code, "a name is empty" in done.stderr) == (2, True)
+    submitted = CliRunner().invoke(command, ["jobs", "submit", "", "--url", "127.0.0.1:9"])
+    assert (submitted.exit_code, "a name is empty" in submitted.stderr) == (2, True)
+    assert files(tmp_path) == {"a.jpg"}
+
+
+def test_what_another_run_did_meanwhile_is_skipped(colorize: Colorize, bytes_made: Bytes) -> None:
+    names = ("a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    touch(*(f"in/{name}" for name in names))
+    made = bytes_made.files
+
+    def beside_another(tasks: Iterable[Task]) -> Iterator[Outcome]:
+        touch("out/b.png")  # before its turn
+        for task in tasks:
+            if task.output.name == "c.png":
+                touch("out/c.png")  # while it is coloured
+            yield from made([task])
+
+    bytes_made.files = beside_another  # type: ignore[method-assign]
+    done = colorize("in", "-o", "out/", "--json")
+    assert done.exit_code == 0, done.output
+    assert "2 colorized, 2 skipped" in done.stderr
+    assert [task.photo.name for task in bytes_made.taken] == ["a.jpg", "c.jpg", "d.jpg"]
+    assert Path("out/b.png").read_bytes() == b"out/b.png"
+    assert Path("out/c.png").read_bytes() == b"out/c.png"
+    *rows, _ = map(json.loads, done.stdout.splitlines())
+    assert sorted(row["status"] for row in rows) == ["colorized"] * 2 + ["skipped"] * 2
+
+
+def test_a_place_that_cannot_be_written_to_is_told_of_before_anything_is_coloured(
+    colorize: Colorize, bytes_made: Bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch("scans/a.jpg", "scans/b.jpg", "other/c.jpg")
+    Path("share").mkdir()
+    locked = ("share", "scans")
+    # The tests may run as root, who may write anywhere.
+    monkeypatch.setattr(os, "access", lambda path, _: str(path) not in locked)
+    refused = colorize("scans", "-o", "share/new/colour", "--quiet")
+    assert (refused.exit_code, refused.stdout) == (3, "")
+    assert refused.stderr == ("chromaserve: share cannot be written to; name another place by -o\n")
+    assert not bytes_made.taken
+    done = colorize("scans/a.jpg", "other/c.jpg", "scans/b.jpg")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("scans/a.jpg: scans cannot be written to")
+    assert "1 colorized, 2 failed" in done.stderr
+    assert [str(task.photo) for task in bytes_made.taken] == ["other/c.jpg"]
+    bytes_made.taken.clear()
+    album = colorize("scans/a.jpg", "other/c.jpg", "--album", "--overwrite")
+    assert (album.exit_code, bytes_made.taken) == (3, [])
+    assert colorize("scans/a.jpg", "-o", "/dev/null").exit_code == 0, "which no folder is asked for"
+
+
+def test_a_reference_among_results_is_not_replaced(colorize: Colorize, bytes_made: Bytes) -> None:
+    touch("scans/a.jpg", "scans/best.jpg", "colour/best.png")
+    with_best = ("scans", "-o", "colour", "--reference", "colour/best.png")
+    Path("link.png").symlink_to("colour/best.png")
+    for more in ((), ("--url", "127.0.0.1:9"), ("--reference", "link.png")):
+        done = colorize(*with_best, *more, "--overwrite")
+        assert done.exit_code == 2
+        assert "scans/best.jpg would take the place of the reference" in done.stderr
+    assert not bytes_made.taken
+    done = colorize(*with_best)
+    assert done.exit_code == 0, "it is left alone as a result that is there"
+    assert Path("colour/best.png").read_bytes() == b"colour/best.png"
+
+
+def test_a_linked_folder_counts_by_its_own_name_and_place(
+    colorize: Colorize, tmp_path: Path
+) -> None:
+    touch("share/a/scans/1.jpg", "share/b/scans/1.jpg", "here/2.jpg")
+    for link, to in (("1931", "a"), ("1932", "b")):
+        Path("here", link).symlink_to(Path("..", "share", to, "scans"))
+    assert colorize("here/1931/").exit_code == 0
+    assert files(Path("here/1931-colour")) == {"1.png"}
+    assert colorize("here/1931", "here/1932", "-o", "out").exit_code == 0
+    assert Path("out/1931/1.png").read_bytes() == b"here/1931/1.jpg"
+    assert Path("out/1932/1.png").read_bytes() == b"here/1932/1.jpg"
+    before = files(tmp_path)
+    done = colorize("here", "-o", "all")
+    assert done.exit_code == 0
+    assert "2 linked folder" in done.stderr
+    assert files(tmp_path) - before == {"all/2.png"}
+    for words in (("/",), ("/", "here", "-o", "out")):
+        done = colorize(*words)
+        assert (done.exit_code, "/ has no name for its results" in done.stderr) == (2, True)
+
+
+def test_results_that_are_one_file_by_links_are_in_nobody_s_way(colorize: Colorize) -> None:
+    touch("in/a.jpg", "in/b.jpg", "in/c.jpg", "out/a.png")
+    Path("out/b.png").hardlink_to("out/a.png")  # as by a tool that saves room
+    done = colorize("in", "-o", "out")
+    assert (done.exit_code, "1 colorized, 2 skipped" in done.stderr) == (0, True)
+
+
+def test_odd_names(colorize: Colorize, tmp_path: Path) -> None:
+    touch("a\nb.png")
+    for _ in range(2):  # a pattern means the result too, the second time
+        done = colorize(*sorted(str(path) for path in Path().iterdir()))
+        assert done.exit_code == 0, done.stderr
+    assert files(tmp_path) == {"a\nb.png", "a\nb-colour.png"}
+    own = colorize("a\nb.png", "-o", "a\nb.png")
+    assert (own.exit_code, "--overwrite" in own.stderr) == (2, False)
+    assert "would take the place of" in own.stderr
+    nameless = colorize("-", "-o", "new/")
+    assert (nameless.exit_code, "- has no name for a result in new/" in nameless.stderr) == (
+        2,
+        True,
+    )

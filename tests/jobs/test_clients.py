@@ -10,7 +10,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from chromaserve import Address, AsyncClient, Client, ProblemError, Result
+from chromaserve import Address, AsyncClient, Client, ProblemError, Result, Unreachable
 from chromaserve.command_line.main import command
 from tests.app.test_album import views
 from tests.command_line.command import at_once, run
@@ -207,3 +207,24 @@ def test_the_command_says_what_is_wrong(
             done = CliRunner().invoke(command, ["jobs", *map(str, arguments)])
         assert (done.exit_code, done.stdout) == (status, "")
         assert words in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(KeyboardInterrupt(), 130), (Unreachable("It fell silent."), 4)]
+)
+def test_a_job_that_may_be_there_is_told_of_by_its_key(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int
+) -> None:
+    asked: list[str] = []
+
+    def submit(*_: object, idempotency_key: str, **__: object) -> None:
+        asked.append(idempotency_key)
+        raise error
+
+    monkeypatch.setattr(Client, "submit", submit)
+    for more in ((), ("--idempotency-key", "mine")):
+        done = CliRunner().invoke(command, ["jobs", "submit", str(folder / "in"), *more])
+        assert (done.exit_code, done.stdout) == (status, "")
+        assert f"--idempotency-key {asked[-1]} " in done.stderr
+        assert "running it again goes on" not in done.stderr
+    assert asked[0] != asked[1] == "mine"
