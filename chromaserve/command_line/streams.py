@@ -7,7 +7,8 @@ from typing import Any
 
 from chromaserve.command_line.colorists import Service, colorist
 from chromaserve.command_line.exits import Complaint
-from chromaserve.command_line.places import check_free, format_of_file
+from chromaserve.command_line.places import check_free, check_reference, format_of_file
+from chromaserve.command_line.tasks import Task
 from chromaserve.photos.formats import Wanted
 
 STREAM = "-"
@@ -53,8 +54,10 @@ def stream(
         if sys.stdout is None or sys.stdout.isatty():
             what = "a terminal" if sys.stdout else "closed"
             raise Complaint(f"standard output is {what}; name a file for the result by -o")
-    elif not overwrite:
-        check_free(Path(target))
+    else:
+        check_reference(chosen["reference"], [Task(Path(source), Path(target))])
+        if not overwrite:
+            check_free(Path(target))
     chosen["format"] = format_of_file(None if target == STREAM else Path(target), format)
     data = read(source, None if target == STREAM else Path(target))
     with colorist(service, chosen) as made:

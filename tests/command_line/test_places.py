@@ -394,6 +394,8 @@ def test_a_reference_among_results_is_not_replaced(colorize: Colorize, bytes_mad
         done = colorize(*with_best, *more, "--overwrite")
         assert done.exit_code == 2
         assert "scans/best.jpg would take the place of the reference" in done.stderr
+    piped = colorize("-", *with_best[1:2], "colour/best.png", *with_best[3:], "--overwrite")
+    assert (piped.exit_code, "place of the reference" in piped.stderr) == (2, True)
     assert not bytes_made.taken
     done = colorize(*with_best)
     assert done.exit_code == 0, "it is left alone as a result that is there"
