@@ -188,6 +188,8 @@ def _run(
             "--album is for one result of each photo, and --pages all gives more of some"
         )
     if chosen["hints"]:
+        if any(task.page for task in tasks):
+            raise Complaint("--hints are for one page, and --pages all gives several")
         photos = {task.photo for task in tasks}
         if len(photos) > 1 and not chosen["album"]:
             raise Complaint(f"--hints are for one photo, and there are {len(photos)}; or --album")

@@ -365,3 +365,7 @@ def test_an_album_agrees_as_by_the_service_here_and_there(
     refused = here("colorize", mixed, "-o", tmp_path / "no", "--album", "--pages", "all")
     assert refused.returncode == 2
     assert "--album" in said(refused)
+    one = ("--hints", '[{"x": 9, "y": 9, "color": "#335577"}]')
+    refused = here("colorize", mixed / "1.tif", "-o", tmp_path / "no", "--pages", "all", *one)
+    assert refused.returncode == 2
+    assert "one page" in said(refused)
