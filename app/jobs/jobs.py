@@ -141,7 +141,8 @@ class Jobs:
         size = sum(map(len, photos)) + sum(photo.reserved for photo in new.photos)
         size += new.album_bytes
         await self.ask(self.store.check_room, size)
-        new = replace(new, id=secrets.token_urlsafe(18))
+        # A command would take one that begins with - for an option.
+        new = replace(new, id=secrets.token_urlsafe(18).replace("-", "_"))
         try:
             if photos:
                 await self.on_disk(self.files.keep_photos, new.id, photos)

@@ -190,13 +190,9 @@ class AsyncJob:
                 return Colorized(position, name, error)
             data = b""
         shown = ("colour", "kept", "page", "warnings", "confidence", "hint_places")
-        result = Result(
-            data,
-            entry["media_type"],
-            entry["output"],
-            entry.get("model_version", 0),
-            told={key: entry[key] for key in shown if key in entry},
-        )
+        about = {key: entry[key] for key in shown if key in entry}
+        version = entry.get("model_version", 0)
+        result = Result(data, entry["media_type"], entry["output"], version, told=about)
         return Colorized(position, name, result)
 
 
