@@ -124,6 +124,8 @@ class Samples:
         """[n, width, samples] of a segment's rows."""
         page, count = self._page, self._width * self._each
         bits = page.bits[0]
+        if bits == 8 and page.predictor not in (_BY_SAMPLES, _BY_BYTES):
+            return rows.reshape(len(rows), -1, self._each)
         if bits % 8 == 0:
             kind = np.dtype(f"{page.order}u{bits // 8}")
             if page.predictor == _BY_BYTES:

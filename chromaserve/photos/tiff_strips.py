@@ -7,6 +7,7 @@ ones one by one, small ones many at once.
 import zlib
 from collections.abc import Iterator
 from io import BytesIO
+from operator import is_not
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,14 +91,15 @@ class Strips:
         """Unpack this strip and those behind it at once."""
         needed = rows * self._row_bytes
         last = min(index + _TOGETHER // needed, index + _MOST_TOGETHER, len(self._page.places))
-        said = [
-            list(filter(len, self._packed(i, needed))) or [_NOTHING] for i in range(index, last)
-        ]
-        strips = [self._up_to_zeros(each[0]) for each in said]
+        said = [self._packed(i, needed) for i in range(index, last)]
+        first = [next(filter(len, each), _NOTHING) for each in said]
+        strips = [self._up_to_zeros(each) for each in first]
         made = self._by_libtiff(strips, rows)
-        if not len(made) and max(map(len, said)) > 1:
-            strips = [self._up_to_zeros(each[-1]) for each in said]
-            made = self._by_libtiff(strips, rows)
+        if not len(made) and self._again <= _MOST_AGAIN:
+            longer = [next(filter(len, each), was) for each, was in zip(said, first, strict=True)]
+            if any(map(is_not, longer, first)):
+                strips = [self._up_to_zeros(each) for each in longer]
+                made = self._by_libtiff(strips, rows)
         self._hold(index, strips, rows, made)
 
     def _hold(self, index: int, strips: list[memoryview], rows: int, made: Bytes) -> None:
