@@ -72,14 +72,10 @@ def photos_below(
             path = parent / name
             if name.startswith("."):
                 continue
-            if not is_photo_name(name):
-                watcher.left_out(path, path.suffix.lower() or "without suffix")
-            elif RESULT.fullmatch(path.stem):
-                watcher.left_out(path, f"named {COLOUR}")
-            elif may_be_file(path):
-                photos.append(path)
+            if kind := _kind_left_out(path):
+                watcher.left_out(path, kind)
             else:
-                watcher.left_out(path, "pipe or device")
+                photos.append(path)
         yield parent.relative_to(folder), photos
 
 
@@ -90,20 +86,28 @@ def with_others(folder: Path, named: set[str]) -> list[str]:
     """
     try:
         with os.scandir(folder) as entries:
-            there = [each for each in entries if is_photo_name(each.name)]
+            there = {each.name for each in entries if is_photo_name(each.name)}
     except OSError:  # who may pass through a folder may not look into it
-        there = []
+        there = set()
     # Some disk finds one by a name that it does not list: in other case, or composed otherwise.
-    unlisted = {folded(name) for name in named - {each.name for each in there}}
+    unlisted = {folded(name) for name in named - there}
     others = {
-        each.name
-        for each in there
-        if not each.name.startswith(".")
-        and not RESULT.fullmatch(Path(each.name).stem)
-        and folded(each.name) not in unlisted
-        and may_be_file(Path(each))
+        name
+        for name in there
+        if not name.startswith(".")
+        and folded(name) not in unlisted
+        and not _kind_left_out(folder / name)
     }
     return sorted(others.union(named))
+
+
+def _kind_left_out(path: Path) -> str:
+    """What a file is that is no photo to colorize, in a few words; empty for one that is."""
+    if not is_photo_name(path.name):
+        return path.suffix.lower() or "without suffix"
+    if RESULT.fullmatch(path.stem):
+        return f"named {COLOUR}"
+    return "" if may_be_file(path) else "pipe or device"
 
 
 def may_be_file(path: Path) -> bool:
