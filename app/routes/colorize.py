@@ -125,6 +125,7 @@ async def colorize(
         chosen = merge(request.query_params.multi_items(), body.fields, Options)
         check_photos(chosen, len(body.uploads))
         await run_in_threadpool(pipeline.look_at, body.uploads, chosen.page)
+        photos = len(body.uploads)
         wanted = _negotiated(request, chosen, body)
         order = chosen.order(await service.model_for(chosen.model), wanted.format)
         order = with_hints(order, body)
@@ -132,8 +133,9 @@ async def colorize(
             order = await run_in_threadpool(take_apart, body, order, settings, settings.max_photos)
             check_photos(chosen, len(body.uploads))
         body.repeat(chosen.proposals)
-        wanted = _negotiated(request, chosen, body)
-        order = replace(order, format=wanted.format)
+        if len(body.uploads) != photos:  # of several none goes out as a bare image
+            wanted = _negotiated(request, chosen, body)
+            order = replace(order, format=wanted.format)
         expected = foreseen(body.uploads, order, pipeline.cache)
         pixels = [each.pixels for each in expected]
         looks, beside = sum(each.looks for each in expected), 0
