@@ -112,9 +112,10 @@ def train(
     state = folder / "state"
     if not state.exists():
         measure_statistics(model, stream, missing)
-    model.compile(
-        optimizer=optimizer(settings, model), jit_compile=keras.backend.backend() == "jax"
-    )
+    # On CPUs, too, XLA is much faster at the encoder's wide convolutions; a decoder alone would
+    # gain nothing by it.
+    compiled = keras.backend.backend() == "jax" or config.encoder.trainable_from is not None
+    model.compile(optimizer=optimizer(settings, model), jit_compile=compiled)
     model.optimizer.build(model.trainable_variables)
     callbacks = [
         Follow(stream, config.seed),
