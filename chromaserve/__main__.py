@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 
 def main() -> None:
@@ -11,7 +12,12 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     if os.getpid() == 1:  # of a container: it hears no signal that it does not ask for
         signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
-    from chromaserve.command_line.main import main as run
+    try:
+        from chromaserve.command_line.main import main as run
+    except ModuleNotFoundError as error:
+        if error.name != "typer":
+            raise
+        sys.exit("chromaserve: this is the client alone; the command takes the whole package")
 
     if interrupts:
         signal.signal(signal.SIGINT, signal.default_int_handler)

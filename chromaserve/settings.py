@@ -146,7 +146,7 @@ class PipelineSettings(BaseSettings):
             name
             for name in os.environ
             if name.startswith("CHROMASERVE_")
-            and name not in known | {"CHROMASERVE_API_KEY"}  # the client's
+            and name not in known | {"CHROMASERVE_API_KEY", "CHROMASERVE_URL"}  # the command's
             and not re.search(r"_(PORT(_.+)?|SERVICE_(HOST|PORT.*))$", name)  # by Kubernetes
         )
 

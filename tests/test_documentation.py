@@ -85,7 +85,7 @@ def test_what_the_pages_name_there_is() -> None:
     group = typer.main.get_group(command)
     subcommands = group.list_commands(typer.Context(group))
     settings = {f"CHROMASERVE_{name.upper()}" for name in Settings.model_fields}
-    settings.add("CHROMASERVE_API_KEY")  # the command's, for --api-key
+    settings |= {"CHROMASERVE_API_KEY", "CHROMASERVE_URL"}  # the command's, for options
     compose = (ROOT / "docker-compose.yml").read_text()
     settings |= set(re.findall(r"\$\{(CHROMASERVE_\w+)", compose))
     for page in PAGES:

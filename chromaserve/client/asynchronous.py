@@ -31,6 +31,7 @@ from chromaserve.client.request import (
     FAILURES,
     TIMEOUT,
     answer,
+    connected,
     give_up,
     may_pass,
     open_http,
@@ -290,11 +291,13 @@ class AsyncClient:
         return await self._until_done(once, Attempts(self._retries))
 
     async def _until_done(self, once: Callable[[], Awaitable[T]], attempts: Attempts) -> T:
+        sent = False
         while True:
             try:
                 return await once()
             except FAILURES as error:
+                sent |= connected(error)
                 pause = pause_s(self._http, attempts, error) if may_pass(error) else None
                 if pause is None:
-                    give_up(error)
+                    give_up(error, sent)
             await asyncio.sleep(pause)

@@ -22,6 +22,9 @@ class ClientError(Exception):
 class Unreachable(ClientError):
     """The service gave no answer, in all attempts; `__cause__` is what httpx said last."""
 
+    sent = True
+    """Whether the request, or some of it, may have come there."""
+
 
 class AnswerTooLarge(ClientError):
     """The answer, or one result in it, is larger than what the client takes; or it has no end."""

@@ -192,11 +192,20 @@ def _is_away(error: Exception) -> bool:
     if isinstance(error, ProblemError):
         by_proxy = error.status in (502, 503, 521) and not error.slug
         return by_proxy or error.slug in ("not-ready", "jobs-away")
-    return isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+    return not connected(error)
 
 
-def give_up(error: Exception) -> NoReturn:
+def connected(error: Exception) -> bool:
+    """Whether there was a connection before it came to nothing."""
+    return not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+
+
+def give_up(error: Exception, sent: bool = True) -> NoReturn:
     """Raise the client's own error for what the last attempt ended with.
+
+    Args:
+        error: that of the last attempt.
+        sent: whether some attempt was connected.
 
     Raises:
         ProblemError: the answer.
@@ -204,7 +213,9 @@ def give_up(error: Exception) -> NoReturn:
     """
     if isinstance(error, ProblemError):
         raise error
-    raise Unreachable(f"The service gave no complete answer: {_said(error)}") from error
+    unreachable = Unreachable(f"The service gave no complete answer: {_said(error)}")
+    unreachable.sent = sent
+    raise unreachable from error
 
 
 def _said(error: Exception) -> str:

@@ -183,6 +183,8 @@ def answers(url: str | None) -> Iterator[None]:
     except AnswerTooLarge as error:
         raise Complaint(f"what answers at {url} is not taken: {error}", Exit.NO_SERVICE) from error
     except ProblemError as error:
+        if error.slug == "jobs-off":  # it may be another service than the one that was meant
+            raise Complaint(f"{url}: {error.detail}", status_of(error)) from error
         if error.slug:
             raise
         raise Complaint(f"{url} answered {error}", status_of(error)) from error

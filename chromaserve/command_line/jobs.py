@@ -44,7 +44,10 @@ if TYPE_CHECKING:
 
 jobs = typer.Typer(help="Hand photos to a service, and fetch the results when they are done.")
 
-ServiceUrl = Annotated[str, typer.Option("--url", metavar="URL", help="Where the service is.")]
+ServiceUrl = Annotated[
+    str,
+    typer.Option("--url", metavar="URL", envvar="CHROMASERVE_URL", help="Where the service is."),
+]
 Id = Annotated[str, typer.Argument(metavar="ID", help="Of the job, as submit tells it.")]
 _HERE = "http://localhost:8000"
 
@@ -66,8 +69,9 @@ def _told_of(key: str) -> Iterator[None]:
     except KeyboardInterrupt:
         say(f"interrupted; {again}")
         raise typer.Exit(Exit.INTERRUPTED) from None
-    except Unreachable:
-        say(again)
+    except Unreachable as error:
+        if error.sent:
+            say(again)
         raise
 
 

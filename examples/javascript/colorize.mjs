@@ -7,6 +7,7 @@ import { basename } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 
 const ATTEMPTS = 5;
+const PATIENCE_S = 60; // for all pauses together
 
 /** Seconds that a Retry-After header asks for: a number or a date; 0 without one. */
 function retryAfter(answer) {
@@ -22,6 +23,7 @@ function retryAfter(answer) {
 export async function colorize(url, photo, name, options = {}) {
   const key = process.env.CHROMASERVE_API_KEY;
   const query = new URLSearchParams(options);
+  let patience = PATIENCE_S;
   for (let attempt = 1; ; attempt++) {
     const form = new FormData();
     form.append("file", new Blob([photo]), name);
@@ -32,11 +34,12 @@ export async function colorize(url, photo, name, options = {}) {
       signal: AbortSignal.timeout(180_000),
     });
     if (answer.ok) return new Uint8Array(await answer.arrayBuffer());
-    if ((answer.status === 503 || answer.status === 429) && attempt < ATTEMPTS) {
+    // Some chance, so that those who were turned away together do not come back together.
+    const wait = retryAfter(answer) + Math.random() * 0.5 * 2 ** attempt;
+    patience -= wait;
+    if ((answer.status === 503 || answer.status === 429) && attempt < ATTEMPTS && patience >= 0) {
       await answer.body?.cancel();
-      // Some chance, so that those who were turned away together do not come back together.
-      const jitter = Math.random() * 0.5 * 2 ** attempt;
-      await pause(1000 * (retryAfter(answer) + jitter));
+      await pause(1000 * wait);
       continue;
     }
     const problem = await answer.json().catch(() => ({ title: answer.statusText, detail: "" }));

@@ -25,8 +25,7 @@ def main(photo: Path, output: Path) -> int:
             print(f"Try again in {problem.retry_after_s or 60:.0f} s.", file=sys.stderr)
             return 75
     result.save(output)
-    width, height = result.size
-    print(f"{output}: {width} × {height}, {result.timings['total']:.0f} ms on the service")
+    print(f"{output}: {len(result.data):,} bytes, {result.timings['total']:.0f} ms on the service")
     return 0
 
 

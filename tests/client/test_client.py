@@ -109,6 +109,18 @@ def test_importing_the_client_brings_nothing_that_colorizes() -> None:
     assert not loaded & {"cv2", "numpy", "PIL", "scipy", "ncnn", "tensorflow", "fastapi"}
 
 
+def test_the_client_alone_says_what_the_command_takes() -> None:
+    code = (
+        "import sys; sys.modules['typer'] = None; "
+        "from chromaserve.__main__ import main; import chromaserve.client; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "chromaserve: this is the client alone; the command takes the whole package\n"
+    )
+
+
 def test_a_photo_comes_back_as_the_service_answers_it(
     client: Client, http: httpx.Client, photo: Path, tmp_path: Path
 ) -> None:

@@ -71,6 +71,19 @@ def test_one_photo(example: str, proxy: Proxy, http: httpx.Client, tmp_path: Pat
     assert not output.exists()
 
 
+@pytest.mark.parametrize("example", ONE_PHOTO)
+def test_one_photo_gives_up_in_words_where_the_service_asks_for_a_day(
+    example: str, proxy: Proxy, tmp_path: Path
+) -> None:
+    said = b'{"title": "Too many requests", "status": 429, "detail": "Tomorrow again."}'
+    headers = {"Retry-After": "86400", "Content-Type": "application/problem+json"}
+    proxy.faults.append(Fault(429, headers, said))
+    done = run(example, GREY / "cat.jpg", tmp_path / "colour.png", url=proxy.url)
+    assert done.returncode in (1, 75)
+    assert "Tomorrow again." in done.stderr or "Try again in 86400 s" in done.stderr
+    assert len(proxy.seen) == 1
+
+
 def test_one_photo_by_curl_loses_no_result_of_before(tmp_path: Path) -> None:
     output = tmp_path / "colour.png"
     output.write_bytes(b"of before")

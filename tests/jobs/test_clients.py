@@ -21,6 +21,8 @@ from tests.jobs.conftest import KEY
 from tests.jobs.elsewhere import Elsewhere
 from tests.sample_photos import raw
 
+NOBODY = "http://127.0.0.1:9"
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -193,6 +195,7 @@ def test_the_command_says_what_is_wrong(
     service: Server, folder: Path, small_http: httpx.Client
 ) -> None:
     at = ("--url", service.url, "--api-key", KEY)
+    elsewhere = str(small_http.base_url)
     for arguments, status, words in (
         (("show", "none", *at), 4, "no such job"),
         (("submit", folder / "none.jpg", *at), 3, "No such file"),
@@ -200,13 +203,24 @@ def test_the_command_says_what_is_wrong(
         (("submit", "s3://bucket/a.png", *at), 2, "presign"),
         (("submit", folder, "--idempotency-key=", *at), 2, "idempotency key is empty"),
         (("submit", folder, "http://photos.test/a.png", *at), 2, "photos, or addresses"),
-        (("submit", folder, "--url", str(small_http.base_url)), 4, "keeps no jobs"),
-        (("show", "any", "--url", "http://127.0.0.1:9"), 4, "no service at"),
+        (("submit", folder, "--url", elsewhere), 4, f"{elsewhere}: This service keeps no jobs"),
+        (("show", "any", "--url", NOBODY), 4, "no service at"),
     ):
         with at_once():
             done = CliRunner().invoke(command, ["jobs", *map(str, arguments)])
         assert (done.exit_code, done.stdout) == (status, "")
         assert words in done.stderr
+    with at_once():
+        done = CliRunner().invoke(command, ["jobs", "submit", str(folder), "--url", NOBODY])
+    assert done.exit_code == 4
+    assert "may have the job" not in done.stderr, "no connection came about"
+
+
+def test_the_environment_names_the_service_of_jobs(small_http: httpx.Client) -> None:
+    environment = {"CHROMASERVE_URL": str(small_http.base_url)}
+    done = CliRunner().invoke(command, ["jobs", "show", "any"], env=environment)
+    assert done.exit_code == 4
+    assert "keeps no jobs" in done.stderr
 
 
 @pytest.mark.parametrize(
