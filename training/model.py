@@ -52,6 +52,10 @@ class ColorizationModel(keras.Model):  # type: ignore[misc]
         self.encoder = build_encoder(config.encoder.weights)
         freeze_below(self.encoder, config.encoder.trainable_from)
         self.decoder = build_decoder(config.decoder)
+        for layer in self.decoder.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                # What is kept is an average of weights: the statistics are to be of the same steps.
+                layer.momentum = max(layer.momentum, config.train.ema_momentum)
         self.bins = ab_bins()
         self.regression, self.distribution = build_heads(config.decoder, len(self.bins))
         self.fusion: keras.Model | None = None
