@@ -160,6 +160,9 @@ class Publish(Section):
     postprocess: Postprocess = Field("guided", description="of requests that ask for none")
     guided_radius: int = Field(8, ge=0)
     guided_eps: float = Field(1e-3, gt=0)
+    licence: str = Field(
+        "Apache-2.0; encoder weights CC BY 4.0", description="of the model; its card names it"
+    )
 
 
 class Thesis(Section):

@@ -60,7 +60,7 @@ def read_entry(root: Path, entry: Entry) -> NDArray[np.uint8]:
 def read_photo(path: Path) -> NDArray[np.uint8]:
     """Read a colour photo as uint8 RGB [H, W, 3], EXIF orientation applied.
 
-    Raises UnusablePhotoError when it can't be decoded.
+    Raises UnusablePhotoError when it can't be decoded, DataError when it isn't there.
     """
     return _decoded(path)
 
@@ -68,6 +68,8 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
 def _decoded(path: Path, offset: int = 0, size: int | None = None) -> NDArray[np.uint8]:
     try:
         image = decode(read_bytes(path, offset, size))
+    except FileNotFoundError:
+        raise DataError(f"no {path}: check --photos") from None
     except OSError:
         image = None
     if image is None:

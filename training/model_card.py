@@ -7,6 +7,7 @@ from typing import Any
 from chromaserve.store.contract import ModelDescription
 from chromaserve.store.versions import ModelStore, ModelVersion
 
+from .datasets import PREFIX
 from .losses import ab_bins
 from .report import markdown_tables
 from .summary import Summary
@@ -97,7 +98,7 @@ Photos by split and folder:
 
 {counts}
 
-Research data, which is not redistributed with the model.{views} `model.json` has every step's
+{_whose(description)}{views} `model.json` has every step's
 configuration.
 
 ## Measured
@@ -130,6 +131,14 @@ medical or aerial images) get arbitrary colours. Skin is learned from few thousa
 
 {description.licence}. {description.attribution}
 """
+
+
+def _whose(description: ModelDescription) -> str:
+    """What is said of the training photos: whose own ones are, their owner knows."""
+    folders = (name.partition("/")[2] for name in description.data["photos"])
+    if any(folder.startswith(PREFIX) for folder in folders):
+        return "Research data is among them; none of the photos is part of the model."
+    return "The photos are not part of the model."
 
 
 def _tables(measures: dict[str, Summary]) -> str:

@@ -41,7 +41,6 @@ from .vividness import Answers, calibrate_vividness, seen_at_full_size
 
 Float = NDArray[np.float32]
 
-LICENCE = "Apache-2.0; encoder weights CC BY 4.0"
 ATTRIBUTION = (
     "Encoder: VGG16 weights by the Visual Geometry Group, University of Oxford "
     "(Simonyan & Zisserman 2014), CC BY 4.0,{changes} stored in half precision."
@@ -130,12 +129,14 @@ def publish(
     [publish]. count: of validation photos, evenly spaced ones, that it is measured on; None: all.
     Raises PublishError when the export differs from the Keras model by more than 0.05 Lab units.
     """
+    if not root.is_dir():
+        raise DataError(f"no folder {root}: check --photos")
     val = [e for e in entries if e.split == "val"]
     if not val or len(val) == len(entries):
         raise DataError("publishing needs training and validation photos: see [data]")
-    model = load_model(weights)
     checked = [val[i] for i in evenly_spaced(len(val), CHECKED_PHOTOS)]
     L = np.stack([network_input(srgb_to_L(read_entry(root, e))) for e in checked])
+    model = load_model(weights)
     full = both_ends(model, config.publish, L)
     round_to_half(model)
     rounded = np.abs(both_ends(model, config.publish, L) - full)
@@ -199,7 +200,7 @@ def describe(
     return ModelDescription(
         name=MODEL_NAME,
         created=datetime.now(UTC).replace(microsecond=0),
-        licence=LICENCE,
+        licence=settings.licence,
         attribution=attribution(told),
         default_vividness=settings.default_vividness,
         guided_filter=GuidedFilter(radius=settings.guided_radius, eps=settings.guided_eps),

@@ -1,5 +1,6 @@
 """Where faces are in a photo: YuNet (Wu, Peng & Yu 2023), by OpenCV."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -19,10 +20,20 @@ _SURE, _OVERLAP, _MOST = 0.7, 0.3, 500
 _DARK, _LIGHT, _FLAT = 1, 99, 8  # percentiles, and codes of 255 between them
 
 # A detector works for one thread at a time, and keeps what the largest copy took: 15 MB.
-_detectors: LifoQueue[cv2.FaceDetectorYN | None] = LifoQueue()
-for _ in range(4):
-    _detectors.put(None)
-_loading = threading.Lock()
+_detectors: LifoQueue[cv2.FaceDetectorYN | None]
+_loading: threading.Lock
+
+
+def _start() -> None:
+    global _detectors, _loading
+    _detectors, _loading = LifoQueue(), threading.Lock()
+    for _ in range(4):
+        _detectors.put(None)
+
+
+_start()
+if hasattr(os, "register_at_fork"):  # those that are at work then never come back in the child
+    os.register_at_fork(after_in_child=_start)
 
 
 def faces(grey: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.float32]:

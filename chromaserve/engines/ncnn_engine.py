@@ -97,13 +97,14 @@ class NcnnEngine:
         self._threads = threads or usable_cores()
         self._max_batch = max_batch or MAX_BATCH
         self._numbers = PhotoNumbers.from_json((folder / NUMBERS).read_text("utf-8"))
-        self._network = self._load(folder)
+        # Not on callers' threads: a daemon's would end the process by SIGABRT where Python ends
+        # while it is in ncnn, and a pool's are waited for. Nor is it loaded there: OpenMP has
+        # threads for each that called it, and in a forked process a caller waits for them for ever.
+        self._pool = ThreadPoolExecutor(self.streams, thread_name_prefix="ncnn")
+        self._network = self._pool.submit(self._load, folder).result()
         layers = _layers((folder / PARAM).read_text("utf-8"))
         self._head, self._seen = _head_of(layers), _seen_of(layers)
         self._bins: NDArray[np.float32] | None = None
-        # Not on callers' threads: a daemon's would end the process by SIGABRT where Python ends
-        # while it is in ncnn, and a pool's are waited for.
-        self._pool = ThreadPoolExecutor(self.streams, thread_name_prefix="ncnn")
 
     @property
     def name(self) -> str:

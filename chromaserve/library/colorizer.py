@@ -13,7 +13,7 @@ from chromaserve.library.background import Background, local_settings
 from chromaserve.library.colour_options import ColourOptions, order_for
 from chromaserve.library.confidence import Confidence, confidence_of
 from chromaserve.library.files import beside, format_of, of_page, pages_apart
-from chromaserve.library.flow import Done, Flow
+from chromaserve.library.flow import Done, Flow, Place
 from chromaserve.library.given import Given
 from chromaserve.library.places import Output, P, places_of
 from chromaserve.library.running import running, waited
@@ -125,9 +125,8 @@ class Colorizer:
         """
         place = None if output is None else Path(output)
         flow = self._flow(format or format_of(place), options)
-        return cast(
-            P, waited(self.background, flow, flow.colorize(cast(Given, photo), place)).value
-        )
+        done = waited(self.background, flow, flow.colorize(cast(Given, photo), place))
+        return cast(P, done.value)
 
     def confidence(
         self,
@@ -166,12 +165,11 @@ class Colorizer:
         Errors are those of `colorize`, each when its page is asked for.
         """
         place = None if output is None else Path(output)
-        if place is None and not isinstance(photo, bytes):
-            place = beside(Path(photo), format or "png")
         for page in pages_apart(photo, options.get("damaged")):
             one: ColourOptions = {**options, "page": page, "pages": None}
-            at = place and of_page(place, page)
-            yield self.colorize(photo, output=at, format=format, **one)
+            if page and not (place or isinstance(photo, bytes)):
+                place = beside(Path(photo), format or "png")
+            yield self.colorize(photo, output=place and of_page(place, page), format=format, **one)
 
     @overload
     def colorize_many(
@@ -213,9 +211,8 @@ class Colorizer:
             photos: any iterable of what `colorize` takes.
             output: for paths: the folder of the results, or what gives a result's path for a
                 photo's; by default beside each photo, as where the folder is the photo's own.
-                Photos of one name, such as a.jpg and a.tif, become a.png and a-2.png. Files that
-                are there are replaced, but none of the photos: in a list those that are still to
-                come, in any other iterable those so far.
+                Photos of one name, such as a.jpg and a.tif, become a.png and a-2.png. Files are
+                replaced, but none of the photos: in a list any, else those so far.
             format: as for `colorize`; by default png.
             errors: "raise" ends the iteration with the first error, "return" gives it in the place
                 of the result and goes on.
@@ -223,7 +220,10 @@ class Colorizer:
 
         Raises:
             InvalidOptions: an option is out of range. Busy, EngineFailed, PhotoTimeout: of `album`.
+            TypeError: `photos` is one photo. What it raises itself comes after its photos' results.
         """
+        if isinstance(photos, str | bytes | Path):
+            raise TypeError("photos is a list of photos, or another iterable, and not one of them")
         encoding = format or "png"
         flow = self._flow(encoding, options)
         if flow.is_gathered and not isinstance(photos, Sequence):
@@ -287,7 +287,7 @@ class Colorizer:
         return Flow(background.pipeline, order, reference, album=album)
 
     def _many(
-        self, flow: Flow, places: Iterable[tuple[P, Path | None]], errors: str
+        self, flow: Flow, places: Iterable[tuple[P, Place]], errors: str
     ) -> Iterator[P | Exception]:
         for outcome in running(
             self.background, flow, ((photo, output, True) for photo, output in places)

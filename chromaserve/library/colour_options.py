@@ -74,6 +74,4 @@ def order_for(model: "LoadedModel", encoding: "Wanted", options: ColourOptions) 
         )
     given: dict[str, Any] = {k: v for k, v in options.items() if v is not None}
     given.pop("reference", None)  # a photo: `Flow` sees to it
-    if "hints" in given and not isinstance(given["hints"], str):
-        given["hints"] = tuple(given["hints"])
     return Options.checked(given | {"format": encoding}).order(model)

@@ -31,6 +31,9 @@ from chromaserve.pipeline.pipeline import Colored, Pipeline
 from chromaserve.pipeline.reference import with_photo, with_upload
 from chromaserve.pipeline.told import Told
 
+Place = Path | InvalidOptions | None
+"""Where a photo's result goes, or why it goes nowhere; None: beside the photo."""
+
 
 @dataclass(frozen=True)
 class Done:
@@ -104,7 +107,7 @@ class Flow:
     async def colorize(
         self,
         photo: Given,
-        output: Path | None = None,
+        output: Place = None,
         *,
         replace: bool = True,
         index: int | None = None,
@@ -113,7 +116,7 @@ class Flow:
 
         Args:
             photo: encoded bytes, a file's path, a Pillow image or an array.
-            output: for a path, where the result goes; by default beside it.
+            output: for a path, where the result goes; by default beside it. An error is raised.
             replace: a file that is there already, unless it is one of the photos so far.
             index: which one of those that were gathered it is.
 
@@ -125,6 +128,8 @@ class Flow:
         """
         if output is not None and not isinstance(photo, str | Path):
             raise TypeError(f"output is for photos given as a Path, not {type(photo).__name__}")
+        if isinstance(output, InvalidOptions):
+            raise output
         await self.refer()
         order = self._order if index is None else self._order.nth(index)
         if isinstance(photo, bytes):
@@ -133,8 +138,8 @@ class Flow:
             return self._hold(colored.data, _seconds(colored), colored.share, colored.told)
         if isinstance(photo, str | Path):
             path = Path(photo)
-            place = output or beside(path, self._order.format)
             colored = await self._of_file(path, order)
+            place = output or beside(path, self._order.format)
             with colored.share:
                 await asyncio.to_thread(self._write, place, colored.data, replace)
             value = place if isinstance(photo, Path) else str(place)

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from chromaserve.errors import InvalidOptions
 from chromaserve.library.files import beside, identity
+from chromaserve.library.flow import Place
 from chromaserve.photos.formats import Wanted, suffix_of
 from chromaserve.photos.names import unique_name
 
@@ -18,17 +20,28 @@ Output = str | Path | Callable[[Path], Path]
 
 def places_of(
     photos: Iterable[P], output: Output | None, encoding: Wanted
-) -> Iterator[tuple[P, Path | None]]:
+) -> Iterator[tuple[P, Place]]:
     """Photos with the paths of their results, of which no two are the same."""
     folder = None if output is None or callable(output) else Path(output)
     taken: dict[Path, dict[str, int]] = {}
+    given: set[Path] = set()
     for photo in photos:
         if not isinstance(photo, str | Path):
             yield photo, None if output is None else Path()  # which `Flow` refuses
             continue
         path = Path(photo)
         if callable(output):
-            yield photo, Path(output(path))
+            place = Path(output(path))
+            whole = place.parent.resolve() / place.name
+            # A device or a pipe takes any number.
+            if whole in given and (place.is_file() or not place.exists()):
+                yield photo, InvalidOptions(f"Another photo's result goes to {place}, too.")
+            else:
+                given.add(whole)
+                yield photo, place
+            continue
+        if not path.name:
+            yield photo, None  # no file, as is told when it is read
             continue
         place, suffix = beside(path, encoding), suffix_of(path.name, encoding)
         if folder and identity(folder) != identity(path.parent):

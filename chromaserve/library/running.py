@@ -5,11 +5,10 @@ from collections.abc import Coroutine, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from chromaserve.library.background import Background
-from chromaserve.library.flow import Done, Flow
+from chromaserve.library.flow import Done, Flow, Place
 from chromaserve.library.given import Given
 
 
@@ -27,21 +26,32 @@ def waited(background: Background, flow: Flow, work: Coroutine[Any, Any, Done]) 
 
 
 def running(
-    background: Background, flow: Flow, places: Iterable[tuple[Given, Path | None, bool]]
+    background: Background, flow: Flow, places: Iterable[tuple[Given, Place, bool]]
 ) -> Iterator[Done | Exception]:
-    """What comes of many photos of a flow, in their order; each has its result's place."""
+    """What comes of many photos of a flow, in their order; each has its result's place.
+
+    Where the photos' iterable raises, that comes after what is made of those before.
+    """
     start = background.start
     # As keep all stages busy, and some that are done.
     most = 2 * background.pipeline.window(background.model)
     waiting = enumerate(places)
     running: deque[Future[Done]] = deque()
+    broken: Exception | None = None
     try:
         while True:
-            for i, (photo, output, replace) in islice(waiting, most - len(running)):
-                index = i if flow.is_gathered else None
-                work = flow.colorize(photo, output, replace=replace, index=index)
-                running.append(start(work))
+            try:
+                for i, (photo, output, replace) in islice(
+                    waiting, 0 if broken else most - len(running)
+                ):
+                    index = i if flow.is_gathered else None
+                    work = flow.colorize(photo, output, replace=replace, index=index)
+                    running.append(start(work))
+            except Exception as error:
+                broken = error
             if not running:
+                if broken:
+                    raise broken
                 return
             try:
                 done = running[0].result()
@@ -56,6 +66,7 @@ def running(
                 start(flow.release(done))
                 yield done
     finally:
+        broken = None  # which has this frame
         for future in running:
             future.cancel()
         if running:

@@ -16,7 +16,7 @@ from chromaserve.photos.credentials import Signature, signature_in
 from chromaserve.photos.decode import decode
 from chromaserve.photos.header import inspect
 from chromaserve.photos.ifd import SOFTWARE
-from chromaserve.photos.in_memory import read_array, read_image
+from chromaserve.photos.in_memory import array_header, read_array, read_image
 from chromaserve.photos.photo import Photo, Pixels, strips
 
 _MOST_BYTES = 2**30  # of a photo that is read as a whole
@@ -99,6 +99,7 @@ def _read(given: Given) -> tuple[Photo, bytes, str]:
     if isinstance(given, Image.Image):
         return read_image(given), b"", ""
     if isinstance(given, np.ndarray):
+        array_header(given)  # which refuses what is none of a photo
         return read_array(given), b"", ""
     settings = local_settings()
     data = given if isinstance(given, bytes) else read_whole(Path(given), _MOST_BYTES)

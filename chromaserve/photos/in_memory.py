@@ -55,6 +55,11 @@ def read_image(
                 image = _sixteen_bits(image)
             pixels, profile = image_pixels(image, lambda mode: profile_of(icc, mode))
             orientation = exif_orientation(image)  # Pillow has turned a TIFF by now, and says so
+    except AssertionError as error:  # of Pillow, where the file is gone before its pixels are read
+        raise DamagedPhoto(
+            "Pillow cannot load the image: its file is closed. Load it before, or give it within"
+            " its `with`."
+        ) from error
     except PIL_ERRORS as error:
         raise DamagedPhoto(f"Pillow cannot load the image: {error}") from error
     depth: Depth = np.uint16 if image.mode.startswith("I;16") else np.uint8
@@ -97,8 +102,14 @@ def array_header(array: NDArray[np.generic]) -> Header:
     """What an array of pixels is.
 
     Raises:
-        UnsupportedSamples: not uint8 or uint16, or not [H, W], [H, W, 1], [H, W, 3] or [H, W, 4].
+        UnsupportedSamples: not uint8 or uint16, or not [H, W], [H, W, 1], [H, W, 3] or [H, W, 4];
+            or some of it is masked.
     """
+    if np.ma.is_masked(array):
+        raise UnsupportedSamples(
+            "A masked array is not taken. Fill it, or give it an alpha channel that is 0 where it"
+            " is masked."
+        )
     channels = 1 if array.ndim == 2 else array.shape[2] if array.ndim == 3 else 0
     kind = array.dtype.type  # whatever its byte order
     if kind not in (np.uint8, np.uint16) or channels not in (1, 3, 4) or array.size == 0:

@@ -2,7 +2,7 @@
 
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import (
@@ -196,6 +196,21 @@ def parse_hints(text: str) -> tuple[Hint | Stroke | Region, ...]:
         raise ValueError(_sentence(error)) from None
 
 
+def checked_hints(given: object) -> tuple[Hint | Stroke | Region, ...]:
+    """Hints that are given as objects, or as mappings with their members.
+
+    Raises:
+        ValueError: as `parse_hints`.
+    """
+    # One hint is iterable, too: by its members.
+    if isinstance(given, _Coloured | Mapping) or not isinstance(given, Iterable):
+        raise ValueError(f"they must be a list, such as {EXAMPLE}")
+    try:
+        return _LIST.validate_python(tuple(given))
+    except ValidationError as error:
+        raise ValueError(_sentence(error)) from None
+
+
 def hints_noted(hints: tuple[Hint | Stroke | Region, ...]) -> str:
     """What a result says of its hints: how many, and a checksum; nothing where there are none."""
     if not hints:
@@ -237,5 +252,5 @@ def _sentence(error: ValidationError) -> str:
         "time": "a number of seconds, 0 or more, or left out",
         "stroke": f"1 to {MAX_POINTS} points [x, y] in pixels, 0 or more, such as in {example}",
         "region": f"3 to {MAX_POINTS} points [x, y] in pixels, 0 or more, such as in {example}",
-    }[key]
+    }.get(key, f"one of {keys}")
     return f"{key} of hint {number} must be {must}"

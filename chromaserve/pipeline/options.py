@@ -19,7 +19,7 @@ from chromaserve.errors import InvalidOptions, invalid_options
 from chromaserve.photos.formats import ALSO_CALLED, Wanted
 from chromaserve.photos.metadata import Keep
 from chromaserve.photos.structure import MAX_PAGES
-from chromaserve.pipeline.hints import EXAMPLE, SCHEMA, Hints, parse_hints
+from chromaserve.pipeline.hints import EXAMPLE, SCHEMA, Hints, checked_hints, parse_hints
 from chromaserve.pipeline.order import Damaged, Order, Pages, Recolour, Sure
 from chromaserve.store.contract import Postprocess
 
@@ -28,15 +28,13 @@ if TYPE_CHECKING:
 
 
 def _from_json(given: Any) -> Any:  # noqa: ANN401 - whatever came
-    """Hints from their JSON; FastAPI hands over a query parameter's values as a list."""
+    """Hints from their JSON or objects; FastAPI hands a query parameter's values over as a list."""
     if isinstance(given, list) and given and all(isinstance(each, str) for each in given):
         if len(set(given)) > 1:
             raise PydanticCustomError("hints", "they are given twice, and differ")
         given = given[0]
-    if not isinstance(given, str):
-        return given
     try:
-        return parse_hints(given)
+        return parse_hints(given) if isinstance(given, str) else checked_hints(given)
     except ValueError as error:
         raise PydanticCustomError("hints", "{fault}", {"fault": str(error)}) from error
 

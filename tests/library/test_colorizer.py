@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -19,11 +20,13 @@ from chromaserve import (
     BodyTooLarge,
     Colorizer,
     DamagedPhoto,
+    Hint,
     InvalidOptions,
     ModelNotFound,
     TooManyPixels,
     UnsupportedFormat,
     UnsupportedSamples,
+    verify,
 )
 from tests.sample_photos import encoded, lightness, small
 from tests.saved_models import publish
@@ -435,3 +438,87 @@ def test_a_model_without_features_takes_no_reference(tmp_path: Path) -> None:
         pytest.raises(InvalidOptions, match="cannot match photos with a reference"),
     ):
         made.colorize(CAT.read_bytes(), reference=SAMPLES / "colour" / "cat.jpg")
+
+
+def test_photos_before_a_broken_listing_are_done(colorizer: Colorizer) -> None:
+    def listing() -> Iterator[NDArray[np.uint8]]:
+        yield from [grey_sample()[:32, :32]] * 2
+        raise KeyError("listing broke")
+
+    results = colorizer.colorize_many(listing(), errors="return")
+    assert all(isinstance(next(results), np.ndarray) for _ in range(2))
+    with pytest.raises(KeyError, match="listing broke"):
+        next(results)
+    assert next(results, None) is None
+
+
+@pytest.mark.parametrize(
+    ("hints", "said"),
+    [
+        ([(10, 20, "#ff0000")], "hint 1 must be an object with x, y"),
+        ({"x": 1, "y": 1, "color": "#ff0000"}, "must be a list"),
+        (Hint(x=1, y=1, color="#ff0000"), "must be a list"),
+        (5, "must be a list"),
+        (
+            [{"x": 1, "y": 1, "color": "#ff0000"}, {"x": 1, "y": 1, "color": "red"}],
+            "color of hint 2 must be six hexadecimal digits",
+        ),
+        ([{"x": 1, "y": 1, "colour": "#ff0000"}], "hint 1 has no color"),
+        ([{"x": 1, "y": 1, "color": "#ff0000", 7: 8}], "hint 1"),
+    ],
+)
+def test_wrong_hints_are_told_of_in_sentences(
+    colorizer: Colorizer, hints: object, said: str
+) -> None:
+    with pytest.raises(InvalidOptions) as told:
+        colorizer.colorize(grey_sample(), hints=hints)  # type: ignore[arg-type]
+    assert said in told.value.detail
+    assert not {"discriminator", "pattern"} & set(told.value.detail.split())
+
+
+def test_an_image_whose_file_is_closed_is_told_of(colorizer: Colorizer) -> None:
+    with Image.open(CAT) as image:
+        pass
+    with pytest.raises(DamagedPhoto, match="its file is closed"):
+        colorizer.colorize(image)
+
+
+def test_no_photo_and_one_photo_for_many_are_told_of(colorizer: Colorizer, tmp_path: Path) -> None:
+    for nothing in (Path(), Path("/")):
+        with pytest.raises(IsADirectoryError):
+            colorizer.colorize(nothing)
+        with pytest.raises(IsADirectoryError):
+            next(colorizer.pages(nothing))
+        with pytest.raises(IsADirectoryError):
+            colorizer.colorize(str(nothing).strip("."))
+        (told,) = colorizer.colorize_many([nothing], output=tmp_path, errors="return")
+        assert isinstance(told, IsADirectoryError)
+    given: list[Any] = ["abc.jpg", Path("abc.jpg"), b"abc"]
+    for one in given:
+        with pytest.raises(TypeError, match="a list of photos"):
+            colorizer.colorize_many(one)
+
+
+def test_masked_pixels_are_not_coloured(colorizer: Colorizer) -> None:
+    grey = grey_sample()[:32, :32]
+    masked = np.ma.masked_array(grey, mask=np.eye(32, dtype=bool))
+    for refused in (colorizer.colorize, lambda photo: verify(photo, grey)):
+        with pytest.raises(UnsupportedSamples, match="masked"):
+            refused(masked)
+    assert colorizer.colorize(np.ma.masked_array(grey, mask=False)).shape == (32, 32, 3)
+
+
+def test_a_place_that_is_named_twice_has_one_result(colorizer: Colorizer, tmp_path: Path) -> None:
+    photos = [tmp_path / name for name in ("a.png", "b.png", "c.png")]
+    for photo in photos:
+        Image.fromarray(grey_sample()[:32, :32]).save(photo)
+    places = iter(
+        [tmp_path / "same.png", tmp_path / "new" / ".." / "same.png", tmp_path / "c2.png"]
+    )
+    first, second, third = colorizer.colorize_many(
+        photos, output=lambda _: next(places), errors="return"
+    )
+    assert (first, third) == (tmp_path / "same.png", tmp_path / "c2.png")
+    assert isinstance(second, InvalidOptions)
+    to_nowhere = colorizer.colorize_many(photos, output=lambda _: Path("/dev/null"))
+    assert list(to_nowhere) == [Path("/dev/null")] * 3

@@ -47,3 +47,31 @@ def test_programs_that_close_nothing_or_fork_end_and_a_client_alone_is_light() -
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("\n(8, 8, 3)\nthis Client was in use before the process was")
     assert "\nthis Colorizer was in use before" in done.stdout
+
+
+ONE_IN_EACH_PROCESS = """
+import os
+import signal
+import numpy as np
+import chromaserve
+from chromaserve.color.faces import faces
+grey = np.tile(np.arange(256, dtype=np.uint8), (200, 1))
+colorizer = chromaserve.Colorizer(engine="ncnn", threads=2)
+colours = colorizer.colorize(grey)
+faces(grey)
+if os.fork() == 0:
+    signal.alarm(100)
+    with chromaserve.Colorizer(engine="ncnn", threads=2) as own:
+        same = np.array_equal(own.colorize(grey), colours)
+    faces(grey)
+    print(same, flush=True)
+    os._exit(0)
+print(os.wait()[1])
+"""
+
+
+def test_a_forked_process_may_make_a_colorizer_of_its_own() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_IN_EACH_PROCESS], capture_output=True, text=True, timeout=200
+    )
+    assert (done.stdout, done.stderr) == ("True\n0\n", "")

@@ -10,7 +10,7 @@ from PIL import ExifTags, Image
 from skimage import color
 
 from training.config import Data
-from training.data import Entry, read_index, scan, split_of, write_index
+from training.data import Entry, read_entry, read_index, scan, split_of, write_index
 from training.errors import DataError
 from training.shards import decode
 from training.views import whole
@@ -108,3 +108,9 @@ def test_target_is_the_photos_ab_averaged_over_the_whole_frame() -> None:
     reference = color.rgb2lab(rgb).mean(axis=(0, 1))
     assert ab.mean(axis=(0, 1)) == pytest.approx(reference[1:], abs=0.5)
     assert L.mean() == pytest.approx(reference[0], abs=0.5)
+
+
+def test_a_photo_that_is_not_there_asks_for_the_folder(tmp_path: Path) -> None:
+    entry = Entry("train/0.png", "train", "", "train", "0" * 64, 9.0)
+    with pytest.raises(DataError, match=f"{tmp_path}.*: check --photos"):
+        read_entry(tmp_path, entry)

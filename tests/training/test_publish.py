@@ -20,8 +20,11 @@ from chromaserve.store.contract import check_signatures
 from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
 from tests.training.conftest import untraced
 from tests.training.program import train_here
+from training.config import Config
+from training.errors import DataError
 from training.export import published_config, published_weights
 from training.gains import load_model
+from training.publish import publish
 
 ROOT = Path(__file__).parents[2]
 EVALUATED = ("astronaut", "cat", "coffee", "dahlia", "pagoda", "rocket")
@@ -227,3 +230,10 @@ def test_the_network_of_a_published_version_answers_as_it_does() -> None:
     factor = (published * here).sum() / (here * here).sum()
     assert 0.5 < factor < 1.5
     assert np.abs(published - factor * here).mean() < 1.0
+
+
+def test_a_wrong_folder_of_photos_is_told_of_before_anything_is_loaded(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"no folder {tmp_path}/nowhere: check --photos"):
+        publish(
+            tmp_path / "a.npz", Config(name="a"), tmp_path / "nowhere", [], ModelStore(tmp_path)
+        )
