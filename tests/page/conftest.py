@@ -28,6 +28,8 @@ ALLOWED = (
     # That an answer is an error, or a photo damaged, is what some tests are about.
     "the server responded with",
     "Image corrupt or truncated",
+    # That a file has changed, too.
+    "net::ERR_UPLOAD_FILE_CHANGED",
     # The style `body {}`, which Playwright puts in for its screenshots of Firefox.
     "sha256-YjaKGiklmzC6wjXA513HAMmzus8VE61XCOT+SmwNZWA=",
 )

@@ -53,6 +53,18 @@ export class Photo {
     this.results = [];
   }
 
+  /** Another copy of the file takes its place. */
+  replace(file) {
+    if (this.sent?.blob === this.file) {
+      this.sent.blob = file;
+      if (this.before) {
+        URL.revokeObjectURL(this.before);
+        this.before = URL.createObjectURL(file);
+      }
+    }
+    this.file = file;
+  }
+
   /** The answer for the present options, if it is known. */
   get result() {
     const wanted = key(this.options);

@@ -29,8 +29,8 @@ export class Colouring {
   /** Small pictures of photos that wait, one after the other, where the browser reads them. */
   async sketch(photos) {
     for (const photo of photos) {
-      if (!['done', 'failed'].includes(photo.state) && !photo.thumbnail && await kindOf(photo.file)) {
-        const small = await thumbnail(photo.file).catch(() => null);
+      if (!['done', 'failed'].includes(photo.state) && !photo.thumbnail) {
+        const small = await sketched(photo.file).catch(() => null); // nor if the file is gone
         if (small && !photo.thumbnail && !photo.leaving.signal.aborted) {
           this.album.changed(photo, { thumbnail: URL.createObjectURL(small) });
         }
@@ -175,14 +175,18 @@ export class Colouring {
     if (this.limits) {
       checkBytes(photo.file, this.limits);
     }
-    const sent = await prepare(photo.file);
+    const { file } = photo;
+    const sent = await prepare(file);
     signal.throwIfAborted();
     if (this.limits && sent.seen) {
       checkPixels(sent, this.limits);
     }
+    const small = sent.seen && await thumbnail(sent.blob);
+    signal.throwIfAborted();
+    if (sent.blob === file) {
+      sent.blob = photo.file; // which may be kept by now
+    }
     if (sent.seen) {
-      const small = await thumbnail(sent.blob);
-      signal.throwIfAborted();
       photo.before = URL.createObjectURL(sent.blob);
       URL.revokeObjectURL(photo.thumbnail ?? '');
       photo.thumbnail = URL.createObjectURL(small);
@@ -226,6 +230,10 @@ export class Colouring {
     const { vividness, proposal } = options;
     return { key: key(options), vividness, proposal, blob, url, version };
   }
+}
+
+async function sketched(file) {
+  return await kindOf(file) ? thumbnail(file) : null;
 }
 
 /** An image that can be shown without a flash of nothing. */

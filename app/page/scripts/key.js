@@ -1,6 +1,10 @@
 /** The API key, where the service wants one: asked for, and kept until the tab is closed. */
 
+import { inWords } from './problem.js';
+
 const PLACE = 'chromaserve-key';
+const UNSEEN = /\p{Cf}/gu; // comes along where a key is copied from a page or a letter
+const SENT = /^[\x21-\x7e]+$/; // what a header takes, and the service has for keys
 const dialog = document.querySelector('#key-dialog');
 const input = document.querySelector('#key');
 let asking = null;
@@ -14,7 +18,8 @@ for (const event of ['pointerdown', 'keydown', 'paste', 'drop']) {
 /** The key, '' without one. */
 export function key() {
   try {
-    return sessionStorage.getItem(PLACE) ?? given;
+    const kept = sessionStorage.getItem(PLACE) ?? given;
+    return SENT.test(kept) ? kept : '';
   } catch {
     return given;
   }
@@ -35,7 +40,7 @@ export async function askForKey(refusal, used, signal) {
     throw refusal;
   }
   document.querySelector('#key-text').textContent = used
-    ? `The service did not take this key. ${refusal.detail}`
+    ? `The service did not take this key. ${inWords(refusal).detail}`
     : 'This service wants an API key. It is kept until this tab is closed.';
   asking ??= ask().finally(() => { asking = null; });
   declined = !(await asking);
@@ -58,7 +63,14 @@ function ask() {
     };
     form.onsubmit = (event) => {
       event.preventDefault();
-      given = input.value.trim();
+      const typed = input.value.replace(UNSEEN, '').trim();
+      if (!SENT.test(typed)) {
+        document.querySelector('#key-text').textContent = 'No key has spaces, or letters and signs'
+          + ' beyond those of English. Copy it again, and nothing else with it.';
+        input.focus();
+        return;
+      }
+      given = typed;
       try {
         sessionStorage.setItem(PLACE, given);
       } catch {

@@ -1,5 +1,8 @@
 /** What of a photo is sent while its colours are looked at: large ones are shrunk in the browser. */
 
+import { readable } from './files.js';
+import { fileLost } from './problem.js';
+
 const MOST_PIXELS = 1.2e6;
 const THUMBNAIL = 160; // pixels of the longer side
 
@@ -36,6 +39,9 @@ export async function prepare(file) {
   const kind = await kindOf(file);
   const bitmap = kind && await createImageBitmap(file).catch(() => null);
   if (!bitmap) {
+    if (!await readable(file)) {
+      throw fileLost(file.name);
+    }
     return { blob: file, scale: 1, seen: false, format: 'png' };
   }
   try {

@@ -58,7 +58,15 @@ export function seconds(retryAfter) {
   return Number.isFinite(given) ? Math.max(given, 0) : null;
 }
 
+/** A file that is no longer what was chosen. */
+export const fileLost = (name = 'The file') => new Problem(410, {
+  title: 'File changed or gone',
+  detail: `${name} was changed, moved or removed since it was chosen. Choose it again.`,
+});
+
+const UNREADABLE = ['NotFoundError', 'NotReadableError']; // DOMExceptions of a file like that
 const REST = /\s*[^.]*\bdamaged=accept\./; // what an API's user does about it; here, a button
+const HEADERS = /\s*[^.]*\bX-API-Key\b[^.]*\./; // here, a dialog
 
 /**
  * Any error as words for the user.
@@ -67,12 +75,17 @@ const REST = /\s*[^.]*\bdamaged=accept\./; // what an API's user does about it; 
  *     again may help, and whether what is left of a damaged photo can be had
  */
 export function inWords(error) {
-  return error instanceof Problem
-    ? {
-      title: error.title,
-      detail: error.detail.replace(REST, ''),
-      again: error.passing,
-      rest: REST.test(error.detail),
-    }
-    : { again: true, title: 'This page failed', detail: `${error?.message ?? error}. Load the page again.` };
+  if (UNREADABLE.includes(error?.name)) {
+    return inWords(fileLost());
+  }
+  if (!(error instanceof Problem)) {
+    const said = String(error?.message ?? error).replace(/\.$/, '');
+    return { again: true, title: 'This page failed', detail: `${said}. Load the page again.` };
+  }
+  return {
+    title: error.title,
+    detail: error.detail.replace(REST, '').replace(HEADERS, ''),
+    again: error.passing,
+    rest: REST.test(error.detail),
+  };
 }

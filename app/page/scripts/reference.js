@@ -1,7 +1,9 @@
 /** Another photo, in colour, whose colours the photo that is looked at is to have. */
 
 import { say } from './announce.js';
+import { copied } from './files.js';
 import { prepare, thumbnail } from './preview.js';
+import { inWords } from './problem.js';
 
 const $ = (id) => document.getElementById(id);
 
@@ -55,7 +57,14 @@ export class ReferencePicker {
 
   async take(file) {
     const photo = this.album.selected;
-    const { blob } = await prepare(file);
+    let blob;
+    try {
+      ({ blob } = await prepare(await copied(file)));
+    } catch (error) {
+      $('reference-says').textContent = inWords(error).detail;
+      say(inWords(error).detail);
+      return;
+    }
     const id = `${Date.now()}-${Math.random()}`;
     await remember(id, blob);
     if (photo === this.album.selected) {

@@ -1,7 +1,8 @@
 /** Requests to the service: progress of uploads, keys, and waiting where it is busy. */
 
-import { Problem, seconds } from './problem.js';
+import { lost } from './files.js';
 import { key, askForKey } from './key.js';
+import { fileLost, Problem, seconds } from './problem.js';
 
 const ROOT = new URL('../../', import.meta.url);
 
@@ -266,7 +267,10 @@ function send(path, form, headers, signal, told) {
     };
     request.upload.onload = () => told('colouring');
     request.onabort = () => reject(signal.reason);
-    request.onerror = () => reject(new Problem(0));
+    request.onerror = async () => {
+      const name = await lost(form);
+      reject(name ? fileLost(name) : new Problem(0));
+    };
     request.onload = () => answer(request, headers.Accept ?? 'image/').then(resolve, reject);
     request.onloadend = () => signal?.removeEventListener('abort', abort);
     signal?.addEventListener('abort', abort, { once: true });
