@@ -53,6 +53,47 @@ def test_what_is_left_of_a_damaged_photo_is_had_by_a_click(
 
 
 @without_colours
+def test_what_the_page_has_refused_is_not_sent_for_a_zip(page: Page) -> None:
+    too_large = photo("dust-bowl-home.jpg") + bytes(8 << 20)
+    choose(page, big=too_large, notes=b"not a photo", cat=photo("cat.jpg"))
+    expect(page.locator("#shelf li[data-state=failed]")).to_have_count(2)
+    expect(page.locator("#shelf li[data-state=done]")).to_have_count(1)
+    thumb = page.locator("#shelf li").first
+    image, name = thumb.locator("img").bounding_box(), thumb.locator(".name").bounding_box()
+    assert image
+    assert name
+    assert image["y"] + image["height"] <= name["y"], "what failed has a name that can be read"
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(f"{request.method} {request.url}"))
+    with page.expect_download():
+        page.get_by_role("button", name="All as ZIP").click()
+    expect(page.locator("#saving-text")).to_have_text(
+        "Saved 1 photo. big.jpg: Photo too large; notes.jpg: Unsupported image format"
+    )
+    assert len([each for each in sent if each.startswith("POST")]) == 1
+
+
+@without_colours
+@pytest.mark.parametrize("how", ["drop", "paste"])
+def test_what_comes_without_a_photo_is_said(page: Page, how: str) -> None:
+    """A picture of another page, which comes as its address alone."""
+    page.evaluate(
+        """(how) => {
+            const transfer = new DataTransfer();
+            transfer.setData('text/uri-list', 'https://example.org/a.jpg');
+            const given = { bubbles: true, cancelable: true };
+            document.body.dispatchEvent(how === 'drop'
+                ? new DragEvent('drop', { ...given, dataTransfer: transfer })
+                : new ClipboardEvent('paste', { ...given, clipboardData: transfer }));
+        }""",
+        how,
+    )
+    expect(page.locator("#untaken")).to_contain_text("There was no photo in what you")
+    choose(page, cat=photo("cat.jpg"))
+    expect(page.locator("#untaken")).to_be_hidden()
+
+
+@without_colours
 def test_a_sample_that_does_not_come_is_said(open_page: Open) -> None:
     def network(route: Route) -> None:
         if route.request.resource_type == "fetch" and "/samples/" in route.request.url:
@@ -130,6 +171,27 @@ def test_who_has_no_key_is_asked_once_for_all_photos(start_server: Start, open_p
     page.wait_for_selector(DONE)
 
 
+@without_colours
+def test_a_key_that_no_request_can_carry_is_asked_for_again(
+    start_server: Start, open_page: Open
+) -> None:
+    server = start_server(api_keys="lantern-and-lens")
+    server.wait_for("/readyz")
+    page = open_page(server.url + "/")
+    page.evaluate("sessionStorage.setItem('chromaserve-key', 'schlüssel–')")
+    page.reload()
+    choose(page, cat=photo("cat.jpg"))
+    dialog = page.get_by_role("dialog", name="API key")
+    expect(dialog).to_contain_text("This service wants an API key.")
+    for given in ("schlüssel–", "lantern and lens", "\u200b"):
+        dialog.get_by_label("Key").fill(given)
+        dialog.get_by_role("button", name="Use this key").click()
+        expect(dialog).to_contain_text("No key has spaces, or letters and signs beyond those of")
+    dialog.get_by_label("Key").fill("\u200blantern-and-lens\ufeff")  # as pages have them
+    dialog.get_by_role("button", name="Use this key").click()
+    page.wait_for_selector(DONE)
+
+
 def test_a_service_behind_a_proxy_with_a_key_that_is_not_ready_yet(
     start_server: Start, open_page: Open
 ) -> None:
@@ -154,7 +216,8 @@ def test_a_service_behind_a_proxy_with_a_key_that_is_not_ready_yet(
     dialog = page.get_by_role("dialog", name="API key")
     dialog.get_by_label("Key").fill("wrong-wrong-wrong")
     dialog.get_by_role("button", name="Use this key").click()
-    expect(dialog).to_contain_text("did not take this key")
+    expect(dialog).to_contain_text("did not take this key. That key is not known.")
+    expect(dialog).not_to_contain_text("Authorization")  # that is for programs
     dialog.get_by_label("Key").fill("lantern-and-lens")
     dialog.get_by_role("button", name="Use this key").click()
     expect(page.locator("#notice")).to_contain_text("Not ready. Trying again in")

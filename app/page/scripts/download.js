@@ -9,6 +9,7 @@
 import { wish } from './album.js';
 import { say } from './announce.js';
 import { result } from './background.js';
+import { hide } from './focus.js';
 import { Lanes } from './lanes.js';
 import { EXTENSIONS, fields, stem } from './options.js';
 import { inWords } from './problem.js';
@@ -40,7 +41,7 @@ export class Download {
   }
 
   one(photo) {
-    return this.busy(async (signal) => {
+    return this.busy($('download'), async (signal) => {
       const told = (state, more = {}) => this.tell(`${words({ state, more })}…`);
       const asked = wish(photo);
       const { format } = this;
@@ -52,9 +53,9 @@ export class Download {
   }
 
   all(photos) {
-    return this.busy(async (signal) => {
+    return this.busy($('download-all'), async (signal) => {
       let ended = 0;
-      const failed = [];
+      const why = new Map(); // of photos that fail, in words
       const wishes = new Map();
       const tell = (waits = '') => this.tell(waits || `${ended} of ${photos.length} ready…`);
       tell();
@@ -63,12 +64,16 @@ export class Download {
         const told = (state, more) => tell(state === 'waiting' ? words({ state, more }) : '');
         const asked = wish(photo);
         try {
+          if (photo.state === 'failed' && !photo.problem.again) {
+            why.set(photo, photo.problem.title); // it would be once more
+            return null;
+          }
           const { blob } = await this.ask(photo, signal, told);
           wishes.set(photo, asked);
           return blob;
         } catch (error) {
           signal.throwIfAborted();
-          failed.push(`${photo.name}: ${inWords(error).title}`);
+          why.set(photo, inWords(error).title);
           return null;
         } finally {
           ended += 1;
@@ -81,8 +86,10 @@ export class Download {
         save(await downloadZip(files).blob(), 'colorized.zip');
         wishes.forEach((saved, photo) => this.album.changed(photo, { saved }));
       }
-      const saved = files.length ? `Saved ${files.length} photos.` : 'Nothing to save.';
-      return [saved, ...failed].join(' ');
+      const count = files.length === 1 ? '1 photo' : `${files.length} photos`;
+      const failed = photos.filter((photo) => why.has(photo))
+        .map((photo) => `${photo.name}: ${why.get(photo)}`);
+      return `${files.length ? `Saved ${count}.` : 'Nothing to save.'} ${failed.join('; ')}`.trim();
     });
   }
 
@@ -110,7 +117,8 @@ export class Download {
     );
   }
 
-  async busy(work) {
+  /** Do what a button has begun. */
+  async busy(button, work) {
     const buttons = [$('download'), $('download-all'), $('format')];
     // Not `disabled`: the button keeps the focus.
     if (buttons[0].getAttribute('aria-disabled') === 'true') {
@@ -131,7 +139,7 @@ export class Download {
       $('saving').classList.toggle('bad', !signal.aborted);
     } finally {
       buttons.forEach((each) => each.removeAttribute('aria-disabled'));
-      $('saving-stop').hidden = true;
+      hide($('saving-stop'), true, button.hidden ? undefined : button);
     }
     this.tell(said);
     say(said);

@@ -1,6 +1,7 @@
 /** Photos come in: dropped (folders too), pasted, chosen, or a sample. What does not is said. */
 
 const $ = (id) => document.getElementById(id);
+const SAVE_IT = 'A picture of another page has to be saved first; then choose its file.';
 
 /** @param {(files: File[]) => void} take */
 export function intake(take) {
@@ -32,7 +33,8 @@ export function intake(take) {
     const lost = [];
     const files = await dropped(event.dataTransfer, lost);
     const others = lost.length > 1 ? ` and ${lost.length - 1} more` : '';
-    given(files, lost.length ? `${lost[0]}${others} could not be read.` : '');
+    const none = files.length ? '' : `There was no photo in what you dropped. ${SAVE_IT}`;
+    given(files, lost.length ? `${lost[0]}${others} could not be read.` : none);
   });
 
   addEventListener('paste', (event) => {
@@ -40,6 +42,8 @@ export function intake(take) {
     if (files.length) {
       event.preventDefault();
       given(files);
+    } else if (!event.target.closest?.('input')) {
+      given([], `There was no photo in what you pasted. ${SAVE_IT}`);
     }
   });
 
