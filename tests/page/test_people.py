@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from playwright.sync_api import Browser, Dialog, Page, Playwright, expect
+from playwright.sync_api import Browser, Dialog, Page, Playwright, Route, expect
 
 from tests.page.conftest import Open, in_both, without_colours
 from tests.page.stage import DONE, GREY, advanced, bring, choose, chroma, photo, seen
@@ -71,6 +71,45 @@ def test_by_keyboard_alone(page: Page) -> None:
     page.get_by_role("button", name="Undo").last.press("Enter")
     expect(page.get_by_role("button", name="cat.jpg Done")).to_be_focused()
     page.wait_for_selector(DONE)
+
+
+@without_colours
+@in_both
+def test_the_focus_stays_where_somebody_works(open_page: Open) -> None:
+    """Also where the control that had it goes, or has nothing more to do."""
+    answered = True
+
+    def network(route: Route) -> None:
+        if answered or not route.request.url.endswith("/colorize"):
+            route.continue_()
+
+    page = open_page(route=network, viewport={"width": 1280, "height": 800})
+    said = page.locator("#live")
+    choose(page, cat=photo("cat.jpg"), coffee=photo("coffee.jpg"), rocket=photo("rocket.jpg"))
+    expect(page.locator("#shelf li[data-state=done]")).to_have_count(3)
+    place = page.get_by_role("button", name="Place hints")
+    for button, words in (("Undo", "Undone."), ("Clear", "Hints cleared.")):
+        place.press("Enter")
+        page.locator("#stage").press("Enter")
+        page.locator("#stage").press("Escape")
+        page.locator("#panel").get_by_role("button", name=button, exact=True).press("Enter")
+        expect(place).to_be_focused()
+        expect(said).to_have_text(words)
+        page.wait_for_selector(DONE)
+    page.get_by_role("button", name="Use these options for all photos").press("Enter")
+    expect(said).to_have_text("All photos have these options.")
+    answered = False
+    for name in ("Download", "All as ZIP"):
+        again = page.get_by_role("button", name=name, exact=True)
+        again.press("Enter")
+        page.get_by_role("button", name="Stop", exact=True).press("Enter")
+        expect(again).to_be_focused()
+    page.get_by_role("button", name="Remove rocket.jpg").press("Enter")
+    page.get_by_role("button", name="Dismiss").press("Enter")
+    expect(page.get_by_role("button", name="cat.jpg Done")).to_be_focused()
+    page.get_by_role("button", name="Clear all").press("Enter")
+    page.get_by_role("button", name="Dismiss").press("Enter")
+    expect(page.get_by_role("button", name="Choose photos")).to_be_focused()
 
 
 def shown(page: Page) -> float:

@@ -4,6 +4,7 @@
  */
 
 import { wish } from './album.js';
+import { hide } from './focus.js';
 import { Lanes } from './lanes.js';
 import { checkBytes } from './limits.js';
 import { fields, key } from './options.js';
@@ -41,6 +42,7 @@ export class Background {
       soon();
     });
     album.addEventListener('photo', soon);
+    album.addEventListener('kept', soon);
   }
 
   /** Those that nobody has begun with; a hint is for one photo. */
@@ -273,10 +275,9 @@ export class Background {
     const there = this.there.length;
     const unsent = this.there.some((each) => each.handing);
     const says = unsent ? ', still being sent.' : this.album.kept ? ': you can close this page.' : '.';
-    $('background').hidden = !there;
+    hide($('background'), !there);
     $('background-says').textContent = `${there} in the background${says}`;
-    const able = this.colouring.limits?.jobs_photos && this.waiting.length > 1;
-    $('to-background').hidden = !able;
+    hide($('to-background'), !(this.colouring.limits?.jobs_photos && this.waiting.length > 1));
   }
 }
 

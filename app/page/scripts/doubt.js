@@ -3,6 +3,7 @@
 import { wish } from './album.js';
 import { say } from './announce.js';
 import { loaded } from './colouring.js';
+import { disable } from './focus.js';
 import { fields } from './options.js';
 import { inWords } from './problem.js';
 import { colorize } from './service.js';
@@ -35,7 +36,7 @@ export class Doubt {
   /** Show what is known of the present colours, and ask for what is not. */
   refresh() {
     const { photo } = this.viewer;
-    $('doubt').disabled = photo?.state !== 'done';
+    disable($('doubt'), photo?.state !== 'done', $('stage'));
     const ready = this.on && photo?.state === 'done' && photo.result && !photo.working;
     const wanted = ready && wish(photo);
     if (this.told && !(ready && this.told.photo === photo && this.told.wish === wanted)) {

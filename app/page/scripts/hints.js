@@ -2,6 +2,7 @@
 
 import { say } from './announce.js';
 import { Drawing } from './drawing.js';
+import { disable } from './focus.js';
 import { checkHints } from './limits.js';
 import { COLORS, NAMES, showPalette } from './palette.js';
 import { corners, mapped, outline } from './shapes.js';
@@ -27,7 +28,10 @@ export class Hints {
     showPalette(this);
     $('place').addEventListener('click', ({ detail }) => this.mode(!this.placing, detail === 0));
     $('undo').addEventListener('click', () => this.undo());
-    $('clear').addEventListener('click', () => this.set([]));
+    $('clear').addEventListener('click', () => {
+      this.set([]);
+      say('Hints cleared.');
+    });
     viewer.addEventListener('placed', () => this.draw());
     viewer.stage.addEventListener('pointerdown', () => this.cross && this.moveCross(0, 0, false));
   }
@@ -208,9 +212,9 @@ export class Hints {
   /** The list beside the photo, after the photo or its hints have changed. */
   refresh() {
     const able = this.photo?.state === 'done';
-    $('place').disabled = !able;
-    $('undo').disabled = !able || !(this.history.get(this.photo)?.length);
-    $('clear').disabled = !able || !this.list.length;
+    disable($('place'), !able, $('stage'));
+    disable($('undo'), !able || !(this.history.get(this.photo)?.length), $('place'));
+    disable($('clear'), !able || !this.list.length, $('place'));
     $('hints').replaceChildren(...this.list.map((hint, i) => this.row(hint, i)));
     this.draw();
   }

@@ -1,6 +1,7 @@
 /** The options of the photo that is looked at. */
 
 import { say } from './announce.js';
+import { hide, passFocus } from './focus.js';
 import { key } from './key.js';
 import { command, defaults, key as optionsKey } from './options.js';
 import { address, read } from './service.js';
@@ -110,6 +111,7 @@ export class Panel {
         this.colouring.start(photo);
       }
     }
+    say('All photos have these options.');
   }
 
   refresh() {
@@ -127,10 +129,14 @@ export class Panel {
     this.show(photo);
     const failed = photo.state === 'failed';
     for (const id of ['format', 'download']) {
-      $(id).hidden = failed;
+      hide($(id), failed);
     }
     for (const field of $('panel').children) {
-      field.inert = failed && !field.classList.contains('save');
+      const inert = failed && !field.classList.contains('save');
+      if (inert) {
+        passFocus(field);
+      }
+      field.inert = inert;
     }
     document.querySelector(`[name=postprocess][value=${options.postprocess}]`).checked = true;
     $('postprocess-says').textContent = SAYS[options.postprocess];

@@ -1,6 +1,7 @@
 /** Several colourings of the photo that is looked at: a row to pick from. */
 
 import { say } from './announce.js';
+import { disable, hide } from './focus.js';
 import { key } from './options.js';
 import { picture } from './panel.js';
 import { inWords } from './problem.js';
@@ -66,7 +67,7 @@ export class Proposals {
 
   refresh() {
     const photo = this.album.selected;
-    $('proposals').hidden = photo?.state !== 'done' || Boolean(photo.options.scene);
+    hide($('proposals'), photo?.state !== 'done' || Boolean(photo.options.scene));
     if ($('proposals').hidden) {
       return;
     }
@@ -74,11 +75,11 @@ export class Proposals {
     $('propose').setAttribute('aria-expanded', String(wanted));
     $('propose').textContent = !wanted ? 'Other colourings'
       : this.old(photo) ? 'Renew colourings' : 'Hide colourings';
-    $('proposed').hidden = !wanted;
+    hide($('proposed'), !wanted, $('propose'));
     for (const { button, image, proposal } of this.buttons) {
       const known = like(photo, proposal);
       picture(image, known?.url, known?.key !== keyOf(photo, proposal));
-      button.disabled = !known;
+      disable(button, !known, $('propose'));
       button.setAttribute('aria-pressed', String(photo.options.proposal === proposal));
     }
   }

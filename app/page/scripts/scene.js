@@ -4,6 +4,7 @@
  */
 
 import { say } from './announce.js';
+import { disable } from './focus.js';
 import { checkTogether } from './limits.js';
 import { fields, key, sentHints } from './options.js';
 import { inWords, Problem } from './problem.js';
@@ -251,7 +252,7 @@ export class Scene {
     const { says } = this;
     $('scene-field').hidden = photos.length < 2;
     $('scene').checked = on;
-    $('scene').disabled = !on && !says.startsWith('What');
+    disable($('scene'), !on && !says.startsWith('What'), $('stage'));
     if ($('scene-says').textContent !== says) {
       $('scene-says').textContent = says;
     }

@@ -1,5 +1,6 @@
 /** The strip of all photos: which is looked at, how far each one is. */
 
+import { hide } from './focus.js';
 import { words } from './states.js';
 
 const $ = (id) => document.getElementById(id);
@@ -54,7 +55,7 @@ export class Shelf {
       }
     });
     const { removed } = this.album;
-    $('removed').hidden = !removed;
+    hide($('removed'), !removed);
     $('removed-name').textContent = removed ? gone(removed.photos) : '';
     this.tally();
   }
@@ -66,7 +67,7 @@ export class Shelf {
     const failed = count('failed');
     $('tally').hidden = photos.length < 2;
     $('tally-done').textContent = `${count('done')} of ${photos.length} done${failed ? ',' : ''}`;
-    $('tally-failed').hidden = !failed;
+    hide($('tally-failed'), !failed);
     $('tally-failed').textContent = `${failed} failed`;
   }
 

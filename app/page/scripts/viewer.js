@@ -1,6 +1,7 @@
 /** The photo on its stage: before and after, the border between them, and what is said over it. */
 
 import { loaded } from './colouring.js';
+import { disable, hide } from './focus.js';
 import { View } from './geometry.js';
 import { words, workingWords } from './states.js';
 
@@ -204,7 +205,7 @@ export class Viewer extends EventTarget {
     $('after').style.clipPath = `inset(0 0 0 ${cut}px)`;
     const divider = $('divider');
     divider.hidden = !coloured || this.whole || this.peeking;
-    $('hold').disabled = !coloured;
+    disable($('hold'), !coloured, this.stage);
     divider.style.transform = `translateX(${border}px)`;
     const bottom = Math.min(view.y + view.height * view.scale, view.stageHeight);
     this.tag($('tag-before'), border - left, `translate(${left + 12}px, calc(${bottom - 12}px - 100%))`);
@@ -213,7 +214,7 @@ export class Viewer extends EventTarget {
       right - border,
       `translate(calc(${right - 12}px - 100%), calc(${bottom - 12}px - 100%))`,
     );
-    $('split').disabled = !coloured || this.whole;
+    disable($('split'), !coloured || this.whole, this.stage);
     $('split').setAttribute('aria-valuetext', `${Math.round(this.split)}% as it was`);
     const zoom = photo ? view.scale * devicePixelRatio : 1;
     set($('zoom-level'), `${Math.round(100 * zoom)}%`);
@@ -265,7 +266,7 @@ export class Viewer extends EventTarget {
     const waiting = words_.includes('Trying again');
     $('working').hidden = !photo.working;
     const notice = $('notice');
-    notice.hidden = photo.state === 'done' && !photo.problem && !waiting;
+    hide(notice, photo.state === 'done' && !photo.problem && !waiting, this.stage);
     notice.classList.toggle('failed', failed);
     if (photo.problem) {
       notice.setAttribute('role', 'alert');
@@ -278,7 +279,7 @@ export class Viewer extends EventTarget {
     const progress = $('notice-progress');
     progress.hidden = photo.state !== 'uploading';
     progress.value = photo.more.share ?? 0;
-    notice.querySelector('.row').hidden = !photo.problem;
+    hide(notice.querySelector('.row'), !photo.problem, this.stage);
     notice.querySelector('[data-action=retry]').hidden = !photo.problem?.again;
     notice.querySelector('[data-action=accept]').hidden = !(failed && photo.problem?.rest);
     notice.querySelector('[data-action=remove]').hidden = !failed;
