@@ -166,16 +166,23 @@ class AsyncClient:
             AnswerTooLarge: a result, or what is held, has more than that.
             ValueError: per_request or requests below 1; proposals, which are of one photo.
             OSError: the reference cannot be read.
+            What `photos` raises comes after what becomes of those before.
         """
         limits, names = Limits.of(options, per_request, requests), UniqueNames()
         chosen = readied(options)
         waiting = batches(photos, limits)
         running: deque[Batch] = deque()
+        broken: Exception | None = None
         try:
             while True:
-                for numbered in islice(waiting, limits.requests - len(running)):
-                    running.append(self.begin(numbered, chosen, limits))
+                try:
+                    for numbered in islice(waiting, limits.requests - len(running)):
+                        running.append(self.begin(numbered, chosen, limits))
+                except Exception as error:  # of the photos, after those that came
+                    broken = error
                 if not running:
+                    if broken:
+                        raise broken
                     return
                 while (each := await running[0].next()) is not None:
                     yield names.told_apart(each)

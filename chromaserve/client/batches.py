@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import starmap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,11 +68,21 @@ class UniqueNames:
 
 
 def batches(photos: Iterable[Photo], limits: Limits) -> Iterator[list[Numbered]]:
-    """Cut photos into what goes into one request each, by the limits as they are then."""
+    """Cut photos into what goes into one request each, by the limits as they are then.
+
+    What the photos' iterable raises comes after those before.
+    """
     batch: list[Numbered] = []
     held = 0
-    for position, photo in enumerate(photos):
-        each = _numbered(position, photo)
+    numbered, broken = starmap(_numbered, enumerate(photos)), None
+    while True:
+        try:
+            each = next(numbered)
+        except StopIteration:
+            break
+        except Exception as error:
+            broken = error
+            break
         size = each.photo.size if isinstance(each.photo, Source) else 0
         if batch and (len(batch) >= limits.photos or held + size > limits.bytes):
             yield batch
@@ -80,6 +91,8 @@ def batches(photos: Iterable[Photo], limits: Limits) -> Iterator[list[Numbered]]
         held += size
     if batch:
         yield batch
+    if broken:
+        raise broken
 
 
 def _numbered(position: int, photo: Photo) -> Numbered:

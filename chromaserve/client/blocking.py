@@ -99,11 +99,17 @@ class Client:
         chosen = readied(options)
         waiting = batches(photos, limits)
         running: deque[Batch] = deque()
+        broken: Exception | None = None
         try:
             while True:
-                for numbered in islice(waiting, limits.requests - len(running)):
-                    running.append(self._begun(numbered, chosen, limits))
+                try:
+                    for numbered in islice(waiting, limits.requests - len(running)):
+                        running.append(self._begun(numbered, chosen, limits))
+                except Exception as error:  # of the photos, after those that came
+                    broken = error
                 if not running:
+                    if broken:
+                        raise broken
                     return
                 while (each := self._wait(running[0].next)) is not None:
                     yield names.told_apart(each)

@@ -261,3 +261,24 @@ def test_asynchronously_too_and_leaving_early_ends_the_requests(server: Server) 
             return found
 
     assert asyncio.run(some()) == list(range(50, 57))
+
+
+def test_photos_before_a_listing_that_breaks_are_done_first(server: Server, client: Client) -> None:
+    def listed() -> Iterator[bytes]:
+        yield from (photo(width) for width in range(50, 54))
+        raise KeyError("the listing broke")
+
+    def asked() -> None:
+        for each in client.colorize_many(listed(), per_request=3):
+            found.extend(widths([each.outcome]))  # type: ignore[list-item]
+
+    async def asked_there() -> None:
+        async with AsyncClient(server.url) as other:
+            async for each in other.colorize_many(listed(), per_request=3):
+                found.extend(widths([each.outcome]))  # type: ignore[list-item]
+
+    for ask in (asked, lambda: asyncio.run(asked_there())):
+        found: list[int] = []
+        with pytest.raises(KeyError, match="listing"):
+            ask()
+        assert found == list(range(50, 54))
