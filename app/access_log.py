@@ -21,6 +21,10 @@ WATCHED = (*HEALTH, "/metrics")
 """Asked for every few seconds: not worth a line, or a trace, each."""
 KEY_NAME = "chromaserve.key"
 """Where in its ASGI scope the name of the key is noted that a request came with."""
+GONE = "chromaserve.gone"
+"""Where a request has what tells whether its connection is, so that nothing more is sent."""
+BROKEN_OFF = "chromaserve.broken-off"
+"""Where the status is noted of an answer that the service itself broke off after its beginning."""
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
@@ -28,7 +32,7 @@ class Observation:
     """Gives every request an id, and tells of it in the log and the metrics when it is over.
 
     A client's own X-Request-ID is kept where it is plain ASCII of at most 128 characters; the
-    answer carries the id in any case.
+    answer carries the id in any case. An answer whose end was not sent counts as what ended it.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -46,23 +50,31 @@ class Observation:
         # Never reset: what handles an unknown error runs after this, in the same context.
         request_id.set(identity)
         enter(scope)
-        status = 0
+        gone = scope.get(GONE, lambda: False)
+        status, left, whole = 0, -1, False
 
         async def sending(message: Message) -> None:
-            nonlocal status
+            nonlocal status, left, whole
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = identity
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID_HEADER] = identity
+                left = int(headers.get("content-length", -1))
             await send(message)
+            if message["type"] == "http.response.body" and not gone():
+                left -= len(message.get("body", b""))
+                whole = whole or left == 0 or not message.get("more_body", False)
 
         try:
             await self._app(scope, receive, sending)
         except Exception:
             scope[PROBLEM_KEY] = "internal-error"
-            status = status or 500
+            scope[BROKEN_OFF] = 500
             raise
         finally:
-            self._tell(scope, status or CLIENT_CLOSED, time.perf_counter() - start)
+            if not whole:
+                status = scope.get(BROKEN_OFF, CLIENT_CLOSED)
+            self._tell(scope, status, time.perf_counter() - start)
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")

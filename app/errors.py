@@ -9,6 +9,14 @@ class MalformedBody(ServiceError):
     """The request body is not what its Content-Type says."""
 
 
+class NotFound(ServiceError):
+    """There is nothing at the request's path."""
+
+
+class MethodNotAllowed(ServiceError):
+    """The path does not take the request's method; `Allow` has those that it takes."""
+
+
 class UntrustedHost(ServiceError):
     """The Host header is not one of the service's own names."""
 

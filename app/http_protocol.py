@@ -11,6 +11,7 @@ import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from .access_log import GONE
 from .errors import HeadTimeout, MalformedRequest, TooManyConnections
 from .limits import ABORT, YIELD, file_descriptors
 from .old_http import unchunked
@@ -218,6 +219,7 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401
         self._answering = cycle
+        cast(dict[str, Any], cycle.scope)[GONE] = lambda: cycle.disconnected
         self._limits.quiet.pop(self, None)
         if cycle.scope["http_version"] == "1.0":
             cycle.waiting_for_100_continue = False

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chromaserve.errors import NotReady
 
+from .access_log import BROKEN_OFF
 from .arrivals import COUNTED
 from .errors import UnsupportedTransfer
 from .problems import error_response
@@ -39,7 +40,8 @@ class Connections:
     - A body that no route takes care of ends at `_SMALL_BODY` bytes (413).
     - A stream of events, whose client comes again and goes on from there, gives its connection's
       place to others.
-    - While the service shuts down, new requests on open connections get 503 and a close.
+    - While the service shuts down, new requests on open connections get 503 and a close; so do
+      those that its end does not wait for, unless their answers have begun, which are cut off.
     """
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
@@ -54,7 +56,7 @@ class Connections:
         timeout_s = self._service.settings.send_timeout_s
         more_to_read = _has_body(scope)  # until the application has read it
         arrived = 0
-        lingering = False
+        lingering = started = False
 
         async def reading() -> Message:
             nonlocal more_to_read, arrived
@@ -73,7 +75,8 @@ class Connections:
                 raise _Stalled from error
 
         async def sending(message: Message) -> None:
-            nonlocal lingering
+            nonlocal lingering, started
+            started = True
             last = message["type"] == "http.response.body" and not message.get("more_body", False)
             if last and more_to_read:
                 await patient({**message, "more_body": True})
@@ -93,8 +96,7 @@ class Connections:
 
         app = self._app
         if self._service.draining and route_path(scope) not in HEALTH:
-            error = NotReady("The service is shutting down. Send the request again shortly.")
-            app = error_response(error, scope["path"])
+            app = _ending(scope)
         coding = Headers(scope=scope).get("transfer-encoding", _CHUNKED)
         if coding.strip().lower() != _CHUNKED:
             told = (
@@ -105,10 +107,26 @@ class Connections:
             await app(scope, reading, sending)
         except _Stalled:
             log.info("a client took nothing for %g s and was dropped", timeout_s)
-            # Closing waits for what is unsent.
-            if abort := scope.get(ABORT):
-                abort()
-                await asyncio.sleep(0)  # the server hears of it, and is not surprised
+            await _cut_off(scope)
+        except asyncio.CancelledError:
+            if not self._service.draining:
+                raise
+            if started:
+                scope[BROKEN_OFF] = 500
+                await _cut_off(scope)
+            else:
+                await _ending(scope)(scope, receive, sending)
+
+
+def _ending(scope: Scope) -> ASGIApp:
+    error = NotReady("The service is shutting down. Send the request again shortly.")
+    return error_response(error, scope["path"])
+
+
+async def _cut_off(scope: Scope) -> None:
+    if abort := scope.get(ABORT):  # closing waits for what is unsent
+        abort()
+        await asyncio.sleep(0)  # the server hears of it, and is not surprised
 
 
 class _Stalled(Exception):  # noqa: N818 - never leaves this module

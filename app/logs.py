@@ -19,7 +19,8 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 """Id of the request that the running code works for; "-" outside of one."""
 
 
-trace_id: ContextVar[str] = ContextVar("trace_id", default="-")
+NO_TRACE = "-"
+trace_id: ContextVar[str] = ContextVar("trace_id", default=NO_TRACE)
 """Id of that request's trace, where there are traces."""
 
 
@@ -30,7 +31,9 @@ class _Identity(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
-        record.trace_id = trace_id.get()
+        if (trace := trace_id.get()) != NO_TRACE:
+            record.trace_id = trace
+        record.__dict__.pop("color_message", None)  # uvicorn's, with a terminal's codes
         if self.worker is not None:
             record.worker = self.worker
         return True
@@ -50,12 +53,15 @@ def configure_logging(
     _Identity.worker = worker
     named = "" if worker is None else "worker %(worker)d "
     ids = "[%(request_id)s trace=%(trace_id)s]" if traces else "[%(request_id)s]"
-    fields = "%(levelname)s %(name)s %(request_id)s %(message)s"
     formatters: dict[str, dict[str, Any]] = {
-        "line": {"format": f"%(asctime)s %(levelname)-7s {named}%(name)s {ids}: %(message)s"},
+        "line": {
+            "()": logging.Formatter,
+            "fmt": f"%(asctime)s %(levelname)-7s {named}%(name)s {ids}: %(message)s",
+            "defaults": {"trace_id": NO_TRACE},
+        },
         "json": {
             "()": "pythonjsonlogger.json.JsonFormatter",
-            "fmt": fields + (" %(trace_id)s" if traces else ""),
+            "fmt": "%(levelname)s %(name)s %(request_id)s %(message)s",
             "rename_fields": {"levelname": "level", "name": "logger"},
             "timestamp": "time",  # ISO 8601 in UTC: collectors do not know where the host is
         },

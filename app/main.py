@@ -83,7 +83,10 @@ def create_app(settings: Settings | None = None, worker: Worker | None = None) -
             tasks.append(asyncio.create_task(service.serve_beside_others(worker)))
             while worker.waits and not (service.takes_photos or service.draining):
                 await asyncio.sleep(_LOOK_S)
-        yield
+        try:
+            yield
+        except asyncio.CancelledError:  # a forced end, which waits for nothing
+            return
         await cancel(tasks)
         if service.jobs:
             await service.jobs.close()

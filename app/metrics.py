@@ -123,9 +123,9 @@ class Metrics(Observer):
             if seconds:  # a tensor is not decoded
                 self._stage_seconds.labels(stage).observe(seconds)
 
-    def not_colorized(self, outcome: str) -> None:
-        """Count a photo that came to nothing."""
-        self._photos.labels(outcome).inc()
+    def not_colorized(self, outcome: str, photos: int = 1) -> None:
+        """Count photos that came to nothing."""
+        self._photos.labels(outcome).inc(photos)
 
     def answer(self, *, kept: bool) -> None:
         """Count a photo whose answer was kept from before, or was not."""

@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +49,12 @@ from .errors import (
     JobsOff,
     MalformedBody,
     MalformedRequest,
+    MethodNotAllowed,
     NoPhoto,
     NoResult,
     NoSuchPart,
     NotAcceptable,
+    NotFound,
     OriginRefused,
     PhotoAbandoned,
     RateLimited,
@@ -104,6 +106,8 @@ KINDS: dict[type[Exception], Kind] = {
     JobsOff: Kind(404, "jobs-off", "No jobs here"),
     JobNotFound: Kind(404, "job-not-found", "No such job"),
     NoResult: Kind(404, "no-result", "No such result"),
+    NotFound: Kind(404, "not-found", "Not found"),
+    MethodNotAllowed: Kind(405, "method-not-allowed", "Method not allowed"),
     NotAcceptable: Kind(406, "not-acceptable", "Nothing acceptable to send"),
     HeadTimeout: Kind(408, "head-timeout", "Request head took too long"),
     UploadStalled: Kind(408, "upload-stalled", "Upload stalled"),
@@ -139,11 +143,14 @@ KINDS: dict[type[Exception], Kind] = {
     JobsFull: Kind(507, "jobs-full", "No room for jobs", {"Retry-After": "60"}),
     Exception: Kind(500, "internal-error", "Internal error"),
 }
-HTTP_KINDS = {
-    404: Kind(404, "not-found", "Not found"),
-    405: Kind(405, "method-not-allowed", "Method not allowed"),
-    413: KINDS[BodyTooLarge],
+HTTP_KINDS = {404: KINDS[NotFound], 405: KINDS[MethodNotAllowed], 413: KINDS[BodyTooLarge]}
+OTHER = Kind(400, "http-error", "Error")
+MEANINGS = {
+    **{kind.slug: (error.__doc__ or "").split("\n\n")[0] for error, kind in KINDS.items()},
+    KINDS[Exception].slug: "The service failed.",
+    OTHER.slug: "Another error of HTTP, by its status.",
 }
+"""What each kind of problem means, by its slug."""
 
 
 class Problem(BaseModel):
@@ -257,7 +264,7 @@ def install(app: FastAPI, retry_after_s: Callable[[], int]) -> None:
 
     async def on_http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        kind = HTTP_KINDS.get(error.status_code) or Kind(error.status_code, "http-error", "Error")
+        kind = HTTP_KINDS.get(error.status_code) or replace(OTHER, status=error.status_code)
         docs = f"See {reference('/docs')} for what"
         detail = {
             404: f"There is nothing at {request.url.path}. {docs} there is.",

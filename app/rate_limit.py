@@ -74,7 +74,9 @@ class RateLimit:
             return
         client = scope.get("client") or ("",)
         try:
-            left_of = self._take(scope[KEY_NAME] if KEY_NAME in scope else network(client[0]))
+            taken, left_of = self._take(
+                scope[KEY_NAME] if KEY_NAME in scope else network(client[0])
+            )
         except sqlite3.Error as error:  # a full disk, say, which is no reason to serve nobody
             log.error("requests cannot be counted, nor limited: %s", error)
             await self._app(scope, receive, send)
@@ -85,14 +87,15 @@ class RateLimit:
                 f'"{w.name}";q={w.requests};w={w.seconds}' for w, _ in each
             ),
             "RateLimit": ", ".join(
-                f'"{w.name}";r={max(0, math.floor(left))};t={w.seconds_for(w.requests - left)}'
+                f'"{w.name}";r={math.floor(left)};t={w.seconds_for(w.requests - left)}'
                 for w, left in each
             ),
         }
         app = self._app
-        window, left = max(each, key=lambda one: one[0].seconds_for(-one[1]))
-        if left < 0:
-            again_s = window.seconds_for(-left)
+        if not taken:
+            again_s, window = max(
+                ((w.seconds_for(1 - left), w) for w, left in each), key=lambda one: one[0]
+            )
             told["Retry-After"] = str(again_s)
             app = error_response(
                 RateLimited(
@@ -109,8 +112,8 @@ class RateLimit:
 
         await app(scope, receive, sending)
 
-    def _take(self, caller: str) -> tuple[float, ...]:
-        """Requests that the caller has left, a window each; below 0: this is one too many."""
+    def _take(self, caller: str) -> tuple[bool, tuple[float, ...]]:
+        """Whether this request is one of the caller's, and what is left of them, a window each."""
         with self._buckets:
             self._buckets.execute("BEGIN IMMEDIATE")
             now = time.monotonic()  # the same in all processes
@@ -122,13 +125,13 @@ class RateLimit:
                 min(full, rest + (now - when) * full / window.seconds)
                 for window, full, rest in zip(self._windows, self._full, had, strict=True)
             )
-            left = tuple(rest - 1 for rest in tokens)
+            taken = min(tokens) >= 1
             # Who is refused has spent nothing.
-            rest = left if min(left) >= 0 else tokens
+            left = tuple(rest - taken for rest in tokens)
             self._buckets.execute(
                 "INSERT INTO bucket VALUES (?, ?, ?) ON CONFLICT (caller) DO UPDATE"
                 " SET tokens = excluded.tokens, at = excluded.at",
-                (caller, json.dumps(rest), now),
+                (caller, json.dumps(left), now),
             )
             if not known:
                 self._buckets.execute(
@@ -136,4 +139,4 @@ class RateLimit:
                     " LIMIT max(0, (SELECT count(*) FROM bucket) - ?))",
                     (_MOST_CALLERS,),
                 )
-        return left
+        return taken, left

@@ -21,6 +21,7 @@ from chromaserve.pipeline.body import Upload
 from chromaserve.pipeline.order import Order
 from chromaserve.pipeline.pipeline import Colored
 
+from .access_log import BROKEN_OFF
 from .departures import Departures
 from .limits import ABORT
 from .manifest import Manifest, PhotoResult, describe, manifest
@@ -94,6 +95,7 @@ class ResultStream(HeldStream):
         except TimeoutError:
             if not departure.cut:
                 raise
+            scope[BROKEN_OFF] = 503
             if abort := scope.get(ABORT):  # closing would wait for what is unsent
                 abort()
                 await asyncio.sleep(0)  # the server hears of it, and is not surprised

@@ -55,6 +55,8 @@ class Server(uvicorn.Server):
         if self._acceptor:
             self._acceptor.close()
         await super().shutdown(sockets)
+        if self.force_exit and (broken := len(self.server_state.tasks)):
+            log.error("requests broken off by an end that waits for nothing: %d", broken)
 
     async def on_tick(self, counter: int) -> bool:
         """Look after the connections; called by uvicorn ten times a second."""

@@ -16,6 +16,7 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode
 
+from chromaserve.fitting import Fits
 from chromaserve.settings import PipelineSettings, Positive, Seconds, usable_cores
 
 Item = TypeVar("Item")
@@ -74,12 +75,32 @@ def _proxy(value: str) -> str:
 Listed = Annotated[tuple[Item, ...], NoDecode, BeforeValidator(_split)]
 ApiKey = Annotated[SecretStr, AfterValidator(_usable)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_signs)]
-Address = Annotated[str, Field(pattern=r"^https?://[^/*\s\\@?#]+(/[^*\s\\?#]*)?$")]
+Address = Annotated[
+    str,
+    Fits(
+        r"https?://[^/*\s\\@?#]+(/[^*\s\\?#]*)?",
+        "an address is https://bucket.example.org, or one with a path, without * and ?",
+    ),
+]
 # In small letters, as browsers send them.
-Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[^/*\s]+)$", to_lower=True)]
-HostName = Annotated[str, Field(pattern=r"^(\*|(\*\.)?[^*/:\s]+|\[[0-9a-fA-F:.]+\])$")]
+Origin = Annotated[
+    str,
+    StringConstraints(to_lower=True),
+    Fits(
+        r"\*|https?://[^/*\s]+", "an origin is https://app.example.org, without a path behind, or *"
+    ),
+]
+HostName = Annotated[
+    str,
+    Fits(
+        r"\*|(\*\.)?[^*/:\s]+|\[[0-9a-fA-F:.]+\]",
+        "a host name is app.example.org, without https:// and port, or *.example.org for all below",
+    ),
+]
 Proxy = Annotated[str, AfterValidator(_proxy)]
-RootPath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)+$")]
+RootPath = Annotated[
+    str, Fits(r"(/[A-Za-z0-9._~-]+)+", "a path is /colour: it begins with / and does not end so")
+]
 
 
 class Settings(PipelineSettings):

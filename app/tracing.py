@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chromaserve.pipeline.timings import Timings
 
-from .logs import trace_id
+from .logs import NO_TRACE, trace_id
 from .root_path import route_path
 from .settings import Settings
 
@@ -159,7 +159,7 @@ class TraceIds:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         if scope["type"] == "http":
-            trace_id.set(self._tracing.current_id() or "-")
+            trace_id.set(self._tracing.current_id() or NO_TRACE)
             if scope["query_string"]:
                 self._tracing.hide_query()
         await self._app(scope, receive, send)

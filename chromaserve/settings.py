@@ -10,6 +10,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from chromaserve.fitting import Fits
+
 log = logging.getLogger("chromaserve")
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -25,6 +27,7 @@ UPLOAD_SHARE = 0.25
 _MOST = 2_000_000_000
 Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Version = Annotated[str, Fits(r"latest|[0-9]{1,9}", 'it is to be a number or "latest"')]
 
 
 class PipelineSettings(BaseSettings):
@@ -38,10 +41,8 @@ class PipelineSettings(BaseSettings):
         default=None,
         description="Folder that holds colorizer/VERSION/; by default the bundled one.",
     )
-    model_version: str = Field(
-        default="latest",
-        pattern=r"^(latest|[0-9]{1,9})$",
-        description="Version that is loaded at the start and used by default.",
+    model_version: Version = Field(
+        default="latest", description="Version that is loaded at the start and used by default."
     )
     max_loaded_models: Positive = Field(
         default=2, description="Versions in memory at once; with 1, requests cannot choose."

@@ -43,6 +43,11 @@ def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:  # noqa: AN
     return buffer.getvalue()
 
 
+def noise(side: int) -> bytes:
+    """A grey PNG whose result is no smaller: it does not fit into a connection's buffers."""
+    return encoded(Image.effect_noise((side, side), 100), "PNG")
+
+
 def png16(array: NDArray[np.uint16]) -> bytes:
     """A 16-bit PNG of grey, RGB or RGBA samples."""
     if array.ndim == 3:

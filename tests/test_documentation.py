@@ -17,7 +17,8 @@ from mkdocs.config import load_config
 from PIL import Image
 
 import chromaserve
-from app.problems import KINDS
+from app.auth import _EXPOSED
+from app.problems import HTTP_KINDS, KINDS, OTHER
 from app.settings import Settings
 from chromaserve.command_line.main import command
 from chromaserve.pipeline.options import Options
@@ -54,7 +55,15 @@ def test_every_option_of_a_request_is_documented_once() -> None:
 def test_every_kind_of_problem_is_documented_with_its_status() -> None:
     page = (ROOT / "docs" / "reference" / "api.md").read_text()
     documented = re.findall(r"^\| (\d{3}) \| `([a-z-]+)` \|", page, re.M)
-    assert sorted(documented) == sorted((str(k.status), k.slug) for k in KINDS.values())
+    kinds = (*KINDS.values(), *HTTP_KINDS.values(), OTHER)
+    assert len(documented) == len(set(documented))
+    assert set(documented) == {(str(k.status), k.slug) for k in kinds}
+
+
+def test_every_header_that_pages_may_read_is_documented() -> None:
+    page = (ROOT / "docs" / "reference" / "api.md").read_text()
+    own = [name for name in _EXPOSED if name.startswith(("X-", "RateLimit", "Retry", "Server"))]
+    assert sorted(own) == sorted(re.findall(r"^\| `([A-Z][A-Za-z-]+)` \|", page, re.M))
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -112,13 +112,14 @@ async def _row(
     ticket: Ticket,
     turns: asyncio.Semaphore,
 ) -> tuple[Inference, Timings]:
-    try:
-        async with turns, pipeline.attempt(ticket):
-            start = time.perf_counter()
-            result = await pipeline.infer(model, L, vividness, ticket, ticket.owner)
-            total_s = time.perf_counter() - start
-    finally:
-        ticket.done(0)
+    async with turns:
+        try:
+            async with pipeline.attempt(ticket):
+                start = time.perf_counter()
+                result = await pipeline.infer(model, L, vividness, ticket, ticket.owner)
+                total_s = time.perf_counter() - start
+        finally:
+            ticket.done(0)
     timings = Timings(
         admission_s=0,
         decode_s=0,

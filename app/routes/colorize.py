@@ -51,7 +51,11 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
                 "example": "admission;dur=0.2, decode;dur=8.1, queue;dur=3.0,"
                 ' inference;desc="batch=4";dur=61.2, encode;dur=22.9, total;dur=95.6',
             },
-            "X-Model-Version": {"schema": {"type": "integer"}, "example": "1"},
+            "X-Model-Version": {
+                "description": "The version used.",
+                "schema": {"type": "integer"},
+                "example": "1",
+            },
             "X-Photo-Colour": {
                 "description": "Of one photo: whether it was in colour, grey, or grey with a tone;"
                 " `; kept` where it is left as it was.",

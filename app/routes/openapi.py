@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 from ..auth import is_for_admins, is_open
 from ..manifest import Manifest
 from ..open_inference.message import InferenceRequest
-from ..problems import HTTP_KINDS, KINDS, PROBLEM_JSON, Problem
+from ..problems import KINDS, PROBLEM_JSON, Problem
 from ..uploads import FIELD, REFERENCE
 
 _REFERENCE = "#/components/schemas/{model}"
@@ -110,7 +110,7 @@ def describe(app: FastAPI, *more: Callable[[dict[str, Any]], dict[str, Any]]) ->
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Documentation of problem responses: for each status the kinds that it may be."""
-    kinds = [*KINDS.values(), *HTTP_KINDS.values()]
+    kinds = KINDS.values()
     documented: dict[int | str, dict[str, Any]] = {}
     for status in statuses:
         titles = sorted({kind.title for kind in kinds if kind.status == status})

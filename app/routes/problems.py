@@ -4,8 +4,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from ..problems import HTTP_KINDS, KINDS
-from ..problems import Kind as Other
+from ..problems import KINDS, MEANINGS, OTHER
 from ..root_path import reference
 from .openapi import problems
 
@@ -21,11 +20,7 @@ class Kind(BaseModel):
     meaning: str
 
 
-_KINDS = {
-    "http-error": (Other(400, "http-error", "Error"), "Another error of HTTP, by its status."),
-    **{kind.slug: (kind, kind.title) for kind in HTTP_KINDS.values()},
-    **{kind.slug: (kind, (error.__doc__ or kind.title)) for error, kind in KINDS.items()},
-}
+_KINDS = {kind.slug: kind for kind in (*KINDS.values(), OTHER)}
 
 
 @router.get("/problems/{slug}", summary="What a problem's type means", responses=problems(404))
@@ -33,10 +28,10 @@ async def problem_type(slug: str) -> Kind:
     """Explain one kind of problem."""
     if slug not in _KINDS:
         raise HTTPException(404)
-    found, meaning = _KINDS[slug]
+    found = _KINDS[slug]
     return Kind(
         type=reference(f"/problems/{slug}"),
         title=found.title,
         status=found.status,
-        meaning=meaning.split("\n\n")[0].strip(),
+        meaning=MEANINGS[slug],
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 
 from chromaserve.errors import Busy, WouldBeLate
@@ -89,17 +89,26 @@ class Ticket:
 class Backlog:
     """Accepted requests, bounded in photos and in the time that a new one would wait."""
 
-    def __init__(self, pace: Estimate, *, max_photos: int, max_wait_s: float) -> None:
+    def __init__(
+        self,
+        pace: Estimate,
+        *,
+        max_photos: int,
+        max_wait_s: float,
+        forgone: Callable[[int], None] = lambda _: None,
+    ) -> None:
         """Nothing is accepted yet.
 
         Args:
             pace: what photos cost.
             max_photos: accepted and not yet answered.
             max_wait_s: a request that would wait longer for its first photo's turn is refused.
+            forgone: told of how many photos of a request nobody began to work on.
         """
         self._pace = pace
         self._max_photos = max_photos
         self._max_wait_s = max_wait_s
+        self._forgone = forgone
         self._tickets: set[Ticket] = set()
         self._slowness = 1.0  # what waits took, by what was foreseen
 
@@ -213,7 +222,9 @@ class Backlog:
 
     def leave(self, ticket: Ticket) -> None:
         """Forget an answered request; harmless if it is forgotten already."""
-        self._tickets.discard(ticket)
+        if ticket in self._tickets:
+            self._tickets.remove(ticket)
+            self._forgone(ticket.left)
 
     def learn(self, foreseen_s: float, took_s: float) -> None:
         """Correct the estimate by how long a photo took that had been foreseen to take so long."""

@@ -9,8 +9,8 @@ class Observer:
     def colorized(self, timings: Timings, version: int, engine: str) -> None:
         """A photo is done: where its time went, and the model that coloured it."""
 
-    def not_colorized(self, outcome: str) -> None:
-        """A photo came to nothing: "cancelled", or the slug of its error."""
+    def not_colorized(self, outcome: str, photos: int = 1) -> None:
+        """Photos came to nothing: "cancelled", or the slug of their error."""
 
     def answer(self, *, kept: bool) -> None:
         """A model was asked about a photo, and its answer was kept from before, or was not."""

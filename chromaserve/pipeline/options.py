@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from chromaserve.color.proposals import MAX_PROPOSALS
 from chromaserve.color.tiles import Look
 from chromaserve.errors import InvalidOptions, invalid_options
+from chromaserve.fitting import Fits
 from chromaserve.photos.formats import ALSO_CALLED, Wanted
 from chromaserve.photos.metadata import Keep
 from chromaserve.photos.structure import MAX_PAGES
@@ -25,6 +26,8 @@ from chromaserve.store.contract import Postprocess
 
 if TYPE_CHECKING:
     from chromaserve.pipeline.models import LoadedModel
+
+_A_VERSION = Fits(r"latest|[1-9][0-9]{0,8}", 'it is to be a number or "latest"')
 
 
 def _from_json(given: Any) -> Any:  # noqa: ANN401 - whatever came
@@ -84,9 +87,8 @@ class Options(BaseModel):
         examples=[EXAMPLE],
         json_schema_extra={"default": "[]"},
     )
-    model: str | None = Field(
+    model: Annotated[str, _A_VERSION] | None = Field(
         default=None,
-        pattern=r"^(latest|[1-9][0-9]{0,8})$",
         description='Model version: a number or "latest". Default: the one that the service has.',
         examples=["latest"],
     )

@@ -64,7 +64,10 @@ class Pipeline:
         threads = settings.photo_threads or usable_cores()
         self.estimate = Estimate(threads)
         self.backlog = Backlog(
-            self.estimate, max_photos=settings.max_queue, max_wait_s=settings.max_wait_s
+            self.estimate,
+            max_photos=settings.max_queue,
+            max_wait_s=settings.max_wait_s,
+            forgone=partial(self._observer.not_colorized, "cancelled"),
         )
         self.uploads = Budget(
             settings.upload_memory_bytes,
@@ -200,7 +203,6 @@ class Pipeline:
         place, share = await self._admit(needed + more, order, ticket, book.held)
         with place, share.until_failure():
             admitted, helped_s = time.perf_counter(), self.cores.helped_s
-
             left_s = self.settings.photo_timeout_s - (admitted - book.since)
             most = self.backlog.looks_in_time(ticket, left_s, book.left) if more else 0
             photo, looks = await self.decoding.run(

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from docs.generator.blocks import Maker, renew
 from docs.generator.commands import command_line
-from docs.generator.http_api import options_table, problems_table, routes
+from docs.generator.http_api import headers_table, options_table, problems_table, routes
 from docs.generator.settings import settings_table
 
 PAGES = Path(__file__).resolve().parent.parent
 MAKERS: dict[str, Maker] = {
     "settings": settings_table,
     "options": options_table,
+    "headers": headers_table,
     "problems": problems_table,
     "routes": routes,
     "command-line": command_line,

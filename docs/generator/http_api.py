@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from app.main import create_app
-from app.problems import KINDS
+from app.problems import KINDS, MEANINGS, OTHER
 from app.settings import Settings
 from docs.generator.schema import Schema, table, values
 
@@ -21,15 +21,20 @@ def options_table(_: Sequence[str]) -> str:
     return _fields(_parameters(_document()["paths"]["/colorize"]["post"]), "option")
 
 
+def headers_table(_: Sequence[str]) -> str:
+    """The headers that the answer of POST /colorize may have."""
+    headers = _document()["paths"]["/colorize"]["post"]["responses"]["200"]["headers"]
+    rows = [
+        [f"`{name}`", header["description"], f"`{header['example']}`"]
+        for name, header in headers.items()
+    ]
+    return table(["header", "meaning", "example"], rows)
+
+
 def problems_table(_: Sequence[str]) -> str:
     """Every kind of problem, by status."""
-    kinds = sorted(KINDS.items(), key=lambda item: item[1].status)
-    rows = [
-        [str(kind.status), f"`{kind.slug}`", (error.__doc__ or kind.title).split("\n\n")[0]]
-        if error is not Exception
-        else [str(kind.status), f"`{kind.slug}`", "The service failed."]
-        for error, kind in kinds
-    ]
+    kinds = sorted((*KINDS.values(), OTHER), key=lambda kind: kind.status)
+    rows = [[str(kind.status), f"`{kind.slug}`", MEANINGS[kind.slug]] for kind in kinds]
     return table(["status", "kind", "when"], rows)
 
 

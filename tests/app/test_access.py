@@ -204,7 +204,14 @@ def test_logs_know_keys_by_a_name_that_gives_nothing_away(
     ("settings", "said"),
     [
         ({"api_keys": f"{KEY},2short"}, "CHROMASERVE_API_KEYS: .* 16 to 256 visible ASCII"),
-        ({"root_path": "colour/"}, "CHROMASERVE_ROOT_PATH: "),
+        ({"root_path": "colour/"}, "CHROMASERVE_ROOT_PATH: .* begins with /"),
+        ({"cors_origins": "app.example.org"}, "CHROMASERVE_CORS_ORIGINS: .* https://app.example"),
+        ({"trusted_hosts": "https://a.test"}, "CHROMASERVE_TRUSTED_HOSTS: .* without https://"),
+        (
+            {"jobs": "/tmp/jobs", "jobs_addresses": "bucket.example.org"},
+            "CHROMASERVE_JOBS_ADDRESSES: .* https://bucket.example.org",
+        ),
+        ({"model_version": "newest"}, 'CHROMASERVE_MODEL_VERSION: .* a number or "latest"'),
         ({"forwarded_allow_ips": "nginx"}, "CHROMASERVE_FORWARDED_ALLOW_IPS: .* IPv4 or IPv6"),
         ({"forwarded_allow_ips": "10.0.0.5/8"}, "CHROMASERVE_FORWARDED_ALLOW_IPS: .* host bits"),
         ({"api_keys_file": "/no/such/file"}, "CHROMASERVE_API_KEYS_FILE: .* cannot be read"),
@@ -218,6 +225,7 @@ def test_settings_that_would_let_nobody_in_end_the_start(
     log = server.log.read_text()
     assert re.search(said, log)
     assert "2short" not in log
+    assert "pattern" not in log
 
 
 def test_a_page_of_an_allowed_origin_may_ask_and_read_refusals(client: httpx.Client) -> None:

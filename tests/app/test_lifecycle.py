@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -19,8 +20,9 @@ from PIL import Image
 from app.__main__ import _listen
 from app.settings import Settings
 from chromaserve.engines.ncnn_engine import FOLDER, WEIGHTS
+from tests.app.sockets import connect, load, post, to_the_end
 from tests.conftest import START_S, STOP_S, Server, Start
-from tests.sample_photos import decoded, encoded, raw
+from tests.sample_photos import decoded, encoded, noise, raw
 
 
 def test_alive_at_once_and_ready_when_warm(start_server: Start) -> None:
@@ -118,6 +120,36 @@ def test_sigterm_finishes_what_was_accepted(start_small: Start) -> None:
     assert late.getheader("connection") == "close"
     assert decoded(late.read()).shape == (512, 512, 3)
     assert server.process.wait(STOP_S) == 0
+
+
+@pytest.mark.parametrize(
+    ("signals", "timeout_s"), [([signal.SIGTERM], 1), ([signal.SIGINT] * 2, 60)]
+)
+def test_what_an_end_breaks_off_is_told_in_a_line_each(
+    start_small: Start, signals: list[signal.Signals], timeout_s: int
+) -> None:
+    server = start_small(shutdown_timeout_s=timeout_s)
+    server.wait_ready()
+    request = httpx.Request("POST", server.url, files=[("file", noise(600))] * 8)
+    kind = f"Content-Type: {request.headers['content-type']}"
+    with connect(server, 4096) as begun, connect(server) as waiting:
+        begun.sendall(post("/colorize", request.read(), kind))
+        assert b" 200 " in begun.recv(100)  # and no more is taken of it
+        waiting.sendall(post("/colorize", b"\x89PNG", "Content-Type: image/png", length=1000))
+        while load(server)["uploads_mb"] == 0:
+            pass
+        for number in signals:
+            server.process.send_signal(number)
+            while "Shutting down" not in server.log.read_text():
+                pass
+        server.process.wait(STOP_S)
+        assert b" 503 " in (told := to_the_end(waiting))
+        assert b"/problems/not-ready" in told
+        assert not to_the_end(begun).endswith(b"0\r\n\r\n")
+    log = server.log.read_text()
+    assert "Traceback" not in log
+    assert sorted(re.findall(r"POST /colorize (.+) in", log)) == ["500", "503 not-ready"]
+    assert ("broken off" in log) == (len(signals) == 2)
 
 
 def broken(tmp_path: Path, model_root: Path) -> Path:

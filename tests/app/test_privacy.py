@@ -1,6 +1,7 @@
 """What one caller may do and is told: nothing of the server's files, nothing of other callers."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -78,7 +79,9 @@ def test_a_day_has_its_limit_too_and_what_was_refused_counts_for_nothing(
         refused = answers[-1]
         assert "a day" in refused.json()["detail"]
         assert 60 < int(refused.headers["retry-after"]) <= 86_400 / 4
-        assert refused.headers["ratelimit"].startswith('"minute";r=1;')
+        told = [re.findall(r"r=(\d+);t=(\d+)", each.headers["ratelimit"]) for each in answers]
+        assert [left for left, _ in told[-1]] == [left for left, _ in told[3]] == ["1", "0"]
+        assert all(int(each[0][1]) <= 60 and int(each[1][1]) <= 86_400 for each in told)
 
 
 def test_no_answer_names_a_folder_of_the_server(

@@ -15,11 +15,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.main import create_app
 from app.settings import Settings
-from tests.app.sockets import asked, post
+from tests.app.sockets import asked, connect, post
 from tests.conftest import Server, Start
-from tests.sample_photos import encoded, small
+from tests.sample_photos import encoded, noise, small
 from tests.small_network import small_http_instead
 
+JSON = "application/json"
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -88,6 +89,31 @@ def test_refusals_that_no_application_sees_are_counted(start_small: Start) -> No
         samples = scrape(http)
     assert value(samples, "refusals_total", problem="malformed-request") == 1
     assert value(samples, "refusals_total", problem="head-too-large") == 1
+
+
+@pytest.mark.parametrize(("accept", "photos"), [("image/*", 1), ("*/*", 32), (JSON, 32)])
+def test_a_client_that_leaves_in_the_middle_of_its_answer_is_told_of(
+    start_small: Start, accept: str, photos: int
+) -> None:
+    server = start_small()
+    server.wait_ready()
+    side = 1200 if photos == 1 else 500
+    request = httpx.Request("POST", server.url, files=[("file", noise(side))] * photos)
+    kind = f"Content-Type: {request.headers['content-type']}"
+    with connect(server, 4096) as line:
+        line.sendall(post("/colorize", request.read(), kind, f"Accept: {accept}"))
+        assert b" 200 " in line.recv(100)
+    with server.client() as http:
+        while not (got := value(scrape(http), "request_seconds_count", route="/colorize")):
+            pass
+        samples = scrape(http)
+    assert got == 1
+    assert value(samples, "requests_total", route="/colorize", method="POST", status="499") == 1
+    outcomes = [value(samples, "photos_total", outcome=o) for o in ("colorized", "cancelled")]
+    assert sum(outcomes) == photos
+    assert (outcomes[0] < photos) == (photos > 1)
+    assert "POST /colorize 499 in" in server.log.read_text()
+    assert "Traceback" not in server.log.read_text()
 
 
 def test_metrics_tell_how_full_the_service_is_and_what_it_serves(http: httpx.Client) -> None:
@@ -161,7 +187,11 @@ def test_json_logs_tell_of_each_request_with_its_id(start_small: Start) -> None:
     assert (told["a"]["route"], told["a"]["status"]) == ("/colorize", 200)
     assert re.search(r"POST /colorize 415 unsupported-format in", str(told["b"]["message"]))
     assert "GET /a%0Afalse%20line 404" in str(told["c"]["message"])
-    assert all({"time", "level", "logger", "message"} <= r.keys() for r in records(server))
+    assert all(
+        {"time", "level", "logger", "message", "request_id"} <= r.keys() for r in records(server)
+    )
+    assert not {"color_message", "trace_id"} & {name for r in records(server) for name in r}
+    assert "\\u001b" not in server.log.read_text()
     times = [datetime.fromisoformat(str(r["time"])) for r in records(server)]
     assert all(time.tzinfo for time in times)
 
