@@ -60,8 +60,9 @@ class Observation:
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID_HEADER] = identity
                 left = int(headers.get("content-length", -1))
+            lost = gone()
             await send(message)
-            if message["type"] == "http.response.body" and not gone():
+            if message["type"] == "http.response.body" and not (lost or gone()):
                 left -= len(message.get("body", b""))
                 whole = whole or left == 0 or not message.get("more_body", False)
 

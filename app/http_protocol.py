@@ -219,7 +219,9 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401
         self._answering = cycle
-        cast(dict[str, Any], cycle.scope)[GONE] = lambda: cycle.disconnected
+        cast(dict[str, Any], cycle.scope)[GONE] = lambda: (
+            cycle.disconnected or (self.transport.is_closing() and not cycle.response_complete)
+        )
         self._limits.quiet.pop(self, None)
         if cycle.scope["http_version"] == "1.0":
             cycle.waiting_for_100_continue = False

@@ -97,7 +97,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_answer_is_told_of(
 ) -> None:
     server = start_small()
     server.wait_ready()
-    side = 1200 if photos == 1 else 500
+    side = 2000 if photos == 1 else 500
     request = httpx.Request("POST", server.url, files=[("file", noise(side))] * photos)
     kind = f"Content-Type: {request.headers['content-type']}"
     with connect(server, 4096) as line:
