@@ -31,5 +31,5 @@ class Fits:
 
     def _checked(self, text: str) -> str:
         if not re.fullmatch(self.pattern, text):
-            raise PydanticCustomError("form", self.otherwise)  # type: ignore[arg-type]
+            raise PydanticCustomError("form", self.otherwise)
         return text
