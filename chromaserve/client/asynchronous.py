@@ -28,14 +28,10 @@ from chromaserve.client.photos import (
 )
 from chromaserve.client.problems import AnswerTooLarge, ProblemError, parsed, problem_of
 from chromaserve.client.request import (
-    FAILURES,
     TIMEOUT,
     answer,
-    connected,
-    give_up,
-    may_pass,
     open_http,
-    pause_s,
+    until_done,
 )
 from chromaserve.client.results import Colorized, Result, ServiceInfo, info_of, result_of
 from chromaserve.client.retries import Attempts, Retries
@@ -128,7 +124,7 @@ class AsyncClient:
                     return result_of(await whole(response, self._http.most_of_a_result))
 
         try:
-            return await self._until_done(once, attempts)
+            return await until_done(self._http, once, attempts)
         except ProblemError as error:
             if error.slug != "not-acceptable" or not is_apart(options):
                 raise
@@ -257,7 +253,7 @@ class AsyncClient:
                 raise problem_of(response)
             return told
 
-        return await self._until_done(once, Attempts(self._retries))
+        return await until_done(self._http, once, Attempts(self._retries))
 
     async def info(self) -> ServiceInfo:
         """What runs the model and which versions there are.
@@ -295,16 +291,4 @@ class AsyncClient:
             raise TimeoutError(f"{said}: {why or 'no answer'}") from error
 
     async def _again(self, once: Callable[[], Awaitable[T]]) -> T:
-        return await self._until_done(once, Attempts(self._retries))
-
-    async def _until_done(self, once: Callable[[], Awaitable[T]], attempts: Attempts) -> T:
-        sent = False
-        while True:
-            try:
-                return await once()
-            except FAILURES as error:
-                sent |= connected(error)
-                pause = pause_s(self._http, attempts, error) if may_pass(error) else None
-                if pause is None:
-                    give_up(error, sent)
-            await asyncio.sleep(pause)
+        return await until_done(self._http, once, Attempts(self._retries))

@@ -1,13 +1,14 @@
 """One request to a service and its answer; which errors may pass when it is sent again."""
 
+import asyncio
 import importlib.metadata
 import re
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn, TypeVar
 
 import h11
 import httpx
@@ -35,6 +36,7 @@ _LAST_PORT = 65535
 _VISIBLE = re.compile("[!-~]([ -~]*[!-~])?")
 
 Named = tuple[str, bytes | BinaryIO]
+T = TypeVar("T")
 
 
 class Http(httpx.AsyncClient):
@@ -160,6 +162,24 @@ async def answer(
         yield response
 
 
+async def until_done(http: Http, once: Callable[[], Awaitable[T]], attempts: Attempts) -> T:
+    """What a request comes to, sent again while that may help and there are attempts.
+
+    Raises:
+        ProblemError, Unreachable: as `give_up`.
+    """
+    sent = False
+    while True:
+        try:
+            return await once()
+        except FAILURES as error:
+            sent |= _connected(error)
+            pause = pause_s(http, attempts, error) if may_pass(error) else None
+            if pause is None:
+                give_up(error, sent)
+        await asyncio.sleep(pause)
+
+
 def sendable(name: str) -> str:
     """A file name in UTF-8; those of a disk may have any bytes."""
     return name.encode("utf-8", "replace").decode("utf-8")
@@ -192,10 +212,10 @@ def _is_away(error: Exception) -> bool:
     if isinstance(error, ProblemError):
         by_proxy = error.status in (502, 503, 521) and not error.slug
         return by_proxy or error.slug in ("not-ready", "jobs-away")
-    return not connected(error)
+    return not _connected(error)
 
 
-def connected(error: Exception) -> bool:
+def _connected(error: Exception) -> bool:
     """Whether there was a connection before it came to nothing."""
     return not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
 
