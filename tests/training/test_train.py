@@ -129,6 +129,25 @@ def test_fit_moves_the_unfrozen_block_leaves_the_frozen_and_keeps_its_folder(
         train(config(epochs=1, learning_rate=0.5), tmp_path / "run", index, root)
 
 
+def test_what_is_averaged_has_statistics_of_the_same_steps(
+    photos: tuple[Path, list[Entry]], start: Path, tmp_path: Path
+) -> None:
+    root, index = photos
+    before = dict(np.load(start))
+
+    def shift(ema_momentum: float, of: str) -> float:
+        run = tmp_path / str(ema_momentum)
+        if not run.exists():
+            settings = config(epochs=1, ema_momentum=ema_momentum, start_from=str(start))
+            train(settings, run, index, root)
+        after = np.load(run / "last.npz")
+        return float(sum(np.abs(after[n] - w).sum() for n, w in before.items() if n.endswith(of)))
+
+    # An average over a thousand steps has hardly begun to follow after two.
+    for part in ("moving_mean", "moving_variance"):
+        assert 0 < shift(0.999, part) < 0.2 * shift(0.0, part), part
+
+
 def test_a_fit_that_comes_apart_keeps_nothing_and_leaves_its_folder_to_others(
     photos: tuple[Path, list[Entry]], tmp_path: Path
 ) -> None:
