@@ -162,7 +162,7 @@ class AsyncClient:
             AnswerTooLarge: a result, or what is held, has more than that.
             ValueError: per_request or requests below 1; proposals, which are of one photo.
             OSError: the reference cannot be read.
-            What `photos` raises comes after what becomes of those before.
+            Exception: what `photos` raises, after what becomes of those before.
         """
         limits, names = Limits.of(options, per_request, requests), UniqueNames()
         chosen = readied(options)

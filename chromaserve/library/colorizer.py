@@ -220,7 +220,7 @@ class Colorizer:
 
         Raises:
             InvalidOptions: an option is out of range. Busy, EngineFailed, PhotoTimeout: of `album`.
-            TypeError: `photos` is one photo. What it raises itself comes after its photos' results.
+            TypeError: `photos` is one photo. Exception: its own, after the results of those before.
         """
         if isinstance(photos, str | bytes | Path):
             raise TypeError("photos is a list of photos, or another iterable, and not one of them")

@@ -254,4 +254,4 @@ def test_a_wrong_setting_is_called_as_it_was_given(tmp_path: Path) -> None:
     photo = tmp_path / "a.png"
     photo.write_bytes(b"no photo")
     done = run("colorize", photo, "--model", "best")
-    assert (done.returncode, "chromaserve: model: String" in said(done)) == (2, True)
+    assert (done.returncode, "chromaserve: model: it is to be a number" in said(done)) == (2, True)
