@@ -107,13 +107,13 @@ class Connections:
             await app(scope, reading, sending)
         except _Stalled:
             log.info("a client took nothing for %g s and was dropped", timeout_s)
-            await _cut_off(scope)
+            await cut_off(scope)
         except asyncio.CancelledError:
             if not self._service.draining:
                 raise
             if started:
                 scope[BROKEN_OFF] = 500
-                await _cut_off(scope)
+                await cut_off(scope)
             else:
                 await _ending(scope)(scope, receive, sending)
 
@@ -123,7 +123,8 @@ def _ending(scope: Scope) -> ASGIApp:
     return error_response(error, scope["path"])
 
 
-async def _cut_off(scope: Scope) -> None:
+async def cut_off(scope: Scope) -> None:
+    """End a request's connection now, in the middle of its answer."""
     if abort := scope.get(ABORT):  # closing waits for what is unsent
         abort()
         await asyncio.sleep(0)  # the server hears of it, and is not surprised

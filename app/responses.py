@@ -23,7 +23,7 @@ from chromaserve.pipeline.pipeline import Colored
 
 from .access_log import BROKEN_OFF
 from .departures import Departures
-from .limits import ABORT
+from .limits import cut_off
 from .manifest import Manifest, PhotoResult, describe, manifest
 from .requests import PhotoRun
 
@@ -96,9 +96,7 @@ class ResultStream(HeldStream):
             if not departure.cut:
                 raise
             scope[BROKEN_OFF] = 503
-            if abort := scope.get(ABORT):  # closing would wait for what is unsent
-                abort()
-                await asyncio.sleep(0)  # the server hears of it, and is not surprised
+            await cut_off(scope)
 
 
 def image_response(

@@ -18,6 +18,7 @@ from .losses import (
 )
 from .network import (
     AB_SCALE,
+    NORM_MOMENTUM,
     build_decoder,
     build_encoder,
     build_fusion,
@@ -51,11 +52,9 @@ class ColorizationModel(keras.Model):  # type: ignore[misc]
         self.config = config
         self.encoder = build_encoder(config.encoder.weights)
         freeze_below(self.encoder, config.encoder.trainable_from)
-        self.decoder = build_decoder(config.decoder)
-        for layer in self.decoder.layers:
-            if isinstance(layer, keras.layers.BatchNormalization):
-                # What is kept is an average of weights: the statistics are to be of the same steps.
-                layer.momentum = max(layer.momentum, config.train.ema_momentum)
+        # What is kept is an average of weights: the statistics are to be of the same steps.
+        momentum = max(NORM_MOMENTUM, config.train.ema_momentum)
+        self.decoder = build_decoder(config.decoder, momentum)
         self.bins = ab_bins()
         self.regression, self.distribution = build_heads(config.decoder, len(self.bins))
         self.fusion: keras.Model | None = None

@@ -17,6 +17,7 @@ from .errors import WeightsError
 from .vgg import BGR_MEAN, BLOCKS, TAP_SHAPES, pool_factors
 
 AB_SCALE = 128.0
+NORM_MOMENTUM = 0.98  # statistics of some 50 steps
 
 
 def build_encoder(weights: str) -> keras.Model:
@@ -166,7 +167,7 @@ class _Conv:
         return keras.regularizers.L1L2(self.l1, self.l2)
 
 
-def build_decoder(settings: Decoder) -> keras.Model:
+def build_decoder(settings: Decoder, momentum: float = NORM_MOMENTUM) -> keras.Model:
     """Build the decoder's trunk: pooled taps -> features float32 [N, h, w, width].
 
     Starts from block5_pool (pooled here from block5_conv3), doubles the side three or four times by
@@ -192,7 +193,7 @@ def build_decoder(settings: Decoder) -> keras.Model:
 
     def norm(x: Tensor, name: str, gamma: str = "ones") -> Tensor:
         return layers.BatchNormalization(
-            momentum=0.98, epsilon=1e-3, gamma_initializer=gamma, name=f"{name}_norm"
+            momentum=momentum, epsilon=1e-3, gamma_initializer=gamma, name=f"{name}_norm"
         )(x)
 
     def norm_relu(x: Tensor, name: str) -> Tensor:

@@ -74,25 +74,20 @@ def batches(photos: Iterable[Photo], limits: Limits) -> Iterator[list[Numbered]]
     """
     batch: list[Numbered] = []
     held = 0
-    numbered, broken = starmap(_numbered, enumerate(photos)), None
-    while True:
-        try:
-            each = next(numbered)
-        except StopIteration:
-            break
-        except Exception as error:
-            broken = error
-            break
-        size = each.photo.size if isinstance(each.photo, Source) else 0
-        if batch and (len(batch) >= limits.photos or held + size > limits.bytes):
+    try:
+        for each in starmap(_numbered, enumerate(photos)):
+            size = each.photo.size if isinstance(each.photo, Source) else 0
+            if batch and (len(batch) >= limits.photos or held + size > limits.bytes):
+                yield batch
+                batch, held = [], 0
+            batch.append(each)
+            held += size
+    except Exception:
+        if batch:
             yield batch
-            batch, held = [], 0
-        batch.append(each)
-        held += size
+        raise
     if batch:
         yield batch
-    if broken:
-        raise broken
 
 
 def _numbered(position: int, photo: Photo) -> Numbered:

@@ -61,8 +61,9 @@ export class ReferencePicker {
     try {
       ({ blob } = await prepare(await copied(file)));
     } catch (error) {
-      $('reference-says').textContent = inWords(error).detail;
-      say(inWords(error).detail);
+      const { detail } = inWords(error);
+      $('reference-says').textContent = detail;
+      say(detail);
       return;
     }
     const id = `${Date.now()}-${Math.random()}`;
