@@ -14,7 +14,7 @@ from chromaserve.errors import NotReady
 from .access_log import BROKEN_OFF
 from .arrivals import COUNTED
 from .errors import UnsupportedTransfer
-from .problems import error_response
+from .problems import CLIENT_CLOSED, error_response
 from .root_path import HEALTH, route_path
 from .service import Service
 
@@ -107,13 +107,12 @@ class Connections:
             await app(scope, reading, sending)
         except _Stalled:
             log.info("a client took nothing for %g s and was dropped", timeout_s)
-            await cut_off(scope)
+            await cut_off(scope, CLIENT_CLOSED)
         except asyncio.CancelledError:
             if not self._service.draining:
                 raise
             if started:
-                scope[BROKEN_OFF] = 500
-                await cut_off(scope)
+                await cut_off(scope, 500)
             else:
                 await _ending(scope)(scope, receive, sending)
 
@@ -123,11 +122,18 @@ def _ending(scope: Scope) -> ASGIApp:
     return error_response(error, scope["path"])
 
 
-async def cut_off(scope: Scope) -> None:
-    """End a request's connection now, in the middle of its answer."""
-    if abort := scope.get(ABORT):  # closing waits for what is unsent
-        abort()
-        await asyncio.sleep(0)  # the server hears of it, and is not surprised
+async def cut_off(scope: Scope, status: int) -> bool:
+    """End a request's connection in the middle of its answer, which then counts as that status.
+
+    Returns whether the server can; another one than the service's own, Ray's say, cannot.
+    """
+    scope[BROKEN_OFF] = status
+    abort = scope.get(ABORT)
+    if abort is None:
+        return False
+    abort()  # closing would wait for what is unsent
+    await asyncio.sleep(0)  # the server hears of it, and is not surprised
+    return True
 
 
 class _Stalled(Exception):  # noqa: N818 - never leaves this module

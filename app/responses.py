@@ -21,7 +21,6 @@ from chromaserve.pipeline.body import Upload
 from chromaserve.pipeline.order import Order
 from chromaserve.pipeline.pipeline import Colored
 
-from .access_log import BROKEN_OFF
 from .departures import Departures
 from .limits import cut_off
 from .manifest import Manifest, PhotoResult, describe, manifest
@@ -95,8 +94,7 @@ class ResultStream(HeldStream):
         except TimeoutError:
             if not departure.cut:
                 raise
-            scope[BROKEN_OFF] = 503
-            await cut_off(scope)
+            await cut_off(scope, 503)
 
 
 def image_response(

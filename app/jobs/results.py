@@ -1,6 +1,5 @@
 """Results of a job as one ZIP, read from disk piece by piece."""
 
-import asyncio
 import logging
 import zipfile
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Scope
 
-from ..limits import ABORT
+from ..limits import cut_off
 from ..manifest import Manifest, PhotoResult
 from ..responses import Chunks, Entry, Sink, last_of
 from .database import DatabaseFault, Row
@@ -69,11 +68,8 @@ async def _or_cut(first: bytes | memoryview, chunks: Chunks, scope: Scope) -> Ch
         except (OSError, DatabaseFault) as error:
             why = "expired" if isinstance(error, FileNotFoundError) else f"fail ({error})"
             log.warning("results %s while a client took them", why)
-            abort = scope.get(ABORT)
-            if abort is None:  # another server's, Ray's say, which cuts where this raises
-                raise
-            abort()
-            await asyncio.sleep(0)  # the server hears of it, and is not surprised
+            if not await cut_off(scope, 500):
+                raise  # which has another server cut it off
 
 
 async def _zipped(jobs: "Jobs", manifest: Manifest, photos: Sequence[tuple[Row, Path]]) -> Chunks:

@@ -227,4 +227,7 @@ def test_results_that_expire_while_they_are_taken_are_cut_off(
             with pytest.raises(httpx.TransportError):
                 list(pieces)
     assert "results expired while a client took them" in server.log.read_text()
+    deadline = time.monotonic() + 30
+    while f"GET /jobs/{job}/results 500 in" not in server.log.read_text():
+        assert time.monotonic() < deadline, server.log.read_text()
     assert "Traceback" not in server.log.read_text()
