@@ -161,6 +161,7 @@ class AsyncClient:
             Unreachable: there was no answer.
             AnswerTooLarge: a result, or what is held, has more than that.
             ValueError: per_request or requests below 1; proposals, which are of one photo.
+            TypeError: `photos` is one photo.
             OSError: the reference cannot be read.
             Exception: what `photos` raises, after what becomes of those before.
         """
@@ -212,6 +213,7 @@ class AsyncClient:
         Raises:
             ProblemError, Unreachable: as `colorize`.
             ValueError: there is no photo; an idempotency key that is none.
+            TypeError: `photos` is one photo.
             OSError: a photo cannot be read.
         """
         chosen = {**options, "callback": callback}

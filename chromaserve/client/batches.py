@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from chromaserve.client.photos import Options, Photo, Source, check_proposals, source
 from chromaserve.client.results import Colorized, Result
+from chromaserve.library.files import check_several
 from chromaserve.photos.names import unique_name
 
 _BODY_BYTES = 32 * 2**20
@@ -71,7 +72,11 @@ def batches(photos: Iterable[Photo], limits: Limits) -> Iterator[list[Numbered]]
     """Cut photos into what goes into one request each, by the limits as they are then.
 
     What the photos' iterable raises comes after those before.
+
+    Raises:
+        TypeError: `photos` is one photo.
     """
+    check_several(photos)
     batch: list[Numbered] = []
     held = 0
     try:

@@ -20,6 +20,7 @@ from chromaserve.client.photos import fields as form_fields
 from chromaserve.client.problems import ProblemError, parsed, problem_error, problem_of
 from chromaserve.client.request import Http, sendable, sendable_key
 from chromaserve.client.results import Colorized, Result
+from chromaserve.library.files import check_several
 
 T = TypeVar("T")
 
@@ -206,8 +207,10 @@ async def submitted(
 
     Raises:
         ValueError: there is no photo, some are addresses and some are not, or the key is none.
+        TypeError: `photos` is one photo.
         OSError: a photo cannot be read.
     """
+    check_several(photos)
     given = list(photos)
     addresses = [each for each in given if isinstance(each, Address)]
     if not given or len(addresses) not in (0, len(given)):

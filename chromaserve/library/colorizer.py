@@ -12,7 +12,7 @@ from PIL import Image
 from chromaserve.library.background import Background, local_settings
 from chromaserve.library.colour_options import ColourOptions, order_for
 from chromaserve.library.confidence import Confidence, confidence_of
-from chromaserve.library.files import beside, format_of, of_page, pages_apart
+from chromaserve.library.files import beside, check_several, format_of, of_page, pages_apart
 from chromaserve.library.flow import Done, Flow, Place
 from chromaserve.library.given import Given
 from chromaserve.library.places import Output, P, places_of
@@ -222,8 +222,7 @@ class Colorizer:
             InvalidOptions: an option is out of range. Busy, EngineFailed, PhotoTimeout: of `album`.
             TypeError: `photos` is one photo. Exception: its own, after the results of those before.
         """
-        if isinstance(photos, str | bytes | Path):
-            raise TypeError("photos is a list of photos, or another iterable, and not one of them")
+        check_several(photos)
         encoding = format or "png"
         flow = self._flow(encoding, options)
         if flow.is_gathered and not isinstance(photos, Sequence):

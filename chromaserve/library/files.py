@@ -54,6 +54,17 @@ def format_named(output: Path) -> "Format | None":
     return WRITTEN.get(output.suffix.lower())
 
 
+def check_several(photos: object) -> None:
+    """See that these are photos, not one, whose letters, bytes or lines would pass for several.
+
+    Raises:
+        TypeError: they are one photo.
+    """
+    one = isinstance(photos, str | bytes | bytearray | memoryview | PurePath)
+    if one or hasattr(photos, "read"):
+        raise TypeError("photos is a list of photos, or another iterable, and not one of them")
+
+
 def pages_apart(photo: bytes | str | Path, damaged: str | None) -> Sequence[int | None]:
     """The pages of a photo's file that are to have a result each; None: it has one photo.
 

@@ -282,3 +282,15 @@ def test_photos_before_a_listing_that_breaks_are_done_first(server: Server, clie
         with pytest.raises(KeyError, match="listing"):
             ask()
         assert found == list(range(50, 54))
+
+
+def test_one_photo_is_not_taken_for_many(client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "1"
+    path.write_bytes(photo(30))
+    with path.open("rb") as opened:
+        given: list[Any] = [str(path), path, photo(30), bytearray(photo(30)), opened]
+        for one in given:
+            with pytest.raises(TypeError, match="a list of photos"):
+                next(client.colorize_many(one))
+            with pytest.raises(TypeError, match="a list of photos"):
+                client.submit(one)

@@ -493,7 +493,7 @@ def test_no_photo_and_one_photo_for_many_are_told_of(colorizer: Colorizer, tmp_p
             colorizer.colorize(str(nothing).strip("."))
         (told,) = colorizer.colorize_many([nothing], output=tmp_path, errors="return")
         assert isinstance(told, IsADirectoryError)
-    given: list[Any] = ["abc.jpg", Path("abc.jpg"), b"abc"]
+    given: list[Any] = ["abc.jpg", Path("abc.jpg"), b"abc", bytearray(b"abc"), BytesIO(b"abc")]
     for one in given:
         with pytest.raises(TypeError, match="a list of photos"):
             colorizer.colorize_many(one)
