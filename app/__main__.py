@@ -1,5 +1,6 @@
 """`python -m app`: run the service with the settings of the environment."""
 
+import argparse
 import errno
 import logging
 import os
@@ -133,4 +134,10 @@ def _warn(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
+    # It takes none: one that was passed over would be an option that seems to be set.
+    argparse.ArgumentParser(
+        prog="python -m app",
+        usage="python -m app, with settings in the environment: CHROMASERVE_PORT=9000 and so on;"
+        " chromaserve serve has options",
+    ).parse_args()
     sys.exit(main())

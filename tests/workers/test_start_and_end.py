@@ -103,3 +103,13 @@ def test_workers_without_a_temporary_folder_are_refused_in_a_sentence() -> None:
         "chromaserve: several workers share a folder: No"
     )
     assert "Traceback" not in done.stderr
+
+
+def test_arguments_that_the_service_does_not_take_are_refused() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "--port", "9000"],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "CHROMASERVE_PORT" in done.stderr
+    assert done.stderr.endswith("unrecognized arguments: --port 9000\n")
