@@ -28,7 +28,7 @@ def enlarge_ab(ab: Float, L: Float, *, method: Postprocess, guided: GuidedFilter
     Args:
         ab: float32 [h, w, 2] in Lab units, the network's output.
         L: float32 [H, W] in [0, 100], the photo's own.
-        method: "none": bilinearly; "guided": by the guided filter (see `upsample_ab`); "tv":
+        method: "none": bilinearly; "guided": by the guided filter (see `local_model`); "tv":
             total variation denoising at the size of ab, weaker across edges of L (see
             `denoise_tv`), then the guided filter; "crf": a Gaussian random field at the photo's
             own aspect ratio, at most 224 x 224 (see `spread_colour`), then the guided filter.
@@ -38,7 +38,7 @@ def enlarge_ab(ab: Float, L: Float, *, method: Postprocess, guided: GuidedFilter
         float32 [H, W, 2] in Lab units; the same arguments give the same bytes.
 
     Raises:
-        ValueError: as `upsample_ab`.
+        ValueError: for other shapes or dtypes.
     """
     check_planes(ab, L)
     model = chroma_model(

@@ -4,30 +4,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from chromaserve.store.contract import NETWORK_SIZE, network_input, squeeze
+from chromaserve.store.contract import NETWORK_SIZE, squeeze
 
 Float = NDArray[np.float32]
 
 _STRIP = 1 << 16  # pixels at a time, so that a strip's planes stay in a core's cache
-
-
-def upsample_ab(ab: Float, L: Float, *, radius: int, eps: float) -> Float:
-    """Bring chroma to the size of L by a fast guided filter: colours then end where edges do.
-
-    Args:
-        ab: float32 [h, w, 2] in Lab units, the network's output.
-        L: float32 [H, W] in [0, 100], the photo's own.
-        radius: see `local_model`.
-        eps: see `local_model`.
-
-    Returns:
-        float32 [H, W, 2] in Lab units.
-
-    Raises:
-        ValueError: for other shapes or dtypes, a negative radius, or eps that is not positive.
-    """
-    check_planes(ab, L)
-    return apply_model(local_model(ab, network_input(L)[:, :, 0], radius=radius, eps=eps), L)
 
 
 def local_model(ab: Float, guide: Float, *, radius: int, eps: float) -> Float:

@@ -45,7 +45,7 @@ class _Record(BaseModel):
 
 
 class GuidedFilter(_Record):
-    """Settings of `chromaserve.color.upsampling.upsample_ab` that the model was tuned with."""
+    """Settings of `chromaserve.color.upsampling.local_model` that the model was tuned with."""
 
     radius: int = Field(ge=0, lt=NETWORK_SIZE)  # pixels at 224 × 224; 0 = plain bilinear
     eps: float = Field(gt=0)  # regularisation, in units of (L / 100)²

@@ -13,8 +13,8 @@ from skimage.restoration import denoise_tv_chambolle
 from chromaserve.color.postprocess import Postprocess, enlarge_ab
 from chromaserve.color.random_field import spread_colour
 from chromaserve.color.total_variation import denoise_tv, edge_weights
-from chromaserve.color.upsampling import upsample_ab
-from chromaserve.store.contract import NETWORK_SIZE, GuidedFilter
+from chromaserve.color.upsampling import apply_model, local_model
+from chromaserve.store.contract import NETWORK_SIZE, GuidedFilter, network_input
 
 Float = NDArray[np.float32]
 METHODS: tuple[Postprocess, ...] = get_args(Postprocess)
@@ -88,8 +88,9 @@ def test_none_is_bilinear_and_guided_is_the_guided_filter() -> None:
     bilinear = cv2.resize(ab, L.shape[::-1], interpolation=cv2.INTER_LINEAR)
     # OpenCV's weights are rounded more.
     np.testing.assert_allclose(enlarge(ab, L, "none"), bilinear, atol=1e-3)
-    guided = upsample_ab(ab, L, radius=GUIDED.radius, eps=GUIDED.eps)
-    np.testing.assert_array_equal(enlarge(ab, L, "guided"), guided)
+    guide = network_input(L)[:, :, 0]
+    model = local_model(ab, guide, radius=GUIDED.radius, eps=GUIDED.eps)
+    np.testing.assert_array_equal(enlarge(ab, L, "guided"), apply_model(model, L))
 
 
 @pytest.mark.parametrize("method", METHODS)

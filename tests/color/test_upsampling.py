@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from chromaserve.color.upsampling import upsample_ab
-from chromaserve.store.contract import NETWORK_SIZE
+from chromaserve.color.postprocess import enlarge_ab
+from chromaserve.color.upsampling import local_model
+from chromaserve.store.contract import NETWORK_SIZE, GuidedFilter
 
 Float = NDArray[np.float32]
 
 
 def guided(ab: Float, L: Float, radius: int = 8) -> Float:
-    return upsample_ab(ab, L, radius=radius, eps=1e-3)
+    return enlarge_ab(ab, L, method="guided", guided=GuidedFilter(radius=radius, eps=1e-3))
 
 
 def bilinear(ab: Float, L: Float) -> Float:
@@ -98,6 +99,6 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="L must be"):
         guided(ab, L[..., np.newaxis])
     with pytest.raises(ValueError, match="radius"):
-        guided(ab, L, -1)
+        local_model(ab, L, radius=-1, eps=1e-3)
     with pytest.raises(ValueError, match="eps"):
-        upsample_ab(ab, L, radius=4, eps=0)
+        local_model(ab, L, radius=4, eps=0)

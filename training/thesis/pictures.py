@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from chromaserve.color.lab import lab_to_srgb
-from chromaserve.color.upsampling import upsample_ab
+from chromaserve.color.postprocess import enlarge_ab
+from chromaserve.store.contract import GuidedFilter
 
 from ..contact_sheet import sheet
 from ..data import evenly_spaced
@@ -133,7 +134,8 @@ def _grey(s: Sample) -> Image:
 
 def _coloured(s: Sample, ab: NDArray[np.float32]) -> Image:
     # Plain upsampling: the thesis has no post-processing.
-    return np.asarray(lab_to_srgb(s.L, upsample_ab(ab, s.L, radius=0, eps=1e-3)), np.uint8)
+    ab = enlarge_ab(ab, s.L, method="none", guided=GuidedFilter(radius=0, eps=1e-3))
+    return np.asarray(lab_to_srgb(s.L, ab), np.uint8)
 
 
 def _captions(texts: list[str], step: int, width: int) -> Image:
