@@ -5,13 +5,11 @@ from numpy.typing import NDArray
 
 Float = NDArray[np.float32]
 
-ITERATIONS = 100
-"""Steps of the solver."""
-
+_ITERATIONS = 100
 _STEP = np.float32(1 / 8)  # 1 / |∇|² on a grid (Chambolle 2004, theorem 3.1)
 
 
-def denoise_tv(ab: Float, weight: float | Float, *, iterations: int = ITERATIONS) -> Float:
+def denoise_tv(ab: Float, weight: float | Float) -> Float:
     """Minimise ½·Σ|u − ab|² + Σ weight·|∇u|, where |∇u| is over a and b and both directions.
 
     The dual problem is Chambolle's (2004, eq. 8 and 9); it is solved by projected gradients with
@@ -21,7 +19,6 @@ def denoise_tv(ab: Float, weight: float | Float, *, iterations: int = ITERATIONS
         ab: float32 [h, w, 2] in Lab units.
         weight: how much of a step's height is traded for flatness, in Lab units; one for all
             pixels or float32 [h, w], >= 0. See `edge_weights`.
-        iterations: steps of the solver.
 
     Returns:
         float32 [h, w, 2] in Lab units.
@@ -31,7 +28,7 @@ def denoise_tv(ab: Float, weight: float | Float, *, iterations: int = ITERATIONS
     q, scale = p, np.empty(f.shape[1:], np.float32)
     bound = np.maximum(np.asarray(weight, np.float32), np.float32(1e-6))
     t = 1.0  # of the momentum
-    for _ in range(iterations):
+    for _ in range(_ITERATIONS):
         moved = _gradient(_primal(f, q))
         moved *= _STEP
         moved += q

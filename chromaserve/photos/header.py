@@ -45,7 +45,6 @@ _READERS: dict[str, type[ImageFile]] = {
     "AVIF": AvifImageFile,
 }
 JPEG = b"\xff\xd8\xff"
-ACCEPTED = (*_READERS, "PNM", "HEIC")
 _STRUCTURES: dict[str, Callable[[bytes], Structure]] = {
     "JPEG": read_jpeg,
     "PNG": read_png,
@@ -85,7 +84,7 @@ def sniff(data: bytes) -> str:
 
     Raises:
         DamagedPhoto: no bytes at all.
-        UnsupportedFormat: not one of `ACCEPTED`.
+        UnsupportedFormat: it is none that is accepted.
     """
     if not data:
         raise DamagedPhoto(f"The photo is empty (0 bytes). {_ADVICE}")
@@ -124,7 +123,7 @@ def inspect(data: bytes, *, max_pixels: int, max_side: int, page: int = 0) -> He
         page: of several in a TIFF, from 0.
 
     Raises:
-        UnsupportedFormat: not one of `ACCEPTED`.
+        UnsupportedFormat: it is none that is accepted.
         UnsupportedSamples: pixels that cannot be used, such as signed numbers.
         DamagedPhoto: no bytes, or a header that cannot be read.
         TooManyPixels: more than `max_pixels`, or a side longer than `max_side`.
