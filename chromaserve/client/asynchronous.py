@@ -14,7 +14,7 @@ import httpx
 
 from chromaserve.client.batches import Limits, Numbered, UniqueNames, batches
 from chromaserve.client.bounds import MAX_RESULT_MB, whole
-from chromaserve.client.jobs import Address, AsyncJob, JobStatus, listed, submitted, told
+from chromaserve.client.jobs import Address, AsyncJob, JobStatus, status_of, statuses_of, submitted
 from chromaserve.client.many import Batch
 from chromaserve.client.photos import (
     JobOptions,
@@ -26,10 +26,11 @@ from chromaserve.client.photos import (
     readied,
     source,
 )
-from chromaserve.client.problems import AnswerTooLarge, ProblemError, parsed, problem_of
+from chromaserve.client.problems import AnswerTooLarge, ProblemError, problem_of
 from chromaserve.client.request import (
     TIMEOUT,
     answer,
+    asked,
     open_http,
     until_done,
 )
@@ -227,7 +228,7 @@ class AsyncClient:
             ProblemError, Unreachable: as `AsyncJob.refresh`.
         """
         path = f"jobs/{quote(id, safe='')}"
-        status = await self._again(lambda: told(self._http, "GET", path))
+        status = await self._again(lambda: asked(self._http, "GET", path, status_of))
         return AsyncJob(self._http, self._again, status)
 
     async def jobs(self, limit: int = 100) -> list[JobStatus]:
@@ -236,7 +237,8 @@ class AsyncClient:
         Raises:
             ProblemError, Unreachable: as `AsyncJob.refresh`; "job-not-found" without a key.
         """
-        return await self._again(lambda: listed(self._http, limit))
+        most = {"limit": limit}
+        return await self._again(lambda: asked(self._http, "GET", "jobs", statuses_of, params=most))
 
     async def models(self) -> dict[str, Any]:
         """The versions on disk, the device and the load, as GET /models tells them.
@@ -244,18 +246,7 @@ class AsyncClient:
         Raises:
             ProblemError, Unreachable: as `colorize`.
         """
-
-        async def once() -> dict[str, Any]:
-            response = await self._http.get("models")
-            try:
-                told = parsed(response.content) if response.is_success else None
-            except ValueError:
-                told = None
-            if not isinstance(told, dict):
-                raise problem_of(response)
-            return told
-
-        return await until_done(self._http, once, Attempts(self._retries))
+        return await self._again(lambda: asked(self._http, "GET", "models", _members))
 
     async def info(self) -> ServiceInfo:
         """What runs the model and which versions there are.
@@ -294,3 +285,9 @@ class AsyncClient:
 
     async def _again(self, once: Callable[[], Awaitable[T]]) -> T:
         return await until_done(self._http, once, Attempts(self._retries))
+
+
+def _members(told: object) -> dict[str, Any]:
+    if not isinstance(told, dict):
+        raise TypeError("it is no object")
+    return told

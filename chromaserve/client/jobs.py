@@ -18,7 +18,7 @@ from chromaserve.client.bounds import MOST_OF_AN_EVENT, MOST_TOLD, lines, too_la
 from chromaserve.client.photos import Photo, Source, parameters, readied, source
 from chromaserve.client.photos import fields as form_fields
 from chromaserve.client.problems import ProblemError, parsed, problem_error, problem_of
-from chromaserve.client.request import Http, sendable, sendable_key
+from chromaserve.client.request import Http, asked, sendable, sendable_key
 from chromaserve.client.results import Colorized, Result
 from chromaserve.library.files import check_several
 
@@ -76,6 +76,11 @@ def status_of(told: Mapping[str, Any]) -> JobStatus:
     return JobStatus(**known)
 
 
+def statuses_of(told: Mapping[str, Any]) -> list[JobStatus]:
+    """Those of a list of jobs, from its JSON."""
+    return [status_of(each) for each in told["jobs"]]
+
+
 class AsyncJob:
     """A job of a service, for asyncio; `AsyncClient.submit` makes one."""
 
@@ -98,7 +103,7 @@ class AsyncJob:
             ProblemError: there is no such job, or it has expired.
             Unreachable: there was no answer.
         """
-        self.status = await self._again(lambda: told(self._http, "GET", self._path))
+        self.status = await self._again(lambda: asked(self._http, "GET", self._path, status_of))
         return self.status
 
     async def wait(self, timeout: float | None = None) -> JobStatus:
@@ -130,7 +135,7 @@ class AsyncJob:
         Raises:
             ProblemError, Unreachable: as `refresh`.
         """
-        self.status = await self._again(lambda: told(self._http, "DELETE", self._path))
+        self.status = await self._again(lambda: asked(self._http, "DELETE", self._path, status_of))
         return self.status
 
     async def results(self) -> AsyncGenerator[Colorized, None]:
@@ -224,7 +229,7 @@ async def submitted(
         body = {**parameters(options), **form_fields(options), "photos": members}
         if reference:
             body["reference"] = base64.b64encode(reference.read()).decode()
-        return lambda: told(http, "POST", "jobs", json=body, headers=headers)
+        return lambda: asked(http, "POST", "jobs", status_of, json=body, headers=headers)
     sources = [source(each) for each in given if not isinstance(each, Address)]
 
     async def once() -> JobStatus:
@@ -233,10 +238,11 @@ async def submitted(
             if reference:
                 parts.append(("reference", reference))
             files = [(field, (sendable(each.name), each.open(stack))) for field, each in parts]
-            return await told(
+            return await asked(
                 http,
                 "POST",
                 "jobs",
+                status_of,
                 params=parameters(options),
                 data=form_fields(options),
                 files=files,
@@ -244,34 +250,6 @@ async def submitted(
             )
 
     return once
-
-
-async def listed(http: Http, limit: int) -> list[JobStatus]:
-    """The caller's jobs.
-
-    Raises:
-        ProblemError: it is answered with something else.
-        httpx.TransportError: it is not answered.
-    """
-    response = await http.get("jobs", params={"limit": limit})
-    try:
-        return [status_of(each) for each in parsed(response.raise_for_status().content)["jobs"]]
-    except (httpx.HTTPStatusError, ValueError, KeyError, TypeError) as error:
-        raise problem_of(response) from error
-
-
-async def told(http: Http, method: str, path: str, **more: Any) -> JobStatus:  # noqa: ANN401 - httpx's
-    """The status that a request is answered with.
-
-    Raises:
-        ProblemError: it is answered with something else.
-        httpx.TransportError: it is not answered.
-    """
-    response = await http.request(method, path, **more)
-    try:
-        return status_of(parsed(response.raise_for_status().content))
-    except (httpx.HTTPStatusError, ValueError, KeyError, TypeError) as error:
-        raise problem_of(response) from error
 
 
 async def _check(response: httpx.Response, media_type: str) -> None:

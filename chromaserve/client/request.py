@@ -21,6 +21,7 @@ from chromaserve.client.problems import (
     ProblemError,
     TooBusy,
     Unreachable,
+    parsed,
     problem_of,
 )
 from chromaserve.client.retries import Attempts
@@ -160,6 +161,26 @@ async def answer(
         if not response.is_success or not media_type.startswith(accept.rstrip("*")):
             raise problem_of(await whole(response, MOST_TOLD, cut=True))
         yield response
+
+
+async def asked(
+    http: Http,
+    method: str,
+    path: str,
+    read: Callable[[Any], T],
+    **more: Any,  # noqa: ANN401 - httpx's
+) -> T:
+    """What is read out of the JSON that a request is answered with.
+
+    Raises:
+        ProblemError: it is answered with something else.
+        httpx.TransportError: it is not answered.
+    """
+    response = await http.request(method, path, **more)
+    try:
+        return read(parsed(response.raise_for_status().content))
+    except (httpx.HTTPStatusError, ValueError, KeyError, TypeError) as error:
+        raise problem_of(response) from error
 
 
 async def until_done(http: Http, once: Callable[[], Awaitable[T]], attempts: Attempts) -> T:
