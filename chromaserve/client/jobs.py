@@ -14,11 +14,11 @@ from urllib.parse import quote
 
 import httpx
 
-from chromaserve.client.bounds import MOST_OF_AN_EVENT, MOST_TOLD, lines, too_large, whole
+from chromaserve.client.bounds import MOST_OF_AN_EVENT, lines, too_large, whole
 from chromaserve.client.photos import Photo, Source, parameters, readied, source
 from chromaserve.client.photos import fields as form_fields
-from chromaserve.client.problems import ProblemError, parsed, problem_error, problem_of
-from chromaserve.client.request import Http, asked, sendable, sendable_key
+from chromaserve.client.problems import ProblemError, parsed, problem_error
+from chromaserve.client.request import Http, asked, check, sendable, sendable_key
 from chromaserve.client.results import Colorized, Result
 from chromaserve.library.files import check_several
 
@@ -158,7 +158,7 @@ class AsyncJob:
                     timeout=_SILENCE,
                 )
                 response = await self._http.send(request, stream=True)
-                await _check(response, "text/event-stream")
+                await check(response, "text/event-stream")
                 return response
 
             response = await self._again(opened)
@@ -184,7 +184,7 @@ class AsyncJob:
 
         async def fetched() -> bytes:
             async with self._http.stream("GET", f"{self._path}/results/{position}") as response:
-                await _check(response, entry["media_type"])
+                await check(response, entry["media_type"])
                 return (await whole(response, self._http.most_of_a_result)).content
 
         try:
@@ -250,13 +250,6 @@ async def submitted(
             )
 
     return once
-
-
-async def _check(response: httpx.Response, media_type: str) -> None:
-    """Raise ProblemError for what is not of that type: an error, or no service's."""
-    is_it = response.headers.get("content-type", "").startswith(media_type)
-    if not (response.is_success and is_it):
-        raise problem_of(await whole(response, MOST_TOLD, cut=True))
 
 
 async def _events(response: httpx.Response) -> AsyncIterator[tuple[str, str, str]]:

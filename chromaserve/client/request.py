@@ -157,10 +157,15 @@ async def answer(
                 headers={"Accept": accept},
             )
         )
-        media_type = response.headers.get("content-type", "")
-        if not response.is_success or not media_type.startswith(accept.rstrip("*")):
-            raise problem_of(await whole(response, MOST_TOLD, cut=True))
+        await check(response, accept.rstrip("*"))
         yield response
+
+
+async def check(response: httpx.Response, media_type: str) -> None:
+    """Raise ProblemError for what is not of that type: an error, or no service's."""
+    is_it = response.headers.get("content-type", "").startswith(media_type)
+    if not (response.is_success and is_it):
+        raise problem_of(await whole(response, MOST_TOLD, cut=True))
 
 
 async def asked(
