@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from chromaserve.command_line.exits import Complaint, Exit, status_of, tell_warnings
 from chromaserve.command_line.tasks import Task
@@ -27,18 +27,8 @@ class Outcome:
     `confidence` with `hint_places`."""
 
 
-class Colorist(Protocol):
-    """Colorizes with options that it was made with."""
-
-    def data(self, photo: bytes) -> bytes:
-        """One encoded photo; errors are raised."""
-
-    def files(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
-        """Photos to files, several at a time, outcomes in order; tasks are taken lazily."""
-
-
 class Local:
-    """The model in this process."""
+    """The model in this process, with options that it was made with."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         """Load the model; `options` as the command's: vividness, model, format and so on."""
@@ -52,11 +42,11 @@ class Local:
         self._options = chosen
 
     def data(self, photo: bytes) -> bytes:
-        """See `Colorist`."""
+        """One encoded photo; errors are raised."""
         return self.colorizer.colorize(photo, **self._options)
 
     def files(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
-        """See `Colorist`."""
+        """Photos to files, several at a time, outcomes in order; tasks are taken lazily."""
         for alike, options in _alike(tasks, self._options):
             yield from self._files(alike, options)
 
@@ -97,11 +87,11 @@ class Remote:
         self._options = {name: value for name, value in options.items() if value is not None}
 
     def data(self, photo: bytes) -> bytes:
-        """See `Colorist`."""
+        """See `Local`."""
         return self._client.colorize(photo, **self._options).data
 
     def files(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
-        """See `Colorist`."""
+        """See `Local`."""
         for alike, options in _alike(tasks, self._options):
             yield from self._files(alike, options)
 
