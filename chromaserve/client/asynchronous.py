@@ -18,9 +18,8 @@ from chromaserve.client.jobs import Address, AsyncJob, JobStatus, status_of, sta
 from chromaserve.client.many import Batch
 from chromaserve.client.photos import (
     JobOptions,
-    ManyOptions,
+    Options,
     Photo,
-    PhotoOptions,
     check_proposals,
     is_apart,
     readied,
@@ -97,7 +96,7 @@ class AsyncClient:
         """Close the connections."""
         await self._http.aclose()
 
-    async def colorize(self, photo: Photo, **options: Unpack[PhotoOptions]) -> Result:
+    async def colorize(self, photo: Photo, **options: Unpack[Options]) -> Result:
         """Colorize one photo.
 
         Args:
@@ -140,7 +139,7 @@ class AsyncClient:
         *,
         per_request: int = Limits.photos,
         requests: int = Limits.requests,
-        **options: Unpack[ManyOptions],
+        **options: Unpack[Options],
     ) -> AsyncIterator[Colorized]:
         """Colorize any number of photos, several in a request; what becomes of each, in order.
 

@@ -16,7 +16,7 @@ from chromaserve.client.batches import Limits, Numbered, UniqueNames, batches
 from chromaserve.client.bounds import MAX_RESULT_MB
 from chromaserve.client.jobs import Address, AsyncJob, JobStatus
 from chromaserve.client.many import Batch
-from chromaserve.client.photos import JobOptions, ManyOptions, Photo, PhotoOptions, readied
+from chromaserve.client.photos import JobOptions, Options, Photo, readied
 from chromaserve.client.request import TIMEOUT
 from chromaserve.client.results import Colorized, Result, ServiceInfo
 from chromaserve.client.retries import Retries
@@ -78,7 +78,7 @@ class Client:
                 self._loop.start(self._client.aclose()).result()
             self._loop.close()
 
-    def colorize(self, photo: Photo, **options: Unpack[PhotoOptions]) -> Result:
+    def colorize(self, photo: Photo, **options: Unpack[Options]) -> Result:
         """Colorize one photo: `AsyncClient.colorize`, whose arguments and errors are these."""
         return self._wait(lambda: self._client.colorize(photo, **options))
 
@@ -88,7 +88,7 @@ class Client:
         *,
         per_request: int = Limits.photos,
         requests: int = Limits.requests,
-        **options: Unpack[ManyOptions],
+        **options: Unpack[Options],
     ) -> Iterator[Colorized]:
         """Colorize any number of photos, several in a request; what becomes of each, in order.
 

@@ -42,20 +42,11 @@ class Options(TypedDict, total=False):
     """Colours that are known: `Hint`s, `Stroke`s and `Region`s, mappings with their members, or the
     JSON of a list of them. For one photo; of several photos, of a job or an album, each for its
     `photo`."""
-
-
-class ManyOptions(Options, total=False):
-    """Options of a request for photos that are done at once."""
-
     reference: "Photo | None"
     """A photo in colour, whose colours all get that look like it."""
 
 
-class PhotoOptions(ManyOptions, total=False):
-    """Options of a request for one photo."""
-
-
-class JobOptions(ManyOptions, total=False):
+class JobOptions(Options, total=False):
     """Options of a job."""
 
     proposals: int | None
