@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from chromaserve.library.files import identity
+
 Row = Mapping[str, Any]
 
 
@@ -163,7 +165,7 @@ class Sqlite:
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._connection.executescript(TABLES)
-            self._which = _identity(file)
+            self._which = identity(file)
         except sqlite3.Error as error:
             raise _fault(error) from error
         lacks = "SELECT 1 WHERE 'tries' NOT IN (SELECT name FROM pragma_table_info('photo'))"
@@ -181,7 +183,7 @@ class Sqlite:
         """See `Database`."""
         try:
             # What is written to a file that has no name any more is lost with this process.
-            if _identity(self._file) != self._which:
+            if identity(self._file) != self._which:
                 raise DatabaseFault(f"{self._file.name} is gone, or another one in its place")
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -221,11 +223,3 @@ def _keep_private(file: Path) -> None:
 def _fault(error: sqlite3.Error) -> DatabaseFault:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # above are the details
     return (DatabaseAway if code in _PASSING else DatabaseFault)(str(error))
-
-
-def _identity(file: Path) -> tuple[int, int] | None:
-    try:
-        about = file.stat()
-    except OSError:
-        return None
-    return about.st_dev, about.st_ino
