@@ -85,14 +85,7 @@ class Report:
                 self._file.close()
             return
         self.summary.seconds = time.perf_counter() - self._started
-        told = {
-            "done": self.summary.done,
-            "already": self.summary.already,
-            "otherwise": self.summary.otherwise,
-            "failed": dict(self.summary.failed),
-            "seconds": round(self.summary.seconds, 2),
-            "interrupted": self.summary.interrupted,
-        }
+        told = {**vars(self.summary), "seconds": round(self.summary.seconds, 2)}
         with _unwritable():
             self._file.close()
             self._target.write(f"{self.folder}/summary.json", json.dumps(told).encode())
