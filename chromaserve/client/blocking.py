@@ -129,7 +129,7 @@ class Client:
     ) -> "Job":
         """Hand photos in, to be colorized when there is room: `AsyncClient.submit`."""
         return Job(
-            self._wait,
+            self,
             self._wait(
                 lambda: self._client.submit(
                     photos, callback=callback, idempotency_key=idempotency_key, **options
@@ -139,7 +139,7 @@ class Client:
 
     def job(self, id: str) -> "Job":
         """A job that was submitted before: `AsyncClient.job`."""
-        return Job(self._wait, self._wait(lambda: self._client.job(id)))
+        return Job(self, self._wait(lambda: self._client.job(id)))
 
     def jobs(self, limit: int = 100) -> list[JobStatus]:
         """How far the jobs of this API key are, the latest first: `AsyncClient.jobs`."""
@@ -185,8 +185,8 @@ class Client:
 class Job:
     """A job of a service; `Client.submit` makes one."""
 
-    def __init__(self, wait: Callable[..., Any], job: AsyncJob) -> None:
-        self._wait = wait
+    def __init__(self, client: Client, job: AsyncJob) -> None:
+        self._wait = client._wait
         self._job = job
 
     @property
@@ -201,18 +201,15 @@ class Job:
 
     def refresh(self) -> JobStatus:
         """Ask how far it is: `AsyncJob.refresh`, whose errors are these."""
-        status: JobStatus = self._wait(self._job.refresh)
-        return status
+        return self._wait(self._job.refresh)
 
     def wait(self, timeout: float | None = None) -> JobStatus:
         """Wait until it has ended: `AsyncJob.wait`, which raises TimeoutError."""
-        status: JobStatus = self._wait(lambda: self._job.wait(timeout))
-        return status
+        return self._wait(lambda: self._job.wait(timeout))
 
     def cancel(self) -> JobStatus:
         """Have no more of it done; what is done stays: `AsyncJob.cancel`."""
-        status: JobStatus = self._wait(self._job.cancel)
-        return status
+        return self._wait(self._job.cancel)
 
     def results(self) -> Iterator[Colorized]:
         """What becomes of each photo, as soon as it is known: `AsyncJob.results`."""
