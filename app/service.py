@@ -234,7 +234,7 @@ class Service:
                 log.critical("cannot serve what other workers do: %s", error)
                 signal.raise_signal(signal.SIGTERM)  # another takes the place, with that version
             for _ in range(said):
-                worker.say_reloaded()
+                worker.say("reloaded")
 
     async def follow_store(self) -> None:
         """Reload every `reload_s` seconds, for ever; what stands in the way is told once.

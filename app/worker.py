@@ -71,7 +71,7 @@ class Worker:
         if serves == self._serves and now < self._beat_at:
             return
         self._serves, self._beat_at = serves, now + BEAT_S
-        self._say(("serves", serves))
+        self.say(("serves", serves))
         with suppress(OSError):  # a full disk
             self.note(gauges)
 
@@ -88,12 +88,8 @@ class Worker:
         """Have all other workers reload, and wait until they have."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._all_reloaded.append(done)
-        self._say("reload")
+        self.say("reload")
         await done
-
-    def say_reloaded(self) -> None:
-        """Answer to "reload"."""
-        self._say("reloaded")
 
     def hear(self) -> int:
         """Take what the supervisor says; how often this worker is to say that it has reloaded.
@@ -115,7 +111,8 @@ class Worker:
             signal.raise_signal(signal.SIGTERM)
         return wanted
 
-    def _say(self, said: Said) -> None:
+    def say(self, said: Said) -> None:
+        """Tell the supervisor; "reloaded" answers a "reload"."""
         try:
             self.line.send(said)
         except OSError:

@@ -1,6 +1,6 @@
 """/v2: health, metadata and repository of the Open Inference Protocol."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
@@ -153,18 +153,17 @@ async def repository_index(request: Request, service: AnyService) -> list[Indexe
     wanted = _read_index(await request.body())
     loaded = {each.version for each in service.pipeline.models.loaded}
     listing = await run_in_threadpool(service.pipeline.models.listing)
-    rows: list[dict[str, Any]] = [
-        {
-            "name": name,
-            "version": str(version),
-            "state": "READY" if version in loaded else "UNAVAILABLE",
-            "reason": without_folders(problem or ""),
-        }
+    return [
+        Indexed(
+            name=name,
+            version=str(version),
+            state="READY" if version in loaded else "UNAVAILABLE",
+            reason=without_folders(problem or ""),
+        )
         for name in MODELS
         for version, _, problem in listing
         if version in loaded or not wanted.ready
     ]
-    return [Indexed.model_validate(row) for row in rows]
 
 
 @router.post(

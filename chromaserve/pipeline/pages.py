@@ -63,8 +63,7 @@ def look_at(upload: Upload, settings: PipelineSettings, page: int = 1) -> None:
 
 
 def _inspected(data: bytes, settings: PipelineSettings, page: int) -> Header:
-    limits = settings
-    return inspect(data, max_pixels=limits.max_pixels, max_side=limits.max_side, page=page - 1)
+    return inspect(data, max_pixels=settings.max_pixels, max_side=settings.max_side, page=page - 1)
 
 
 def has_several(header: object) -> bool:
