@@ -33,8 +33,8 @@ from chromaserve.color.lab import lab_to_srgb, srgb_to_lab
 from chromaserve.library.colorizer import Colorizer
 from chromaserve.pipeline.hints import AnyHint, Hint, Region
 from training.data import evenly_spaced, read_photo
+from training.intervals import mean_told
 from training.metrics import psnr
-from training.summary import interval
 
 Float = NDArray[np.float32]
 
@@ -175,18 +175,14 @@ def _small(photo: Pixels, ab: Float) -> Pixels:
 
 
 def _row(name: str, found: Sequence[Measured]) -> str:
-    def told(values: Sequence[float], form: str = "{:.2f}") -> str:
-        low, high = interval(lambda v: np.asarray(v.mean(-1)), np.array(values))
-        return f"{form.format(np.mean(values))} [{form.format(low)}, {form.format(high)}]"
-
     alone, album = ([each.apart[k] for each in found] for k in (0, 1))
     gains = [[each.gain_db[k] for each in found] for k in (0, 1, 2)]
     more = [b - a for a, b in zip(gains[0], gains[1], strict=True)]
     hints = [each.hint_db for each in found if each.hint_db]
     return (
-        f"| {name} | {len(found)} | {told(alone)} | {told(album)} | {np.mean(gains[0]):+.2f} |"
-        f" {np.mean(gains[1]):+.2f} | {told(more, '{:+.2f}')} | {np.mean(gains[2]):+.2f} |"
-        f" {told([b for _, b in hints], '{:+.2f}')} |"
+        f"| {name} | {len(found)} | {mean_told(alone)} | {mean_told(album)} |"
+        f" {np.mean(gains[0]):+.2f} | {np.mean(gains[1]):+.2f} | {mean_told(more, sign='+')} |"
+        f" {np.mean(gains[2]):+.2f} | {mean_told([b for _, b in hints], sign='+')} |"
     )
 
 

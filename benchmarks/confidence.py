@@ -44,7 +44,7 @@ from chromaserve.settings import PipelineSettings
 from chromaserve.store.contract import Blend, Calibration, network_input, squeeze
 from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
 from training.data import evenly_spaced, read_photo
-from training.summary import interval
+from training.intervals import mean_told
 
 Float = NDArray[np.float32]
 
@@ -145,10 +145,8 @@ def rankings(photos: list[Seen], calibration: Calibration) -> Iterator[str]:
     for name, told in judges.items():
         places = correlation(np.concatenate(told), np.concatenate(actual))
         within = np.array([correlation(a, b) for a, b in zip(told, actual, strict=True)])
-        low, high = interval(lambda values: np.asarray(values.mean(-1)), within)
         whole = correlation(np.array([rms(t) for t in told]), np.array([rms(a) for a in actual]))
-        inside = f"{within.mean():.2f} [{low:.2f}, {high:.2f}]"
-        yield f"| {name} | {places:.2f} | {inside} | {whole:.2f} |"
+        yield f"| {name} | {places:.2f} | {mean_told(within)} | {whole:.2f} |"
     yield "| a constant | 0 | 0 | 0 |"
 
 
@@ -201,18 +199,12 @@ def hinted(photos: list[Seen], calibration: Calibration) -> Iterator[str]:
         best = np.array(gains["suggested", count])
         for name in ("suggested", "random", "grid"):
             own = np.array(gains[name, count])
-            more = "" if name == "suggested" else f" {told(best - own)}"
+            more = "" if name == "suggested" else f" {mean_told(best - own, sign='+')}"
             yield (
-                f"| {name} | {count} | {told(own)} | {own.mean() / count:+.2f} |"
+                f"| {name} | {count} | {mean_told(own, sign='+')} | {own.mean() / count:+.2f} |"
                 f" {np.mean(own < 0):.0%} |{more} |"
             )
     yield f"\nMap, figure and places take {np.median(cost):.0f} ms of CPU."
-
-
-def told(values: NDArray[np.float64]) -> str:
-    """A mean with its 95% interval over photos."""
-    low, high = interval(lambda each: np.asarray(each.mean(-1)), values)
-    return f"{values.mean():+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 def draw(out: Path) -> None:

@@ -22,7 +22,7 @@ from chromaserve.color.lab import srgb_to_lab
 from chromaserve.color.tiles import Look, tiling
 from chromaserve.store.versions import BUNDLED_ROOT
 from training.data import read_photo
-from training.summary import interval
+from training.intervals import mean_told
 
 Measured = tuple[float, float, float, int]
 """Chroma of the faces by the truth's, error of ab in them, gain of the photo, looks."""
@@ -62,11 +62,7 @@ def measured(colorizer: Colorizer, file: Path) -> tuple[int, dict[Look, Measured
 def row(look: Look, values: Sequence[Measured]) -> str:
     """Means with 95% intervals over photos; of looks without."""
     *figures, looks = np.array(values).T
-    told = []
-    for figure in figures:
-        low, high = interval(lambda a: a.mean(-1), figure)
-        told.append(f"{figure.mean():.2f} [{low:.2f}, {high:.2f}]")
-    return f"| `{look}` | {' | '.join(told)} | {looks.mean():.1f} |"
+    return f"| `{look}` | {' | '.join(map(mean_told, figures))} | {looks.mean():.1f} |"
 
 
 def main() -> None:

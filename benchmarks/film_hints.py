@@ -44,7 +44,7 @@ from chromaserve.video import colorize_film
 from chromaserve.video import hints as film_hints
 from chromaserve.video.carrying import Carried
 from training.data import evenly_spaced, read_photo
-from training.summary import interval
+from training.intervals import mean_told
 
 FEW = 12  # frames that tell what one costs
 
@@ -120,19 +120,14 @@ def cost(clip: Clip, folder: Path) -> tuple[float, float]:
 
 def table(name: str, found: Sequence[Sequence[Measured]]) -> None:
     """Print the rows of clips of one kind, each by all ways."""
-
-    def told(values: Sequence[float], form: str) -> str:
-        low, high = interval(lambda v: np.asarray(v.mean(-1)), np.array(values))
-        return f"{form.format(np.mean(values))} [{form.format(low)}, {form.format(high)}]"
-
     for way, rows in zip(WAYS, zip(*found, strict=True), strict=True):
         cells = [
-            told([row.gain_db for row in rows], "{:+.2f}") if way != "no hint" else "",
-            told([row.error for row in rows], "{:.2f}"),
+            mean_told([row.gain_db for row in rows], sign="+") if way != "no hint" else "",
+            mean_told([row.error for row in rows]),
             f"{np.mean([row.elsewhere for row in rows]):.2f}",
             f"{np.mean([row.changed for row in rows]):.3f}",
             f"{np.mean([row.kept for row in rows]):.0%}",
-            told([row.flicker for row in rows], "{:.2f}"),
+            mean_told([row.flicker for row in rows]),
         ]
         print(f"| {name}, {len(rows)} | {way} | {' | '.join(cells)} |", flush=True)
 

@@ -32,8 +32,8 @@ from chromaserve.settings import PipelineSettings
 from chromaserve.store.contract import network_input, squeeze
 from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
 from training.data import evenly_spaced, read_photo
+from training.intervals import mean_told
 from training.metrics import ab_error, psnr
-from training.summary import interval
 
 Float = NDArray[np.float32]
 Place = tuple[float, float]
@@ -201,13 +201,12 @@ def _photos(folders: list[Path], limit: int, vividness: float | None) -> Iterato
 
 def _row(name: str, count: int, found: list[Gained]) -> str:
     gains = np.array([each.gain_db for each in found])
-    low, high = interval(lambda values: np.asarray(values.mean(-1)), gains)
     before, after = (
         float(np.mean([getattr(each, f"error_{when}") for each in found]))
         for when in ("before", "after")
     )
     return (
-        f"| {name} | {count} | {gains.mean():+.2f} [{low:+.2f}, {high:+.2f}] | {before:.2f} →"
+        f"| {name} | {count} | {mean_told(gains, sign='+')} | {before:.2f} →"
         f" {after:.2f} | {np.mean(gains < 0):.0%} | {np.median([g.cpu_ms for g in found]):.0f} |"
     )
 

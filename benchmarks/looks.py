@@ -28,8 +28,8 @@ from chromaserve.settings import PipelineSettings
 from chromaserve.store.contract import NETWORK_SIZE, network_input
 from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
 from training.data import evenly_spaced, read_photo
+from training.intervals import mean_told, ratio, told, with_interval
 from training.skin import skin_pixels
-from training.summary import interval
 
 Float = NDArray[np.float32]
 Grey = NDArray[np.uint8]
@@ -124,25 +124,15 @@ def cells(photos: Sequence[Photo], colours: NDArray[np.uint8], columns: int) -> 
     return found
 
 
-def told(name: str, found: Sequence[Cell], alone: Sequence[Cell], seconds: float) -> str:
+def row(name: str, found: Sequence[Cell], alone: Sequence[Cell], seconds: float) -> str:
     """A row: chroma by what it is alone, of everything and of skin, and gains, with intervals."""
 
-    def ratio(of: NDArray[np.float64], to: NDArray[np.float64]) -> str:
-        there = np.isfinite(of) & np.isfinite(to)
-        of, to = of[there], to[there]
-        if not len(of):
-            return ""
-        low, high = interval(lambda a, b: a.mean(-1) / b.mean(-1), of, to)
-        return f"{of.mean() / to.mean():.2f} [{low:.2f}, {high:.2f}]"
+    def by_alone(key: str) -> str:
+        mine, theirs = (np.array([getattr(cell, key) for cell in of]) for of in (found, alone))
+        return told(with_interval(ratio, mine, theirs))
 
-    def values(key: str) -> list[NDArray[np.float64]]:
-        return [np.array([getattr(cell, key) for cell in of]) for of in (found, alone)]
-
-    gains = values("gain")[0]
-    low, high = interval(lambda g: g.mean(-1), gains)
-    mean = f"{gains.mean():+.2f} [{low:+.2f}, {high:+.2f}]"
-    ratios = f"{ratio(*values('chroma'))} | {ratio(*values('skin'))}"
-    return f"| {name} | {ratios} | {mean} | {seconds:.2f} |"
+    gains = mean_told([cell.gain for cell in found], sign="+")
+    return f"| {name} | {by_alone('chroma')} | {by_alone('skin')} | {gains} | {seconds:.2f} |"
 
 
 def side_by_side(
@@ -169,7 +159,7 @@ def side_by_side(
             took[look] += time.perf_counter() - start
     images = max(1, len(alone) // count)
     return [
-        told(name, found, alone, took[name] / images)
+        row(name, found, alone, took[name] / images)
         for name, found in (("alone", alone), *together.items())
     ]
 

@@ -31,7 +31,7 @@ from chromaserve.settings import PipelineSettings
 from chromaserve.store.contract import network_input, squeeze
 from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
 from training.data import evenly_spaced, read_photo
-from training.summary import interval
+from training.intervals import mean_told
 
 Float = NDArray[np.float32]
 
@@ -109,10 +109,9 @@ def row(count: int, found: list[Measured]) -> str:
     between = np.triu_indices(count, 1)
     apart = np.array([each.apart[:count, :count][between].mean() for each in found])
     from_own = np.array([each.apart[0, 1:count].mean() for each in found])
-    low, high = interval(lambda values: np.asarray(values.mean(-1)), best - own)
     return (
-        f"| {count} | {own.mean():.2f} | {best.mean():.2f} | {(best - own).mean():+.2f}"
-        f" [{low:+.2f}, {high:+.2f}] | {shifted.mean():.2f} | {further.mean():.2f} |"
+        f"| {count} | {own.mean():.2f} | {best.mean():.2f} | {mean_told(best - own, sign='+')}"
+        f" | {shifted.mean():.2f} | {further.mean():.2f} |"
         f" {from_own.mean():.1f} | {apart.mean():.1f} | {np.mean(best > own):.0%} |"
     )
 

@@ -42,7 +42,7 @@ from chromaserve.settings import PipelineSettings
 from chromaserve.store.contract import ModelDescription, network_input, squeeze
 from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
 from training.data import evenly_spaced, read_photo
-from training.summary import interval
+from training.intervals import mean_told
 
 Float = NDArray[np.float32]
 Photo = NDArray[np.uint8]
@@ -195,11 +195,10 @@ def row(name: str, photos: list[View], references: list[View]) -> str:
         for way, made in WAYS.items()
     }
     more = ways["with it"] - own
-    low, high = interval(lambda values: np.asarray(values.mean(-1)), more)
     return (
         f"| {name} | {len(own)} | {own.mean():.2f} |"
         + "".join(f" {gains.mean():.2f} |" for gains in ways.values())
-        + f" {more.mean():+.2f} [{low:+.2f}, {high:+.2f}] | {more.min():+.2f} |"
+        + f" {mean_told(more, sign='+')} | {more.min():+.2f} |"
         f" {np.mean(more < -1):.0%} | {np.mean(more < -0.1):.0%} |"
     )
 

@@ -17,7 +17,7 @@ from .data import Entry
 from .errors import DataError
 from .fusion import fit_fusion
 from .gains import SHARES, SIDE, collect, load_model
-from .summary import interval
+from .intervals import Interval, mean, told, with_interval
 from .train import train
 from .vividness import calibrate_vividness
 
@@ -53,9 +53,7 @@ class Row:
     """A step's measures against those of the last kept step before it."""
 
     measures: Measures
-    difference: float  # of gains at vividness 0: paired, with its 95% interval
-    low: float
-    high: float
+    difference: Interval  # of gains at vividness 0, paired
     kept: bool
 
 
@@ -118,11 +116,10 @@ def judge(measures: Measures, reference: Measures | None) -> Row:
     The ends are vividness 0 and 0.8 of the truth's colourfulness, where the default lies.
     """
     if reference is None:
-        return Row(measures, 0.0, 0.0, 0.0, kept=True)
+        return Row(measures, (0.0, 0.0, 0.0), kept=True)
     paired = np.array(measures.gains) - np.array(reference.gains)
-    low, high = interval(lambda values: values.mean(axis=-1), paired)
     gained = (float(paired.mean()) + measures.at_shares[0] - reference.at_shares[0]) / 2
-    return Row(measures, float(paired.mean()), low, high, kept=gained > 0)
+    return Row(measures, with_interval(mean, paired), kept=gained > 0)
 
 
 def _finished(place: Path, config: Config) -> Measures | None:
@@ -181,7 +178,7 @@ def markdown(rows: list[Row], config: Config, photos: int) -> str:
     for n, row in enumerate(rows):
         m = row.measures
         changes = ", ".join(f"`{k} = {json.dumps(v)}`" for k, v in m.settings.items()) or "–"
-        difference = f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" if n else "–"
+        difference = told(row.difference, 3, "+") if n else "–"
         gains = " | ".join(f"{gain:+.3f}" for gain in m.at_shares)
         lines.append(
             f"| {m.name} | {changes} | {m.gain:+.3f} | {difference} | {gains} | {m.scale:g} "

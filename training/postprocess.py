@@ -15,8 +15,8 @@ from chromaserve.color.lab import lab_to_srgb, srgb_to_lab
 from chromaserve.store.contract import Postprocess
 
 from .data import read_photo
+from .intervals import mean_told
 from .metrics import colourfulness, psnr
-from .summary import interval, mean
 
 Float = NDArray[np.float32]
 Image = NDArray[np.uint8]
@@ -96,12 +96,10 @@ def markdown_table(comparisons: list[Comparison]) -> str:
     for method in METHODS:
         found = [c.methods[method] for c in comparisons]
         gain = np.array([m.gain for m in found])
-        difference = gain - reference
-        low, high = interval(mean, difference)
         ratio = np.mean([m.colourfulness for m in found]) / max(float(truth), 1e-6)
         lines.append(
             f"| `{method}` | {gain.mean():+.3f} "
-            f"| {difference.mean():+.3f} [{low:+.3f}, {high:+.3f}] "
+            f"| {mean_told(gain - reference, 3, '+')} "
             f"| {ratio:.3f} | {np.median([m.ms for m in found]):.0f} |"
         )
     return "\n".join(lines) + "\n"

@@ -1,20 +1,17 @@
 """Averages of many photos' results: by kind, with 95% intervals, and two evaluations compared."""
 
 import csv
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .errors import DataError
 from .evaluate import Result
+from .intervals import mean, ratio, with_interval
 
 Summary = dict[str, dict[str, float]]
-Values = NDArray[np.float64]  # a measure's values, one a photo along the last axis
-RESAMPLES = 2000
-LEAST = 5  # photos: resampling fewer tells nothing of others
 COMPARED = (
     *("psnr", "ab_error", "ssim", "hue_error", "colourfulness", "accuracy"),
     "lpips",
@@ -64,46 +61,24 @@ def _averages(results: list[Result]) -> dict[str, float]:
         if f"psnr_{name}" in columns:
             line[f"gain_{name}"] = line[f"psnr_{name}"] - line["psnr_grey"]
             line[f"colourfulness_ratio_{name}"] = float(
-                _ratio(columns[f"colourfulness_{name}"], columns["colourfulness_truth"])
+                ratio(columns[f"colourfulness_{name}"], columns["colourfulness_truth"])
             )
     if "skin_ab_error" in columns:
         line["skin_photos"] = len(columns["skin_ab_error"])
-    statistics: dict[str, tuple[Callable[..., Values], tuple[Values, ...]]] = {
-        "gain": (mean, (columns["psnr"] - columns["psnr_grey"],)),
-        "colourfulness_ratio": (
-            _ratio,
-            (columns["colourfulness"], columns["colourfulness_truth"]),
+    intervals = {
+        "gain": with_interval(mean, columns["psnr"] - columns["psnr_grey"]),
+        "colourfulness_ratio": with_interval(
+            ratio, columns["colourfulness"], columns["colourfulness_truth"]
         ),
     }
     for name in ("lpips", "skin_ab_error"):
         if name in columns:
-            statistics[name] = (mean, (columns[name],))
-    for name, (statistic, values) in statistics.items():
-        line[name] = float(statistic(*values))
-        if len(values[0]) >= LEAST:
-            line[f"{name}_low"], line[f"{name}_high"] = interval(statistic, *values)
+            intervals[name] = with_interval(mean, columns[name])
+    for name, (value, low, high) in intervals.items():
+        line[name] = value
+        if math.isfinite(low):
+            line[f"{name}_low"], line[f"{name}_high"] = low, high
     return {name: round(value, 4) for name, value in line.items()}
-
-
-def mean(values: Values) -> Values:
-    """The mean over photos."""
-    return np.asarray(values.mean(-1))
-
-
-def _ratio(values: Values, truth: Values) -> Values:
-    return np.asarray(values.mean(-1) / np.maximum(truth.mean(-1), 1e-6))
-
-
-def interval(statistic: Callable[..., Values], *values: Values) -> tuple[float, float]:
-    """95% interval of a statistic, by the bootstrap's percentiles over photos (Efron 1979).
-
-    The values are arrays [photos] of the same photos; the statistic takes them resampled, each
-    [resamples, photos], to its values [resamples]. Seeded: the same values give the same interval.
-    """
-    count = len(values[0])
-    chosen = np.random.default_rng(0).integers(0, count, (RESAMPLES, count))
-    low, high = np.percentile(statistic(*(each[chosen] for each in values)), [2.5, 97.5])
-    return float(low), float(high)
 
 
 def write_results(path: Path, results: list[Result]) -> None:
@@ -163,6 +138,6 @@ def _differences(results: list[Result]) -> dict[str, Difference]:
     out = {}
     for name in _names(results):
         values = np.array([r.measures[name] for r in results if name in r.measures])
-        ends = interval(mean, values) if len(values) >= LEAST else None
-        out[name] = Difference(float(values.mean()), ends, len(values))
+        value, *ends = with_interval(mean, values)
+        out[name] = Difference(value, tuple(ends) if math.isfinite(ends[0]) else None, len(values))
     return out

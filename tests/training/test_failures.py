@@ -5,6 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from training.intervals import rank_correlation, told
 from training.thesis.curves import parting
 from training.thesis.failures import (
     blobs,
@@ -14,7 +15,6 @@ from training.thesis.failures import (
     region_sums,
     smooth_sky,
 )
-from training.thesis.intervals import number, rank_correlation
 from training.thesis.measures import failure_figures
 from training.thesis.photo import PhotoMeasures, measure_photo
 
@@ -110,11 +110,11 @@ def test_error_of_clothes_is_pooled_over_chroma() -> None:
 
 def test_fewer_than_five_photos_have_no_interval() -> None:
     few = failure_figures([person(0.5), person(0.7)])["rest_error"]
-    assert number(few) == "0.40"
+    assert told(few) == "0.40"
     value, low, high = failure_figures([person(0.1 * i) for i in range(6)])["rest_error"]
     assert low < value < high
-    assert number((value, low, high)).startswith("0.75 [")
-    assert number(failure_figures([person(0.5)])["scenery_error"]) == "–"
+    assert told((value, low, high)).startswith("0.75 [")
+    assert told(failure_figures([person(0.5)])["scenery_error"]) == "–"
 
 
 def test_rank_correlation_agrees_with_scipy() -> None:

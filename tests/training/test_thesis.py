@@ -15,12 +15,12 @@ from tests.training.program import train_here
 from training.config import read_config
 from training.data import Entry
 from training.errors import DataError
+from training.intervals import Interval
 from training.ncnn_encoder import encoder_weights
 from training.network import build_encoder
 from training.thesis.document import document
 from training.thesis.experiment import sample, variants
 from training.thesis.figures import Compared, Figures, KindAccuracy, ModelFigures, Scores
-from training.thesis.intervals import Interval
 from training.thesis.measures import FAILURES
 from training.thesis.verdicts import against_grey, claims
 

@@ -1,8 +1,8 @@
 """The document of the thesis's experiment: every sentence of a result is made from the figures."""
 
+from ..intervals import percent, told
 from .experiment import MODELS
 from .figures import Figures
-from .intervals import number, percent
 from .models import TRAIN_LOSS_PHOTOS
 from .verdicts import ACCURACY, SPLIT_NAMES, Claim, against_grey, claims, counted, gap
 
@@ -119,7 +119,7 @@ def _by_seed(figures: Figures) -> list[str]:
     for name, label in MODELS.items():
         models = [figures.models[name], *(four[name] for four in figures.others)]
         losses = [f"{m.last.val_loss:.5f}" for m in models]
-        lines.append([label, *losses, *(number(m.best.val_gain, sign="+") for m in models)])
+        lines.append([label, *losses, *(told(m.best.val_gain, sign="+") for m in models)])
     return ["What another seed changes:", _table(head, lines)]
 
 
@@ -157,7 +157,7 @@ def _models_table(figures: Figures) -> str:
                 f"{label}, {which} ({epoch})", f"{x.train_loss:.5f}", f"{x.val_loss:.5f}",
                 f"{gap(x):+.0%}", f"{x.test_loss:.5f}",
                 percent(x.val_accuracy), percent(x.test_accuracy),
-                number(x.val_gain, sign="+"), number(x.test_gain, sign="+"),
+                told(x.val_gain, sign="+"), told(x.test_gain, sign="+"),
             ])  # fmt: skip
     return _table(head, lines)
 
@@ -195,5 +195,5 @@ def _failures_table(figures: Figures) -> str:
     for key, label in FAILURE_NAMES.items():
         digits = 4 if key == "blobs" else 2
         all_of_them = (*(figures.models[n].failures for n in MODELS), figures.bundled)
-        lines.append([label, *(number(each[key], digits) for each in all_of_them)])
+        lines.append([label, *(told(each[key], digits) for each in all_of_them)])
     return _table(["measure", *MODELS.values(), "bundled"], lines)

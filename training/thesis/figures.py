@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from .intervals import Interval
+from ..intervals import Interval
 from .photo import PhotoMeasures
 
 

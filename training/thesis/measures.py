@@ -5,10 +5,9 @@ from dataclasses import fields
 
 import numpy as np
 
-from ..summary import Values
-from .figures import KindAccuracy, Scores
-from .intervals import (
+from ..intervals import (
     Interval,
+    Values,
     difference,
     mean,
     rank_correlation,
@@ -16,6 +15,7 @@ from .intervals import (
     ratio_difference,
     with_interval,
 )
+from .figures import KindAccuracy, Scores
 from .photo import PhotoMeasures
 
 SPLITS = ("val", "test")

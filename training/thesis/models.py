@@ -21,15 +21,14 @@ from chromaserve.store.versions import BUNDLED_ROOT, ModelStore, ModelVersion
 from ..config import Config
 from ..data import read_entry
 from ..gains import load_model
+from ..intervals import Values, mean, ratio, with_interval
 from ..model import ColorizationModel, target_side
 from ..network import AB_SCALE
-from ..summary import Values
 from ..train import MEASURED
 from ..views import whole
 from ..weights import load_npz
 from .experiment import MODELS, Photos
 from .figures import Compared, Figures, Measured, ModelFigures, Scores
-from .intervals import mean, ratio, with_interval
 from .measures import (
     SPLITS,
     accuracy_by_kind,

@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..intervals import Interval, percent, told
 from .curves import PART_MARGIN, parting
 from .experiment import MODELS
 from .figures import Figures, Scores
-from .intervals import Interval, change, number, percent
 from .measures import SPLITS
 
 ACCURACY = {"test": 0.83, "val": 0.76}  # the thesis's
@@ -72,8 +72,9 @@ def _overfitting(figures: Figures) -> Claim:
         f"{where}: counted is where, after they come closest by ratio, that ratio stays more "
         f"than {PART_MARGIN:.0%} above its lowest, and above 1, to the end. Validation loss is "
         f"lowest at epoch {epoch}, {end}; by the last weights it is "
-        f"{none.last.val_loss:.5f}, training loss {none.last.train_loss:.5f}. On test photos the "
-        f"last weights' loss is {change(rise_after)} against that of the best; above 0 counts.",
+        f"{none.last.val_loss:.5f}, training loss {none.last.train_loss:.5f}. On test photos "
+        f"the last weights' loss is {percent(rise_after, '+')} against that of the best; "
+        f"above 0 counts.",
     )
 
 
@@ -81,9 +82,9 @@ def _gaps(figures: Figures) -> Claim:
     title = "Regularisation narrows the gap between training and validation loss"
     base = figures.compared["none"].gap
     others = {n: c for n, c in figures.compared.items() if n != "none"}
-    listed = ", ".join(f"{MODELS[n]} {change(c.gap)}" for n, c in others.items())
+    listed = ", ".join(f"{MODELS[n]} {percent(c.gap, '+')}" for n, c in others.items())
     text = (
-        f"After the last epoch validation loss over training loss is {change(base)} without "
+        f"After the last epoch validation loss over training loss is {percent(base, '+')} without "
         f"regularisation; with {listed}."
     )
     if not base[1] > 0:
@@ -100,7 +101,7 @@ def _validation_loss(figures: Figures) -> Claim:
     base = figures.models["none"].last.val_loss
     changes = {n: c.change for n, c in figures.compared.items() if n != "none"}
     lower = [MODELS[n] for n, x in changes.items() if x[2] < 0]
-    listed = ", ".join(f"{MODELS[n]} {change(x)}" for n, x in changes.items())
+    listed = ", ".join(f"{MODELS[n]} {percent(x, '+')}" for n, x in changes.items())
     measured = all(math.isfinite(x[2]) for x in changes.values())
     return Claim(
         "Regularisation lowers the validation loss",
@@ -145,44 +146,44 @@ def _failures(f: dict[str, Interval]) -> list[Claim]:
             "Scenery is coloured better than the rest",
             "scenery_excess",
             lambda: f["scenery_excess"][2] < 0,
-            f"Relative error of scenery {number(f['scenery_error'])}{_worse(f['scenery_error'])}, "
-            f"{number(f['scenery_excess'], sign='+')} against all other photos.",
+            f"Relative error of scenery {told(f['scenery_error'])}{_worse(f['scenery_error'])}, "
+            f"{told(f['scenery_excess'], sign='+')} against all other photos.",
         ),
         claim(
             "Muted tones",
             "colourfulness",
             lambda: f["colourfulness"][2] < 0.9,
-            f"Colourfulness is {number(f['colourfulness'])} of the truth's; below 0.9 counts.",
+            f"Colourfulness is {told(f['colourfulness'])} of the truth's; below 0.9 counts.",
         ),
         claim(
             "Sepia tones",
             "brown",
             lambda: f["brown"][1] > 0,
             f"The share of chroma between orange and yellow differs by "
-            f"{number(f['brown'], sign='+')} from the truth's; above 0 counts.",
+            f"{told(f['brown'], sign='+')} from the truth's; above 0 counts.",
         ),
         claim(
             "Skin",
             "skin_excess skin_chroma",
             lambda: f["skin_excess"][1] > 0,
-            f"Relative error on skin {number(f['skin_error'])}{_worse(f['skin_error'])}, "
-            f"{number(f['skin_excess'], sign='+')} against scenery (above 0 counts); chroma "
-            f"{number(f['skin_chroma'])} of the truth's.",
+            f"Relative error on skin {told(f['skin_error'])}{_worse(f['skin_error'])}, "
+            f"{told(f['skin_excess'], sign='+')} against scenery (above 0 counts); chroma "
+            f"{told(f['skin_chroma'])} of the truth's.",
         ),
         claim(
             "Clothes (what isn't skin on photos of people, background included)",
             "rest_excess rest_chroma",
             lambda: f["rest_excess"][1] > 0,
-            f"Relative error {number(f['rest_error'])}{_worse(f['rest_error'])}, "
-            f"{number(f['rest_excess'], sign='+')} against scenery (above 0 counts); chroma "
-            f"{number(f['rest_chroma'])} of the truth's.",
+            f"Relative error {told(f['rest_error'])}{_worse(f['rest_error'])}, "
+            f"{told(f['rest_excess'], sign='+')} against scenery (above 0 counts); chroma "
+            f"{told(f['rest_chroma'])} of the truth's.",
         ),
         claim(
             "Multicoloured objects",
             "entropy",
             lambda: f["entropy"][1] > 0,
             f"Rank correlation of the truth's hue entropy with relative error "
-            f"{number(f['entropy'], sign='+')}; above 0 counts.",
+            f"{told(f['entropy'], sign='+')}; above 0 counts.",
         ),
         claim(
             "Blobs",
@@ -195,7 +196,7 @@ def _failures(f: dict[str, Interval]) -> list[Claim]:
             "Choppy gradients",
             "sky",
             lambda: f["sky"][1] > 1,
-            f"In smooth skies the gradient of ab is {number(f['sky'])} times the truth's; "
+            f"In smooth skies the gradient of ab is {told(f['sky'])} times the truth's; "
             f"above 1 counts.",
         ),
     ]
@@ -209,7 +210,7 @@ def against_grey(figures: Figures) -> str:
         gains = {n: getattr(m.best, f"{split}_gain") for n, m in figures.models.items()}
         if not all(math.isfinite(g[0]) for g in gains.values()):
             continue
-        listed = ", ".join(f"{MODELS[n]} {number(g, sign='+')}" for n, g in gains.items())
+        listed = ", ".join(f"{MODELS[n]} {told(g, sign='+')}" for n, g in gains.items())
         groups = {
             "worse than leaving a photo grey": [n for n, g in gains.items() if g[2] < 0],
             "better than leaving a photo grey": [n for n, g in gains.items() if g[1] > 0],

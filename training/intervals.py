@@ -1,27 +1,32 @@
 """Statistics over photos with 95% intervals, where a photo may lack a value (NaN)."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..summary import LEAST, Values, interval
-
+Values = NDArray[np.float64]  # a measure's values, one a photo along the last axis
 Interval = tuple[float, float, float]  # value, and the ends of its interval (NaN: none)
+RESAMPLES = 2000
+LEAST = 5  # photos: resampling fewer tells nothing of others
 
 
 def with_interval(statistic: Callable[..., Values], *values: Values) -> Interval:
-    """A statistic of arrays [photos] with its interval, bootstrapped over photos.
+    """A statistic of arrays [photos], and its interval by the bootstrap's percentiles (Efron 1979).
 
-    Photos without any value are left out. NaN where no value is left; ends of NaN where an array
-    has values of fewer photos than an interval takes.
+    The statistic takes photos resampled, arrays [resamples, photos], to its values [resamples].
+    Seeded: the same values give the same interval. Photos without any value are left out. NaN where
+    no value is left; ends of NaN where an array has values of fewer photos than an interval takes.
     """
     there = np.isfinite(np.stack(values))
     kept = [each[there.any(0)] for each in values]
-    value = float(statistic(*kept))
+    value, count = float(statistic(*kept)), len(kept[0])
     if not math.isfinite(value) or there.sum(-1).min() < LEAST:
         return (value, math.nan, math.nan)
-    return (value, *interval(statistic, *kept))
+    chosen = np.random.default_rng(0).integers(0, count, (RESAMPLES, count))
+    low, high = np.percentile(statistic(*(each[chosen] for each in kept)), [2.5, 97.5])
+    return (value, float(low), float(high))
 
 
 def mean(values: Values) -> Values:
@@ -59,25 +64,20 @@ def rank_correlation(x: Values, y: Values) -> Values:
     return np.asarray((rx * ry).sum(-1) / np.sqrt((rx**2).sum(-1) * (ry**2).sum(-1)))
 
 
-def number(x: Interval, digits: int = 2, sign: str = "") -> str:
+def told(x: Interval, digits: int = 2, sign: str = "", unit: str = "") -> str:
     """In words: the value with its interval, where it has one; "–" for none."""
     if not math.isfinite(x[0]):
         return "–"
     value, low, high = (f"{each:{sign}.{digits}f}" for each in x)
-    return f"{value} [{low}, {high}]" if math.isfinite(x[1]) else value
+    return f"{value}{unit}" + (f" [{low}, {high}]" if math.isfinite(x[1]) else "")
 
 
-def change(x: Interval) -> str:
-    """The same of a change, in per cent with its sign."""
-    if not math.isfinite(x[0]):
-        return "–"
-    value, low, high = (f"{100 * each:+.1f}" for each in x)
-    return f"{value}% [{low}, {high}]" if math.isfinite(x[1]) else f"{value}%"
-
-
-def percent(x: Interval) -> str:
+def percent(x: Interval, sign: str = "") -> str:
     """The same of a share, in per cent."""
-    if not math.isfinite(x[0]):
-        return "–"
-    value, low, high = (f"{100 * each:.1f}" for each in x)
-    return f"{value}% [{low}, {high}]" if math.isfinite(x[1]) else f"{value}%"
+    value, low, high = (100 * each for each in x)
+    return told((value, low, high), 1, sign, "%")
+
+
+def mean_told(values: Sequence[float] | Values, digits: int = 2, sign: str = "") -> str:
+    """The mean of photos' values in words."""
+    return told(with_interval(mean, np.asarray(values, np.float64)), digits, sign)
