@@ -32,12 +32,17 @@ from .evaluate import Photo, Plan, Result, evaluate
 from .export import export
 from .gains import collect, load_model
 from .lineage import commit, how_trained, total_views, unfrozen, without_folders
-from .liveliness import Livened, calibrate_blend
 from .model import ColorizationModel
 from .model_card import model_card
 from .perceptual import Perceptual
 from .summary import summarise
-from .vividness import Answers, calibrate_vividness, seen_at_full_size
+from .vividness import (
+    Answers,
+    Livened,
+    calibrate_blend,
+    calibrate_vividness,
+    seen_at_full_size,
+)
 
 Float = NDArray[np.float32]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from chromaserve.color.lab import lab_to_srgb, srgb_to_L
 from chromaserve.color.postprocess import enlarge_ab
-from chromaserve.store.contract import NETWORK_SIZE, GuidedFilter, squeeze
+from chromaserve.store.contract import NETWORK_SIZE, Blend, GuidedFilter, squeeze
 
 from .config import Publish
 from .metrics import colourfulness, psnr
@@ -20,8 +20,14 @@ Float = NDArray[np.float32]
 TEMPERATURES = (0.15, 0.25, 0.38, 0.6)  # of the annealed mean at vividness 1
 SCALES = tuple(round(0.70 + 0.05 * i, 2) for i in range(9))  # of the regression at vividness 0
 KNOTS = 11
-LARGEST_SCALE = 2.0
 ROUNDING = 0.05  # of the default vividness
+# Chosen on 500 photos that the network was not trained on, how the contrast rises on 395 others: at
+# 0.84 of the truth's colourfulness these gain 0.2 dB over grey against the distribution alone.
+DISTRIBUTION = 0.25  # share of the distribution head, reached at a third of vividness
+CONTRAST = 0.3  # share of a photo's mean colour that is taken out at vividness 1
+_STEPS = 4  # of the search for a scale
+_SCALES = 0.2, 2.0  # it stays between them
+_CLOSE = 0.003  # of colourfulness by the truth's
 
 
 @dataclass(frozen=True)
@@ -150,7 +156,7 @@ def calibrate_vividness(answers: Answers, settings: Publish, seen: float = 1.0) 
     safe_scale = max(SCALES, key=lambda s: np.mean(ruler.gains(s * answers.regression)))
     ends = []
     for temperature, annealed in answers.annealed.items():
-        scale = _scale_to_truth(ruler, annealed)
+        scale = _scale_to(ruler, annealed, 1.0)
         ends.append((float(np.mean(ruler.gains(scale * annealed))), temperature, scale))
     _, temperature, vivid_scale = max(ends)
     found = settings.model_copy(
@@ -179,21 +185,59 @@ def calibrate_vividness(answers: Answers, settings: Publish, seen: float = 1.0) 
     reached = np.interp(
         settings.default_colourfulness, [p.colourfulness_ratio for p in points], steps
     )
-    default = round(float(np.ceil(reached / ROUNDING - 1e-6)) * ROUNDING, 2)
     return Calibration(
-        found.model_copy(update={"default_vividness": min(1.0, default)}),
+        found.model_copy(update={"default_vividness": _rounded_up(float(reached))}),
         points,
         tuple(ruler.gains(safe_scale * answers.regression)),
     )
 
 
-def _scale_to_truth(ruler: Ruler, ab: Float) -> float:
-    """The factor of ab that reaches the truth's colourfulness, by bisection."""
-    low, high = 0.2, LARGEST_SCALE
-    for _ in range(7):
-        middle = (low + high) / 2
-        if ruler.ratio(middle * ab) < 1:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+@dataclass(frozen=True)
+class Livened:
+    """A blend, and the default vividness by it."""
+
+    blend: Blend
+    default_vividness: float
+
+
+def calibrate_blend(answers: Answers, settings: Publish, seen: float = 1.0) -> Livened:
+    """Find the scales at which colourfulness rises evenly, from the regression's to the truth's.
+
+    Args:
+        answers: of the network.
+        settings: its calibrated ones, by `calibrate_vividness`.
+        seen: see `seen_at_full_size`.
+    """
+    ruler = Ruler(answers, seen)
+    annealed = answers.annealed[settings.temperature]
+    first = ruler.ratio(np.float32(settings.safe_scale) * answers.regression)
+    steps = np.linspace(0, 1, KNOTS)
+    asked, contrast, scale = [0.0], [0.0], [1.0]
+    for v in steps[1:]:
+        m = DISTRIBUTION * min(1.0, 3 * v)
+        asked.append(round(float(np.interp(m, settings.shares, steps)), 4))
+        contrast.append(round(CONTRAST * float(v), 3))
+        own = settings.safe_scale ** (1 - m) * settings.vivid_scale**m
+        ab = own * ((1 - m) * answers.regression + m * annealed)
+        ab = (ab - contrast[-1] * ab.mean((1, 2), keepdims=True)).astype(np.float32)
+        scale.append(round(_scale_to(ruler, ab, first + v * (1 - first), scale[-1]), 3))
+    reached = max(0.0, (settings.default_colourfulness - first) / max(1 - first, 1e-6))
+    blend = Blend(asked=tuple(asked), contrast=tuple(contrast), scale=tuple(scale))
+    return Livened(blend, _rounded_up(reached))
+
+
+def _rounded_up(vividness: float) -> float:
+    return min(1.0, round(float(np.ceil(vividness / ROUNDING - 1e-6)) * ROUNDING, 2))
+
+
+def _scale_to(ruler: Ruler, ab: Float, wanted: float, start: float = 1.0) -> float:
+    """The factor of ab that reaches a colourfulness by the truth's, by the secant method."""
+    scale, before = start, (0.0, 0.0)
+    for _ in range(_STEPS):
+        ratio = ruler.ratio(np.float32(scale) * ab)
+        if abs(ratio - wanted) < _CLOSE or scale == before[0]:
+            break
+        slope = max((ratio - before[1]) / (scale - before[0]), 1e-6)
+        before = scale, ratio
+        scale = float(np.clip(scale + (wanted - ratio) / slope, *_SCALES))
+    return scale

@@ -6,9 +6,17 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from chromaserve.color.lab import lab_to_srgb
+from chromaserve.color.vividness import livened
 from training.config import Publish
 from training.metrics import colourfulness
-from training.vividness import TEMPERATURES, Answers, blend, calibrate_vividness
+from training.vividness import (
+    TEMPERATURES,
+    Answers,
+    Ruler,
+    blend,
+    calibrate_blend,
+    calibrate_vividness,
+)
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +77,20 @@ def test_blend_by_hand() -> None:
     ab = blend(regression, annealed, tf.constant([0.0, 0.25, 1.0]), settings).numpy()[:, 0, 0, 0]
     # Share 0; 0.1: 0.5^0.9 * 2^0.1 * (0.9 * 10 + 0.1 * 30) = 0.574349 * 12; share 1.
     np.testing.assert_allclose(ab, [5.0, 6.892191, 60.0], rtol=1e-5)
+
+
+def test_colourfulness_rises_evenly_from_the_regressions_to_the_truths(answers: Answers) -> None:
+    settings = calibrate_vividness(answers, Publish()).settings
+    found = calibrate_blend(answers, settings)
+    ruler = Ruler(answers)
+    network = {}
+    for v in (0.0, 0.5, 1.0):
+        own = np.interp(v, np.linspace(0, 1, len(found.blend.asked)), found.blend.asked)
+        vividness = np.full(len(answers.L), own, np.float32)
+        annealed = answers.annealed[settings.temperature]
+        ab = np.asarray(blend(answers.regression, annealed, vividness, settings), np.float32)
+        network[v] = ruler.ratio(np.stack([livened(one, v, found.blend) for one in ab]))
+    assert network[1.0] == pytest.approx(1, abs=0.02)
+    assert network[0.5] == pytest.approx((network[0.0] + 1) / 2, abs=0.03)
+    reached = network[0.0] + found.default_vividness * (1 - network[0.0])
+    assert settings.default_colourfulness - 0.01 <= reached <= settings.default_colourfulness + 0.06
