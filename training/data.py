@@ -39,8 +39,8 @@ class Entry:
     folder: str
     kind: str
     split: str
-    sha256: str
-    mean_chroma: float
+    sha256: str = ""
+    mean_chroma: float = 0.0
     offset: int = 0  # in the shard; `file` is then "shard.tar::member"
     size: int = 0
 
@@ -49,23 +49,21 @@ class Entry:
         """The tar that it is a member of; empty for a file of its own."""
         return self.file.partition(SEPARATOR)[0] if self.size else ""
 
+    def place(self, root: Path) -> tuple[Path, int, int | None]:
+        """The file that it is in, its offset there, and its size; None: the whole file."""
+        return root / (self.shard or self.file), self.offset, self.size or None
+
 
 def read_entry(root: Path, entry: Entry) -> NDArray[np.uint8]:
     """Read an entry's photo as `read_photo` does."""
-    if entry.size:
-        return _decoded(root / entry.shard, entry.offset, entry.size)
-    return read_photo(root / entry.file)
+    return read_photo(*entry.place(root))
 
 
-def read_photo(path: Path) -> NDArray[np.uint8]:
+def read_photo(path: Path, offset: int = 0, size: int | None = None) -> NDArray[np.uint8]:
     """Read a colour photo as uint8 RGB [H, W, 3], EXIF orientation applied.
 
     Raises UnusablePhotoError when it can't be decoded, DataError when it isn't there.
     """
-    return _decoded(path)
-
-
-def _decoded(path: Path, offset: int = 0, size: int | None = None) -> NDArray[np.uint8]:
     try:
         image = decode(read_bytes(path, offset, size))
     except FileNotFoundError:
@@ -88,23 +86,7 @@ def split_of(sha256: str, val_fraction: float) -> str:
     return "val" if int(sha256[:8], 16) / 2**32 < val_fraction else "train"
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A photo to look at: its name below the root, the file it is in, its place there."""
-
-    name: str
-    path: Path
-    offset: int
-    size: int  # 0: the whole file
-    folder: str
-    kind: str
-    split: str
-
-    def read(self) -> bytes:
-        return read_bytes(self.path, self.offset, self.size or None)
-
-
-def _photos_of(root: Path, folder: str, split: str) -> Iterator[_Found]:
+def _photos_of(root: Path, folder: str, split: str) -> Iterator[Entry]:
     """The photos that a name of [data] means: of a folder and the tars in it, a tar, a data set."""
     kind, base = "", root / folder
     if entry := data_set(folder):
@@ -121,10 +103,11 @@ def _photos_of(root: Path, folder: str, split: str) -> Iterator[_Found]:
     for path in files:
         name = path.relative_to(root).as_posix()
         if path.suffix != SHARD:
-            yield _Found(name, path, 0, 0, folder, kind, split)
+            yield Entry(name, folder, kind, split)
             continue
         for member, offset, size in members(path):
-            yield _Found(f"{name}{SEPARATOR}{member}", path, offset, size, folder, kind, split)
+            file = f"{name}{SEPARATOR}{member}"
+            yield Entry(file, folder, kind, split, offset=offset, size=size)
 
 
 def read_kinds(manifest: Path | None) -> dict[str, str]:
@@ -156,13 +139,13 @@ def scan(root: Path, data: Data) -> Iterator[Entry | tuple[str, str]]:
     if fraction is None:
         fraction = 0 if data.val else 0.05
     if fraction:
-        jobs = _split(jobs, fraction)
+        jobs = _split(root, jobs, fraction)
     seen: set[str] = set()
     held_out = HeldOut()
 
-    def look(job: _Found) -> tuple[Entry, Signatures] | tuple[str, str]:
+    def look(job: Entry) -> tuple[Entry, Signatures] | tuple[str, str]:
         try:
-            content = job.read()
+            content = read_bytes(*job.place(root))
             rgb = decode(content)
             if rgb is None:
                 raise UnusablePhotoError("not a readable image")
@@ -173,11 +156,12 @@ def scan(root: Path, data: Data) -> Iterator[Entry | tuple[str, str]]:
             if chroma < data.min_chroma:
                 raise UnusablePhotoError("grey")
         except (OSError, UnusablePhotoError) as e:
-            return job.name, str(e)
-        sha = hashlib.sha256(content).hexdigest()
-        kind = kind_of(kinds, job.name) or job.kind
-        entry = Entry(
-            job.name, job.folder, kind, job.split, sha, round(chroma, 2), job.offset, job.size
+            return job.file, str(e)
+        entry = replace(
+            job,
+            kind=kind_of(kinds, job.file) or job.kind,
+            sha256=hashlib.sha256(content).hexdigest(),
+            mean_chroma=round(chroma, 2),
         )
         return entry, signatures(rgb)
 
@@ -199,13 +183,13 @@ def scan(root: Path, data: Data) -> Iterator[Entry | tuple[str, str]]:
             yield entry
 
 
-def _split(jobs: list[_Found], val_fraction: float) -> list[_Found]:
+def _split(root: Path, jobs: list[Entry], val_fraction: float) -> list[Entry]:
     """Hold out a share of the training photos, by the hash of each."""
     split = []
     for job in jobs:
         if job.split == "train":
             with suppress(OSError):  # of one that cannot be read the reason is told later
-                sha = hashlib.sha256(job.read()).hexdigest()
+                sha = hashlib.sha256(read_bytes(*job.place(root))).hexdigest()
                 job = replace(job, split=split_of(sha, val_fraction))
         split.append(job)
     return sorted(split, key=lambda job: job.split == "train")
