@@ -18,6 +18,7 @@ from .errors import DataError
 from .fusion import fit_fusion
 from .gains import SHARES, SIDE, collect, load_model
 from .intervals import Interval, mean, told, with_interval
+from .report import table
 from .train import train
 from .vividness import calibrate_vividness
 
@@ -156,7 +157,6 @@ def markdown(rows: list[Row], config: Config, photos: int) -> str:
     """The table, with what it was measured on."""
     settings = config.train
     views = settings.epochs * settings.views_per_epoch
-    shares = " | ".join(f"at {share:g}" for share in SHARES)
     lines = [
         "# What each step brings",
         "",
@@ -171,17 +171,16 @@ def markdown(rows: list[Row], config: Config, photos: int) -> str:
         "photos. Runs this short show a step's direction; a hundredth of a dB more or less is the "
         "seed's.",
         "",
-        f"| step | changes | gain at 0, dB | difference [95%] | {shares} | scale at vividness 0 "
-        "| minutes | kept |",
-        "| --- | --- | ---: | ---: |" + " ---: |" * len(SHARES) + " ---: | ---: | --- |",
     ]
+    cells = []
     for n, row in enumerate(rows):
         m = row.measures
         changes = ", ".join(f"`{k} = {json.dumps(v)}`" for k, v in m.settings.items()) or "–"
         difference = told(row.difference, 3, "+") if n else "–"
-        gains = " | ".join(f"{gain:+.3f}" for gain in m.at_shares)
-        lines.append(
-            f"| {m.name} | {changes} | {m.gain:+.3f} | {difference} | {gains} | {m.scale:g} "
-            f"| {m.seconds / 60:.1f} | {'yes' if row.kept else 'no'} |"
-        )
-    return "\n".join(lines) + "\n"
+        cells.append([
+            m.name, changes, f"{m.gain:+.3f}", difference, *(f"{g:+.3f}" for g in m.at_shares),
+            f"{m.scale:g}", f"{m.seconds / 60:.1f}", "yes" if row.kept else "no",
+        ])  # fmt: skip
+    head = ["step", "changes", "gain at 0, dB", "difference [95%]", *(f"at {x:g}" for x in SHARES),
+            "scale at vividness 0", "minutes", "kept"]  # fmt: skip
+    return "\n".join([*lines, table(head, cells, (0, 1, len(head) - 1))]) + "\n"

@@ -17,6 +17,7 @@ from chromaserve.store.contract import Postprocess
 from .data import read_photo
 from .intervals import mean_told
 from .metrics import colourfulness, psnr
+from .report import table
 
 Float = NDArray[np.float32]
 Image = NDArray[np.uint8]
@@ -86,23 +87,21 @@ def _where_colour_bleeds(ab: dict[Postprocess, Float]) -> tuple[tuple[slice, sli
 
 def markdown_table(comparisons: list[Comparison]) -> str:
     """A line a method, over all photos; time is the median."""
-    lines = [
-        f"| post-processing | gain over grey, dB | less `{REFERENCE}` [95%] "
-        "| colourfulness / truth | ms a photo |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
     truth = np.mean([c.colourfulness_truth for c in comparisons])
     reference = np.array([c.methods[REFERENCE].gain for c in comparisons])
+    rows = []
     for method in METHODS:
         found = [c.methods[method] for c in comparisons]
         gain = np.array([m.gain for m in found])
         ratio = np.mean([m.colourfulness for m in found]) / max(float(truth), 1e-6)
-        lines.append(
-            f"| `{method}` | {gain.mean():+.3f} "
-            f"| {mean_told(gain - reference, 3, '+')} "
-            f"| {ratio:.3f} | {np.median([m.ms for m in found]):.0f} |"
-        )
-    return "\n".join(lines) + "\n"
+        ms = np.median([m.ms for m in found])
+        cells = mean_told(gain - reference, 3, "+"), f"{ratio:.3f}", f"{ms:.0f}"
+        rows.append([f"`{method}`", f"{gain.mean():+.3f}", *cells])
+    head = [
+        "post-processing", "gain over grey, dB", f"less `{REFERENCE}` [95%]",
+        "colourfulness / truth", "ms a photo",
+    ]  # fmt: skip
+    return table(head, rows, (0,)) + "\n"
 
 
 def crops_picture(comparisons: list[Comparison], rows: int = 6, side: int = 200) -> Image:

@@ -1,9 +1,10 @@
-"""Summaries of an evaluation as tables: for the terminal, and in Markdown."""
+"""Summaries of an evaluation as tables in Markdown."""
 
+import math
+from collections.abc import Container
 from dataclasses import dataclass
 
-from rich.table import Table
-
+from .intervals import told
 from .summary import Difference, Summary
 
 
@@ -65,31 +66,6 @@ def _cell_with_interval(line: dict[str, float], measure: Measure) -> str:
     return _cell(line, measure) + (f" [{low}, {high}]" if low else "")
 
 
-def summary_table(summary: Summary, title: str) -> Table:
-    """For the terminal: a line a measure, its interval and baselines below; a column a kind."""
-    out = Table(title=title)
-    out.add_column("", no_wrap=True)
-    for name in summary:
-        out.add_column(name, justify="right")
-    for section in SECTIONS:
-        if not any(section.photos in line for line in summary.values()):
-            continue
-        counts = [f"{line[section.photos]:.0f}" if section.photos in line else "" for line in
-                  summary.values()]  # fmt: skip
-        out.add_section()
-        out.add_row("photos" if section.photos == "photos" else "photos with skin", *counts)
-        for measure in section.measures:
-            suffixes = {"": measure.label, "_low": "  95% from", "_high": "  to"} | {
-                f"_{name}": f"  of {'the ' * (name != 'grey')}{label}"
-                for name, label in BASELINES.items()
-            }
-            for suffix, label in suffixes.items():
-                cells = [_cell(line, measure, suffix) for line in summary.values()]
-                if any(cells):
-                    out.add_row(label, *cells)
-    return out
-
-
 def markdown_tables(summary: Summary) -> str:
     """For documents: errors, then looks, then skin; a line a measure and kind, baselines beside."""
     return "\n\n".join(t for t in (_markdown(summary, section) for section in SECTIONS) if t)
@@ -101,29 +77,30 @@ def _markdown(summary: Summary, section: Section) -> str:
         for name, label in BASELINES.items()
         if any(_cell(line, m, f"_{name}") for line in summary.values() for m in section.measures)
     }
-    rows = []
-    for measure in section.measures:
-        for kind, line in summary.items():
-            if measure.key in line:
-                baselines = (_cell(line, measure, f"_{name}") for name in measured)
-                cells = [measure.label, kind, f"{line[section.photos]:.0f}",
-                         _cell_with_interval(line, measure), *baselines]  # fmt: skip
-                rows.append("| " + " | ".join(cells) + " |")
-    if not rows:
-        return ""
-    head = ["", "photos", "n", "model [95%]", *measured.values()]
-    rule = "| --- | --- |" + " ---: |" * (len(head) - 2)
-    return "\n".join(["| " + " | ".join(head) + " |", rule, *rows])
+    rows = [
+        [
+            measure.label, kind, f"{line[section.photos]:.0f}", _cell_with_interval(line, measure),
+            *(_cell(line, measure, f"_{name}") for name in measured),
+        ]
+        for measure in section.measures
+        for kind, line in summary.items()
+        if measure.key in line
+    ]  # fmt: skip
+    return table(["", "photos", "n", "model [95%]", *measured.values()], rows) if rows else ""
 
 
-def comparison_table(differences: dict[str, dict[str, Difference]]) -> Table:
-    """For the terminal: paired differences, a line a measure and kind."""
-    out = Table("second less first", "photos", "n", "mean", "95% from", "to")
-    for name in differences["all"]:
-        out.add_section()
-        for kind, measures in differences.items():
-            if name in measures:
-                x = measures[name]
-                values = (f"{v:+.4f}" for v in (x.mean, *(x.interval or ())))
-                out.add_row(name if kind == "all" else "", kind, str(x.photos), *values)
-    return out
+def comparison_table(differences: dict[str, dict[str, Difference]]) -> str:
+    """Paired differences, a line a measure and kind."""
+    rows = [
+        [name, kind, str(x.photos), told((x.mean, *(x.interval or (math.nan,) * 2)), 4, "+")]
+        for name in differences["all"]
+        for kind, measures in differences.items()
+        if (x := measures.get(name))
+    ]
+    return table(["second less first", "photos", "n", "mean [95%]"], rows)
+
+
+def table(head: list[str], rows: list[list[str]], words: Container[int] = (0, 1)) -> str:
+    """A table in Markdown; the columns that are not of words are figures, to the right."""
+    rule = ["---" if n in words else "---:" for n in range(len(head))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))

@@ -7,6 +7,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from rich.markdown import Markdown
+
 from chromaserve.store.contract import Postprocess
 from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
 
@@ -132,7 +134,7 @@ def publish_command(args: argparse.Namespace) -> None:
     from ..data import read_index
     from ..model_card import summaries
     from ..publish import publish
-    from ..report import summary_table
+    from ..report import markdown_tables
 
     config = run_config(args.weights.parent)
     if args.config:
@@ -146,7 +148,7 @@ def publish_command(args: argparse.Namespace) -> None:
             count=args.count, perceptual=_perceptual(args.lpips_weights),
         )  # fmt: skip
     for name, summary in summaries(model.description).items():
-        console.print(summary_table(summary, name))
+        console.print(Markdown(f"## {name}\n\n{markdown_tables(summary)}"))
     console.print(f"published {model.path}")
 
 
@@ -174,7 +176,7 @@ def evaluate_command(args: argparse.Namespace) -> None:
     from ..evaluate import Outcome, Photo, Plan, evaluate
     from ..model_card import add_unseen
     from ..nearest import load_nearest
-    from ..report import summary_table
+    from ..report import markdown_tables
     from ..summary import summarise, write_results
 
     store = ModelStore(args.store)
@@ -216,7 +218,8 @@ def evaluate_command(args: argparse.Namespace) -> None:
         several = len(plan.vividness) > 1
         out = args.out / f"vividness-{vividness:g}" if several else args.out
         out.mkdir(parents=True, exist_ok=True)
-        console.print(summary_table(summary, f"version {model.version}, vividness {vividness:g}"))
+        title = f"## Version {model.version}, vividness {vividness:g}"
+        console.print(Markdown(f"{title}\n\n{markdown_tables(summary)}"))
         (out / "summary.json").write_text(json.dumps(summary, indent=2))
         write_results(out / "photos.csv", results[vividness])
         sheet = cv2.cvtColor(contact_sheet(pictures[vividness]), cv2.COLOR_RGB2BGR)
@@ -250,7 +253,7 @@ def postprocess_command(args: argparse.Namespace) -> None:
     )
     picture = cv2.cvtColor(crops_picture(comparisons), cv2.COLOR_RGB2BGR)
     cv2.imwrite(str(args.out / "postprocess.png"), picture)
-    console.print(table, markup=False, soft_wrap=True)
+    console.print(Markdown(table))
     console.print(f"{args.out}: postprocess.md, postprocess.png")
 
 
@@ -259,4 +262,5 @@ def compare_command(args: argparse.Namespace) -> None:
     from ..report import comparison_table
     from ..summary import compare
 
-    console.print(comparison_table(compare(*(x / "photos.csv" for x in args.evaluations))))
+    table = comparison_table(compare(*(x / "photos.csv" for x in args.evaluations)))
+    console.print(Markdown(table))

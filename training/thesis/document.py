@@ -1,6 +1,7 @@
 """The document of the thesis's experiment: every sentence of a result is made from the figures."""
 
 from ..intervals import percent, told
+from ..report import table
 from .experiment import MODELS
 from .figures import Figures
 from .models import TRAIN_LOSS_PHOTOS
@@ -120,12 +121,7 @@ def _by_seed(figures: Figures) -> list[str]:
         models = [figures.models[name], *(four[name] for four in figures.others)]
         losses = [f"{m.last.val_loss:.5f}" for m in models]
         lines.append([label, *losses, *(told(m.best.val_gain, sign="+") for m in models)])
-    return ["What another seed changes:", _table(head, lines)]
-
-
-def _table(head: list[str], lines: list[list[str]]) -> str:
-    rule = "| --- " + "| ---: " * (len(head) - 1) + "|"
-    return "\n".join([f"| {' | '.join(head)} |", rule, *(f"| {' | '.join(x)} |" for x in lines)])
+    return ["What another seed changes:", table(head, lines, (0,))]
 
 
 def _photos_table(figures: Figures) -> str:
@@ -134,12 +130,12 @@ def _photos_table(figures: Figures) -> str:
         [SPLIT_NAMES[s], f"{sum(n.values()):,}", *(f"{n.get(k, 0):,}" for k in kinds)]
         for s, n in figures.photos.items()
     ]
-    return _table(["photos", "all", *kinds], lines)
+    return table(["photos", "all", *kinds], lines, (0,))
 
 
 def _claims_table(found: list[Claim]) -> str:
-    lines = "\n".join(f"| {c.title} | **{c.verdict}** | {c.text} |" for c in found)
-    return "| the thesis | here | by |\n| --- | --- | --- |\n" + lines
+    rows = [[c.title, f"**{c.verdict}**", c.text] for c in found]
+    return table(["the thesis", "here", "by"], rows, range(3))
 
 
 def _models_table(figures: Figures) -> str:
@@ -159,7 +155,7 @@ def _models_table(figures: Figures) -> str:
                 percent(x.val_accuracy), percent(x.test_accuracy),
                 told(x.val_gain, sign="+"), told(x.test_gain, sign="+"),
             ])  # fmt: skip
-    return _table(head, lines)
+    return table(head, lines, (0,))
 
 
 def _accuracy_table(figures: Figures) -> str:
@@ -173,7 +169,7 @@ def _accuracy_table(figures: Figures) -> str:
                 [name, f"{x.photos:,}", percent(x.accuracy), f"{x.constant:.1%}", over, thesis]
             )
     head = ["photos", "n", "accuracy", "best constant", "points over it", "thesis"]
-    return _table(head, lines)
+    return table(head, lines, (0,))
 
 
 FAILURE_NAMES = {
@@ -196,4 +192,4 @@ def _failures_table(figures: Figures) -> str:
         digits = 4 if key == "blobs" else 2
         all_of_them = (*(figures.models[n].failures for n in MODELS), figures.bundled)
         lines.append([label, *(told(each[key], digits) for each in all_of_them)])
-    return _table(["measure", *MODELS.values(), "bundled"], lines)
+    return table(["measure", *MODELS.values(), "bundled"], lines, (0,))
