@@ -15,6 +15,7 @@ from .config import Publish, run_config
 from .data import Entry, read_entry
 from .errors import WeightsError
 from .model import ColorizationModel
+from .ncnn_encoder import NcnnEncoder, encoder_weights
 from .vividness import TEMPERATURES, Answers, calibrate_vividness
 from .weights import assign, load_npz
 
@@ -66,13 +67,7 @@ def collect(
     codes: tuple[float, float] | None = None, batch: int = 4,
 ) -> Answers:  # fmt: skip
     """The network's answers to photos, faded to those codes, enlarged or shrunk to SIDE."""
-    encode = None
-    try:
-        from .ncnn_encoder import NcnnEncoder, encoder_weights
-
-        encode = NcnnEncoder(encoder_weights(model.encoder), decoder=model.config.decoder)
-    except ImportError:
-        pass
+    encode = NcnnEncoder(encoder_weights(model.encoder), decoder=model.config.decoder)
 
     def answer(x: dict[str, Float]) -> list[Float]:
         return [np.asarray(keras.ops.convert_to_numpy(a)) for a in model.answers(x, TEMPERATURES)]
@@ -84,8 +79,7 @@ def collect(
             L, ab = srgb_to_lab(read_entry(root, entry))
             lightness.append(squeeze(L, SIDE, SIDE))
             truths.append(squeeze(ab, SIDE, SIDE))
-            seen = faded(network_input(L), codes)
-            inputs.append(encode(seen) if encode else {"L": seen})
+            inputs.append(encode(faded(network_input(L), codes)))
         x = {name: np.stack([each[name] for each in inputs]) for name in inputs[0]}
         for kept, ab in zip(answers, answer(x), strict=True):
             kept += [squeeze(np.asarray(each, np.float32), SIDE, SIDE) for each in ab]
