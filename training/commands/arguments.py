@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -20,13 +19,8 @@ from ..config import Config, read_config
 CONFIGS = Path(__file__).parents[1] / "configs"
 console = Console()
 Command = Callable[[argparse.Namespace], None]
-
-
-class AddStage(Protocol):
-    """Adds a subcommand of that name, described by the command's docstring."""
-
-    def __call__(self, name: str, command: Command) -> argparse.ArgumentParser:
-        """Return the subcommand's parser, for its arguments."""
+AddStage = Callable[[str, Command], argparse.ArgumentParser]
+"""Adds a subcommand of that name, described by the command's docstring; returns its parser."""
 
 
 def add_run_stage(
