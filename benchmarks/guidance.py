@@ -23,13 +23,12 @@ import cv2
 import httpx
 
 from benchmarks.hints import SHOWN_HINTS, SHOWN_SHAPES
-from benchmarks.jobs import files, job, photos, service, wait
+from benchmarks.jobs import files, job, photos, serving, wait
 from benchmarks.serving.photos import SIZES, Size
 from benchmarks.serving.processes import Tree
 from chromaserve.pipeline.hints import AnyHint, Hint, Region
 
 REFERENCE = Path(__file__).parents[1] / "samples" / "colour" / "pagoda.jpg"
-PORT = 8752
 SHOWN_SIZE = 600, 400
 """Pixels of the sample that the documentation's hints were made for."""
 
@@ -148,8 +147,9 @@ def main() -> None:
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as name,
-        service(Path(name), PORT, "", cache_mb=64) as (http, _, tree),
+        serving(Path(name), "", cache_mb=64) as served,
     ):
+        http, tree = served.http, served.tree
         for size in SIZES[:2]:
             print(
                 f"\n| {size.name} | CPU ms a photo | more than a plain one |\n| --- | ---: | ---: |"

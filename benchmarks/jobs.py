@@ -12,29 +12,24 @@ again and compared.
 """
 
 import argparse
-import contextlib
 import json
-import os
 import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import cv2
 import httpx
 import numpy as np
 
-from benchmarks.overload import percentiles, wait_ready
-from benchmarks.serving.photos import ROOT, SIZES, jpeg
-from benchmarks.serving.processes import Tree, running
+from benchmarks.overload import percentiles
+from benchmarks.serving.photos import SIZES, jpeg
+from benchmarks.serving.processes import Service, service
 
-PORTS = 8750, 8751
 REQUEST = 64
 SINGLES = 20
 
@@ -51,21 +46,12 @@ def photos(count: int, size: str) -> list[bytes]:
     return found
 
 
-@contextlib.contextmanager
-def service(
-    folder: Path, port: int, database: str, cache_mb: int = 0
-) -> Iterator[tuple[httpx.Client, "subprocess.Popen[bytes]", Tree]]:
-    chosen = {"PORT": port, "LOG_LEVEL": "warning", "CACHE_MB": cache_mb, "JOBS": folder / "queue",
-              "JOBS_DATABASE": database, "MAX_WAIT_S": 600, "PHOTO_TIMEOUT_S": 600}  # fmt: skip
-    environment = {f"CHROMASERVE_{name}": str(value) for name, value in chosen.items()}
-    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *sys.path])
-    words, log = [sys.executable, "-m", "app"], folder / f"server-{port}.log"
-    with (
-        running(words, environment, log) as (process, tree),
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=600) as http,
-    ):
-        wait_ready(http, lambda: process.poll() is None)
-        yield http, process, tree
+def serving(folder: Path, database: str, cache_mb: int = 0) -> AbstractContextManager[Service]:
+    """The service with jobs, which several may share."""
+    return service(
+        folder, timeout_s=600, cache_mb=cache_mb, jobs=folder / "queue", jobs_database=database,
+        max_wait_s=600, photo_timeout_s=600,
+    )  # fmt: skip
 
 
 def files(given: list[bytes]) -> list[tuple[str, tuple[str, bytes]]]:
@@ -107,7 +93,8 @@ def cost(given: list[bytes], folder: Path, database: str, rounds: int) -> dict[s
     count = len(given)
     accept, whole, fetched, plain = [], [], [], []
     cpu_job, cpu_plain = [], []
-    with service(folder, PORTS[0], database) as (http, _, tree):
+    with serving(folder, database) as served:
+        http, tree = served.http, served.tree
         requests(http, given[:REQUEST])  # warm
         for _ in range(rounds):
             cpu_s = tree.cpu_s()
@@ -171,10 +158,8 @@ def coloured(http: httpx.Client) -> int:
 
 def kill(given: list[bytes], folder: Path, database: str) -> dict[str, object]:
     count = len(given)
-    with (
-        service(folder, PORTS[0], database) as (survivor, *_),
-        service(folder, PORTS[1], database) as (other, process, _),
-    ):
+    with serving(folder, database) as one, serving(folder, database) as another:
+        survivor, other, process = one.http, another.http, another.process
         identity, _ = job(other, given)
         before = wait(survivor, identity, until=count // 2)
         by_other = coloured(other)

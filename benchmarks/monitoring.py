@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -27,7 +26,7 @@ import httpx
 import yaml
 
 from benchmarks.serving.photos import ROOT
-from benchmarks.serving.processes import running
+from benchmarks.serving.processes import free_port, service
 
 MONITORING = ROOT / "deploy" / "monitoring"
 DASHBOARD = MONITORING / "grafana" / "dashboards" / "chromaserve.json"
@@ -65,14 +64,8 @@ def without_variables(expression: str) -> str:
     return expression.replace("$__rate_interval", "30s").replace("$instance", ".*")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
-def prometheus(folder: Path, service_port: int) -> Iterator[str]:
+def prometheus(folder: Path, service_url: str) -> Iterator[str]:
     """Prometheus with our configuration, but one target and a scrape a second."""
     program = shutil.which("prometheus")
     if program is None:
@@ -82,7 +75,7 @@ def prometheus(folder: Path, service_port: int) -> Iterator[str]:
     configuration["rule_files"] = [str(RULES)]
     [scrape] = configuration["scrape_configs"]
     del scrape["dns_sd_configs"]
-    scrape["static_configs"] = [{"targets": [f"127.0.0.1:{service_port}"]}]
+    scrape["static_configs"] = [{"targets": [service_url.removeprefix("http://")]}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration), "utf-8")
     port = free_port()
     words = [
@@ -158,20 +151,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=40, help="how long photos are sent")
     options = parser.parse_args()
-    service_port, failed = free_port(), 0
-    service = [sys.executable, "-m", "app"]
+    failed = 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        jobs = str(folder / "jobs")
-        environment = {"CHROMASERVE_PORT": str(service_port), "CHROMASERVE_JOBS": jobs}
         with (
-            running(service, environment, folder / "service.log"),
-            prometheus(folder, service_port) as url,
+            service(folder, jobs=folder / "jobs") as served,
+            prometheus(folder, served.url) as url,
         ):
-            own = f"http://127.0.0.1:{service_port}"
-            wait_for(f"{own}/readyz")
             ended = threading.Event()
-            sending = threading.Thread(target=send_photos, args=(own, ended))
+            sending = threading.Thread(target=send_photos, args=(served.url, ended))
             sending.start()
             time.sleep(options.seconds)
             for query in dashboard_queries():

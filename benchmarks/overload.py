@@ -10,11 +10,9 @@ second client asks once a second, to see what a refusal says and how long it tak
 import argparse
 import json
 import re
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,8 +20,8 @@ import httpx
 import numpy as np
 
 from benchmarks.serving.load import Answers, closed_loop, open_loop, require_h2load
-from benchmarks.serving.photos import CONTENT_TYPE, ROOT, SIZES, form, jpeg
-from benchmarks.serving.processes import Tree, running
+from benchmarks.serving.photos import CONTENT_TYPE, SIZES, form, jpeg
+from benchmarks.serving.processes import Tree, service
 
 CLIENTS, WARM_UP = 16, 160
 IDLE = 5  # photos one by one, before and after
@@ -91,32 +89,13 @@ def percentiles(seconds: list[float]) -> str:
     return f"p50 {p50:.3f} s, p95 {p95:.3f} s, p99 {p99:.3f} s, most {max(seconds):.3f} s"
 
 
-def wait_ready(http: httpx.Client, alive: Callable[[], bool]) -> None:
-    while alive():
-        try:
-            if http.get("/readyz").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)
-    raise SystemExit("The service did not start.")
-
-
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
     size = next(size for size in SIZES if size.name == arguments.size)
     body = form(jpeg(size))
     file = folder / "photo.form"
     file.write_bytes(body)
-    url = f"http://127.0.0.1:{arguments.port}"
-    words = [sys.executable, "-m", "app"]
-    environment = {"CHROMASERVE_PORT": str(arguments.port), "CHROMASERVE_LOG_LEVEL": "warning",
-                   "CHROMASERVE_CACHE_MB": "0", "PYTHONPATH": str(ROOT)}  # fmt: skip
-    log = folder / "server.log"
-    with (
-        running(words, environment, log) as (process, tree),
-        httpx.Client(base_url=url, timeout=120) as http,
-    ):
-        wait_ready(http, lambda: process.poll() is None)
+    with service(folder, cache_mb=0) as served:
+        url, http, tree = served.url, served.http, served.tree
         tree.peak_mb()  # from here on: not what the start needed
         closed = closed_loop(f"{url}/colorize", file, CLIENTS, WARM_UP)
         capacity = len(closed.took_s) / closed.ended_s
@@ -174,7 +153,6 @@ def main() -> None:
     parser.add_argument("--times", type=float, default=10, help="of what the service can do")
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--size", choices=[size.name for size in SIZES], default=SIZES[0].name)
-    parser.add_argument("--port", type=int, default=8765)
     parser.add_argument("--json", type=Path, help="also write the figures here")
     arguments = parser.parse_args()
     require_h2load()

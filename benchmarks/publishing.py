@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import hashlib
 import shutil
-import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -20,9 +19,8 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.overload import wait_ready
-from benchmarks.serving.photos import CONTENT_TYPE, ROOT, SIZES, form, jpeg
-from benchmarks.serving.processes import running
+from benchmarks.serving.photos import CONTENT_TYPE, SIZES, form, jpeg
+from benchmarks.serving.processes import service
 from chromaserve.store.contract import NETWORK_SIZE
 from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
 
@@ -146,27 +144,17 @@ async def scenario(store: ModelStore, url: str, log: Path, seconds: float, folde
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=8, help="of load between the events")
-    parser.add_argument("--port", type=int, default=8766)
     arguments = parser.parse_args()
-    url = f"http://127.0.0.1:{arguments.port}"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shutil.copytree(BUNDLED_ROOT, folder / "store")
         store = ModelStore(folder / "store")
-        environment = {"CHROMASERVE_PORT": str(arguments.port), "CHROMASERVE_RELOAD_S": "0.5",
-                       "CHROMASERVE_MODEL_ROOT": str(store.root), "PYTHONPATH": str(ROOT),
-                       "CHROMASERVE_MAX_WAIT_S": "60", "CHROMASERVE_CACHE_MB": "0"}  # fmt: skip
-        log = folder / "server.log"
-        words = [sys.executable, "-m", "app"]
-        with (
-            running(words, environment, log) as (process, tree),
-            httpx.Client(base_url=url) as http,
-        ):
-            wait_ready(http, lambda: process.poll() is None)
-            load = asyncio.run(scenario(store, url, log, arguments.seconds, folder))
-            print(
-                f"memory at most {tree.peak_mb():.0f} MiB, the start and each conversion included"
-            )
+        with service(
+            folder, reload_s=0.5, model_root=store.root, max_wait_s=60, cache_mb=0, log_level="info"
+        ) as served:
+            load = asyncio.run(scenario(store, served.url, served.log, arguments.seconds, folder))
+            peak_mb = served.tree.peak_mb()
+            print(f"memory at most {peak_mb:.0f} MiB, the start and each conversion included")
     print(f"answers by status: {dict(load.statuses)}; longest {max(load.latencies_s):.2f} s")
     for version, answers in load.answers.items():
         print(f"version {version}: {sum(answers.values())} answers, {len(answers)} different: "

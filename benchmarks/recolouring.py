@@ -10,7 +10,6 @@ so that the model has to run, and at once again with the same, so that it need n
 import argparse
 import json
 import re
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,9 +19,8 @@ from typing import get_args
 import httpx
 import numpy as np
 
-from benchmarks.overload import wait_ready
-from benchmarks.serving.photos import ROOT, SIZES, Size, jpeg
-from benchmarks.serving.processes import Tree, running
+from benchmarks.serving.photos import SIZES, Size, jpeg
+from benchmarks.serving.processes import Tree, service
 from chromaserve.store.contract import Postprocess
 
 HINTS = 10
@@ -79,18 +77,9 @@ def main() -> None:
     """Start the service and measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--port", type=int, default=8124)
     options = parser.parse_args()
-    environment = {"CHROMASERVE_PORT": str(options.port), "CHROMASERVE_LOG_LEVEL": "warning",
-                   "CHROMASERVE_CACHE_MB": "64", "PYTHONPATH": str(ROOT)}  # fmt: skip
-    with tempfile.TemporaryDirectory() as name:
-        words = [sys.executable, "-m", "app"]
-        with (
-            running(words, environment, Path(name) / "server.log") as (process, tree),
-            httpx.Client(base_url=f"http://127.0.0.1:{options.port}", timeout=120) as http,
-        ):
-            wait_ready(http, lambda: process.poll() is None)
-            measure(http, tree, options.repeats)
+    with tempfile.TemporaryDirectory() as name, service(Path(name), cache_mb=64) as served:
+        measure(served.http, served.tree, options.repeats)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ be loaded, compiled or allocated when the service says that it is ready.
 
 import argparse
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import httpx
 import psutil
 
 from benchmarks.serving.photos import CONTENT_TYPE, SIZES, Size, form, jpeg
+from benchmarks.serving.processes import free_port
 
 _LONGEST_S = 120.0
 _PHOTOS = 5
@@ -36,10 +36,7 @@ class Start:
 
 def start(size: Size) -> Start:
     """Start a service, send photos of a size one by one, and end it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    body = form(jpeg(size))
+    port, body = free_port(), form(jpeg(size))
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "app"],

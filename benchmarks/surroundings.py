@@ -9,17 +9,13 @@ the most photos that one process can serve, however many cores there are.
 
 import argparse
 import json
-import sys
 import tempfile
 from pathlib import Path
 from statistics import median
 
-import httpx
-
-from benchmarks.overload import wait_ready
 from benchmarks.serving.load import closed_loop, require_h2load
-from benchmarks.serving.photos import ROOT, SIZES, form, jpeg
-from benchmarks.serving.processes import running
+from benchmarks.serving.photos import SIZES, form, jpeg
+from benchmarks.serving.processes import service
 
 CLIENTS, WARM_UP = 16, 64
 
@@ -43,40 +39,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--photos", type=int, default=600, help="of 256², a round; a tenth of 1 MP")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--port", type=int, default=8791)
     options = parser.parse_args()
     require_h2load()
-    words = [sys.executable, "-m", "app"]
-    environment = {"CHROMASERVE_PORT": str(options.port), "CHROMASERVE_LOG_LEVEL": "warning",
-                   "PYTHONPATH": str(ROOT)}  # fmt: skip
-    url = f"http://127.0.0.1:{options.port}"
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "server.log"
-        with running(words, environment, log) as (process, _), httpx.Client(base_url=url) as http:
-            wait_ready(http, lambda: process.poll() is None)
-            for size, photos in zip(SIZES, (options.photos, options.photos // 10), strict=False):
-                body = Path(folder) / "photo.form"
-                body.write_bytes(form(jpeg(size)))
-                closed_loop(url + "/colorize", body, CLIENTS, WARM_UP)
-                rounds = []
-                for _ in range(options.rounds):
-                    before = threads(process.pid)
-                    answers = closed_loop(url + "/colorize", body, CLIENTS, photos)
-                    assert len(answers.took_s) == photos, answers.failed
-                    loop, others = (
-                        1000 * (after - start) / photos
-                        for after, start in zip(threads(process.pid), before, strict=True)
-                    )
-                    rounds.append((loop, others, photos / answers.ended_s))
-                loop, others, rate = map(median, zip(*rounds, strict=True))
-                told = {
-                    "photo": size.name,
-                    "ms CPU of the event loop": round(loop, 2),
-                    "ms CPU of other threads": round(others, 2),
-                    "photos/s, network not run": round(rate, 1),
-                    "photos/s at most by the event loop": round(1000 / loop),
-                }
-                print(json.dumps(told, ensure_ascii=False), flush=True)
+    with tempfile.TemporaryDirectory() as folder, service(Path(folder)) as served:
+        url, process = served.url, served.process
+        for size, photos in zip(SIZES, (options.photos, options.photos // 10), strict=False):
+            body = Path(folder) / "photo.form"
+            body.write_bytes(form(jpeg(size)))
+            closed_loop(url + "/colorize", body, CLIENTS, WARM_UP)
+            rounds = []
+            for _ in range(options.rounds):
+                before = threads(process.pid)
+                answers = closed_loop(url + "/colorize", body, CLIENTS, photos)
+                assert len(answers.took_s) == photos, answers.failed
+                loop, others = (
+                    1000 * (after - start) / photos
+                    for after, start in zip(threads(process.pid), before, strict=True)
+                )
+                rounds.append((loop, others, photos / answers.ended_s))
+            loop, others, rate = map(median, zip(*rounds, strict=True))
+            told = {
+                "photo": size.name,
+                "ms CPU of the event loop": round(loop, 2),
+                "ms CPU of other threads": round(others, 2),
+                "photos/s, network not run": round(rate, 1),
+                "photos/s at most by the event loop": round(1000 / loop),
+            }
+            print(json.dumps(told, ensure_ascii=False), flush=True)
 
 
 if __name__ == "__main__":

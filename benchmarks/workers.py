@@ -10,7 +10,6 @@ kept from before: what is left is what Python's lock bounds in one process.
 
 import argparse
 import json
-import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,10 +18,9 @@ from statistics import median
 import httpx
 import numpy as np
 
-from benchmarks.overload import wait_ready
 from benchmarks.serving.load import closed_loop, require_h2load
-from benchmarks.serving.photos import ROOT, SIZES, form, jpeg
-from benchmarks.serving.processes import Tree, running
+from benchmarks.serving.photos import SIZES, form, jpeg
+from benchmarks.serving.processes import Tree, service
 
 CLIENTS, WARM_UP = 16, 48
 
@@ -40,27 +38,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--kept", action="store_true", help="the network does not run")
     parser.add_argument("--engine", default="auto")
-    parser.add_argument("--port", type=int, default=8801)
     options = parser.parse_args()
     require_h2load()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as held:
         services: dict[int, tuple[str, Tree]] = {}
-        for n, workers in enumerate(options.workers):
-            port = options.port + n
-            words = [sys.executable, "-m", "app"]
-            environment = {"CHROMASERVE_PORT": str(port), "CHROMASERVE_WORKERS": str(workers),
-                           "CHROMASERVE_LOG_LEVEL": "warning", "PYTHONPATH": str(ROOT),
-                           "CHROMASERVE_CACHE_MB": "64" if options.kept else "0",
-                           "CHROMASERVE_MAX_WAIT_S": "120",
-                           "CHROMASERVE_ENGINE": options.engine}  # fmt: skip
-            url = f"http://127.0.0.1:{port}"
-            log = Path(folder) / f"server-{n}.log"
-            process, tree = held.enter_context(running(words, environment, log))
-            http = held.enter_context(httpx.Client(base_url=url, timeout=60))
-            wait_ready(http, lambda process=process: process.poll() is None)  # type: ignore[misc]
-            while not all_ready(http, workers):
+        for workers in options.workers:
+            served = held.enter_context(
+                service(Path(folder), workers=workers, cache_mb=64 if options.kept else 0,
+                        max_wait_s=120, engine=options.engine)
+            )  # fmt: skip
+            while not all_ready(served.http, workers):
                 pass
-            services[workers] = url, tree
+            services[workers] = served.url, served.tree
         counts = options.photos, max(CLIENTS, options.photos // 5)
         for size, photos in zip(SIZES, counts, strict=False):
             body = Path(folder) / "photo.form"

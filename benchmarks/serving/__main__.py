@@ -12,7 +12,6 @@ begins anew, `--report` only writes the page.
 import argparse
 import json
 import shlex
-import socket
 import subprocess
 import sys
 import time
@@ -34,7 +33,7 @@ from benchmarks.serving.contenders import (
 from benchmarks.serving.load import require_h2load
 from benchmarks.serving.measure import Record, difference, measure, wait_until_ready
 from benchmarks.serving.photos import ROOT, SIZES, Size, write_forms
-from benchmarks.serving.processes import Tree, running
+from benchmarks.serving.processes import Tree, free_port, running
 from benchmarks.serving.report import page
 from benchmarks.serving.results import Results, describe_run
 
@@ -192,7 +191,7 @@ def _awake(server: Server, body: Path) -> Iterator[None]:
 
 
 def _started(stack: ExitStack, contender: Contender, body: Path) -> Server:
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}/colorize"
     log = RUNS / "logs" / f"{contender.name}.log"
     began = time.monotonic()
@@ -224,12 +223,6 @@ def _failed(results: Results, cell: Cell, error: Exception) -> None:
     print(f"  failed: {error}", flush=True)
     results.append({"kind": "failure", "round": cell.round, "contender": cell.contender.name,
                     "message": str(error)})  # fmt: skip
-
-
-def _free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 if __name__ == "__main__":

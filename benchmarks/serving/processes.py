@@ -6,16 +6,22 @@ start daemons of their own, which leave the process group and the tree.
 
 import os
 import signal
+import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import psutil
+
+from benchmarks.serving.photos import ROOT
 
 MARK = "CHROMASERVE_BENCHMARK"
 TERM_S = 15.0
@@ -138,3 +144,44 @@ def running(
             for left in tree.processes():
                 left.kill()
             process.wait()
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that is ready: its address, a client of it, its process, and all its processes."""
+
+    url: str
+    http: httpx.Client
+    process: "subprocess.Popen[bytes]"
+    tree: Tree
+    log: Path
+
+
+@contextmanager
+def service(folder: Path, *, timeout_s: float = 120, **settings: object) -> Iterator[Service]:
+    """Start the service on a free port; settings are named as in the environment, in lower case."""
+    port = free_port()
+    given = {"port": port, "log_level": "warning"} | settings
+    environment = {f"CHROMASERVE_{name.upper()}": str(value) for name, value in given.items()}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *sys.path])
+    words, log = [sys.executable, "-m", "app"], folder / f"server-{port}.log"
+    url = f"http://127.0.0.1:{port}"
+    with (
+        running(words, environment, log) as (process, tree),
+        httpx.Client(base_url=url, timeout=timeout_s) as http,
+    ):
+        while process.poll() is None:
+            with suppress(httpx.TransportError):
+                if http.get("/readyz").is_success:
+                    break
+            time.sleep(0.1)
+        else:
+            raise SystemExit("The service did not start.")
+        yield Service(url, http, process, tree, log)
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
