@@ -4,15 +4,11 @@
     python -m benchmarks.engines photos/val --photos 48 --rounds 12
 
 The engines take turns in every round, each with one photo after the other, and at its busiest.
-Where OpenVINO is installed (`pip install openvino`) it takes part, in float32 and in bfloat16: it
-is not an engine of the service.
 """
 
 import argparse
 import statistics
 from collections import defaultdict
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -20,68 +16,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chromaserve.color.lab import srgb_to_L
-from chromaserve.engines import Distribution, Engine, Features
+from chromaserve.engines import Engine
 from chromaserve.engines.ncnn_engine import FOLDER, NcnnEngine
 from chromaserve.engines.savedmodel import SavedModelEngine
 from chromaserve.engines.throughput import throughput
 from chromaserve.settings import usable_cores
 from chromaserve.store.contract import network_input
 from chromaserve.store.versions import BUNDLED_ROOT, ModelStore
+from training.data import evenly_spaced
+from training.datasets import photos_below
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "grey"
 VIVIDNESS = (0.0, 0.65, 1.0)
 
 
-class OpenVino:
-    """The SavedModel by OpenVINO's own converter."""
-
-    def __init__(self, original: SavedModelEngine, threads: int, precision: str) -> None:
-        # No dependency of the project: what the imports of its code are checked for.
-        openvino = import_module("openvino")
-        self.name = f"openvino {precision}"
-        self.has_distribution = False
-        self.has_features = False
-        self.max_batch = original.max_batch
-        self.streams = 1
-        self.device = f"CPU ({threads} threads)"
-        compiled = openvino.Core().compile_model(
-            openvino.convert_model(original.signature),
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": precision,
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_NUM_THREADS": threads,
-            },
-        )
-        self._request = compiled.create_infer_request()
-
-    def infer(self, L: NDArray[np.float32], vividness: NDArray[np.float32]) -> NDArray[np.float32]:
-        outputs = self._request.infer({0: L, 1: vividness})
-        return np.array(outputs[0], np.float32)
-
-    def distribution(self, L: NDArray[np.float32]) -> Distribution:
-        raise NotImplementedError
-
-    def features(self, L: NDArray[np.float32]) -> Features:
-        raise NotImplementedError
-
-    def infer_with_features(
-        self, L: NDArray[np.float32], vividness: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], Features]:
-        raise NotImplementedError
-
-
 def photos(folder: Path, count: int) -> NDArray[np.float32]:
-    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in {".jpg", ".png"})
-    chosen = [files[n * len(files) // count] for n in range(min(count, len(files)))]
+    files = photos_below(folder)
+    chosen = [files[i] for i in evenly_spaced(len(files), count)]
     grey = (cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in chosen)
-    return np.stack(
-        [
-            network_input(srgb_to_L(np.asarray(picture, np.uint8)))
-            for picture in grey
-            if picture is not None
-        ]
-    )
+    return np.stack([
+        network_input(srgb_to_L(np.asarray(picture, np.uint8)))
+        for picture in grey
+        if picture is not None
+    ])  # fmt: skip
 
 
 def main() -> None:
@@ -99,8 +56,6 @@ def main() -> None:
     ncnn = NcnnEngine(model.path / FOLDER, threads=threads)
     original = SavedModelEngine(model, device="cpu", threads=threads)
     engines: list[Engine] = [original, ncnn]
-    if find_spec("openvino"):
-        engines += [OpenVino(original, threads, precision) for precision in ("f32", "bf16")]
 
     L = photos(options.folder, options.photos)
     apart: dict[str, list[float]] = defaultdict(list)
