@@ -9,7 +9,7 @@ import pytest
 
 from chromaserve.engines import savedmodel
 from training import vgg
-from training.conversion import speed
+from training.conversion import convert
 
 
 @contextmanager
@@ -46,8 +46,8 @@ def thin(monkeypatch: pytest.MonkeyPatch) -> None:
 def _briefly() -> Iterator[None]:
     """How fast engines are is measured on few photos: what is found isn't looked at here."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(speed, "_ROUNDS", {False: 1, True: 1})
-        patched.setattr(speed, "_BUSY_S", 0.1)
+        patched.setattr(convert, "_ROUNDS", {False: 1, True: 1})
+        patched.setattr(convert, "_BUSY_S", 0.1)
         patched.setitem(savedmodel._MAX_BATCH, "CPU", 1)
         yield
 
