@@ -15,7 +15,7 @@ from chromaserve.store.contract import NETWORK_SIZE, GuidedFilter, Postprocess
 from training.postprocess import compare_methods, crops_picture, markdown_table
 
 Image = NDArray[np.uint8]
-PHOTOS = sorted((Path(__file__).parents[2] / "samples" / "colour").glob("*.jpg"))[:3]
+PHOTOS = sorted((Path(__file__).parents[2] / "samples" / "colour").glob("*.jpg"))[:5]
 METHODS = get_args(Postprocess)
 
 
