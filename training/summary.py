@@ -138,6 +138,7 @@ def _differences(results: list[Result]) -> dict[str, Difference]:
     out = {}
     for name in _names(results):
         values = np.array([r.measures[name] for r in results if name in r.measures])
-        value, *ends = with_interval(mean, values)
-        out[name] = Difference(value, tuple(ends) if math.isfinite(ends[0]) else None, len(values))
+        value, low, high = with_interval(mean, values)
+        ends = (low, high) if math.isfinite(low) else None
+        out[name] = Difference(value, ends, len(values))
     return out
