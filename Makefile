@@ -61,20 +61,23 @@ LOCK  := echo setuptools | $(UV) pip compile pyproject.toml - --universal --pyth
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test coverage soak fuzz audit lint format lock train publish ablation thesis evaluate picture screenshots bench image sbom reference docs clean
+.PHONY: help serve test test-all coverage soak fuzz audit lint format lock train publish ablation thesis evaluate picture screenshots bench image sbom reference docs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: $(RUN) ## install what is missing and serve the bundled model on PORT (8000)
 	@echo "A sample:  curl -F file=@samples/grey/picos-de-europa.jpg" \
 		"http://localhost:$(PORT)/colorize -o colour.png"
 	@CHROMASERVE_PORT=$(PORT) exec $(BIN)/python -m app
 
-test: $(DEV) $(BROWSERS) $(CLIENTS) ## install what is missing and run the tests (ARGS="-k name")
+test: $(DEV) $(BROWSERS) $(CLIENTS) ## install what is missing and run the tests but slow ones, minutes (ARGS="-k name")
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(ARGS)
+
+test-all: $(DEV) $(BROWSERS) $(CLIENTS) ## all tests, half an hour: before a release (ARGS as for test)
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
-coverage: $(DEV) $(BROWSERS) $(CLIENTS) ## the tests, and what of the library and the service they run (ARGS as for test)
+coverage: $(DEV) $(BROWSERS) $(CLIENTS) ## all tests, and what of the library and the service they run (ARGS as for test)
 	@$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term:skip-covered $(ARGS)
 
 soak: $(DEV) ## half an hour of mixed load on a real server: memory, descriptors, latency (ARGS="--minutes 5")

@@ -110,6 +110,7 @@ def test_what_the_pages_name_there_is() -> None:
             assert name in settings, f"{page}: {name}"
 
 
+@pytest.mark.slow
 def test_the_tutorial_can_be_followed(server: Server, tmp_path: Path) -> None:
     """Its blocks that ask the service, in order, by curl and by Python as a reader runs them."""
     (tmp_path / "samples").symlink_to(ROOT / "samples")
@@ -171,6 +172,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_site_has_every_page_and_no_dead_end(site: Path) -> None:
     pages = {path: Html(path) for path in site.rglob("*.html")}
     sources = [path.relative_to(ROOT / "docs") for path in (ROOT / "docs").rglob("*.md")]

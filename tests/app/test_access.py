@@ -200,6 +200,7 @@ def test_logs_know_keys_by_a_name_that_gives_nothing_away(
         assert key not in log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -300,6 +301,7 @@ def test_references_lead_back_through_the_proxy(client: httpx.Client) -> None:
     assert answer["photos"][1]["problem"]["type"] == "/colour/problems/unsupported-format"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("believed", "second"),
     [("", 429), ("127.0.0.1", 422), ("10.0.0.1, 127.0.0.0/8,", 422), ("10.0.0.1", 429), ("*", 422)],

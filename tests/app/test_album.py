@@ -68,6 +68,7 @@ def test_views_of_one_scene_agree_and_another_photo_keeps_its_bytes(http: httpx.
     }
 
 
+@pytest.mark.slow
 def test_a_hint_on_one_photo_colours_the_same_thing_in_the_other(http: httpx.Client) -> None:
     photos = views()
     saucer = {"x": 440, "y": 230, "color": RED, "photo": 0}
@@ -114,6 +115,7 @@ def test_a_photo_whose_hints_are_wrong_colours_no_other(small_http: httpx.Client
         assert [told["1.png"], told["2.png"]] == [plain["0.png"], plain["1.png"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "status", "kind"),
     [("features raise", 500, "engine-failed"), ("features wait", 504, "photo-timeout")],
@@ -135,6 +137,7 @@ def test_what_photos_agree_on_does_not_hang_on_what_the_service_fails_at(
     armed.unlink()
 
 
+@pytest.mark.slow
 def test_an_album_that_never_has_room_is_not_told_to_come_again(
     start_small: Start,
 ) -> None:
@@ -182,6 +185,7 @@ def test_what_is_wrong_is_told(
     assert said in problem["detail"]
 
 
+@pytest.mark.slow
 def test_a_mirrored_photo_agrees_too(http: httpx.Client) -> None:
     scene = Image.fromarray(load("coffee.png")).convert("L")
     photos = [encoded(each, "PNG") for each in (scene, ImageOps.mirror(scene))]

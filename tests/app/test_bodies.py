@@ -71,6 +71,7 @@ def test_long_and_composed_names_in_a_zip_fit_every_disk(http: httpx.Client) -> 
     assert photos[0].startswith("家家")
 
 
+@pytest.mark.slow
 def test_photos_come_as_json(http: httpx.Client) -> None:
     text = base64.b64encode(PHOTO).decode()
     plain = http.post("/colorize?vividness=0.9", content=PHOTO).content
@@ -115,6 +116,7 @@ def test_an_option_given_twice_is_one_where_its_values_are(http: httpx.Client) -
         assert http.post(f"/colorize?vividness={query}", content=PHOTO).status_code == status
 
 
+@pytest.mark.slow
 def test_a_listed_origin_may_ask_a_service_in_a_private_network(start_small: Start) -> None:
     asks = {
         "access-control-request-method": "POST",

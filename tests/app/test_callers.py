@@ -1,6 +1,10 @@
 """Whose requests are counted together, where an address is all that is known of who asks."""
 
+import pytest
+
 from tests.conftest import Start
+
+pytestmark = pytest.mark.slow
 
 KEY = "k" * 16
 

@@ -47,6 +47,7 @@ def colorizes(server: Server) -> int:
         return http.post("/colorize", files={"file": PHOTO}).status_code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("head", "status", "slug"),
     [
@@ -100,6 +101,7 @@ def test_a_trailer_is_bounded_as_a_head_is(strict: Server) -> None:
         to_the_end(line, 5)
 
 
+@pytest.mark.slow
 def test_silent_connections_are_closed(strict: Server) -> None:
     with connect(strict) as silent:
         assert to_the_end(silent, 5) == b""
@@ -133,6 +135,7 @@ def test_answers_whose_bodies_never_come_keep_nobody_out(strict: Server) -> None
         assert httpx.get(f"{strict.url}/healthz").status_code == 200
 
 
+@pytest.mark.slow
 def test_more_connections_than_file_descriptors_keep_nobody_out(start_small: Start) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     server = start_small()
@@ -152,6 +155,7 @@ def test_more_connections_than_file_descriptors_keep_nobody_out(start_small: Sta
     assert "Too many open files" not in server.log.read_text()
 
 
+@pytest.mark.slow
 def test_slow_uploads_keep_nobody_out_and_are_ended(strict: Server) -> None:
     with contextlib.ExitStack() as lines:
         slow = [lines.enter_context(connect(strict)) for _ in range(12)]
@@ -181,6 +185,7 @@ def test_an_upload_that_trickles_is_ended(strict: Server) -> None:
     assert b"upload-stalled" in answer
 
 
+@pytest.mark.slow
 def test_bodies_that_routes_read_whole_are_bounded_before_they_are_read(strict: Server) -> None:
     chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
     head = post("/v2/repository/index", b"").split(b"Content-Length")[0]

@@ -54,6 +54,7 @@ def actions(told: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp", "tiff"])
 def test_results_say_signed_what_made_them_of_which_photo(
     signing: httpx.Client, format: str
@@ -140,6 +141,7 @@ def test_a_damaged_signature_in_a_photo_harms_nobody(signing: httpx.Client) -> N
     assert signing.post("/colorize", files={"file": PHOTO}).status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KEYS)
 def test_any_key_of_the_standard_signs(
     small_network: dict[str, object], tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
@@ -184,6 +186,7 @@ def test_verify_tells_who_signed_and_what_was_changed_since(
     assert (done.returncode, b"its signature is broken" in done.stdout) == (1, True)
 
 
+@pytest.mark.slow
 def test_what_cannot_sign_ends_the_start_with_a_sentence(
     start_server: Start, files: Files, tmp_path: Path
 ) -> None:
@@ -202,6 +205,7 @@ def test_what_cannot_sign_ends_the_start_with_a_sentence(
         assert "Traceback" not in log
 
 
+@pytest.mark.slow
 def test_a_certificate_that_ends_is_read_again(start_small: Start, tmp_path: Path) -> None:
     for seconds in (6, 60):  # where much else is done, a start takes longer than the first
         files = certified(tmp_path, ends_in_s=seconds)

@@ -64,6 +64,7 @@ def test_a_service_that_has_just_started_knows_what_photos_cost(start_small: Sta
         assert "chromaserve_batch_photos_count 0.0" in metrics
 
 
+@pytest.mark.slow
 def test_what_is_not_done_by_its_deadline_is_given_up(start_small: Start) -> None:
     server = start_small()
     server.wait_ready()
@@ -82,6 +83,7 @@ def test_what_is_not_done_by_its_deadline_is_given_up(start_small: Start) -> Non
         assert (load["memory_mb"], load["uploads_mb"], load["accepted"]) == (0, 0, 0)
 
 
+@pytest.mark.slow
 def test_no_photo_waits_longer_than_the_service_lets_it(start_server: Start) -> None:
     server = start_server(max_wait_s=0.2)
     server.wait_ready()

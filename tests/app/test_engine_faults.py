@@ -12,6 +12,8 @@ import pytest
 from tests.conftest import Server, Start
 from tests.sample_photos import encoded, small
 
+pytestmark = pytest.mark.slow
+
 PHOTO = encoded(small("L"), "PNG")
 
 

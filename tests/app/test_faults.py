@@ -16,6 +16,8 @@ from tests.app.test_readers import until
 from tests.conftest import Start
 from tests.sample_photos import decoded, encoded, small
 
+pytestmark = pytest.mark.slow
+
 PHOTO = encoded(small("L"), "PNG")
 PATIENT = Retries(attempts=100, budget_s=120, base_s=0.2, cap_s=0.5)
 YEAR_S = 365 * 86_400

@@ -70,6 +70,7 @@ def test_hints_colour_their_regions_up_to_the_edges_and_nothing_else(http: httpx
     assert np.percentile(apart(two, RED)[right], 95) < 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["none", "crf"])
 def test_a_real_photo_keeps_its_luminance_and_what_is_far(http: httpx.Client, method: str) -> None:
     photo, given = raw("astronaut.png"), load("astronaut.png")

@@ -79,6 +79,7 @@ def test_what_is_missing_when_a_client_closes_its_side_is_told(
     assert missing in body.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("at_once", "most"), [(1, 7), (3, 8)])
 def test_what_nobody_waits_for_any_more_is_not_coloured(
     start_server: Start, at_once: int, most: int
@@ -108,6 +109,7 @@ def test_what_nobody_waits_for_any_more_is_not_coloured(
     assert "Traceback" not in server.log.read_text()
 
 
+@pytest.mark.slow
 def test_requests_that_are_sent_ahead_are_bounded(start_small: Start) -> None:
     """They are read, and had their place in memory, before the first is answered."""
     server = start_small()
@@ -139,6 +141,7 @@ def memory_kb(server: Server) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
 
+@pytest.mark.slow
 def test_whoever_listens_for_events_keeps_nobody_out(tmp_path: Path, start_small: Start) -> None:
     server = start_small(jobs=tmp_path / "jobs", max_connections=8)
     server.wait_ready()
@@ -188,6 +191,7 @@ def test_http_1_0_gets_no_chunks(small_server: Server) -> None:
         assert decoded(archive.read("photo.png")).shape == (80, 120, 3)
 
 
+@pytest.mark.slow
 def test_head_is_get_without_the_body(keeping: Server) -> None:
     with keeping.client() as http:
         job = http.post("/jobs", files={"file": PHOTO}).json()["self"]

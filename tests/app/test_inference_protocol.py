@@ -109,6 +109,7 @@ def test_health_and_metadata(client: triton.InferenceServerClient, http: httpx.C
     assert {entry["name"] for entry in index} == {"colorizer", "colorizer-photo"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("binary", [True, False])
 def test_ab_is_the_networks_own(server: Server, model_root: Path, binary: bool) -> None:
     L, vividness = planes(*TWO), VIVIDNESS

@@ -122,6 +122,7 @@ def test_sigterm_finishes_what_was_accepted(start_small: Start) -> None:
     assert server.process.wait(STOP_S) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("signals", "timeout_s"), [([signal.SIGTERM], 1), ([signal.SIGINT] * 2, 60)]
 )
@@ -207,6 +208,7 @@ def test_settings_that_make_no_sense_are_named(
     assert words in last
 
 
+@pytest.mark.slow
 def test_other_versions_are_loaded_on_request(
     start_small: Start, tmp_path: Path, small_root: Path
 ) -> None:
@@ -280,6 +282,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert (settings.max_pixels, settings.device) == (1000, "cpu")
 
 
+@pytest.mark.slow
 def test_a_body_of_no_known_length_does_not_keep_the_service_from_ending(
     start_small: Start,
 ) -> None:
@@ -293,6 +296,7 @@ def test_a_body_of_no_known_length_does_not_keep_the_service_from_ending(
         server.process.wait(6)  # two seconds, and a second of grace
 
 
+@pytest.mark.slow
 def test_the_port_that_was_picked_is_told(start_small: Start) -> None:
     server = start_small(port=0)
     while "Try:  curl" not in server.log.read_text():

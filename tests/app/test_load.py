@@ -72,6 +72,7 @@ def test_64_at_once_are_all_answered_in_batches_as_if_each_were_alone(
         assert np.abs(difference).max() <= 1
 
 
+@pytest.mark.slow
 def test_a_request_with_many_photos_does_not_hold_up_a_single_one(start_server: Start) -> None:
     server = start_server()
     server.wait_ready()
@@ -97,6 +98,7 @@ def test_a_request_with_many_photos_does_not_hold_up_a_single_one(start_server: 
         assert [photo["status"] for photo in manifest["photos"]] == [200] * 24
 
 
+@pytest.mark.slow
 def test_health_answers_while_photos_are_worked_on(server: Server) -> None:
     async def scenario() -> None:
         work = asyncio.create_task(all_at_once(server, photos(24)))
@@ -113,6 +115,7 @@ def test_health_answers_while_photos_are_worked_on(server: Server) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 def test_a_client_that_leaves_harms_nobody(server: Server, http: httpx.Client) -> None:
     async def scenario() -> None:
         async with httpx.AsyncClient(base_url=server.url, timeout=120) as client:
@@ -149,6 +152,7 @@ def high_water_mb(server: Server) -> float:
     return int(found[1]) / 1024
 
 
+@pytest.mark.slow
 def test_memory_stays_bounded_and_the_rest_is_told_to_come_back(narrow: Server) -> None:
     with narrow.client() as http:
         http.post(COLORIZE, files={"file": ("warm.jpg", photos(1)[0])}).raise_for_status()

@@ -40,6 +40,7 @@ def test_an_ordinary_photo_is_what_it_was(small_http: httpx.Client, name: str) -
     assert colorize(small_http, raw(name)) == colorize(small_http, raw(name), look="auto") == whole
 
 
+@pytest.mark.slow
 def test_a_wide_photo_is_seen_in_tiles_and_keeps_its_lightness(http: httpx.Client) -> None:
     photo = panorama()
     own, looks = colorize(http, photo)
@@ -95,6 +96,7 @@ def test_small_faces_are_seen_close_and_keep_their_colour(http: httpx.Client) ->
         assert f"{looks - 1} close-ups" in image.getexif()[0x131]
 
 
+@pytest.mark.slow
 def test_where_memory_has_no_room_for_close_ups_a_photo_is_taken_without(
     start_small: Start,
 ) -> None:

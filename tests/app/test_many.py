@@ -145,6 +145,7 @@ def test_formats_apply_to_every_photo(http: httpx.Client) -> None:
     assert all(data.startswith(b"\xff\xd8\xff") for data in entries.values())
 
 
+@pytest.mark.slow
 def test_photos_behind_a_book_wait_for_it_where_memory_is_short(start_small: Start) -> None:
     """Their results would hold what its next pages wait for."""
     server = start_small(

@@ -40,6 +40,7 @@ def test_no_answer_is_documented_that_never_comes() -> None:
     assert "HTTPValidationError" not in json.dumps(create_app().openapi())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_answers_are_as_the_document_says(server: Server, name: str) -> None:
     operation = OPERATIONS[name]

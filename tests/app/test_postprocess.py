@@ -32,6 +32,7 @@ def test_size_and_luminance_are_the_photos_own(http: httpx.Client, method: str) 
     assert difference.max() <= 1
 
 
+@pytest.mark.slow
 def test_methods_differ_and_repeat_to_the_byte(http: httpx.Client) -> None:
     photo = raw("astronaut.png")
     once = {method: colorize(http, photo, postprocess=method) for method in METHODS}

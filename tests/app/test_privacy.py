@@ -34,6 +34,7 @@ def guarded(start_small: Start, tmp_path: Path) -> Server:
     return server
 
 
+@pytest.mark.slow
 def test_keys_have_scopes_callers_of_their_own_and_so_many_requests(guarded: Server) -> None:
     with guarded.client() as http:
         # Both ways to the one function, by one rule.
@@ -85,6 +86,7 @@ def test_a_day_has_its_limit_too_and_what_was_refused_counts_for_nothing(
         assert all(int(each[0][1]) <= 60 and int(each[1][1]) <= 86_400 for each in told)
 
 
+@pytest.mark.slow
 def test_no_answer_names_a_folder_of_the_server(
     start_small: Start, tmp_path: Path, small_root: Path
 ) -> None:

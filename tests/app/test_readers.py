@@ -56,6 +56,7 @@ def free(server: Server) -> bool:
     return (told["memory_mb"], told["uploads_mb"], told["accepted"]) == (0, 0, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accept", ["application/zip", "application/json"])
 def test_what_a_reader_that_stalls_held_is_free_once_it_is_cut(strict: Server, accept: str) -> None:
     with connect(strict, receive_buffer=4096) as stalled:
@@ -86,6 +87,7 @@ def test_photos_that_wait_for_their_reader_take_nobodys_place(strict: Server) ->
         assert answer.status_code == 200
 
 
+@pytest.mark.slow
 def test_a_steady_slow_reader_gets_all_of_it(strict: Server) -> None:
     """For longer than one may stall, at several times the rate that is a stall."""
     got, began = b"", time.monotonic()
@@ -130,6 +132,7 @@ def test_the_client_does_not_choose_what_decodes_its_form(strict: Server) -> Non
         assert "na%C3%AFve" in answer.headers["content-disposition"]
 
 
+@pytest.mark.slow
 def test_where_photos_wait_for_memory_the_slowest_reader_gives_way(start_small: Start) -> None:
     """More results than there is memory for, taken so slowly that nobody else would get in."""
     server = start_small(max_memory_mb=48, max_upload_mb=4, photo_timeout_s=40, max_wait_s=60)

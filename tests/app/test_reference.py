@@ -75,6 +75,7 @@ def test_one_reference_is_for_all_photos_and_in_json_a_member(small_http: httpx.
     assert images == [wanted, wanted]
 
 
+@pytest.mark.slow
 def test_the_reference_counts_for_tiles_and_proposals_too(http: httpx.Client) -> None:
     left, right = views()
     for options in ({"look": "tiles"}, {"proposal": "3"}):

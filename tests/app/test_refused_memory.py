@@ -15,6 +15,8 @@ from tests.conftest import Server, serving
 from tests.sample_photos import encoded
 from tests.sample_photos import load as sample
 
+pytestmark = pytest.mark.slow
+
 BYTES = 40 << 20
 TIMES = 6
 RETURNED = 16 << 20

@@ -90,6 +90,7 @@ def test_a_reload_while_a_broken_model_is_loaded_anew_stays(
     assert [model.version for model in models.loaded] == [new]
 
 
+@pytest.mark.slow
 def test_a_damaged_version_changes_nothing(start_small: Start, store: ModelStore) -> None:
     server = start_small(model_root=store.root)
     server.wait_ready()
@@ -116,6 +117,7 @@ def wait_for_version(server: Server, version: int) -> None:
     raise AssertionError(server.log.read_text())
 
 
+@pytest.mark.slow
 def test_the_service_follows_the_store_by_itself(start_small: Start, store: ModelStore) -> None:
     server = start_small(model_root=store.root, reload_s=0.2)
     server.wait_ready()
@@ -125,6 +127,7 @@ def test_the_service_follows_the_store_by_itself(start_small: Start, store: Mode
     assert server.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_pinned_version_stays(start_small: Start, store: ModelStore) -> None:
     pinned = store.versions()[-1]
     server = start_small(model_root=store.root, model_version=pinned)
@@ -185,6 +188,7 @@ def test_a_refused_version_is_looked_at_again_only_when_it_changes(
     assert models.reload(again=False).version == serving.version + 1
 
 
+@pytest.mark.slow
 def test_versions_that_many_ask_for_at_once_are_loaded_one_at_a_time(
     start_small: Start, store: ModelStore
 ) -> None:

@@ -80,6 +80,7 @@ def test_metrics_count_requests_photos_stages_and_refusals(http: httpx.Client) -
     assert 0 < stages <= grew("stage_seconds_sum", stage="total")
 
 
+@pytest.mark.slow
 def test_refusals_that_no_application_sees_are_counted(start_small: Start) -> None:
     server = start_small()
     server.wait_ready()
@@ -91,6 +92,7 @@ def test_refusals_that_no_application_sees_are_counted(start_small: Start) -> No
     assert value(samples, "refusals_total", problem="head-too-large") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("accept", "photos"), [("image/*", 1), ("*/*", 32), (JSON, 32)])
 def test_a_client_that_leaves_in_the_middle_of_its_answer_is_told_of(
     start_small: Start, accept: str, photos: int
@@ -174,6 +176,7 @@ def records(server: Server) -> list[dict[str, object]]:
     return [json.loads(line) for line in server.log.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_json_logs_tell_of_each_request_with_its_id(start_small: Start) -> None:
     server = start_small(log_format="json")
     server.wait_ready()

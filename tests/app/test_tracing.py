@@ -17,6 +17,8 @@ from tests.app.test_telemetry import records
 from tests.conftest import Start
 from tests.sample_photos import encoded, small
 
+pytestmark = pytest.mark.slow
+
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CALLER = "b7ad6b7169203331"
 STAGES = ["admission", "decode", "queue", "inference", "encode"]

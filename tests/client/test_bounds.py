@@ -146,6 +146,7 @@ def test_json_without_end(client: Client, told: Told, ask: object) -> None:
     assert told.sent < SOON
 
 
+@pytest.mark.slow
 def test_json_that_is_small_as_it_comes_and_large_unpacked(client: Client, told: Told) -> None:
     packed = gzip.compress(b"{" + bytes(ALL).replace(b"\0", b" ") + b"}")
     assert len(packed) < 2**20

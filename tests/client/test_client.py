@@ -259,6 +259,7 @@ def test_nobody_there(photo: Path) -> None:
             client.wait_ready(0.3)
 
 
+@pytest.mark.slow
 def test_a_key_and_a_root_path_behind_a_proxy(
     tmp_path_factory: pytest.TempPathFactory, photo: Path, small_network: dict[str, object]
 ) -> None:
@@ -293,6 +294,7 @@ def test_the_asynchronous_client_runs_requests_side_by_side(server: Server, phot
     assert others == [one, one]
 
 
+@pytest.mark.slow
 def test_a_reference_is_sent_beside_the_photo_and_again_with_every_request(
     client: Client, http: httpx.Client, photo: Path, tmp_path: Path
 ) -> None:

@@ -54,6 +54,7 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("away", [GONE, STARTING, Fault(503)])
 def test_a_service_that_has_answered_is_waited_for(
     client: Client, proxy: Proxy, away: Fault
@@ -105,6 +106,7 @@ def test_nobody_there_any_more_is_waited_for_as_long_as_the_budget(
         assert now[0] - begun == pytest.approx(budget_s)
 
 
+@pytest.mark.slow
 def test_a_folder_is_done_through_a_restart_each_photo_once(
     proxy: Proxy, folder: Path, tmp_path: Path
 ) -> None:

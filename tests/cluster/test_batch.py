@@ -22,6 +22,8 @@ from chromaserve.library.files import part_name
 from tests.cluster.conftest import workers
 from tests.library.test_files import ended_process
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = sorted((Path(__file__).parent.parent.parent / "samples" / "grey").iterdir())[:4]
 LONGEST_S = 300
 COLORIZERS = "MapWorker(MapBatches(Colorize))"

@@ -54,6 +54,7 @@ def found(source: Place, target: Place, enough: int, size: int = 2) -> list[Parc
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("enough", [1, 3, 100])
 @pytest.mark.parametrize("kind", ["disk", "http"])
 def test_each_photo_is_in_one_parcel_however_the_tree_is_divided(

@@ -75,6 +75,7 @@ def test_what_ray_has_a_setting_of_its_own_for_is_refused(monkeypatch: pytest.Mo
     assert Arguments(engine="savedmodel").service_settings().engine == "savedmodel"
 
 
+@pytest.mark.slow
 def test_a_replica_killed_while_it_works_loses_no_request(
     url: str, small_http: httpx.Client, pauses: list[float | None]
 ) -> None:

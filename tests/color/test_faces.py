@@ -76,6 +76,7 @@ def test_nothing_is_written_to_stderr_and_what_opencv_writes_else_stays() -> Non
     assert (done.stdout, done.stderr) == ("True\n", "")
 
 
+@pytest.mark.slow
 def test_faces_are_the_same_in_many_threads_which_share_few_detectors() -> None:
     photos = [group(s, [(700, 300), (100, 80)], (1300, 900)) for s in range(200, 440, 10)]
     alone = [faces(photo) for photo in photos]
@@ -102,6 +103,7 @@ print(held() - before)
 """
 
 
+@pytest.mark.slow
 def test_what_small_faces_take_among_larger_ones_is_not_kept() -> None:
     done = subprocess.run(
         [sys.executable, "-c", HELD],

@@ -81,6 +81,7 @@ def test_hue_is_kept_and_chroma_never_raised(L: float) -> None:
     assert chroma.max() < 120
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("L", [1.0, 5.0, 20.0, 32.3, 50.0, 75.0, 90.0, 99.0])
 def test_no_more_chroma_is_given_up_than_needed(L: float) -> None:
     lightness_in, ab = disc(L, 128, 360)

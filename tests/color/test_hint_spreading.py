@@ -115,6 +115,7 @@ def test_a_stroke_has_the_pixels_whose_middles_are_no_farther_than_its_radius(
 RANDOM = np.random.default_rng(0).uniform(0, 4000, (2000, 2)).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shapes",
     [
@@ -175,6 +176,7 @@ def test_what_comes_after_a_region_lies_over_it() -> None:
     np.testing.assert_allclose(spread(L, region, inner)[100, 200], (0, 40), atol=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (3000, 4000)])
 def test_shapes_smaller_than_a_pixel_of_the_working_size_still_colour(
     shape: tuple[int, int],

@@ -114,6 +114,7 @@ def noisy_step() -> Float:
     return (plane + rng.normal(0, 8, plane.shape)).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("weight", "tolerance"), [(2.0, 0.02), (8.0, 0.3)])
 @pytest.mark.parametrize("angle", [0, 1.1])
 def test_total_variation_is_chambolles(weight: float, tolerance: float, angle: float) -> None:

@@ -14,6 +14,8 @@ from tests.conftest import Server
 from tests.sample_photos import encoded, small
 from tests.small_network import small_server_instead
 
+pytestmark = pytest.mark.slow
+
 # Nothing here is about colours.
 server = small_server_instead
 

@@ -100,6 +100,7 @@ def test_a_folder_keeps_its_tree_and_a_broken_photo_spoils_nothing(
     assert files(out) == results | {"same.png.jpg"}
 
 
+@pytest.mark.slow
 def test_standard_input_becomes_the_service_s_answer_on_standard_output(
     small_http: httpx.Client, here: Here
 ) -> None:
@@ -129,6 +130,7 @@ def test_a_service_does_it_by_url(
     assert "5 skipped, 1 failed" in said(run("colorize", "--url", server.url, *within))
 
 
+@pytest.mark.slow
 def test_a_pipe_at_one_end_alone(tmp_path: Path, server: Server, http: httpx.Client) -> None:
     expected = colorized(http, CAT)
     out = run("colorize", CAT, "-o", "-", "--url", server.url)
@@ -142,6 +144,7 @@ def test_a_pipe_at_one_end_alone(tmp_path: Path, server: Server, http: httpx.Cli
     assert "JPEG, PNG" in said(refused)
 
 
+@pytest.mark.slow
 def test_interrupted_runs_leave_whole_files_and_are_resumed(tmp_path: Path, server: Server) -> None:
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
@@ -247,6 +250,7 @@ def test_a_service_that_is_not_there_is_named(tmp_path: Path, url: str) -> None:
     assert files(tmp_path) == {"cat.jpg"}
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_there_and_options_that_the_model_refuses(tmp_path: Path) -> None:
     shutil.copy(CAT, tmp_path)
     done = run("colorize", tmp_path / "cat.jpg", "--model", "999")
@@ -261,6 +265,7 @@ def test_a_model_that_is_not_there_and_options_that_the_model_refuses(tmp_path: 
     assert "CHROMASERVE_DEVICE: " in said(done)
 
 
+@pytest.mark.slow
 def test_proposals_are_files_beside_each_other_and_replace_nothing(
     tmp_path: Path, small_http: httpx.Client, small_server: Server, here: Here
 ) -> None:
@@ -283,6 +288,7 @@ def test_proposals_are_files_beside_each_other_and_replace_nothing(
     assert here("colorize", photo, "-o", "-", "--proposals", "2").returncode == 2
 
 
+@pytest.mark.slow
 def test_a_map_of_confidence_lies_beside_the_result(
     tmp_path: Path, small_http: httpx.Client, small_server: Server, here: Here
 ) -> None:
@@ -306,6 +312,7 @@ def test_a_map_of_confidence_lies_beside_the_result(
     assert here("colorize", photo, "-o", "-", "--confidence").returncode == 2
 
 
+@pytest.mark.slow
 def test_a_reference_gives_its_colours_here_and_by_a_service(
     tmp_path: Path, small_http: httpx.Client, small_server: Server, here: Here
 ) -> None:
@@ -326,6 +333,7 @@ def test_a_reference_gives_its_colours_here_and_by_a_service(
     assert "no.png" not in files(tmp_path)
 
 
+@pytest.mark.slow
 def test_an_album_agrees_as_by_the_service_here_and_there(
     tmp_path: Path, small_http: httpx.Client, small_server: Server, here: Here
 ) -> None:

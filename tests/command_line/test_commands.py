@@ -71,6 +71,7 @@ def test_options_are_those_of_the_service() -> None:
     assert get_args(CodecName) == get_args(Codec)
 
 
+@pytest.mark.slow
 def test_video_gives_a_frame_for_each_and_says_where_a_stream_breaks() -> None:
     frames = np.random.default_rng(1).integers(0, 256, (3, 24, 32), np.uint8).tobytes()
     arguments = ("video", "--width", 32, "--height", 24, "--pixel-format", "gray")
@@ -81,6 +82,7 @@ def test_video_gives_a_frame_for_each_and_says_where_a_stream_breaks() -> None:
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
@@ -102,6 +104,7 @@ def test_a_video_that_cannot_be_is_told_of(
     assert words in done.stderr
 
 
+@pytest.mark.slow
 def test_models_here_and_of_a_service(server: Server, model_root: Path) -> None:
     here = run("models", "--json", CHROMASERVE_MODEL_ROOT=str(model_root))
     there = run("models", "--url", server.url)
@@ -137,6 +140,7 @@ def test_no_version_that_is_not_there_is_converted() -> None:
     assert isinstance(debugging.exception, ModelNotFound), "with where it comes from"
 
 
+@pytest.mark.slow
 def test_info_tells_what_colorizes_here(model_root: Path) -> None:
     done = run(
         "info", "--json", CHROMASERVE_MODEL_ROOT=str(model_root), CHROMASERVE_API_KEYS="k" * 32
@@ -248,6 +252,7 @@ def test_who_reads_no_further_is_no_error_to_be_told_of() -> None:
     assert (done.returncode, done.stderr) == (1, b"")
 
 
+@pytest.mark.slow
 def test_a_wrong_setting_is_called_as_it_was_given(tmp_path: Path) -> None:
     done = run("inspect", tmp_path, CHROMASERVE_MAX_PIXELS="many")
     assert (done.returncode, "CHROMASERVE_MAX_PIXELS: Input" in said(done)) == (2, True)

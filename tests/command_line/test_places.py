@@ -143,6 +143,7 @@ def test_results_in_the_photos_own_folder_are_told_from_photos(album: Path, serv
     assert files(album) - before == {"a-colour.png", "b-colour.png"}
 
 
+@pytest.mark.slow
 def test_results_are_no_photos_and_what_is_left_out_is_counted(album: Path, server: Server) -> None:
     folder = album / "sub"
     for name in ("e.JXL", "f.jxl", "notes.txt", "README", ".hidden.txt"):
@@ -173,6 +174,7 @@ def test_results_are_no_photos_and_what_is_left_out_is_counted(album: Path, serv
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_is_there_is_replaced_by_overwrite_alone(album: Path, server: Server) -> None:
     out = album.parent / "colour"
     (out / "sub").mkdir(parents=True)
@@ -206,6 +208,7 @@ def test_a_link_that_leads_nowhere_is_in_the_way_as_a_file_is(tmp_path: Path) ->
         assert f"{link} is there already; --overwrite replaces it" in said(done)
 
 
+@pytest.mark.slow
 def test_what_never_ends_is_not_read(tmp_path: Path, server: Server) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()

@@ -44,6 +44,7 @@ def store(small_root: Path) -> dict[str, str]:
     return {"CHROMASERVE_MODEL_ROOT": str(small_root)}
 
 
+@pytest.mark.slow
 def test_words_go_nowhere_where_standard_error_is_closed_or_full(
     tmp_path: Path, store: dict[str, str]
 ) -> None:
@@ -68,6 +69,7 @@ def test_a_closed_stream_that_is_needed_is_told_of(store: dict[str, str]) -> Non
         assert words in said(done)
 
 
+@pytest.mark.slow
 def test_a_full_disk_behind_standard_output_is_no_fault_of_a_photo(store: dict[str, str]) -> None:
     for arguments in (
         ["inspect", PHOTO, PHOTO],

@@ -8,6 +8,7 @@ import pytest
 from tests.command_line.command import SAMPLES, files, on_terminal
 
 
+@pytest.mark.slow
 def test_a_bar_tells_how_far_it_is_instead_of_a_line_a_photo(tmp_path: Path) -> None:
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()

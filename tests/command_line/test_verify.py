@@ -22,6 +22,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_a_result_is_its_photos_and_tells_how_it_was_made(result: Path, tmp_path: Path) -> None:
     done = run("verify", CAT, result, "--json", "--grey", tmp_path / "grey.png")
     assert done.returncode == 0, done.stderr
@@ -42,6 +43,7 @@ def test_a_result_is_its_photos_and_tells_how_it_was_made(result: Path, tmp_path
     assert "there already" in said(again)
 
 
+@pytest.mark.slow
 def test_what_was_changed_is_told_with_its_place(result: Path, tmp_path: Path) -> None:
     with Image.open(result) as image:
         image.putpixel((120, 40), (255, 255, 255))

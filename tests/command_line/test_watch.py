@@ -73,6 +73,7 @@ def test_a_watched_folder(tmp_path: Path) -> None:
     assert files(out) == {"first.png", "second.png"}
 
 
+@pytest.mark.slow
 def test_sigterm_ends_the_first_pass_as_it_ends_watching(tmp_path: Path) -> None:
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
@@ -92,6 +93,7 @@ def test_sigterm_ends_the_first_pass_as_it_ends_watching(tmp_path: Path) -> None
     assert not {name for name in files(out) if not name.endswith(".png")}
 
 
+@pytest.mark.slow
 def test_a_photo_that_comes_gets_each_of_its_results(tmp_path: Path, server: Server) -> None:
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()

@@ -90,6 +90,7 @@ def test_ncnn_gives_the_colours_that_the_saved_model_gives(
     np.testing.assert_allclose(ncnn.infer(L, given), original.infer(L, given), atol=0.2)
 
 
+@pytest.mark.slow
 def test_a_photo_of_ncnn_is_the_same_in_every_batch(ncnn: Engine, L: Floats) -> None:
     given = np.linspace(0, 1, len(L), dtype=np.float32)
     alone = np.concatenate([ncnn.infer(L[n : n + 1], given[n : n + 1]) for n in range(len(L))])
@@ -99,6 +100,7 @@ def test_a_photo_of_ncnn_is_the_same_in_every_batch(ncnn: Engine, L: Floats) -> 
         np.testing.assert_allclose(together, alone[:count], atol=UNSEEN_AB)
 
 
+@pytest.mark.slow
 def test_ncnn_on_one_thread_gives_the_same(ncnn: Engine, model: ModelVersion, L: Floats) -> None:
     given = np.full(2, 0.65, np.float32)
     one = NcnnEngine(model.path / FOLDER, threads=1, max_batch=4)
@@ -157,6 +159,7 @@ def largest_kernel(network: bytes) -> int:
     return (start + length // 2) // 2
 
 
+@pytest.mark.slow
 def test_weights_that_answer_otherwise_are_refused_whatever_the_checksums_say(
     copied: ModelVersion, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -172,6 +175,7 @@ def test_weights_that_answer_otherwise_are_refused_whatever_the_checksums_say(
         load_engines(copied, SETTINGS.model_copy(update={"engine": "ncnn"}))
 
 
+@pytest.mark.slow
 def test_both_engines_tell_how_likely_each_colour_is(
     ncnn: Engine, original: Engine, L: Floats
 ) -> None:
@@ -189,6 +193,7 @@ def softmax(logits: Floats) -> Floats:
     return np.asarray(p / p.sum(-1, keepdims=True))
 
 
+@pytest.mark.slow
 def test_the_mean_of_the_distribution_is_what_the_liveliest_colours_come_from(
     ncnn: Engine, L: Floats
 ) -> None:
@@ -208,6 +213,7 @@ def test_ncnn_does_not_run_on_a_gpu(model: ModelVersion) -> None:
         load_engines(model, Settings(engine="ncnn", device="gpu"))
 
 
+@pytest.mark.slow
 def test_replicas_share_the_threads(model: ModelVersion) -> None:
     settings = Settings(engine="ncnn", engine_threads=4, replicas=2)
     engines = load_engines(model, settings)
@@ -234,6 +240,7 @@ print(first.shape, *(engine.signature.variables[0].device[-5:] for engine in eng
 """
 
 
+@pytest.mark.slow
 def test_each_replica_has_a_device_of_its_own(small: ModelVersion) -> None:
     done = subprocess.run(
         [sys.executable, "-c", TWO_DEVICES, str(small.path.parent.parent)],
@@ -245,6 +252,7 @@ def test_each_replica_has_a_device_of_its_own(small: ModelVersion) -> None:
     assert done.stdout.splitlines() == ["(3, 224, 224, 2) CPU:0 CPU:1"], done.stderr
 
 
+@pytest.mark.slow
 def test_both_engines_see_the_same_in_photos(ncnn: Engine, original: Engine, L: Floats) -> None:
     L = L[:2]
     assert ncnn.has_features
@@ -259,6 +267,7 @@ def test_both_engines_see_the_same_in_photos(ncnn: Engine, original: Engine, L: 
         np.testing.assert_allclose(mine, theirs, atol=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ncnn", "savedmodel"])
 def test_colours_and_features_come_from_one_run(
     name: str, ncnn: Engine, original: Engine, L: Floats

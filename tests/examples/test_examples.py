@@ -51,6 +51,7 @@ def proxy(server: Server) -> Iterator[Proxy]:
         yield running
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", ONE_PHOTO)
 def test_one_photo(example: str, proxy: Proxy, http: httpx.Client, tmp_path: Path) -> None:
     photo, output = GREY / "cat.jpg", tmp_path / "colour.png"

@@ -25,6 +25,7 @@ def test_the_originals_are_photos_but_for_those_of_other_samples() -> None:
     assert others == dict.fromkeys(("lab.tif", "float.tif"), "UnsupportedSamples")
 
 
+@pytest.mark.slow
 def test_changed_files_are_photos_or_refused() -> None:
     seen: Counter[str] = Counter()
     for case in cases(SEED, COUNT):
@@ -51,6 +52,7 @@ def test_a_bomb_costs_little(case: Case) -> None:
     assert time.process_time() - start < MOST_SECONDS
 
 
+@pytest.mark.slow
 def test_decoders_add_nothing_to_the_log_of_a_service(
     tmp_path: Path, small_network: dict[str, object]
 ) -> None:

@@ -44,6 +44,7 @@ def test_signatures_are_those_of_the_specification() -> None:
     assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
+@pytest.mark.slow
 def test_a_callback_tells_that_a_job_has_ended(mine: httpx.Client, others: Elsewhere) -> None:
     address = f"{others.url}/open/hook"
     job = submitted(mine, files(2), data={"callback": address})
@@ -53,6 +54,7 @@ def test_a_callback_tells_that_a_job_has_ended(mine: httpx.Client, others: Elsew
     assert told["data"] == mine.get(f"/jobs/{job}").json()
 
 
+@pytest.mark.slow
 def test_a_callback_is_tried_again_by_whoever_is_there(
     start_small: Start, tmp_path: Path, others: Elsewhere
 ) -> None:
@@ -121,6 +123,7 @@ def test_photos_come_from_addresses_and_results_go_to_them(
     assert not others.of("/closed/secret")
 
 
+@pytest.mark.slow
 def test_a_job_whose_result_nobody_takes_ends_all_the_same(
     service: Server, mine: httpx.Client, others: Elsewhere
 ) -> None:
@@ -144,6 +147,7 @@ def test_a_job_whose_result_nobody_takes_ends_all_the_same(
     assert verified(others.wait_for(hook, 1)[0])["type"] == "job.done"
 
 
+@pytest.mark.slow
 def test_a_result_that_there_is_no_room_for_is_told_of(
     start_small: Start, tmp_path: Path, others: Elsewhere
 ) -> None:
@@ -172,6 +176,7 @@ def test_codings_are_not_undone(mine: httpx.Client, others: Elsewhere) -> None:
     assert asked.headers["accept-encoding"] == "identity"
 
 
+@pytest.mark.slow
 def test_photos_that_do_not_come_hold_up_no_other_job(
     start_small: Start, tmp_path: Path, others: Elsewhere
 ) -> None:
@@ -191,6 +196,7 @@ def test_photos_that_do_not_come_hold_up_no_other_job(
         assert (told["done"], told["failed"]) == (0, 0)
 
 
+@pytest.mark.slow
 def test_a_receiver_that_does_not_answer_holds_up_no_other(
     start_small: Start, tmp_path: Path, others: Elsewhere
 ) -> None:
@@ -251,6 +257,7 @@ def test_what_is_not_on_the_list_is_never_asked(
     assert len(others.asked) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["s3", "gs", "abfss"])
 def test_a_store_that_is_named_by_its_own_scheme_is_to_presign(
     mine: httpx.Client, service: Server, scheme: str

@@ -18,6 +18,8 @@ from tests.jobs.asking import ended, events, files, slug, submitted
 from tests.jobs.postgresql import Line, breakable, postgresql
 from tests.sample_photos import encoded, small
 
+pytestmark = pytest.mark.slow
+
 PHOTOS = 40
 LONGEST_S = 25
 """That a question may take which a database does not answer, by a service that is hurried."""

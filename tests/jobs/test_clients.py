@@ -33,6 +33,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_client_hands_in_waits_and_fetches(service: Server, folder: Path) -> None:
     photos: list[bytes | Path] = [
         folder / "in" / "a.png",
@@ -96,6 +97,7 @@ def test_a_client_names_addresses(service: Server, others: Elsewhere) -> None:
         assert sent.outcome.data == b""
 
 
+@pytest.mark.slow
 def test_results_come_through_a_service_that_is_killed(
     start_server: Start, start_small: Start, tmp_path: Path
 ) -> None:
@@ -113,6 +115,7 @@ def test_results_come_through_a_service_that_is_killed(
     assert sorted(seen) == list(range(12))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
@@ -132,6 +135,7 @@ def test_a_key_that_is_missing_or_wrong_is_one_status(
     assert b"Give --api-key" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_album_with_a_reference_by_client_and_command(service: Server, folder: Path) -> None:
     photos = {f"{n}.png": data for n, data in enumerate(views())}
     reference = raw("coffee.png")

@@ -33,6 +33,7 @@ def test_an_older_queue_is_brought_up_to_date_or_not_opened(
     other.close()
 
 
+@pytest.mark.slow
 def test_a_queue_that_is_in_use_or_a_full_disk_is_no_wrong_setting(
     start_small: Start, tmp_path: Path
 ) -> None:
@@ -71,6 +72,7 @@ def test_a_folder_that_others_made_shows_them_no_queue(tmp_path: Path) -> None:
         os.umask(before)
 
 
+@pytest.mark.slow
 def test_what_an_address_says_of_its_own_holds(start_small: Start, tmp_path: Path) -> None:
     with postgresql() as address:
         import psycopg
@@ -110,6 +112,7 @@ def test_a_setting_of_jobs_without_their_folder_ends_the_start(
     assert f"CHROMASERVE_{name.upper()} needs jobs" in server.log.read_text()
 
 
+@pytest.mark.slow
 def test_what_postgresql_cannot_keep_of_a_text_is_replaced() -> None:
     with postgresql() as address:
         from app.jobs.postgresql import Postgresql
@@ -119,6 +122,7 @@ def test_what_postgresql_cannot_keep_of_a_text_is_replaced() -> None:
         opened.close()
 
 
+@pytest.mark.slow
 def test_a_process_starts_while_somebody_reads_and_holds_up_nobody() -> None:
     with postgresql() as address:
         import psycopg

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 
 from chromaserve import Client, ProblemError
 from tests.command_line.command import run
@@ -208,6 +209,7 @@ def test_a_job_that_is_cancelled_keeps_what_is_done(mine: httpx.Client) -> None:
     assert events(mine, job)[-1][0] == "end"
 
 
+@pytest.mark.slow
 def test_a_result_that_is_gone_is_told_of(start_small: Start, tmp_path: Path) -> None:
     """As where it expires while it is asked for."""
     server = start_small(jobs=tmp_path / "queue")
@@ -226,6 +228,7 @@ def test_a_result_that_is_gone_is_told_of(start_small: Start, tmp_path: Path) ->
     assert "not kept any more" in lost.outcome.detail
 
 
+@pytest.mark.slow
 def test_jobs_take_turns(mine: httpx.Client) -> None:
     """One that comes later, with a photo, does not wait for all of one that came before."""
     many = submitted(mine, [("file", (str(n), raw("rocket.jpg"))) for n in range(30)])
@@ -236,6 +239,7 @@ def test_jobs_take_turns(mine: httpx.Client) -> None:
     assert ended(mine, many)["done"] == 30
 
 
+@pytest.mark.slow
 def test_jobs_have_so_much_of_the_disk_and_no_more(start_small: Start, tmp_path: Path) -> None:
     server = start_small(HURRIED, jobs=tmp_path / "queue", jobs_mb=2, jobs_keep_s=1)
     server.wait_ready()
@@ -266,6 +270,7 @@ def test_without_a_folder_there_are_no_jobs(small_http: httpx.Client) -> None:
         assert (answer.status_code, slug(answer)) == (404, "jobs-off")
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_used_ends_the_start(start_small: Start, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     server = start_small(jobs=tmp_path / "file")
@@ -273,6 +278,7 @@ def test_a_folder_that_cannot_be_used_ends_the_start(start_small: Start, tmp_pat
     assert "CHROMASERVE_JOBS: " in server.log.read_text()
 
 
+@pytest.mark.slow
 def test_nothing_is_accepted_into_a_queue_that_is_gone(start_small: Start, tmp_path: Path) -> None:
     server = start_small(jobs=tmp_path / "queue")
     server.wait_ready()
@@ -294,6 +300,7 @@ def test_an_address_that_is_none_ends_the_start(start_small: Start, tmp_path: Pa
     assert "Traceback" not in server.log.read_text()
 
 
+@pytest.mark.slow
 def test_a_photo_that_somebody_waits_for_goes_before_those_of_a_job(mine: httpx.Client) -> None:
     job = submitted(mine, [("file", (str(n), raw("rocket.jpg"))) for n in range(40)])
     while not (begun := mine.get(f"/jobs/{job}").json())["done"]:
@@ -306,6 +313,7 @@ def test_a_photo_that_somebody_waits_for_goes_before_those_of_a_job(mine: httpx.
     assert ended(mine, job)["done"] == 40
 
 
+@pytest.mark.slow
 def test_a_full_disk_holds_jobs_up_and_nothing_else(start_server: Start, tmp_path: Path) -> None:
     server = start_server(HURRIED, jobs=tmp_path / "queue", log_level="warning")
     server.wait_ready()

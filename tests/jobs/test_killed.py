@@ -44,6 +44,7 @@ def queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, 
         yield {"jobs": tmp_path / "queue", "jobs_database": address}
 
 
+@pytest.mark.slow
 def test_of_two_workers_one_is_killed_and_each_photo_is_done_once(
     start_small: Start, queue: dict[str, object], tmp_path: Path
 ) -> None:
@@ -107,6 +108,7 @@ def test_what_was_accepted_outlives_a_kill_and_what_is_done_stays_done(
         assert len(results) == PHOTOS
 
 
+@pytest.mark.slow
 def test_a_service_that_ends_gives_back_what_it_has_not_done(
     start_server: Start, start_small: Start, tmp_path: Path
 ) -> None:

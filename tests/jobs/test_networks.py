@@ -41,6 +41,7 @@ def test_a_name_that_turns_to_this_machine_gets_nothing(
     assert len(others.asked) == before
 
 
+@pytest.mark.slow
 def test_localhost_says_itself_where_it_leads(
     start_small: Start, tmp_path: Path, others: Elsewhere
 ) -> None:
@@ -53,6 +54,7 @@ def test_localhost_says_itself_where_it_leads(
         assert ended(client, job)["done"] == 1
 
 
+@pytest.mark.slow
 def test_a_certificate_is_checked_and_told_of(
     start_small: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +78,7 @@ def test_a_certificate_is_checked_and_told_of(
             assert ended(client, job)["done"] == 1
 
 
+@pytest.mark.slow
 def test_photos_that_come_slowly_give_way_and_take_no_memory_ahead(
     start_small: Start, tmp_path: Path
 ) -> None:

@@ -65,6 +65,7 @@ def settle(store: Store, held: Claim, worker: str, now: float) -> str:
     return store.settle(held, worker, now, "{}", fine=True, size=5, crc=7)
 
 
+@pytest.mark.slow
 def test_two_workers_never_hold_the_same_photo(
     opened: Callable[[], Database], store: Store
 ) -> None:

@@ -24,6 +24,8 @@ from tests.jobs.elsewhere import Elsewhere
 from tests.jobs.test_killed import done, kill
 from tests.sample_photos import encoded
 
+pytestmark = pytest.mark.slow
+
 SAUCER = {"x": 440, "y": 230, "color": "#b03030", "photo": "0.png"}
 ALBUM = {"album": "true", "hints": json.dumps([SAUCER])}
 

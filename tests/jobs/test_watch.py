@@ -61,6 +61,7 @@ def watching(database: Counted) -> Watch:
     return Watch(ask)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, STREAMS])
 def test_many_streams_ask_as_often_as_one(database: Counted, jobs: int) -> None:
     one = asked_by(database, 1, 1)

@@ -36,6 +36,7 @@ def pixels(photo: bytes) -> NDArray[np.uint8]:
     return np.asarray(Image.open(io.BytesIO(photo)))
 
 
+@pytest.mark.slow
 def test_all_kinds_of_photos_agree_as_by_the_service(
     colorizer: Colorizer, http: httpx.Client, tmp_path: Path
 ) -> None:
@@ -54,6 +55,7 @@ def test_all_kinds_of_photos_agree_as_by_the_service(
     assert [path.read_bytes() for path in written] == wanted
 
 
+@pytest.mark.slow
 def test_the_client_sends_an_album_in_one_request(
     server: Server, http: httpx.Client, tmp_path: Path
 ) -> None:

@@ -287,6 +287,7 @@ def test_threads_share_it(colorizer: Colorizer) -> None:
     assert results == [expected] * 12
 
 
+@pytest.mark.slow
 def test_a_closed_one_says_so_and_holds_no_model(model_root: Path) -> None:
     colorizer = Colorizer(model_root=model_root)
     engine = weakref.ref(colorizer.background.model.engine)
@@ -311,6 +312,7 @@ def test_pillows_limit_is_the_programs(
     assert Image.MAX_IMAGE_PIXELS == 1000
 
 
+@pytest.mark.slow
 def test_proposals_are_distinct_photos_of_one_lightness(bundled: Colorizer) -> None:
     data = CAT.read_bytes()
     made = [bundled.colorize(data, proposal=n) for n in (1, 2, 3)]
@@ -334,6 +336,7 @@ def test_a_model_without_a_distribution_has_one_proposal(tmp_path: Path) -> None
             made.colorize(CAT.read_bytes(), proposal=2)
 
 
+@pytest.mark.slow
 def test_confidence_is_told_of_photos_of_every_kind(bundled: Colorizer, tmp_path: Path) -> None:
     data = CAT.read_bytes()
     told = bundled.confidence(data)
@@ -356,6 +359,7 @@ def test_confidence_is_told_of_photos_of_every_kind(bundled: Colorizer, tmp_path
         bundled.colorize(data, confidence="jpeg")  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_livelier_colours_are_less_sure_and_hints_are_sure(bundled: Colorizer) -> None:
     data = CAT.read_bytes()
     calm, lively = (bundled.confidence(data, vividness=v).figure for v in (0, 1))
@@ -394,6 +398,7 @@ def test_pages_each_by_itself(colorizer: Colorizer, tmp_path: Path) -> None:
         colorizer.colorize(book, pages="all")
 
 
+@pytest.mark.slow
 def test_a_reference_of_every_kind_gives_its_colours(bundled: Colorizer, tmp_path: Path) -> None:
     data = CAT.read_bytes()
     other = SAMPLES / "colour" / "cat.jpg"
@@ -419,6 +424,7 @@ def test_a_reference_of_every_kind_gives_its_colours(bundled: Colorizer, tmp_pat
     assert mine.read_bytes() == other.read_bytes()
 
 
+@pytest.mark.slow
 def test_both_engines_give_the_colours_of_a_reference(
     bundled: Colorizer, model_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -508,6 +514,7 @@ def test_masked_pixels_are_not_coloured(colorizer: Colorizer) -> None:
     assert colorizer.colorize(np.ma.masked_array(grey, mask=False)).shape == (32, 32, 3)
 
 
+@pytest.mark.slow
 def test_a_place_that_is_named_twice_has_one_result(colorizer: Colorizer, tmp_path: Path) -> None:
     photos = [tmp_path / name for name in ("a.png", "b.png", "c.png")]
     for photo in photos:

@@ -27,6 +27,7 @@ WAYS: list[tuple[bytes, str, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("photo", "format", "one", "other"), WAYS, ids=[f"{a} and {b}" for _, _, a, b in WAYS]
 )

@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 CLIENT_ALONE = """
 import sys
 from chromaserve import AsyncClient, Client, ProblemError, Result, Retries

@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from chromaserve import Colorizer, verify
@@ -13,6 +14,7 @@ from tests.page.stage import GREY
 CAT = GREY / "cat.jpg"
 
 
+@pytest.mark.slow
 def test_every_kind_of_result_is_its_photos_and_gives_the_grey_back(tmp_path: Path) -> None:
     with Image.open(CAT) as opened:
         image = opened.copy()

@@ -43,6 +43,7 @@ DISTRIBUTIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("package", "extras"),
     [

@@ -74,6 +74,7 @@ with Colorizer() as colorizer:
     assert is_colour(project.folder / "library.png")
 
 
+@pytest.mark.slow
 def test_the_command(project: Project) -> None:
     shutil.copy(GREY / "cat.jpg", project.folder / "photo.jpg")
     done = project.run("chromaserve", "colorize", "photo.jpg")
@@ -84,6 +85,7 @@ def test_the_command(project: Project) -> None:
     assert str(project.packages) in project.run("chromaserve", "info").stdout
 
 
+@pytest.mark.slow
 def test_the_service_and_its_page(project: Project, served: Server) -> None:
     curl = ["curl", "--fail", "--silent", "--show-error"]
     send = ["-F", f"file=@{GREY / 'cat.jpg'}", f"{served.url}/colorize", "-o", "served.png"]
@@ -105,6 +107,7 @@ with Client({served.url!r}) as client:
     assert is_colour(project.folder / "client.png")
 
 
+@pytest.mark.slow
 def test_a_folder_by_ray(project: Project) -> None:
     (project.folder / "grey").mkdir()
     shutil.copy(GREY / "cat.jpg", project.folder / "grey")
@@ -113,6 +116,7 @@ def test_a_folder_by_ray(project: Project) -> None:
     assert is_colour(project.folder / "colour" / "cat.png")
 
 
+@pytest.mark.slow
 def test_the_service_by_ray(project: Project) -> None:
     """The import path of the file that is shipped; replicas unpickle what it builds."""
     program = """
@@ -128,6 +132,7 @@ print(build.__module__)
     assert done.stdout.split()[-1] == "chromaserve.app.ray_serve"
 
 
+@pytest.mark.slow
 def test_training(project: Project) -> None:
     (project.folder / "photos").mkdir()
     for photo in sorted((ROOT / "samples" / "colour").iterdir())[:1]:
@@ -149,6 +154,7 @@ def test_training_without_tensorflow_says_what_to_install(project: Project) -> N
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_every_module_imports(project: Project) -> None:
     """None of them asks for a top-level `app` or `training`: the project's would answer."""
     program = """

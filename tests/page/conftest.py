@@ -38,7 +38,9 @@ expect.set_options(timeout=TIMEOUT_MS)
 
 
 # For tests of what every browser has to do; the others run in Chromium.
-in_both = pytest.mark.parametrize("engine", ["chromium", "firefox"], indirect=True)
+in_both = pytest.mark.parametrize(
+    "engine", ["chromium", pytest.param("firefox", marks=pytest.mark.slow)], indirect=True
+)
 
 # For tests that look at no colours: their page is of a service with a small network.
 without_colours = pytest.mark.parametrize("served", ["small_server"], indirect=True, ids=["small"])

@@ -15,6 +15,8 @@ from tests.page.conftest import Open, in_both
 from tests.page.stage import DONE, answer, choose, chroma, photo, seen
 from tests.sample_photos import raw
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("cat", "coffee", "dahlia", "rocket", "pagoda")
 DESK = {"viewport": {"width": 1280, "height": 800}}
 

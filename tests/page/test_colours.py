@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import pytest
 from PIL import Image
 from playwright.sync_api import Page, Request, Route, expect
 
@@ -37,6 +38,7 @@ def test_a_dropped_photo_gets_colours_and_the_slider_uncovers_them(page: Page) -
     assert chroma(lab[:, : int(lab.shape[1] * 0.7)]) < 1
 
 
+@pytest.mark.slow
 def test_vividness_is_seen_at_once_and_then_exactly(page: Page) -> None:
     choose(page, house=HOUSE)
     page.wait_for_selector(DONE)
@@ -106,6 +108,7 @@ def test_a_hint_colours_what_is_near_and_can_be_taken_back(page: Page) -> None:
     assert red.evaluate(at_once) == "true", "the next click, on the photo, is not waited for"
 
 
+@pytest.mark.slow
 @without_colours
 def test_the_border_stays_however_soon_another_photo_is_looked_at(page: Page) -> None:
     page.emulate_media(reduced_motion="no-preference")
@@ -118,6 +121,7 @@ def test_the_border_stays_however_soon_another_photo_is_looked_at(page: Page) ->
     expect(page.locator("#split")).to_have_value("50")
 
 
+@pytest.mark.slow
 @without_colours
 def test_a_hint_at_the_very_edge_of_a_large_photo_stays_inside(page: Page) -> None:
     large = io.BytesIO()
@@ -134,6 +138,7 @@ def test_a_hint_at_the_very_edge_of_a_large_photo_stays_inside(page: Page) -> No
     expect(page.locator("#notice")).to_be_hidden()
 
 
+@pytest.mark.slow
 @without_colours
 def test_a_download_is_the_answer_of_the_api_for_the_file_itself(
     page: Page, small_http: httpx.Client, tmp_path: Path
@@ -213,6 +218,7 @@ def test_many_photos_are_coloured_a_few_at_once_and_saved_as_one_zip(
     assert most <= 4  # two, the looks of the one that is shown, and one that has just ended
 
 
+@pytest.mark.slow
 @in_both
 def test_a_row_of_colourings_is_there_to_pick_from(page: Page, http: httpx.Client) -> None:
     choose(page, house=HOUSE)
@@ -247,6 +253,7 @@ def test_a_row_of_colourings_is_there_to_pick_from(page: Page, http: httpx.Clien
     expect(row).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_what_is_guessed_is_shaded_and_a_place_asked_about_takes_a_colour(page: Page) -> None:
     choose(page, house=HOUSE)
     page.wait_for_selector(DONE)
@@ -275,6 +282,7 @@ def test_what_is_guessed_is_shaded_and_a_place_asked_about_takes_a_colour(page: 
     assert np.abs(seen(page) - before)[..., 1:].mean() > 0.1
 
 
+@pytest.mark.slow
 @without_colours
 def test_places_to_ask_about_are_reached_by_keys(page: Page) -> None:
     choose(page, house=HOUSE)
@@ -289,6 +297,7 @@ def test_places_to_ask_about_are_reached_by_keys(page: Page) -> None:
     expect(page.locator("#hints li")).to_contain_text("sea at ")
 
 
+@pytest.mark.slow
 @in_both
 def test_a_photo_gets_the_colours_of_another_one(
     page: Page, http: httpx.Client, tmp_path: Path
@@ -331,6 +340,7 @@ def test_a_photo_gets_the_colours_of_another_one(
     expect(page.get_by_role("button", name="Without it")).to_be_hidden()
 
 
+@pytest.mark.slow
 @without_colours
 def test_a_grey_photo_as_the_other_one_is_said_to_be_that(page: Page, tmp_path: Path) -> None:
     left, _ = two_views(tmp_path)

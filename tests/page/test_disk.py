@@ -11,6 +11,8 @@ from playwright.sync_api import Page, Route, expect
 from tests.page.conftest import Open, without_colours
 from tests.page.stage import DONE, GREY
 
+pytestmark = pytest.mark.slow
+
 KEPT = "Kept in this browser until you remove them."
 LONG_AGO = (1e9, 1e9)
 KEEPS_NOTHING = "indexedDB.open = () => { throw new DOMException('', 'SecurityError'); };"

@@ -1,10 +1,13 @@
 """The API's description in the browser: read and tried out without any other host."""
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.conftest import Server
 from tests.page.conftest import Open, without_colours
 from tests.page.stage import GREY
+
+pytestmark = pytest.mark.slow
 
 
 @without_colours

@@ -13,6 +13,8 @@ from tests.page.conftest import Open, without_colours
 from tests.page.stage import DONE, answer, choose, photo
 from tests.sample_photos import encoded
 
+pytestmark = pytest.mark.slow
+
 
 @without_colours
 @pytest.mark.parametrize(

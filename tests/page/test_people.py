@@ -73,6 +73,7 @@ def test_by_keyboard_alone(page: Page) -> None:
     page.wait_for_selector(DONE)
 
 
+@pytest.mark.slow
 @without_colours
 @in_both
 def test_the_focus_stays_where_somebody_works(open_page: Open) -> None:
@@ -127,6 +128,7 @@ def shown(page: Page) -> float:
     return float(width / own)
 
 
+@pytest.mark.slow
 def test_the_original_is_seen_while_its_button_is_held(page: Page) -> None:
     choose(page, house=photo("dust-bowl-home.jpg"))
     page.wait_for_selector(DONE)
@@ -150,6 +152,7 @@ def test_the_original_is_seen_while_its_button_is_held(page: Page) -> None:
     assert held("false") > 10
 
 
+@pytest.mark.slow
 def test_three_looks_to_choose_from(page: Page) -> None:
     choose(page, house=photo("dust-bowl-home.jpg"))
     page.wait_for_selector(DONE)
@@ -172,6 +175,7 @@ def test_three_looks_to_choose_from(page: Page) -> None:
     )
 
 
+@pytest.mark.slow
 @without_colours
 def test_leaving_with_what_was_not_saved_asks(page: Page) -> None:
     choose(page, house=photo("dust-bowl-home.jpg"))
@@ -243,6 +247,7 @@ def test_everything_has_a_name_and_contrast(page: Page) -> None:
         """)
 
 
+@pytest.mark.slow
 @without_colours
 @pytest.mark.parametrize("kind", ["TIFF", "WEBP", "JPEG", "JPEG with EXIF", "PNG"])
 def test_a_pasted_photo_that_only_the_service_reads_is_seen_too(page: Page, kind: str) -> None:
@@ -273,6 +278,7 @@ def test_a_pasted_photo_that_only_the_service_reads_is_seen_too(page: Page, kind
     expect(before).to_have_js_property("naturalWidth", 895)
 
 
+@pytest.mark.slow
 @without_colours
 def test_on_a_phone_in_dark_mode(open_page: Open, engine: tuple[Playwright, Browser]) -> None:
     page = open_page(**engine[0].devices["Pixel 7"], color_scheme="dark")
@@ -293,6 +299,7 @@ def test_on_a_phone_in_dark_mode(open_page: Open, engine: tuple[Playwright, Brow
     expect(page.get_by_label("Colour of hint 1")).to_have_value("#c02a30")
 
 
+@pytest.mark.slow
 @without_colours
 def test_text_of_twice_the_size_has_room(page: Page) -> None:
     choose(page, cat=photo("cat.jpg"), coffee=photo("coffee.jpg"))

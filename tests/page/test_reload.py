@@ -2,10 +2,13 @@
 
 from urllib.parse import urlsplit
 
+import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
 from tests.page.conftest import Open, in_both, without_colours
 from tests.page.stage import DONE, choose, chroma, photo, seen
+
+pytestmark = pytest.mark.slow
 
 KEPT = "Kept in this browser until you remove them."
 

@@ -19,6 +19,8 @@ from tests.conftest import Start
 from tests.page.conftest import Open, in_both, without_colours
 from tests.page.stage import DONE, choose, photo
 
+pytestmark = pytest.mark.slow
+
 SAUCER = 440, 230
 """In the first view."""
 DESK = {"viewport": {"width": 1280, "height": 800}}

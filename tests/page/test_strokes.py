@@ -7,11 +7,14 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, Playwright, expect
 
 from tests.page.conftest import Open, in_both, without_colours
 from tests.page.stage import DONE, answer, choose, photo, seen
+
+pytestmark = pytest.mark.slow
 
 HOUSE = photo("dust-bowl-home.jpg")
 Places = list[tuple[float, float]]

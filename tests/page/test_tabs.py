@@ -1,9 +1,12 @@
 """Two tabs of one browser, which share what is kept."""
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.page.conftest import Open, in_both, without_colours
 from tests.page.stage import DONE, choose, photo
+
+pytestmark = pytest.mark.slow
 
 KEPT = "Kept in this browser until you remove them."
 

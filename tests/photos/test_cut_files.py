@@ -64,6 +64,7 @@ CUTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("how", CUTS)
 @pytest.mark.parametrize("kind", KINDS)
@@ -182,6 +183,7 @@ WITHOUT_PARTS: dict[str, Callable[[Image.Image], bytes]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("filler", [b"\0", b"\xff"])
 @pytest.mark.parametrize("kind", WITHOUT_PARTS)
 def test_room_for_what_never_came_is_told(kind: str, filler: bytes) -> None:
@@ -201,6 +203,7 @@ def test_a_blank_sheet_is_whole(kind: str, level: int) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lossless", [False, True])
 @pytest.mark.parametrize("filler", [b"\0", b"\xff"])
 def test_of_a_webp_with_room_the_part_that_never_came_is_told(
@@ -217,6 +220,7 @@ def test_of_a_webp_with_room_the_part_that_never_came_is_told(
     assert np.array_equal(photo.grey[: there - 16], taken(whole).grey[: there - 16])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [0, 255])
 def test_a_blank_webp_that_ends_in_zeros_is_whole(level: int) -> None:
     data = encoded(Image.new("L", (4500, 3000), level), "WEBP", quality=80)

@@ -156,6 +156,7 @@ FILES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "output", "level", "hinted"),
     [

@@ -151,6 +151,7 @@ def test_a_wide_gamut_by_numbers_is_not_taken_for_srgb() -> None:
         taken(wide_range)
 
 
+@pytest.mark.slow
 def test_a_picture_larger_than_it_says_is_refused_before_it_has_room() -> None:
     """A decoder makes room for what the coded picture says of itself."""
     large = Image.new("RGB", (4096, 4096))

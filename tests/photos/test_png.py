@@ -75,6 +75,7 @@ def test_the_same_pixels_give_the_same_bytes() -> None:
     assert made(pixels) == made(pixels.copy())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["fast", "small"])
 @pytest.mark.parametrize("size", [(1800, 1200), (20_000, 100)])
 def test_strips_cost_next_to_nothing(

@@ -41,6 +41,7 @@ def colorize(http: httpx.Client, **options: str | float) -> tuple[bytes, str]:
     return answer.content, described[1]
 
 
+@pytest.mark.slow
 def test_other_postprocessing_does_not_run_the_model_and_gives_the_same_bytes(
     http: httpx.Client, keeping: httpx.Client
 ) -> None:

@@ -36,6 +36,8 @@ from tests.photos.certificates import certified
 from tests.photos.heif_files import avif, heic, wide_avif, wide_heic
 from tests.sample_photos import encoded, load, png16, raw
 
+pytestmark = pytest.mark.slow
+
 MEASURE = """
 import os, re, sys
 from pathlib import Path

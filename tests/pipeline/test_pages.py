@@ -22,6 +22,8 @@ from chromaserve.settings import PipelineSettings
 from tests.sample_photos import encoded, small
 from tests.small_network import publish
 
+pytestmark = pytest.mark.slow
+
 Ask = Callable[..., Coroutine[None, None, Colored]]
 
 

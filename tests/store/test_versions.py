@@ -199,6 +199,7 @@ def _publish(root: Path, source: Path, barrier: Barrier, numbers: "Queue[list[in
     numbers.put([ModelStore(root).publish(source, describe()).version for _ in range(5)])
 
 
+@pytest.mark.slow
 def test_publishers_at_once_get_versions_of_their_own(store: ModelStore, source: Path) -> None:
     context = multiprocessing.get_context("spawn")
     barrier, numbers = context.Barrier(3), context.Queue()

@@ -81,6 +81,7 @@ def test_another_layout_is_refused_and_an_unknown_name_lists_the_known(root: Pat
         entries(root, Data(train=("dataset:cvcl",)))
 
 
+@pytest.mark.slow
 def test_another_count_is_remarked_and_the_published_and_the_thesis_count_are_whole(
     root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -41,6 +41,7 @@ def colorizer() -> Iterator[Colorizer]:
         yield made
 
 
+@pytest.mark.slow
 def test_several_settings_in_one_pass_measure_as_one_by_one(colorizer: Colorizer) -> None:
     photos = [
         Photo.of_file(COLOUR, COLOUR / "cat.jpg"),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from chromaserve.store.versions import BUNDLED_ROOT
 from tests.training.program import train_here
@@ -56,6 +57,7 @@ def test_a_mean_tells_of_each(tmp_path: Path) -> None:
     assert unfrozen(told) is None
 
 
+@pytest.mark.slow
 def test_a_mean_may_have_a_version_in_it(tmp_path: Path) -> None:
     version = next(p.parent for p in BUNDLED_ROOT.glob("colorizer/*/model.json"))
     run(tmp_path / "one", version, "block4", [3])

@@ -67,6 +67,7 @@ def curve(L: tf.Tensor, vividness: tf.Tensor) -> tf.Tensor:
     return conv(L / 100, 1, 1, 1, 2) * 50 * bent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "network", [plain, strides_and_padding, factors_before_and_after, global_path, curve]
 )

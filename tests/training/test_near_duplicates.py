@@ -52,6 +52,7 @@ def test_an_altered_copy_is_near_its_original(
         assert likeness >= NEAR
 
 
+@pytest.mark.slow
 def test_other_photos_are_not_near() -> None:
     for i, path in enumerate(SAMPLES):
         known = HeldOut()

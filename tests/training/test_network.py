@@ -133,6 +133,7 @@ def test_regularisation_strengths_count_every_kernel() -> None:
     assert penalty(l1=1e-4, l2=1e-4) > 0
 
 
+@pytest.mark.slow
 def test_ncnn_computes_the_taps_that_tensorflow_does(npz: Path) -> None:
     from training.ncnn_encoder import NcnnEncoder, encoder_weights
 

@@ -6,6 +6,7 @@ from typing import get_args
 
 import cv2
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from chromaserve import Colorizer
@@ -13,6 +14,8 @@ from chromaserve.color.lab import lab_to_srgb, srgb_to_lab
 from chromaserve.color.postprocess import enlarge_ab
 from chromaserve.store.contract import NETWORK_SIZE, GuidedFilter, Postprocess
 from training.postprocess import compare_methods, crops_picture, markdown_table
+
+pytestmark = pytest.mark.slow
 
 Image = NDArray[np.uint8]
 PHOTOS = sorted((Path(__file__).parents[2] / "samples" / "colour").glob("*.jpg"))[:5]

@@ -26,6 +26,8 @@ from training.export import published_config, published_weights
 from training.gains import load_model
 from training.publish import publish
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 EVALUATED = ("astronaut", "cat", "coffee", "dahlia", "pagoda", "rocket")
 CONFIG = """

@@ -79,6 +79,7 @@ def test_views_are_new_each_epoch_and_the_same_for_the_same_epoch(root: Path) ->
     assert np.array_equal(y2["ab"], y3["ab"])
 
 
+@pytest.mark.slow
 def test_processes_make_what_threads_make(root: Path) -> None:
     settings = Views(side=64)
     here = Stream(entries(root), root, settings, 32, 4, views=8, seed=3)

@@ -266,6 +266,7 @@ def run(folder: Path, photos: Path, *more: str) -> CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly", "thin")
 def test_four_models_are_trained_measured_and_described_and_not_trained_again(
     tmp_path: Path, photos: Path

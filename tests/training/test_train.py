@@ -72,6 +72,7 @@ class Kill(keras.callbacks.Callback):  # type: ignore[misc]
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_resumed_fit_ends_as_one_that_was_not_interrupted(
     photos: tuple[Path, list[Entry]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +130,7 @@ def test_fit_moves_the_unfrozen_block_leaves_the_frozen_and_keeps_its_folder(
         train(config(epochs=1, learning_rate=0.5), tmp_path / "run", index, root)
 
 
+@pytest.mark.slow
 def test_what_is_averaged_has_statistics_of_the_same_steps(
     photos: tuple[Path, list[Entry]], start: Path, tmp_path: Path
 ) -> None:
@@ -148,6 +150,7 @@ def test_what_is_averaged_has_statistics_of_the_same_steps(
         assert 0 < shift(0.999, part) < 0.2 * shift(0.0, part), part
 
 
+@pytest.mark.slow
 def test_a_fit_that_comes_apart_keeps_nothing_and_leaves_its_folder_to_others(
     photos: tuple[Path, list[Entry]], tmp_path: Path
 ) -> None:
@@ -159,6 +162,7 @@ def test_a_fit_that_comes_apart_keeps_nothing_and_leaves_its_folder_to_others(
         train(config(epochs=1), tmp_path / "run", [], root)
 
 
+@pytest.mark.slow
 def test_a_network_that_was_trained_whole_is_measured_as_any_other(
     photos: tuple[Path, list[Entry]],
 ) -> None:
@@ -173,6 +177,7 @@ def test_a_network_that_was_trained_whole_is_measured_as_any_other(
         Config(name="whole", encoder=whole, train=Train(frozen="ncnn"))
 
 
+@pytest.mark.slow
 def test_frozen_blocks_by_ncnn_are_those_of_the_weights_started_from(
     photos: tuple[Path, list[Entry]], start: Path, tmp_path: Path
 ) -> None:
@@ -217,6 +222,7 @@ def test_weights_survive_the_npz_and_a_wider_decoder_takes_them_as_a_start(tmp_p
     assert load_npz(tmp_path / "mean.npz", other) == []
 
 
+@pytest.mark.slow
 def test_a_fit_of_plain_photos_from_kept_taps(
     photos: tuple[Path, list[Entry]], tmp_path: Path
 ) -> None:
@@ -234,6 +240,7 @@ def test_a_fit_of_plain_photos_from_kept_taps(
         train(config(frozen="ncnn", cache_gb=1.0), tmp_path / "other", index, root)
 
 
+@pytest.mark.slow
 def test_a_network_trained_apart_joins_the_decoder(
     photos: tuple[Path, list[Entry]], tmp_path: Path
 ) -> None:

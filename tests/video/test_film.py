@@ -90,6 +90,7 @@ def stop_at(frame: int) -> Callable[[int, int], None]:
     return stop
 
 
+@pytest.mark.slow
 def test_an_odd_size_at_29_97_with_its_sound(tmp_path: Path) -> None:
     film = make(tmp_path / "in.mkv", "-c:v", "ffv1", "-c:a", "aac", width=95, height=63)
     result = tmp_path / "out.mp4"
@@ -174,6 +175,7 @@ def test_a_turned_film_comes_out_upright(colorizer: Colorizer, tmp_path: Path) -
     assert np.abs(colour.astype(int) - expected).mean() < 6
 
 
+@pytest.mark.slow
 def test_a_stopped_film_is_continued(colorizer: Colorizer, tmp_path: Path) -> None:
     film = make(tmp_path / "in.mkv", "-c:v", "ffv1")
     whole, result = tmp_path / "whole.mkv", tmp_path / "out.mkv"
@@ -234,6 +236,7 @@ def test_a_full_disk_at_the_start_costs_nothing_of_what_is_done(
     assert colorize_film(film, result, colorizer=colorizer, codec="ffv1").kept == 5
 
 
+@pytest.mark.slow
 def test_a_film_is_continued_with_the_same_reference_only(
     colorizer: Colorizer, tmp_path: Path
 ) -> None:
@@ -251,6 +254,7 @@ def test_a_film_is_continued_with_the_same_reference_only(
         result.unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "apart"), [("in.ts", 25), ("in.ts", 250), ("in.h264", 25)])
 def test_a_film_that_is_sought_badly_is_continued_whole(
     colorizer: Colorizer, tmp_path: Path, name: str, apart: int
@@ -350,6 +354,7 @@ def test_what_is_no_film_or_no_place_for_one(colorizer: Colorizer, tmp_path: Pat
     assert not list(tmp_path.glob("*.part"))
 
 
+@pytest.mark.slow
 def test_the_command_replaces_nothing_unasked(tmp_path: Path) -> None:
     film = make(tmp_path / "in.mp4", "-pix_fmt", "yuv420p")
     command = [sys.executable, "-m", "chromaserve", "video", str(film), str(tmp_path / "out.mp4")]
@@ -364,6 +369,7 @@ def test_the_command_replaces_nothing_unasked(tmp_path: Path) -> None:
     assert len(pictures(tmp_path / "out.mp4")[0]) == FRAMES
 
 
+@pytest.mark.slow
 def test_the_command_leaves_a_file_that_came_while_the_film_was_made(
     tmp_path: Path, small_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

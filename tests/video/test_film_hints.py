@@ -110,12 +110,14 @@ def hinted(colorizer: Colorizer, film: Path) -> Frames:
     return coloured(colorizer, film, around(HINTED, frame=HINTED), name="hinted")
 
 
+@pytest.mark.slow
 def test_the_colour_goes_with_the_thing_back_and_forth(plain: Frames, hinted: Frames) -> None:
     for t in range(SHOT):
         assert redness(plain[t], t) < 20
         assert redness(hinted[t], t) > 40, t
 
 
+@pytest.mark.slow
 def test_it_does_not_stay_where_the_thing_was(plain: Frames, hinted: Frames) -> None:
     for t in (0, SHOT - 1):
         x, y = corner(HINTED)
@@ -127,10 +129,12 @@ def test_it_does_not_stay_where_the_thing_was(plain: Frames, hinted: Frames) -> 
         assert off.mean() < 2
 
 
+@pytest.mark.slow
 def test_after_the_cut_it_is_gone(plain: Frames, hinted: Frames) -> None:
     assert np.array_equal(hinted[SHOT:], plain[SHOT:])
 
 
+@pytest.mark.slow
 def test_it_is_as_steady_as_colours_are(plain: Frames, hinted: Frames) -> None:
     steps = []
     for made in (plain, hinted):
@@ -139,6 +143,7 @@ def test_it_is_as_steady_as_colours_are(plain: Frames, hinted: Frames) -> None:
     assert steps[1] < max(2.3, 1.5 * steps[0])
 
 
+@pytest.mark.slow
 def test_a_time_is_of_the_frame_that_is_seen_then(
     colorizer: Colorizer, film: Path, hinted: Frames
 ) -> None:
@@ -146,6 +151,7 @@ def test_a_time_is_of_the_frame_that_is_seen_then(
     assert np.array_equal(made, hinted)
 
 
+@pytest.mark.slow
 def test_a_later_hint_takes_over(colorizer: Colorizer, film: Path) -> None:
     green = Region(region=around(10).region, color="#208020", frame=10)
     made = coloured(colorizer, film, around(2, frame=2), green, name="two")
@@ -154,6 +160,7 @@ def test_a_later_hint_takes_over(colorizer: Colorizer, film: Path) -> None:
     assert redness(made[SHOT - 1], SHOT - 1) < 0
 
 
+@pytest.mark.slow
 def test_a_film_that_is_continued_has_it_too(colorizer: Colorizer, film: Path) -> None:
     target = film.with_name("continued.mkv")
     hints = [around(1, frame=1)]
@@ -171,6 +178,7 @@ def test_a_film_that_is_continued_has_it_too(colorizer: Colorizer, film: Path) -
     assert redness(made[12], 12) > 40
 
 
+@pytest.mark.slow
 def test_in_a_stream_it_goes_on_from_its_frame() -> None:
     with Colorizer(engine="ncnn", device="cpu") as colorizer:
         made = streamed(colorizer, frames()[:8], around(2, frame=2))
@@ -213,6 +221,7 @@ def test_hints_that_cannot_be_used(
     assert not list(film.parent.glob("never*"))
 
 
+@pytest.mark.slow
 def test_a_wrong_hint_or_option_harms_no_film_that_is_half_done(
     colorizer: Colorizer, film: Path
 ) -> None:
@@ -239,6 +248,7 @@ def test_photos_have_no_frames(colorizer: Colorizer) -> None:
         colorizer.colorize(frames()[0], hints=[Hint(x=5, y=5, color=RED, frame=0)])
 
 
+@pytest.mark.slow
 def test_the_command_takes_them_from_a_file(film: Path) -> None:
     hints, target = film.with_name("hints.json"), film.with_name("command.mkv")
     command = [sys.executable, "-m", "chromaserve", "video", str(film), str(target)]

@@ -66,6 +66,7 @@ def coloured(
     return np.frombuffer(sink.getvalue(), np.uint8).reshape(-1, HEIGHT, WIDTH, 3)
 
 
+@pytest.mark.slow
 def test_as_many_frames_in_their_order_with_their_lightness(
     colorizer: Colorizer, film: Frames
 ) -> None:
@@ -78,6 +79,7 @@ def test_as_many_frames_in_their_order_with_their_lightness(
     assert np.ptp(made, axis=3).mean() > 3  # colours, and not the grey
 
 
+@pytest.mark.slow
 def test_a_film_gets_the_colours_of_one_of_its_frames(colorizer: Colorizer, film: Frames) -> None:
     plain, liked = coloured(colorizer, film), coloured(colorizer, film, reference=film[0])
     errors = [np.abs(each.astype(int) - film).mean() for each in (plain, liked)]

@@ -18,6 +18,7 @@ from chromaserve.store.versions import ModelStore
 from tests.workers.asking import by_both, post, processes, started, wait_for_all
 
 
+@pytest.mark.slow
 def test_a_reload_reaches_all_and_who_comes_later_serves_what_is_served(
     tmp_path: Path, small_network: dict[str, object], small_root: Path
 ) -> None:

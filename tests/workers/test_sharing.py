@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import httpx
+import pytest
 
 from chromaserve.settings import MIB
 from tests.conftest import Server
 from tests.jobs.asking import ended, files, submitted
 from tests.workers.asking import PHOTO, answered_by, by_both, metric, post, started
+
+pytestmark = pytest.mark.slow
 
 
 def test_photos_are_the_same_whoever_makes_them(server: Server) -> None:

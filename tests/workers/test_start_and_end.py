@@ -53,6 +53,7 @@ def test_sigterm_drains_all(start_small: Start) -> None:
         httpx.get(server.url + "/healthz")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL])
 def test_no_worker_outlives_the_service(
     start_small: Start,
@@ -72,6 +73,7 @@ def test_no_worker_outlives_the_service(
     assert not list(temporary.iterdir())
 
 
+@pytest.mark.slow
 def test_what_cannot_start_ends_with_its_reason(start_small: Start, tmp_path: Path) -> None:
     empty = tmp_path / "keys"
     empty.touch()

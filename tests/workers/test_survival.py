@@ -10,6 +10,8 @@ import pytest
 from tests.conftest import STOP_S, Server
 from tests.workers.asking import WORKERS, by_both, metric, post, processes, started, wait_for_all
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_worker_that_is_killed_comes_back_and_the_others_go_on(server: Server) -> None:
     labels = {"route": "/colorize", "method": "POST", "status": "200"}
