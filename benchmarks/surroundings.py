@@ -43,7 +43,8 @@ def main() -> None:
     require_h2load()
     with tempfile.TemporaryDirectory() as folder, service(Path(folder)) as served:
         url, process = served.url, served.process
-        for size, photos in zip(SIZES, (options.photos, options.photos // 10), strict=False):
+        for size, share in zip(SIZES, (1, 10), strict=False):
+            photos = max(CLIENTS, options.photos // share)
             body = Path(folder) / "photo.form"
             body.write_bytes(form(jpeg(size)))
             closed_loop(url + "/colorize", body, CLIENTS, WARM_UP)
