@@ -19,7 +19,6 @@ from chromaserve.store.contract import GuidedFilter, Postprocess, network_input
 
 from .data import Entry, UnusablePhotoError, read_entry, read_photo
 from .metrics import ab_error, accuracy, colourfulness, hue_error, psnr, ssim
-from .perceptual import Perceptual
 from .skin import KIND, MIN_SHARE, skin_measures, skin_pixels
 
 log = logging.getLogger(__name__)
@@ -56,7 +55,6 @@ class Plan:
     guided: GuidedFilter  # of the nearest photo's colours
     postprocess: Postprocess | None = None  # the model's own
     nearest: Callable[[Float], Float] | None = None  # see `training.nearest`
-    perceptual: Perceptual | None = None  # LPIPS
 
 
 @dataclass(frozen=True)
@@ -66,8 +64,7 @@ class Result:
     psnr (dB), ab_error (Lab units), hue_error (degrees), ssim, colourfulness and accuracy, and
     the same of each baseline with "_grey", "_mean_colour", "_nearest" behind (ssim: grey's only);
     colourfulness_truth; b_larger, the share of pixels with b > a in the truth, which is what the
-    constant answers reach; for people with enough skin the measures of `training.skin`; lpips,
-    where the plan has it.
+    constant answers reach; for people with enough skin the measures of `training.skin`.
     """
 
     file: str
@@ -140,13 +137,6 @@ def _measure(photo: Photo, colorizer: Colorizer, plan: Plan) -> dict[float, Outc
         own = srgb_to_lab(output)[1]
         measured[vividness] = _measures(own, output, ab, truth, skin)
         measured[vividness]["ssim"] = ssim(output, truth)
-    if plan.perceptual:
-        # One call, so that the truth's features are computed once.
-        compared = [*pictures.values(), *outputs.values()]
-        distances = iter(plan.perceptual(truth, compared))
-        known |= {f"lpips_{name}": next(distances) for name in pictures}
-        for measures in measured.values():
-            measures["lpips"] = next(distances)
     return {
         v: Outcome(
             Result(photo.file, photo.kind, measured[v] | known), pictures["grey"], output, truth

@@ -110,8 +110,7 @@ eps {description.guided_filter.eps:g}.
 Beside each figure stands what baselines get: a grey photo; the training photos' mean colour; for
 accuracy, the share of pixels where argmax(a, b) agrees, the better constant answer.
 Colourfulness is that of Hasler & Suesstrunk 2003. The hue error weighs each pixel as its true
-chroma; chance is 90°. LPIPS is that of Zhang et al. 2018 on VGG16; uncalibrated, every channel
-weighs alike, and the figures are not those of published LPIPS. Skin is what has skin's chrominance
+chroma; chance is 90°. Skin is what has skin's chrominance
 in the truth (Chai & Ngan 1999), in photos of people with 2% of it or more; the rule takes wood and
 sand for skin too. In brackets: 95% intervals, bootstrapped over photos.
 {unseen}

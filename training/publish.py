@@ -34,7 +34,6 @@ from .gains import collect, load_model
 from .lineage import commit, how_trained, total_views, unfrozen, without_folders
 from .model import ColorizationModel
 from .model_card import model_card
-from .perceptual import Perceptual
 from .summary import summarise
 from .vividness import (
     Answers,
@@ -123,7 +122,7 @@ def seen_at_own_size(
 def publish(
     weights: Path, config: Config, root: Path, entries: Sequence[Entry], store: ModelStore,
     on_photo: Callable[[], None] = lambda: None, *,
-    count: int | None = None, perceptual: Perceptual | None = None,
+    count: int | None = None,
 ) -> ModelVersion:  # fmt: skip
     """Export a run's .npz and publish it as the store's next version.
 
@@ -166,7 +165,7 @@ def publish(
             "half_precision_mean_difference_ab": round(float(rounded.mean()), 4),
         }
         photos = [val[i] for i in evenly_spaced(len(val), count or len(val))]
-        metrics |= measured(folder, description, root, photos, on_photo, perceptual)
+        metrics |= measured(folder, description, root, photos, on_photo)
         description = description.model_copy(update={"metrics": metrics})
         (folder / "MODEL_CARD.md").write_text(model_card(description, version, len(model.bins)))
         return store.publish(folder, description)
@@ -174,15 +173,14 @@ def publish(
 
 def measured(
     folder: Path, description: ModelDescription, root: Path, photos: Sequence[Entry],
-    on_photo: Callable[[], None] = lambda: None, perceptual: Perceptual | None = None,
+    on_photo: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Measures at vividness 0, the default and 1, as users get it: from a store, by the library."""
     plan = Plan(
         vividness=tuple(sorted({0.0, description.default_vividness, 1.0})),
         mean_ab=tuple(description.data["mean_ab"]),
         guided=description.guided_filter,
-        perceptual=perceptual,
-    )  # fmt: skip
+    )
     results = defaultdict[float, list[Result]](list)
     with tempfile.TemporaryDirectory() as scratch:
         shown = ModelStore(Path(scratch))

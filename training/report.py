@@ -34,7 +34,6 @@ ERRORS = Section((
 ))  # fmt: skip
 LOOKS = Section((
     Measure("colourfulness_ratio", "colourfulness / truth's", 2),
-    Measure("lpips", "LPIPS", 4),
     Measure("accuracy", "accuracy, argmax(a, b)", 3),
 ))  # fmt: skip
 SKIN = Section((

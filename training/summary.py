@@ -14,7 +14,6 @@ from .intervals import mean, ratio, with_interval
 Summary = dict[str, dict[str, float]]
 COMPARED = (
     *("psnr", "ab_error", "ssim", "hue_error", "colourfulness", "accuracy"),
-    "lpips",
     *("skin_ab_error", "skin_hue_error", "skin_chroma_ratio"),
 )
 
@@ -26,7 +25,7 @@ def summarise(results: list[Result]) -> Summary:
     only. Beside them:
     "photos", and "skin_photos" where skin was measured; "gain", PSNR over that of the grey photo,
     and the same of each other baseline; "colourfulness_ratio", output to truth, and of each
-    other baseline; "accuracy_constant", the better constant answer's. Gain, ratio, LPIPS and
+    other baseline; "accuracy_constant", the better constant answer's. Gain, ratio and
     skin's ab error come with the ends of their 95% interval ("gain_low", "gain_high"): the photos
     are one draw of many, bootstrapped over photos; without them where there are fewer than 5.
     """
@@ -63,17 +62,15 @@ def _averages(results: list[Result]) -> dict[str, float]:
             line[f"colourfulness_ratio_{name}"] = float(
                 ratio(columns[f"colourfulness_{name}"], columns["colourfulness_truth"])
             )
-    if "skin_ab_error" in columns:
-        line["skin_photos"] = len(columns["skin_ab_error"])
     intervals = {
         "gain": with_interval(mean, columns["psnr"] - columns["psnr_grey"]),
         "colourfulness_ratio": with_interval(
             ratio, columns["colourfulness"], columns["colourfulness_truth"]
         ),
     }
-    for name in ("lpips", "skin_ab_error"):
-        if name in columns:
-            intervals[name] = with_interval(mean, columns[name])
+    if "skin_ab_error" in columns:
+        line["skin_photos"] = len(columns["skin_ab_error"])
+        intervals["skin_ab_error"] = with_interval(mean, columns["skin_ab_error"])
     for name, (value, low, high) in intervals.items():
         line[name] = value
         if math.isfinite(low):

@@ -49,7 +49,7 @@ DISTRIBUTIONS = {
     [
         ("app", ["otel", "ray", "postgresql"]),
         ("chromaserve", ["tensorflow", "ray", "video", "c2pa"]),
-        ("training", ["train", "evaluate"]),
+        ("training", ["train"]),
         ("docs/generator", ["docs"]),
         ("tests", ["train", "dev", "otel", "ray", "postgresql", "c2pa", "docs"]),
         ("benchmarks", ["train", "dev"]),

@@ -73,7 +73,6 @@ def test_tables_show_each_measure_beside_its_baselines_and_no_empty_column() -> 
     assert "| ab error, Lab units | animals | 10 | 8.50 | 12.00 |  |" in errors.splitlines()
     assert "+0.50 |" in errors.splitlines()[2]
     assert "| accuracy, argmax(a, b) | all | 10 | 0.700 |  | 0.500 |" in looks.splitlines()
-    assert "LPIPS" not in looks
 
 
 def test_interval_is_that_of_a_t_test_where_that_holds() -> None:
@@ -109,12 +108,12 @@ def test_paired_comparison_sees_a_small_difference_that_intervals_apart_would_no
 
 
 def test_comparison_takes_what_both_evaluations_have(tmp_path: Path) -> None:
-    first = write(tmp_path / "first.csv", [result(1, "people", 1, lpips=0.25, skin_ab_error=5),
-                                           result(2, "people", 1, lpips=0.5)])  # fmt: skip
-    second = write(tmp_path / "second.csv", [result(1, "people", 1, skin_ab_error=4),
-                                             result(2, "people", 1)])  # fmt: skip
+    skin = result(1, "people", 1, skin_hue_error=9, skin_ab_error=5)
+    first = write(tmp_path / "first.csv", [skin, result(2, "people", 1, skin_hue_error=9)])
+    skin = result(1, "people", 1, skin_ab_error=4)
+    second = write(tmp_path / "second.csv", [skin, result(2, "people", 1)])
     differences = compare(first, second)["people"]
-    assert "lpips" not in differences
+    assert "skin_hue_error" not in differences
     assert differences["skin_ab_error"] == Difference(-1, None, photos=1)
 
 

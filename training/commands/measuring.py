@@ -17,8 +17,6 @@ from .arguments import AddStage, console, progress_bar
 if TYPE_CHECKING:
     from chromaserve import Colorizer
 
-    from ..perceptual import Perceptual
-
 
 def add_stages(add: AddStage) -> None:
     """Add `publish`, `recalibrate`, `gains`, `evaluate`, `postprocess`, `colours` and `compare`."""
@@ -29,7 +27,6 @@ def add_stages(add: AddStage) -> None:
     sub.add_argument("--config", type=Path, help="whose [publish] takes the run's place")
     sub.add_argument("--store", type=Path, default=BUNDLED_ROOT)
     sub.add_argument("--count", type=int, help="of validation photos measured (default: all)")
-    _add_perceptual(sub)
     sub = add("recalibrate", recalibrate_command)
     _add_model(sub)
     sub.add_argument("--photos", type=Path, default=Path("photos"))
@@ -54,7 +51,6 @@ def add_stages(add: AddStage) -> None:
                      help="baseline: colours of its nearest training photo")  # fmt: skip
     sub.add_argument("--photos", type=Path, default=Path("photos"), help="that INDEX is of")
     sub.add_argument("--weights", default="imagenet", help="the encoder that finds it")
-    _add_perceptual(sub)
     sub.add_argument("--out", type=Path, default=Path("runs/evaluation"))
     sub.add_argument("--sheet-photos", type=int, default=36)
     sub.add_argument("--unseen", action="store_true",
@@ -74,22 +70,6 @@ def add_stages(add: AddStage) -> None:
 def _add_model(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--store", type=Path, default=BUNDLED_ROOT)
     sub.add_argument("--model", default="latest", help="version")
-
-
-def _add_perceptual(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--lpips-weights", type=Path, metavar="FILE",
-                     help="torchvision's VGG16, vgg16-397923af.pth")  # fmt: skip
-
-
-def _perceptual(weights: Path | None) -> "Perceptual | None":
-    """LPIPS, or one line that says why it is left out."""
-    from ..perceptual import UnavailableError, load_perceptual
-
-    try:
-        return load_perceptual(weights)
-    except UnavailableError as e:
-        console.print(f"LPIPS left out: {e}")
-        return None
 
 
 def gains_command(args: argparse.Namespace) -> None:
@@ -143,10 +123,14 @@ def publish_command(args: argparse.Namespace) -> None:
     with progress_bar() as progress:
         task = progress.add_task("measure", total=None)
         model = publish(
-            args.weights, config, args.photos, entries, ModelStore(args.store),
+            args.weights,
+            config,
+            args.photos,
+            entries,
+            ModelStore(args.store),
             lambda: progress.advance(task),
-            count=args.count, perceptual=_perceptual(args.lpips_weights),
-        )  # fmt: skip
+            count=args.count,
+        )
     for name, summary in summaries(model.description).items():
         console.print(Markdown(f"## {name}\n\n{markdown_tables(summary)}"))
     console.print(f"published {model.path}")
@@ -200,7 +184,6 @@ def evaluate_command(args: argparse.Namespace) -> None:
         postprocess=args.postprocess,
         guided=description.guided_filter,
         nearest=nearest,
-        perceptual=_perceptual(args.lpips_weights),
     )
     shown = {photos[i].file for i in evenly_spaced(len(photos), args.sheet_photos)}
     results, pictures = defaultdict(list), defaultdict[float, list[Outcome]](list)
