@@ -48,21 +48,13 @@ def keep_freed_memory() -> None:
 
 def main() -> None:
     """Run one stage; errors that a user can mend come as one line and exit code 2."""
-    from tomllib import TOMLDecodeError
-
     from pydantic import ValidationError
 
     keep_freed_memory()
     args = parser().parse_args()
     try:
         args.command(args)
-    except (
-        TrainingError,
-        ModelStoreError,
-        ValidationError,
-        TOMLDecodeError,
-        FileNotFoundError,
-    ) as e:
+    except (TrainingError, ModelStoreError, ValidationError, OSError) as e:
         print(f"chromaserve-train: {e}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:

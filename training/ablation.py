@@ -2,7 +2,6 @@
 
 import json
 import time
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import keras
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from .config import Config, run_config
+from .config import Config, read_toml, run_config
 from .data import Entry
 from .errors import DataError
 from .fusion import fit_fusion
@@ -61,9 +60,9 @@ class Row:
 def read_ablation(path: Path) -> tuple[dict[str, Any], list[Step]]:
     """Read an ablation's file: an experiment's settings, and its [[steps]].
 
-    Raises pydantic.ValidationError for unknown keys, DataError when there are no steps.
+    Raises pydantic.ValidationError for unknown keys, DataError for no TOML or no steps.
     """
-    settings = tomllib.loads(path.read_text())
+    settings = read_toml(path)
     steps = [Step.model_validate(s) for s in settings.pop("steps", [])]
     if not steps:
         raise DataError(f"{path} has no [[steps]]")

@@ -25,22 +25,36 @@ class Clock(keras.callbacks.Callback):  # type: ignore[misc]
         assert settings.minutes is not None
         self._seconds = settings.minutes * 60
         self._peak, self._decay = settings.learning_rate, max(settings.decay, 1e-6)
-        self._warmup, self._steps, self._epochs = max(1, settings.warmup), 0, 0
-        self._start = time.monotonic()
+        self._warmup, self._steps = max(1, settings.warmup), 0
+        self._start, self._validation = time.monotonic(), 0.0
 
     def on_train_batch_begin(self, batch: int, logs: object = None) -> None:  # noqa: ARG002
         """Set the step's rate."""
         self._steps += 1
-        left = 1 - (time.monotonic() - self._start) / self._seconds
+        left = self._left() / self._seconds
         share = min(self._steps / self._warmup, left / self._decay, 1)
         self.model.optimizer.learning_rate = self._peak * max(share, 0)
 
-    def on_epoch_end(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002
-        """Stop where no whole epoch is left."""
-        self._epochs += 1
-        spent = time.monotonic() - self._start
-        if spent + spent / self._epochs > self._seconds:
+    def on_train_batch_end(self, batch: int, logs: object = None) -> None:  # noqa: ARG002
+        """Stop, within an epoch too, where there is time for a validation alone."""
+        if self._left() <= 0:
             self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+        """Begin no other one, either."""
+        self.on_train_batch_end(epoch, logs)
+
+    def on_test_begin(self, logs: object = None) -> None:  # noqa: ARG002
+        """See how long a validation takes."""
+        self._validating = time.monotonic()
+
+    def on_test_end(self, logs: object = None) -> None:  # noqa: ARG002
+        """Leave as long for the last one."""
+        self._validation = time.monotonic() - self._validating
+
+    def _left(self) -> float:
+        """Seconds for steps."""
+        return self._start + self._seconds - self._validation - time.monotonic()
 
 
 class Follow(keras.callbacks.Callback):  # type: ignore[misc]
@@ -55,7 +69,7 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002
         """Before the epoch's first batch is made."""
-        self._start = time.monotonic()
+        self._start, self._steps = time.monotonic(), 0
         self._stream.epoch = epoch
         for i, variable in enumerate(self.model.variables):
             if "seed_generator" in variable.path:
@@ -64,12 +78,14 @@ class Follow(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float]) -> None:  # noqa: ARG002
         """End before anything is kept of a fit that has come apart. Raises TrainingError."""
+        self._steps += 1
         if not np.isfinite(logs["loss"]):
             raise TrainingError("the loss is no number: lower learning_rate, in another --run")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        """Tell the log how long it took."""
+        """Tell the log how many views it had, few where the clock cut it, and how long it took."""
         if logs is not None:
+            logs["views"] = self._steps * self._stream.batch
             logs["seconds"] = round(time.monotonic() - self._start, 1)
 
 

@@ -3,11 +3,13 @@
 import json
 import tomllib
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from chromaserve.store.contract import Postprocess
+from chromaserve.store.contract import ModelDescription, Postprocess
+
+from .errors import DataError, WeightsError
 
 TAP_NAMES = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3")
 
@@ -205,16 +207,38 @@ class Config(Section):
 def run_config(folder: Path) -> Config:
     """Read a run's config.json; sections that an older version of this program had are left out.
 
-    Raises FileNotFoundError, pydantic.ValidationError.
+    Raises FileNotFoundError, pydantic.ValidationError, DataError where it is no JSON.
     """
-    settings = json.loads((folder / "config.json").read_text())
+    path = folder / "config.json"
+    try:
+        settings = json.loads(path.read_text("utf-8"))
+    except ValueError as e:
+        raise DataError(f"{path} is no JSON: {e}") from None
     return Config.model_validate({n: v for n, v in settings.items() if n in Config.model_fields})
 
 
 def read_config(path: Path) -> Config:
     """Read a configuration file.
 
-    Raises pydantic.ValidationError for unknown keys or values out of range,
-    tomllib.TOMLDecodeError for broken TOML.
+    Raises pydantic.ValidationError for unknown keys or values out of range, DataError for a file
+    that is no TOML.
     """
-    return Config.model_validate(tomllib.loads(path.read_text()))
+    return Config.model_validate(read_toml(path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a file's tables. Raises DataError for one that is no TOML."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except ValueError as e:  # of the characters, too
+        raise DataError(f"{path} is no TOML: {e}") from None
+
+
+def own_training(description: ModelDescription) -> dict[str, Any]:
+    """What a version's model.json says of its training.
+
+    Raises WeightsError for a version that was not made by this program.
+    """
+    if "decoder" not in description.training:
+        raise WeightsError(f"version {description.version} was not made by this program")
+    return description.training

@@ -111,11 +111,14 @@ def _photos_of(root: Path, folder: str, split: str) -> Iterator[Entry]:
 
 
 def read_kinds(manifest: Path | None) -> dict[str, str]:
-    """Read each photo's kind from a manifest; none where there is no manifest."""
+    """Each photo's kind by a manifest; none without one. Raises DataError without its columns."""
     if manifest is None:
         return {}
     with manifest.open(newline="") as f:
-        return {row["file"]: row["kind"] for row in csv.DictReader(f)}
+        rows = csv.DictReader(f)
+        if not {"file", "kind"} <= set(rows.fieldnames or ()):
+            raise DataError(f"{manifest} has no columns file and kind")
+        return {row["file"]: row["kind"] for row in rows}
 
 
 def kind_of(kinds: Mapping[str, str], name: str) -> str:

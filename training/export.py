@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from chromaserve.store.contract import NETWORK_SIZE, ModelDescription
 
-from .config import Config, Decoder, Encoder, Fusion, Publish
+from .config import Config, Decoder, Encoder, Fusion, Publish, own_training
 from .model import ColorizationModel
 from .network import AB_SCALE, pixels_from_L, pool_taps
 from .vividness import blend
@@ -133,9 +133,12 @@ def export(model: ColorizationModel, settings: Publish, folder: Path) -> None:
 
 
 def published_config(folder: Path) -> Config:
-    """The network of a published version, as its model.json has it."""
+    """The network of a published version, as its model.json has it.
+
+    Raises WeightsError for one that was not made by this program.
+    """
     text = (folder / "model.json").read_text()
-    training = ModelDescription.model_validate_json(text).training
+    training = own_training(ModelDescription.model_validate_json(text))
     return Config(
         name="published",
         encoder=Encoder(weights="none", trainable_from=training["encoder"]["trainable_from"]),

@@ -39,8 +39,8 @@ def how_trained(weights: Path) -> dict[str, Any]:
         each = [folder / source for source in means]
         return told | {"mean_of": [_published(one) or how_trained(one) for one in each]}
     settings = config.train
-    epochs = _epochs(folder / "log.csv", weights.name)
-    views = epochs * (settings.views_per_epoch // settings.batch) * settings.batch
+    whole = settings.views_per_epoch // settings.batch * settings.batch
+    epochs, views = _seen(folder / "log.csv", weights.name, whole)
     told |= {"epochs": epochs, "views": views}
     if settings.start_from:
         start = Path(settings.start_from)
@@ -51,11 +51,22 @@ def how_trained(weights: Path) -> dict[str, Any]:
 
 
 def total_views(told: dict[str, Any]) -> int:
-    """All views that went into weights, from a published version or the encoder's own on."""
-    if "mean_of" in told:
-        return sum(total_views(each) for each in told["mean_of"])
-    earlier = told.get("started_from")
-    return int(told.get("views", 0)) + (total_views(earlier) if isinstance(earlier, dict) else 0)
+    """All views that went into weights, from a published version or the encoder's own on.
+
+    A run that several weights of a mean go back to counts once.
+    """
+    runs: dict[str, int] = {}
+
+    def count(told: dict[str, Any]) -> None:
+        for each in told.get("mean_of", ()):
+            count(each)
+        if isinstance(earlier := told.get("started_from"), dict):
+            count(earlier)
+        run = json.dumps([told.get("config"), earlier])
+        runs[run] = max(runs.get(run, 0), told.get("views", 0))
+
+    count(told)
+    return sum(runs.values())
 
 
 def commit() -> str | None:
@@ -98,13 +109,17 @@ def _published(folder: Path) -> dict[str, Any] | None:
     }
 
 
-def _epochs(log: Path, weights: str) -> int:
-    """The epochs that weights have seen: all that the log has, or as many as the best took."""
+def _seen(log: Path, weights: str, whole: int) -> tuple[int, int]:
+    """The epochs and views that weights have seen: all that the log has, or until the best.
+
+    whole: views of an epoch of which the log does not say it.
+    """
     if not log.is_file():
-        return 0
+        return 0, 0
     with log.open(newline="") as f:
-        lines = list(csv.DictReader(f))
+        # A run that was killed between its log and its state has an epoch's line twice.
+        lines = list({int(line["epoch"]): line for line in csv.DictReader(f)}.values())
     measure = WATCHED.get(Path(weights).stem)
-    if measure is None or not lines:
-        return len(lines)
-    return int(np.argmin([float(line[f"val_{measure}"]) for line in lines])) + 1
+    if measure is not None and lines:
+        lines = lines[: int(np.argmin([float(line[f"val_{measure}"]) for line in lines])) + 1]
+    return len(lines), sum(int(float(line.get("views") or whole)) for line in lines)

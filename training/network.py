@@ -6,6 +6,7 @@ head of Zhang, Isola & Efros 2016 and the global feature of Iizuka et al. 2016.
 """
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import keras
 import numpy as np
@@ -17,6 +18,7 @@ from .errors import WeightsError
 from .vgg import BGR_MEAN, BLOCKS, TAP_SHAPES, pool_factors
 
 AB_SCALE = 128.0
+PARTS = ("kernel", "bias")  # of a convolution, in the order of its weights
 NORM_MOMENTUM = 0.98  # statistics of some 50 steps
 
 
@@ -31,9 +33,13 @@ def build_encoder(weights: str) -> keras.Model:
     """
     if weights == "imagenet":
         vgg = keras.applications.VGG16(weights="imagenet", include_top=False)
-        source = {layer.name: layer.get_weights() for layer in vgg.layers if layer.get_weights()}
+        source = {
+            f"{layer.name}/{part}": values
+            for layer in vgg.layers
+            for part, values in zip(PARTS, layer.get_weights(), strict=False)
+        }
     elif weights != "none":
-        source = _read_npz(Path(weights))
+        source = read_npz(Path(weights))
     x = pixels = keras.Input((None, None, 3), name="pixels")
     outputs = {}
     for b, (convolutions, width) in enumerate(BLOCKS, 1):
@@ -48,21 +54,24 @@ def build_encoder(weights: str) -> keras.Model:
     if weights != "none":
         for layer in encoder.layers:
             if layer.weights:
-                _set_weights(layer, source.get(layer.name))
+                _set_weights(layer, source)
     return encoder
 
 
-def _read_npz(path: Path) -> dict[str, list[np.ndarray]]:
-    with np.load(path) as arrays:
-        names = {key.split("/")[0] for key in arrays.files}
-        parts = ("kernel", "bias")
-        return {n: [arrays[f"{n}/{p}"].astype(np.float32) for p in parts] for n in names}
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a .npz by name. Raises WeightsError where it is none, or a part of one."""
+    try:
+        with np.load(path) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (BadZipFile, EOFError, ValueError, AttributeError):  # a .npy has no names
+        raise WeightsError(f"{path} is no .npz, or not a whole one") from None
 
 
-def _set_weights(layer: keras.Layer, values: list[np.ndarray] | None) -> None:
+def _set_weights(layer: keras.Layer, source: dict[str, np.ndarray]) -> None:
     expected = [tuple(w.shape) for w in layer.weights]
-    found = None if values is None else [v.shape for v in values]
-    if values is None or found != expected:
+    keys = [f"{layer.name}/{part}" for part in PARTS]
+    values = [np.asarray(source[key], np.float32) for key in keys if key in source]
+    if (found := [v.shape for v in values]) != expected:
         raise WeightsError(f"layer {layer.name}: expected shapes {expected}, found {found}")
     layer.set_weights(values)
 

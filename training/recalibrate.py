@@ -6,7 +6,7 @@ from typing import Any
 
 from chromaserve.store.versions import ModelStore, ModelVersion
 
-from .config import Publish
+from .config import Publish, own_training
 from .data import Entry, evenly_spaced
 from .gains import collect, load_model
 from .model_card import describe_anew, summaries
@@ -30,9 +30,11 @@ def recalibrate(
         store: that has the version.
         on_photo: told of each photo that was measured.
         count: of photos that the calibration looks at, evenly spaced; None: all.
+
+    Raises WeightsError for a version that was not made by this program.
     """
     described = version.description
-    settings = Publish.model_validate(described.training["publish"])
+    settings = Publish.model_validate(own_training(described)["publish"])
     chosen = [val[i] for i in evenly_spaced(len(val), count or len(val))]
     answers = collect(load_model(version.path), chosen, root)
     found = livened_on(answers, root, chosen, settings)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .errors import WeightsError
 from .model import ColorizationModel
+from .network import read_npz
 
 Float = NDArray[np.float32]
 
@@ -37,9 +38,8 @@ def save_npz(path: Path, model: ColorizationModel) -> None:
 
 def halve(source: Path, out: Path) -> None:
     """Copy a .npz with its kernels in float16, vectors (biases, normalisation) as they are."""
-    with np.load(source) as arrays:
-        values = {name: arrays[name] for name in arrays.files}
-    _write(out, {n: v.astype(np.float16) if v.ndim > 1 else v for n, v in values.items()})
+    values = read_npz(source).items()
+    _write(out, {n: v.astype(np.float16) if v.ndim > 1 else v for n, v in values})
 
 
 def average_npz(sources: Sequence[Path], out: Path) -> None:
@@ -64,11 +64,10 @@ def average_npz(sources: Sequence[Path], out: Path) -> None:
 def read_weights(source: Path) -> Mapping[str, NDArray[Any]]:
     """Weights by the names of `named_weights`, of a run's .npz or a published version's folder.
 
-    Raises WeightsError where there is neither.
+    Raises WeightsError where there is neither, or a part of one.
     """
     if source.is_file():
-        with np.load(source) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        return read_npz(source)
     if not (source / "model.json").is_file():
         raise WeightsError(f"no weights at {source}")
     from .export import published_weights  # needs TensorFlow
@@ -78,8 +77,11 @@ def read_weights(source: Path) -> Mapping[str, NDArray[Any]]:
 
 def _write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     partial = path.with_suffix(".part.npz")
-    np.savez(partial, allow_pickle=False, **arrays)
-    partial.replace(path)
+    try:
+        np.savez(partial, allow_pickle=False, **arrays)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def assign(

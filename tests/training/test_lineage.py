@@ -42,6 +42,23 @@ def test_a_history_goes_back_to_the_version_that_it_started_from(tmp_path: Path)
     assert str(tmp_path) not in json.dumps(told)
 
 
+def test_what_was_done_twice_after_a_kill_counts_once(tmp_path: Path) -> None:
+    folder = run(tmp_path / "one", None, "block5", [])
+    (folder / "log.csv").write_text("epoch,val_loss\n0,4\n1,3\n1,3\n2,1\n3,2\n")
+    assert how_trained(folder / "last.npz")["epochs"] == 4
+    assert how_trained(folder / "best.npz")["epochs"] == 3
+
+
+def test_what_runs_of_a_mean_have_in_common_counts_once(tmp_path: Path) -> None:
+    run(tmp_path / "base", None, "block5", [3, 2, 1])
+    for name in ("one", "two"):
+        run(tmp_path / name, tmp_path / "base" / "last.npz", "block5", [2, 1])
+    mean = run(tmp_path / "mean", None, "block5", []) / "mean.npz"
+    sources = ["../one/last.npz", "../two/last.npz", "../two/best.npz"]
+    (mean.parent / SOURCES).write_text(json.dumps({mean.name: sources}))
+    assert total_views(how_trained(mean)) == 24 + 16 + 16
+
+
 def test_a_mean_tells_of_each(tmp_path: Path) -> None:
     run(tmp_path / "one", None, None, [3, 1])
     for value, name in enumerate(("best", "last")):
@@ -55,6 +72,21 @@ def test_a_mean_tells_of_each(tmp_path: Path) -> None:
     told = how_trained(mean)
     assert [each["epochs"] for each in told["mean_of"]] == [2, 2]
     assert unfrozen(told) is None
+
+
+def test_a_mean_replaces_nothing_of_another_run(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        np.savez(run(tmp_path / name, None, None, [3, 1]) / "last.npz", w=np.ones(3))
+    weights = [str(tmp_path / name / "last.npz") for name in ("one", "two")]
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for out in (tmp_path / "two" / "mean.npz", tmp_path / "one" / "last.npz"):
+        done = train_here("average", *weights, "--out", str(out))
+        assert done.returncode == 2
+        assert "by --out" in done.stderr
+        assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for _ in range(2):
+        mean = tmp_path / "mean" / "mean.npz"
+        assert train_here("average", *weights, "--out", str(mean)).returncode == 0
 
 
 @pytest.mark.slow

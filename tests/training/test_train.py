@@ -1,5 +1,6 @@
 """The fit: resumed as if never stopped, refused in another's folder, the same on both backends."""
 
+import csv
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from training.data import Entry, read_entry
 from training.errors import DataError, TrainingError, WeightsError
 from training.fusion import fit_fusion
 from training.gains import collect
+from training.lineage import how_trained
 from training.model import ColorizationModel
 from training.ncnn_encoder import frozen_part
 from training.network import encoder_top, pixels_from_L, pool_taps
@@ -308,18 +310,34 @@ def test_a_fit_by_the_clock_warms_up_by_the_step_and_ends_in_time(
     clock, rates = Clock(settings), []
     model = SimpleNamespace(optimizer=SimpleNamespace(learning_rate=None), stop_training=False)
     clock.set_model(model)
-    ends = []
-    for epoch in range(30, 34):  # of a fit that was begun before
+    for epoch in range(30, 40):  # of a fit that was begun before
         for batch in range(20):
             clock.on_train_batch_begin(batch)
             rates.append(model.optimizer.learning_rate)
             now += 9
+            clock.on_train_batch_end(batch)
+        clock.on_test_begin()
+        now += 18
+        clock.on_test_end()
         clock.on_epoch_end(epoch)
-        ends.append(model.stop_training)
+        if model.stop_training:
+            break
+    assert now == 594
     assert rates[:11] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.0])
-    assert rates[33] == 1.0
-    assert rates[50] == pytest.approx(2 * (1 - 450 / 600))
-    assert ends[:3] == [False, False, True]
+    assert rates[25] == 1.0
+    assert rates[50] == pytest.approx(2 * (1 - (396 + 90 + 18) / 600))
+
+
+def test_a_fit_whose_time_is_over_ends_within_its_epoch_and_keeps_its_weights(
+    photos: tuple[Path, list[Entry]], tmp_path: Path
+) -> None:
+    root, index = photos
+    train(config(views_per_epoch=40_000, minutes=0.02), tmp_path / "run", index, root)
+    with (tmp_path / "run" / "log.csv").open(newline="") as log:
+        (line,) = csv.DictReader(log)
+    assert 4 <= int(line["views"]) < 40_000
+    assert (tmp_path / "run" / "last.npz").is_file()
+    assert how_trained(tmp_path / "run" / "last.npz")["views"] == int(line["views"])
 
 
 def test_the_rate_rises_stays_and_falls() -> None:

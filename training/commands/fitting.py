@@ -20,7 +20,9 @@ def add_stages(add: AddStage) -> None:
     """Add `train`, `weights`, `fusion`, `average`, `ablation` and `thesis`."""
     sub = add_run_stage(add, "train", train_command)
     sub.add_argument("--start", help="weights to start from: a run's .npz, or a published version")
-    sub.add_argument("--minutes", type=float, help="end after so long")
+    sub.add_argument(
+        "--minutes", type=float, help="end after so long, its last validation included"
+    )
     sub = add("weights", weights_command)
     sub.add_argument("weights", type=Path, help="a run's .npz")
     sub.add_argument("out", type=Path, help="where its float16 copy goes")
@@ -67,17 +69,24 @@ def fusion_command(args: argparse.Namespace) -> None:
 
 def average_command(args: argparse.Namespace) -> None:
     """Make a run of the mean of several weights, all started from the same."""
+    from ..errors import DataError
     from ..lineage import SOURCES
     from ..weights import average_npz
 
-    folder = args.out.parent
+    folder, first = args.out.parent, args.weights[0].parent
+    kept = {
+        n: (first / n).read_bytes() for n in ("config.json", "index.csv") if (first / n).is_file()
+    }
+    for name, content in kept.items():
+        if (folder / name).is_file() and (folder / name).read_bytes() != content:
+            raise DataError(f"{folder} is the folder of another run: name another one by --out")
+    known = json.loads((folder / SOURCES).read_text()) if (folder / SOURCES).is_file() else {}
+    if args.out.exists() and args.out.name not in known:
+        raise DataError(f"{args.out} is no mean of weights, and stays: name another file by --out")
     folder.mkdir(parents=True, exist_ok=True)
     average_npz(args.weights, args.out)
-    for name in ("config.json", "index.csv"):
-        source = args.weights[0].parent / name
-        if source.is_file() and source.resolve() != (folder / name).resolve():
-            (folder / name).write_bytes(source.read_bytes())
-    known = json.loads((folder / SOURCES).read_text()) if (folder / SOURCES).is_file() else {}
+    for name, content in kept.items():
+        (folder / name).write_bytes(content)
     known[args.out.name] = [os.path.relpath(source, folder) for source in args.weights]
     (folder / SOURCES).write_text(json.dumps(known, indent=2))
     console.print(f"mean weights: {args.out}")

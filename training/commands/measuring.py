@@ -155,6 +155,7 @@ def evaluate_command(args: argparse.Namespace) -> None:
     """Measure a published version on a folder: tables, a CSV a photo, a contact sheet."""
     import cv2
 
+    from ..config import own_training
     from ..contact_sheet import contact_sheet
     from ..data import evenly_spaced, kind_of, read_index, read_kinds
     from ..evaluate import Outcome, Photo, Plan, evaluate
@@ -167,6 +168,7 @@ def evaluate_command(args: argparse.Namespace) -> None:
     model = store.resolve(args.model)
     if args.unseen:
         store.verify(model)
+        own_training(model.description)  # before all is measured: another's card is not rewritten
     description = model.description
     kinds = read_kinds(args.manifest)
     root = args.manifest.parent if args.manifest else args.folder
