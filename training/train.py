@@ -1,6 +1,8 @@
 """Fit the network by Keras's own `fit`: streamed views, checkpoints, exact resume."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,7 +63,6 @@ def check_config(folder: Path, config: Config) -> None:
     """Write the configuration into the run's folder; refuse another than that of a run begun."""
     if any((folder / name).exists() for name in BEGUN) and run_config(folder) != config:
         raise DataError(f"{folder} holds a run of another configuration: name another folder")
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(config.model_dump_json(indent=2))
 
 
@@ -72,10 +73,44 @@ def train(
 
     Leaves last.npz and best*.npz (weights), log.csv, tensorboard/ and state/; with `cache_gb`, taps
     in the folder `cache`, by default below. Several devices share batches, where Keras can (JAX).
-    Raises DataError for a folder that holds another configuration, and for taps without room.
+    Raises DataError for a folder that holds another configuration, or where another fit is under
+    way, and for taps without room.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder):
+        check_config(folder, config)
+        return _fit(config, folder, entries, root, cache)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One fit at a time in a folder, until it ends in any way; DataError for another.
+
+    Systems and drives without such locks let all have it.
+    """
+    if os.name != "posix":
+        yield
+        return
+    from fcntl import LOCK_EX, LOCK_NB, flock
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        flock(handle, LOCK_EX | LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise DataError(f"a fit is under way in {folder}: name another folder") from None
+    except OSError:  # the drive has none
+        pass
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _fit(
+    config: Config, folder: Path, entries: Sequence[Entry], root: Path, cache: Path | None
+) -> keras.callbacks.History:
     settings = config.train
-    check_config(folder, config)
     keras.utils.set_random_seed(config.seed)
     keras.mixed_precision.set_global_policy(settings.precision)
     limit_threads()

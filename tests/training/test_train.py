@@ -1,6 +1,7 @@
 """The fit: resumed as if never stopped, refused in another's folder, the same on both backends."""
 
 import csv
+import fcntl
 import os
 import subprocess
 import sys
@@ -326,6 +327,21 @@ def test_a_fit_by_the_clock_warms_up_by_the_step_and_ends_in_time(
     assert rates[:11] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.0])
     assert rates[25] == 1.0
     assert rates[50] == pytest.approx(2 * (1 - (396 + 90 + 18) / 600))
+
+
+def test_two_fits_in_one_folder_are_one_too_many(
+    photos: tuple[Path, list[Entry]], tmp_path: Path
+) -> None:
+    root, index = photos
+    run = tmp_path / "run"
+    run.mkdir()
+    handle = os.open(run, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with pytest.raises(DataError, match="under way"):
+        train(config(epochs=1), run, index, root)
+    assert not list(run.iterdir())
+    os.close(handle)
+    train(config(epochs=1), run, index, root)
 
 
 def test_a_fit_whose_time_is_over_ends_within_its_epoch_and_keeps_its_weights(
