@@ -23,7 +23,7 @@ WALLS = {
 }
 # Rooms of the library from the ground up: each imports those on floors below, and itself.
 FLOORS = (
-    ("settings", "store", "errors", "fitting", "loop_thread", "bundled"),
+    ("settings", "store", "errors", "fitting", "locks", "loop_thread", "bundled"),
     ("photos", "color", "engines"),
     ("pipeline",),
     ("library",),

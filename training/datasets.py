@@ -1,6 +1,5 @@
 """The registry of data sets: what each is, where a user gets it, whether it lies in its place."""
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from .config import Section
+from .config import Section, read_toml
 from .errors import DataError
 
 REGISTRY = Path(__file__).parent / "configs" / "datasets.toml"
@@ -64,7 +63,7 @@ class Found:
 @cache
 def registry(path: Path = REGISTRY) -> dict[str, DataSet]:
     """Read the registry: name -> entry, in the file's order."""
-    return {n: DataSet.model_validate(e) for n, e in tomllib.loads(path.read_text()).items()}
+    return {n: DataSet.model_validate(e) for n, e in read_toml(path).items()}
 
 
 def data_set(name: str) -> DataSet | None:

@@ -1,14 +1,15 @@
 """Fit the network by Keras's own `fit`: streamed views, checkpoints, exact resume."""
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 from keras import ops
+
+from chromaserve.locks import alone
 
 from .callbacks import Clock, Follow, KeepWeights
 from .config import Config, run_config
@@ -77,34 +78,13 @@ def train(
     way, and for taps without room.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with alone(folder):
+    with ExitStack() as held:
+        try:
+            held.enter_context(alone(folder))
+        except BlockingIOError:
+            raise DataError(f"a fit is under way in {folder}: name another folder") from None
         check_config(folder, config)
         return _fit(config, folder, entries, root, cache)
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """One fit at a time in a folder, until it ends in any way; DataError for another.
-
-    Systems and drives without such locks let all have it.
-    """
-    if os.name != "posix":
-        yield
-        return
-    from fcntl import LOCK_EX, LOCK_NB, flock
-
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        flock(handle, LOCK_EX | LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise DataError(f"a fit is under way in {folder}: name another folder") from None
-    except OSError:  # the drive has none
-        pass
-    try:
-        yield
-    finally:
-        os.close(handle)
 
 
 def _fit(

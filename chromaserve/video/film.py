@@ -2,19 +2,19 @@
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TextIO, Unpack
+from typing import Unpack
 
 from chromaserve.errors import InvalidOptions
 from chromaserve.library.colorizer import Colorizer
 from chromaserve.library.colour_options import ColourOptions
 from chromaserve.library.files import give_name, write_whole
+from chromaserve.locks import alone
 from chromaserve.video.colorize import check_film, coloured
 from chromaserve.video.container import (
     Codec,
@@ -138,7 +138,12 @@ class _Work:
 
     def __init__(self, folder: Path, job: dict[str, object]) -> None:
         self.folder = folder
-        self._lock = _locked(folder)
+        self._alone = ExitStack()
+        try:
+            self._alone.enter_context(alone(folder))
+        except BlockingIOError:
+            made = folder.with_suffix("")
+            raise InvalidOptions(f"{made} is being made by another run.") from None
         self._about = folder / "job.json"
         self._job = json.dumps(job)
         self.parts: list[tuple[Path, Fraction | None]] = []
@@ -180,36 +185,6 @@ class _Work:
 
     def close(self) -> None:
         """Let others have the folder, which goes if nothing is in it."""
-        if self._lock:
-            Path(self._lock.name).unlink(missing_ok=True)
-            self._lock.close()
+        self._alone.close()
         with suppress(OSError):  # parts are left, or another run has begun
             self.folder.rmdir()
-
-
-def _locked(folder: Path) -> TextIO | None:
-    """A file in the folder, which is made: one run at a time has it, until it ends in any way.
-
-    Systems and drives without such locks let all have it.
-    """
-    while True:
-        folder.mkdir(exist_ok=True)
-        if os.name != "posix":
-            return None
-        from fcntl import LOCK_EX, LOCK_NB, flock
-
-        try:
-            file = (folder / "lock").open("w")
-        except FileNotFoundError:  # the run before has just removed the folder
-            continue
-        try:
-            flock(file, LOCK_EX | LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            made = folder.with_suffix("")
-            raise InvalidOptions(f"{made} is being made by another run.") from None
-        except OSError:  # the drive has none
-            pass
-        if os.fstat(file.fileno()).st_nlink:
-            return file
-        file.close()  # it was removed in between, and the next run would make another

@@ -9,7 +9,6 @@ import pytest
 
 from tests.small_network import publish
 from tests.training.program import train_here
-from training.config import Config
 from training.data import Entry, write_index
 from training.weights import halve
 
@@ -51,8 +50,6 @@ def a_run_that_is_a_file(folder: Path) -> list[str]:
 
 
 def cut_weights(folder: Path) -> list[str]:
-    written(folder / "config.json", Config(name="own").model_dump_json().encode())
-    written(folder / "index.csv", b"file,folder,kind,split,hash\n")
     np.savez(folder / "last.npz", w=np.ones(1000))
     whole = (folder / "last.npz").read_bytes()
     written(folder / "last.npz", whole[:1000])

@@ -1,7 +1,6 @@
 """The fit: resumed as if never stopped, refused in another's folder, the same on both backends."""
 
 import csv
-import fcntl
 import os
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 
 from chromaserve.color.lab import srgb_to_lab
+from chromaserve.locks import alone
 from chromaserve.store.contract import network_input
 from training.callbacks import Clock
 from training.config import Config, Decoder, Encoder, Fusion, Train, Views
@@ -334,13 +334,11 @@ def test_two_fits_in_one_folder_are_one_too_many(
 ) -> None:
     root, index = photos
     run = tmp_path / "run"
-    run.mkdir()
-    handle = os.open(run, os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    with pytest.raises(DataError, match="under way"):
-        train(config(epochs=1), run, index, root)
+    with alone(run):
+        with pytest.raises(DataError, match="under way"):
+            train(config(epochs=1), run, index, root)
+        assert [path.name for path in run.iterdir()] == ["lock"]
     assert not list(run.iterdir())
-    os.close(handle)
     train(config(epochs=1), run, index, root)
 
 
